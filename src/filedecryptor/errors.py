@@ -1,0 +1,52 @@
+"""Every exception the package raises of its own. Each knows the command's exit code for it.
+
+What the operating system refuses stays the `OSError` that it is, with `filename` set
+(exit code 1).
+"""
+
+from __future__ import annotations
+
+
+class FileDecryptorError(Exception):
+    """The base of all exceptions here; never raised itself.
+
+    Args:
+        cause: What is wrong, in one line, without the file's name.
+        hint: What the reader can do about it, if there is something.
+        filename: The file it is about, if there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, cause: str, *, hint: str | None = None, filename: str | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.hint = hint
+        self.filename = filename
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.cause}" if self.filename else self.cause
+
+
+class UsageError(FileDecryptorError):
+    """What was asked for makes no sense: nothing was read or written."""
+
+    exit_code = 2
+
+
+class AuthenticationError(FileDecryptorError):
+    """The tag does not fit: the password is wrong, or the file was altered."""
+
+    exit_code = 3
+
+
+class NotEncError(FileDecryptorError):
+    """The bytes cannot be an `.enc` file: there are too few of them, or too many."""
+
+    exit_code = 4
+
+
+class UnknownFormatError(FileDecryptorError):
+    """The audio is none of opus, mp3 and wav, so `auto` has no name for it."""
+
+    exit_code = 5
