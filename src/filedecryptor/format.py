@@ -1,0 +1,99 @@
+"""The `.enc` layout: where salt, nonce, ciphertext and tag lie.
+
+The vendor's page "Call Recordings" gives it: 16 bytes of salt, 12 of nonce, the ciphertext, and
+16 of tag at the very end. There are no magic bytes, no version and no associated data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from filedecryptor.errors import NotEncError
+
+SALT_SIZE = 16
+NONCE_SIZE = 12
+TAG_SIZE = 16
+HEADER_SIZE = SALT_SIZE + NONCE_SIZE
+
+SMALLEST_SIZE = HEADER_SIZE + TAG_SIZE
+"""A recording of no audio at all, in bytes."""
+
+LARGEST_CIPHERTEXT_SIZE = 2**36 - 32
+"""What one AES-GCM message can hold, in bytes (NIST SP 800-38D, section 5.2.1.1)."""
+
+CHUNK_SIZE = 256 * 1024
+"""Bytes read at once: large enough to be fast, small enough to stay in a core's cache."""
+
+
+class Source(Protocol):
+    """What recordings are read from: an unbuffered or buffered binary file, or a pipe."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+
+
+class Header(NamedTuple):
+    """What stands before the ciphertext."""
+
+    salt: bytes
+    nonce: bytes
+
+
+class EncReader:
+    """One `.enc` file, read once from its beginning to its end.
+
+    The size need not be known: the last 16 bytes seen are held back as long as more may follow,
+    and are the tag once the source has ended. A file and a pipe are so read in the same way, and
+    a file that grows or shrinks meanwhile fails its authentication.
+
+    Attributes:
+        header: Salt and nonce.
+        tag: The authentication tag (16 bytes); right once `ciphertext` is exhausted.
+
+    Args:
+        source: Read from where it stands; not closed.
+
+    Raises:
+        NotEncError: The source holds fewer than 44 bytes.
+    """
+
+    def __init__(self, source: Source) -> None:
+        buffer = bytearray(SMALLEST_SIZE)
+        filled = 0
+        while filled < SMALLEST_SIZE and (count := _read(source, memoryview(buffer)[filled:])):
+            filled += count
+        if filled < SMALLEST_SIZE:
+            raise NotEncError(
+                f"not an .enc file: it is {filled} bytes long, the smallest is {SMALLEST_SIZE}"
+            )
+        start = bytes(buffer)
+        self.header = Header(start[:SALT_SIZE], start[SALT_SIZE:HEADER_SIZE])
+        self.tag = start[HEADER_SIZE:]
+        self._source = source
+
+    def ciphertext(self) -> Iterator[memoryview]:
+        """Yield the ciphertext piece by piece; each piece is valid until the next is asked for.
+
+        Raises:
+            NotEncError: There is more of it than AES-GCM allows.
+        """
+        buffer = memoryview(bytearray(TAG_SIZE + CHUNK_SIZE))
+        buffer[:TAG_SIZE] = self.tag
+        total = 0
+        while count := _read(self._source, buffer[TAG_SIZE:]):
+            total += count
+            if total > LARGEST_CIPHERTEXT_SIZE:
+                raise NotEncError(
+                    "not an .enc file: it is longer than the 64 GiB that AES-GCM can authenticate"
+                )
+            yield buffer[:count]
+            buffer[:TAG_SIZE] = buffer[count : count + TAG_SIZE]
+        self.tag = bytes(buffer[:TAG_SIZE])
+
+
+def _read(source: Source, buffer: memoryview) -> int:
+    count = source.readinto(buffer)
+    if count is None:
+        raise BlockingIOError("the input is in non-blocking mode")
+    return count
