@@ -1,0 +1,173 @@
+"""Output names, and outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from conftest import contents
+
+from filedecryptor.errors import UsageError
+from filedecryptor.files import check_target, clean_extension, pending_file, replace_suffix
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("x.enc", "x.wav"),
+        ("x.opus.enc", "x.opus.wav"),
+        ("x", "x.wav"),
+        ("a.b/x", "a.b/x.wav"),
+        (".enc", ".enc.wav"),
+        ("x.", "x.wav"),
+    ],
+)
+def test_the_last_suffix_is_replaced(path: str, expected: str) -> None:
+    """Only the last suffix of the last name goes."""
+    assert replace_suffix(path, "wav") == expected
+
+
+def test_an_extension_that_is_there_already_is_not_doubled() -> None:
+    """`x.opus.enc` with `opus` gives `x.opus`."""
+    assert replace_suffix("x.opus.enc", "opus") == "x.opus"
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"), [("wav", "wav"), (".wav", "wav"), ("a.b", "a.b")]
+)
+def test_the_dot_of_an_extension_is_optional(extension: str, expected: str) -> None:
+    """With or without it, the name is the same."""
+    assert clean_extension(extension) == expected
+
+
+@pytest.mark.parametrize("extension", ["", ".", "/", "a/b", "..\\b", "wav\0"])
+def test_unusable_extensions_are_refused(extension: str) -> None:
+    """Nothing that is empty or could choose a directory becomes part of a name."""
+    with pytest.raises(UsageError):
+        clean_extension(extension)
+
+
+def test_an_uncommitted_file_is_gone(tmp_path: Path) -> None:
+    """Without a commit nothing stays, whatever ended the block."""
+    with pytest.raises(KeyboardInterrupt), pending_file(str(tmp_path / "x")) as pending:
+        pending.write(memoryview(b"half"))
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_committed_file_is_whole(tmp_path: Path, replace: bool) -> None:  # noqa: FBT001
+    """The name appears with the commit, with everything in it, and nothing else is left."""
+    target = tmp_path / "x"
+    with pending_file(str(target)) as pending:
+        pending.write(memoryview(b"all of "))
+        pending.write(memoryview(b"it"))
+        assert not target.exists()
+        pending.commit(str(target), replace=replace)
+        assert target.read_bytes() == b"all of it"
+    assert contents(tmp_path) == {"x": b"all of it"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_without_replace_an_existing_file_stays(
+    tmp_path: Path,
+    links: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even one that appeared during the work, and where the file system has no hard links."""
+    if not links:
+
+        def refuse(*_: str) -> None:
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+
+        monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "x"
+    with pytest.raises(FileExistsError) as caught, pending_file(str(target)) as pending:
+        target.write_bytes(b"mine")
+        pending.commit(str(target), replace=False)
+    assert caught.value.filename == str(target)
+    assert contents(tmp_path) == {"x": b"mine"}
+    with pending_file(str(tmp_path / "y")) as pending:
+        pending.commit(str(tmp_path / "y"), replace=False)
+    assert contents(tmp_path) == {"x": b"mine", "y": b""}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_permissions_are_what_the_umask_leaves(tmp_path: Path, umask: int) -> None:
+    """The output is as readable as any new file, and so is the temporary file meanwhile."""
+    target = tmp_path / "x"
+    before = os.umask(umask)
+    try:
+        with pending_file(str(target)) as pending:
+            [temporary] = tmp_path.iterdir()
+            assert temporary.stat().st_mode & 0o777 == 0o666 & ~umask
+            pending.commit(str(target), replace=True)
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_link_at_the_output_is_replaced_not_followed(tmp_path: Path) -> None:
+    """What the link pointed to stays as it was."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    target = tmp_path / "x"
+    target.symlink_to("precious")
+    with pending_file(str(target)) as pending:
+        pending.commit(str(target), replace=True)
+    assert contents(tmp_path) == {"precious": b"precious", "x": b""}
+
+
+def test_errors_name_the_target(tmp_path: Path) -> None:
+    """Nobody knows the temporary file, so no error speaks of it."""
+    target = str(tmp_path / "missing" / "x")
+    with pytest.raises(FileNotFoundError) as caught, pending_file(target):
+        pass
+    assert caught.value.filename == target
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    """A name of 255 bytes leaves room for a temporary one."""
+    target = tmp_path / ("x" * 255)
+    with pending_file(str(target)) as pending:
+        pending.commit(str(target), replace=True)
+    assert contents(tmp_path) == {"x" * 255: b""}
+
+
+@pytest.mark.parametrize("how", ["same", "spelling", "symbolic link", "hard link"])
+def test_an_output_that_is_the_input_is_refused(tmp_path: Path, how: str) -> None:
+    """By whatever name: the input is known by its place on the disk."""
+    source = tmp_path / "a.enc"
+    source.write_bytes(b"")
+    target = tmp_path / "b"
+    if how == "same":
+        target = source
+    elif how == "spelling":
+        target = tmp_path / ".." / tmp_path.name / "a.enc"
+    elif how == "symbolic link":
+        target.symlink_to(source)
+    else:
+        target.hardlink_to(source)
+    with pytest.raises(UsageError, match="would replace the input"):
+        check_target(str(target), str(source))
+    with source.open() as file, pytest.raises(UsageError):
+        check_target(str(target), file.fileno())
+
+
+def test_an_output_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A directory or a device is never replaced."""
+    with pytest.raises(IsADirectoryError):
+        check_target(str(tmp_path), None)
+    with pytest.raises(OSError, match="Not a regular file"):
+        check_target(os.devnull, None)
+
+
+def test_other_outputs_are_fine(tmp_path: Path) -> None:
+    """A new name, another file, and a link that points nowhere can be written."""
+    (tmp_path / "a.enc").write_bytes(b"")
+    (tmp_path / "old").write_bytes(b"")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("new", "old", "dangling"):
+        check_target(str(tmp_path / name), str(tmp_path / "a.enc"))
