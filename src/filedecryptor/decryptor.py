@@ -1,0 +1,326 @@
+"""The job: one recording in, one audio file out."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias
+
+from filedecryptor import audio, files
+from filedecryptor.crypto import Password, StreamDecryptor, derive_key, encode_password
+from filedecryptor.errors import (
+    AuthenticationError,
+    FileDecryptorError,
+    NotEncError,
+    UnknownFormatError,
+)
+from filedecryptor.format import CHUNK_SIZE, EncReader, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AUTO = "auto"
+"""The output extension that stands for the format found in the audio."""
+
+MEMORY_LIMIT = 8 * 1024 * 1024
+"""Bytes of audio that `open_recording` keeps in memory; more of it goes to a temporary file."""
+
+IfExists: TypeAlias = Literal["replace", "skip", "fail"]
+OnPlaintext: TypeAlias = Callable[[memoryview], object]
+OnProgress: TypeAlias = Callable[[int], object]
+
+
+def _discard(_: object) -> None:
+    """Take no notice."""
+
+
+def decrypt(data: bytes, password: Password) -> bytes:
+    """Decrypt a recording that is in memory.
+
+    Args:
+        data: The whole `.enc` file.
+        password: The `recordCallPassword` in force when the call was recorded.
+
+    Returns:
+        The audio.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the data was altered.
+        NotEncError: The data is shorter than 44 bytes.
+    """
+    audio_file = io.BytesIO()
+    _decrypt(io.BytesIO(data), password, audio_file.write)
+    return audio_file.getvalue()
+
+
+def decrypt_file(
+    path: str | os.PathLike[str],
+    password: Password,
+    output_extension: str,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    if_exists: IfExists = "replace",
+) -> Path:
+    """Decrypt a recording into a file, which appears whole or not at all.
+
+    Args:
+        path: The `.enc` file.
+        password: The `recordCallPassword` in force when the call was recorded.
+        output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
+            stands for the format of the audio.
+        output: The file to write, instead of the one beside `path`.
+        if_exists: What to do about an output that is already there: `replace` it, `skip` the
+            work, or `fail`.
+
+    Returns:
+        The path of the audio file.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the file was altered.
+        NotEncError: The file is shorter than 44 bytes.
+        UnknownFormatError: The extension is `auto`, and the audio is not opus, mp3 or wav.
+        UsageError: The extension is unusable, or the output would be the input.
+        OSError: The operating system refused something.
+    """
+    from pathlib import Path
+
+    job = Job(
+        input=os.fspath(path),
+        extension=files.clean_extension(output_extension),
+        output=None if output is None else os.fspath(output),
+        if_exists=if_exists,
+    )
+    outcome = run(job, password)
+    assert outcome.output is not None  # noqa: S101 - true of every job that does not only verify
+    return Path(outcome.output)
+
+
+def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Password) -> BinaryIO:
+    """Decrypt a recording into a file object, to be played or transcribed without a named file.
+
+    Args:
+        path_or_file: The `.enc` file, or a binary file open for reading (which stays open).
+        password: The `recordCallPassword` in force when the call was recorded.
+
+    Returns:
+        A file at its beginning, readable and seekable, every byte of it authenticated. Up to
+        8 MiB of audio are held in memory; more of it in a temporary file without a name, which
+        is gone once it is closed.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the file was altered.
+        NotEncError: The file is shorter than 44 bytes.
+        OSError: The operating system refused something.
+    """
+    if isinstance(path_or_file, (str, os.PathLike)):
+        path = os.fspath(path_or_file)
+        with errors_naming(path), open(path, "rb", buffering=0) as source:
+            return _spool(source, password)
+    return _spool(path_or_file, password)
+
+
+class Job(NamedTuple):
+    """What to do with one recording. It can be sent to another process; it holds no password.
+
+    Attributes:
+        input: The `.enc` file's path, or how to call what is read instead.
+        extension: The output's extension without its dot, or `auto`.
+        output: The output's path, where it does not follow from the input and the extension.
+        if_exists: What to do about an output that is already there.
+        verify: Authenticate only, write nothing.
+    """
+
+    input: str
+    extension: str
+    output: str | None = None
+    if_exists: IfExists = "replace"
+    verify: bool = False
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the outputs that this job may write; it will write one of them."""
+        if self.output is not None:
+            return (self.output,)
+        extensions = audio.FORMATS if self.extension == AUTO else (self.extension,)
+        return tuple(files.replace_suffix(self.input, extension) for extension in extensions)
+
+
+class Outcome(NamedTuple):
+    """What became of a job.
+
+    Attributes:
+        input: The job's input.
+        output: The audio file: written, or found there already. None if only verified.
+        format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
+        size: The audio's length in bytes; None if it was not looked at.
+        status: `decrypted`, `verified` or `skipped`.
+    """
+
+    input: str
+    output: str | None
+    format: str | None
+    size: int | None
+    status: Literal["decrypted", "verified", "skipped"]
+
+
+def run(
+    job: Job,
+    password: Password,
+    *,
+    source: io.FileIO | None = None,
+    on_progress: OnProgress = _discard,
+) -> Outcome:
+    """Do one job. Jobs may run side by side, in threads or processes.
+
+    Args:
+        job: What to do.
+        password: The `recordCallPassword` in force when the call was recorded.
+        source: Read this instead of opening the job's input.
+        on_progress: Told the number of bytes after each piece of work.
+
+    Raises:
+        FileDecryptorError: Any of its kinds, with `filename` set.
+        OSError: The operating system refused something; `filename` is set.
+    """
+    with errors_naming(job.input):
+        if not job.verify:
+            for target in job.targets():
+                files.check_target(target, job.input if source is None else source.fileno())
+                if job.if_exists != "replace" and os.path.lexists(target):
+                    return _existing(job, target)
+        if source is not None:
+            return _run(job, password, source, on_progress)
+        with open(job.input, "rb", buffering=0) as opened:
+            return _run(job, password, opened, on_progress)
+
+
+def _existing(job: Job, target: str) -> Outcome:
+    if job.if_exists == "fail":
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    return Outcome(job.input, target, None, None, "skipped")
+
+
+def _run(job: Job, password: Password, source: Source, on_progress: OnProgress) -> Outcome:
+    if job.verify:
+        content = _decrypt(source, password, _discard, on_progress)
+        return Outcome(job.input, None, content.format, content.size, "verified")
+    target = job.targets()[0]
+    with files.pending_file(target) as pending:
+        content = _decrypt(source, password, pending.write, on_progress)
+        if job.extension == AUTO and job.output is None:
+            if content.format is None:
+                raise UnknownFormatError(
+                    "the audio is not opus, mp3 or wav",
+                    hint="name the output's extension instead of 'auto'",
+                )
+            target = files.replace_suffix(job.input, content.format)
+        pending.commit(target, replace=job.if_exists == "replace")
+    return Outcome(job.input, target, content.format, content.size, "decrypted")
+
+
+class _Content(NamedTuple):
+    format: str | None
+    size: int
+
+
+def _decrypt(
+    source: Source, password: Password, write: OnPlaintext, on_progress: OnProgress = _discard
+) -> _Content:
+    """Decrypt a recording. What was given to `write` is authentic only once this has returned."""
+    remembering = _HeadKeeper(source)
+    head = b""
+    size = 0
+    try:
+        reader = EncReader(remembering)
+        with derive_key(password, reader.header.salt) as key:
+            decryptor = StreamDecryptor(key, reader.header.nonce, CHUNK_SIZE)
+            for ciphertext in reader.ciphertext():
+                plaintext = decryptor.update(ciphertext)
+                write(plaintext)
+                size += len(plaintext)
+                head += plaintext[: audio.HEAD_SIZE - len(head)]
+                on_progress(len(plaintext))
+            decryptor.verify(reader.tag)
+    except (AuthenticationError, NotEncError) as error:
+        error.hint = _likely_cause(remembering.head, password)
+        raise
+    return _Content(audio.detect(head), size)
+
+
+class _HeadKeeper:
+    """A source that remembers how it began."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.head = b""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        count = self._source.readinto(buffer)
+        self.head += buffer[: min(count or 0, audio.HEAD_SIZE - len(self.head))]
+        return count
+
+
+def _likely_cause(head: bytes, password: Password) -> str:
+    """Say what went wrong, as far as the file's first bytes and the password show it."""
+    plain_format = audio.detect(head)
+    if plain_format:
+        return f"this is plain {plain_format} audio already: it was recorded without a password"
+    if kind := _kind_of_text(head):
+        return f"this is {kind}, not a recording: look into it, then download the recording again"
+    secret = encode_password(password)
+    if not secret:
+        return "the password is empty"
+    if secret != secret.strip():
+        return "the password begins or ends with white space or a line end"
+    return "the password is the one that was in force when the call was recorded"
+
+
+def _kind_of_text(head: bytes) -> str | None:
+    """Name what text it is, None if it is not text. Random bytes are never taken for text."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head).strip()
+    except UnicodeDecodeError:
+        return None
+    if not text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
+        return None
+    if text.startswith(("{", "[")):
+        return "a JSON text"
+    return "an HTML or XML page" if text.startswith("<") else "a text"
+
+
+def _spool(source: Source, password: Password) -> BinaryIO:
+    file: BinaryIO = io.BytesIO()
+
+    def write(plaintext: memoryview) -> None:
+        nonlocal file
+        if isinstance(file, io.BytesIO) and file.tell() + len(plaintext) > MEMORY_LIMIT:
+            from tempfile import TemporaryFile
+
+            in_memory, file = file, TemporaryFile()  # noqa: SIM115 - the caller closes it
+            file.write(in_memory.getbuffer())
+        file.write(plaintext)
+
+    try:
+        _decrypt(source, password, write)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextmanager
+def errors_naming(path: str) -> Iterator[None]:
+    """Let errors that name no file speak of the input."""
+    try:
+        yield
+    except FileDecryptorError as error:
+        error.filename = error.filename or path
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), path) from error

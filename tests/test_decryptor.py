@@ -1,0 +1,209 @@
+"""The public functions."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from conftest import AUDIO, FIXTURES, PASSWORD, PLAIN, RECORDINGS, MakeEnc, nothing_changes
+from encryptor import encrypt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import filedecryptor
+from filedecryptor import (
+    AuthenticationError,
+    NotEncError,
+    UnknownFormatError,
+    UsageError,
+    decrypt,
+    decrypt_file,
+    open_recording,
+)
+from filedecryptor.decryptor import MEMORY_LIMIT
+
+# A derivation takes some 60 ms, so examples are few.
+few = settings(max_examples=20, deadline=None)
+
+
+@few
+@given(plaintext=st.binary(max_size=2000), password=st.text() | st.binary())
+def test_any_plaintext_and_password_round_trip(plaintext: bytes, password: str | bytes) -> None:
+    """What the encryptor made, comes out as it was."""
+    assert decrypt(encrypt(plaintext, password), password) == plaintext
+
+
+SEALED = encrypt(b"spoken words", PASSWORD)
+
+
+@few
+@given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))
+def test_any_changed_byte_is_refused(position: int, change: int) -> None:
+    """Salt, nonce, ciphertext or tag: each byte counts."""
+    altered = bytearray(SEALED)
+    altered[position] ^= change
+    with pytest.raises(AuthenticationError):
+        decrypt(bytes(altered), PASSWORD)
+
+
+@pytest.mark.parametrize("altered", [SEALED[:-1], SEALED + b"\0", SEALED[1:], b"\0" + SEALED])
+def test_bytes_cut_off_or_added_are_refused(altered: bytes) -> None:
+    """At either end."""
+    with pytest.raises(AuthenticationError):
+        decrypt(altered, PASSWORD)
+
+
+def test_too_short_is_not_an_enc_file() -> None:
+    """Below 44 bytes there is nothing to authenticate."""
+    with pytest.raises(NotEncError, match="43 bytes"):
+        decrypt(bytes(43), PASSWORD)
+
+
+@pytest.mark.parametrize("entry", RECORDINGS, ids=lambda entry: entry["format"])
+def test_decrypted_audio_plays(entry: dict[str, str], tmp_path: Path) -> None:
+    """A real decoder reads all of it, and it lasts as long as what was spoken."""
+    path = decrypt_file(
+        FIXTURES / entry["file"],
+        entry["password"],
+        "auto",
+        output=tmp_path / f"x.{entry['format']}",
+    )
+    samples, rate = soundfile.read(path)
+    assert len(samples) / rate == pytest.approx(float(entry["seconds"]), abs=0.01)
+    assert abs(samples).max() > 0.1
+
+
+def test_decrypt_file_names_the_output_beside_the_input(make_enc: MakeEnc) -> None:
+    """As the .NET utility does, and it replaces what is there."""
+    source = make_enc("a.enc")
+    source.with_suffix(".opus").write_bytes(b"old")
+    target = decrypt_file(source, PASSWORD, "opus")
+    assert target == source.with_suffix(".opus")
+    assert target.read_bytes() == AUDIO
+
+
+def test_decrypt_file_can_name_the_output_after_its_audio(make_enc: MakeEnc) -> None:
+    """The extension `auto` follows the format."""
+    wav = (PLAIN / "recording_ghi789.wav").read_bytes()
+    assert decrypt_file(make_enc(audio=wav), PASSWORD, "auto").name == "a.wav"
+
+
+def test_unknown_audio_has_no_automatic_name(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """Nothing is written, and the error says what to do."""
+    source = make_enc(audio=b"neither of the three" * 100)
+    with nothing_changes(tmp_path), pytest.raises(UnknownFormatError) as caught:
+        decrypt_file(source, PASSWORD, "auto")
+    assert caught.value.filename == str(source)
+    assert "instead of 'auto'" in str(caught.value.hint)
+
+
+def test_an_existing_output_can_be_kept(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """`skip` returns it without any work, `fail` raises, also for `auto`."""
+    source = make_enc()
+    existing = tmp_path / "a.mp3"
+    existing.write_bytes(b"old")
+    with nothing_changes(tmp_path):
+        assert decrypt_file(source, "wrong", "mp3", if_exists="skip") == existing
+        assert decrypt_file(source, "wrong", "auto", if_exists="skip") == existing
+        with pytest.raises(FileExistsError):
+            decrypt_file(source, PASSWORD, "mp3", if_exists="fail")
+    assert decrypt_file(source, PASSWORD, "opus", if_exists="fail").read_bytes() == AUDIO
+
+
+def test_errors_say_which_file(make_enc: MakeEnc) -> None:
+    """A traceback in a log is enough to find the recording."""
+    source = make_enc()
+    with pytest.raises(AuthenticationError) as caught:
+        decrypt_file(source, "wrong", "opus")
+    assert str(caught.value).startswith(f"{source}: authentication failed")
+    with pytest.raises(FileNotFoundError) as missing:
+        decrypt_file("nowhere.enc", "x", "opus")
+    assert missing.value.filename == "nowhere.enc"
+    with pytest.raises(UsageError, match="extension"):
+        decrypt_file(source, "x", "a/b")
+
+
+@pytest.mark.parametrize("size", [0, 5, MEMORY_LIMIT, MEMORY_LIMIT + 1])
+def test_open_recording_is_a_real_file(size: int, make_enc: MakeEnc) -> None:
+    """Readable and seekable, in memory or, beyond the limit, in a file that has no name."""
+    audio = os.urandom(size)
+    with open_recording(make_enc(audio=audio), PASSWORD) as recording:
+        assert recording.readable()
+        assert recording.seekable()
+        assert recording.read() == audio
+        recording.seek(-1, os.SEEK_END) if size else None
+        assert recording.read() == audio[-1:]
+        assert isinstance(recording, io.BytesIO) == (size <= MEMORY_LIMIT)
+
+
+def test_open_recording_takes_an_open_file() -> None:
+    """It reads from where the file stands, and leaves it open."""
+    source = io.BytesIO(b"before" + SEALED)
+    source.seek(6)
+    assert open_recording(source, PASSWORD).read() == b"spoken words"
+    assert not source.closed
+
+
+def test_open_recording_goes_straight_into_a_decoder() -> None:
+    """No named file is needed to play a recording."""
+    with open_recording(FIXTURES / "recording_abc123.enc", PASSWORD) as recording:
+        assert soundfile.info(recording).duration == pytest.approx(4.82, abs=0.01)
+
+
+def test_open_recording_hands_out_nothing_unauthenticated(make_enc: MakeEnc) -> None:
+    """One altered byte at the very end, and there is no file at all."""
+    source = make_enc(audio=bytes(MEMORY_LIMIT + 1))
+    data = bytearray(source.read_bytes())
+    data[-1] ^= 1
+    source.write_bytes(data)
+    with pytest.raises(AuthenticationError) as caught:
+        open_recording(source, PASSWORD)
+    assert caught.value.filename == str(source)
+
+
+def test_importing_the_package_imports_neither_click_nor_cryptography() -> None:
+    """Programs that use the functions do not pay for the command."""
+    code = "import filedecryptor, sys; print({'click', 'cryptography'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+def test_every_public_name_is_there() -> None:
+    """`__all__` promises nothing that is missing."""
+    assert all(hasattr(filedecryptor, name) for name in filedecryptor.__all__)
+
+
+@pytest.mark.parametrize(
+    ("start", "password", "hint"),
+    [
+        ((PLAIN / "recording_def456.mp3").read_bytes(), PASSWORD, "plain mp3 audio"),
+        (b'\r\n{"error": "no such recording", "code": 404, "id": null}', PASSWORD, "JSON"),
+        (b'[{"error": "no such recording", "code": 404, "id": "\xc3\xa9"}]', PASSWORD, "JSON"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>\n<html><body>Not found</body></html>", PASSWORD, "HTML"),
+        (b"502 Bad Gateway: the upstream server did not answer in time", PASSWORD, "is a text"),
+        (SEALED, "", "password is empty"),
+        (SEALED, "EncryptMe\n", "white space or a line end"),
+        (SEALED, " EncryptMe", "white space or a line end"),
+        (SEALED, "encryptme", "in force when the call was recorded"),
+        (bytes(60), PASSWORD, "in force when the call was recorded"),
+    ],
+)
+def test_a_failed_authentication_names_the_likely_cause(
+    start: bytes, password: str, hint: str
+) -> None:
+    """As far as the file's first bytes or the password show it."""
+    with pytest.raises(AuthenticationError) as caught:
+        decrypt(start, password)
+    assert hint in str(caught.value.hint)
+
+
+def test_a_short_error_page_is_recognised_too() -> None:
+    """An API's error is often shorter than the smallest `.enc` file."""
+    with pytest.raises(NotEncError) as caught:
+        decrypt(b'{"error":"not found"}', PASSWORD)
+    assert "JSON" in str(caught.value.hint)
