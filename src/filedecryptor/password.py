@@ -1,0 +1,58 @@
+"""Where the password comes from when it is not on the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from filedecryptor.crypto import Password
+from filedecryptor.errors import UsageError
+
+ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
+
+
+def find_password(word: str, password_file: str | None, *, stdin_taken: bool) -> Password:
+    """Return the password that the PASSWORD word stands for.
+
+    Args:
+        word: The word itself; `-` means that the password is elsewhere.
+        password_file: A file whose first line it is, if one was named.
+        stdin_taken: Whether standard input is the recording.
+
+    Raises:
+        UsageError: There is no password, or there are two.
+        OSError: The password file cannot be read.
+    """
+    if word != "-":
+        if password_file is not None:
+            raise UsageError("there are two passwords: give PASSWORD as '-' with --password-file")
+        return word
+    if password_file is not None:
+        with open(password_file, "rb") as file:
+            return _without_line_end(file.readline(), password_file)
+    if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
+        return value
+    if stdin_taken:
+        raise UsageError(
+            "standard input cannot be both the recording and the password",
+            hint=f"use --password-file, or set {ENVIRONMENT_VARIABLE}",
+        )
+    if sys.stdin is not None and sys.stdin.isatty():
+        return _ask()
+    line = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+    return _without_line_end(line, "standard input")
+
+
+def _ask() -> str:
+    import click
+
+    try:
+        return str(click.prompt("Password", hide_input=True, err=True))
+    except click.Abort:  # which is what click makes of Ctrl-C and Ctrl-D
+        raise KeyboardInterrupt from None
+
+
+def _without_line_end(line: bytes, origin: str) -> bytes:
+    if not line:
+        raise UsageError("there is no password: it is empty", filename=origin)
+    return line.removesuffix(b"\n").removesuffix(b"\r")

@@ -1,0 +1,120 @@
+"""The words of the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import AUDIO, PASSWORD, MakeEnc, nothing_changes, run
+
+import filedecryptor
+
+SECRET = "-Secret123"
+
+
+@pytest.mark.parametrize("word", ["-x", "--help", "-- ", "--verify", "--", "-o", " ", "*"])
+def test_three_words_are_taken_literally(make_enc: MakeEnc, tmp_path: Path, word: str) -> None:
+    """The reference's own call: a password may look like an option."""
+    make_enc(password=word)
+    assert run("a.enc", word, "opus", cwd=tmp_path) == (0, b"a.opus\n", "")
+
+
+def test_options_may_stand_anywhere(folder: Path) -> None:
+    """Before, between and behind the words."""
+    for words in (
+        ["-o", "x", "a.enc", PASSWORD, "opus"],
+        ["a.enc", "-o", "x", PASSWORD, "opus"],
+        ["a.enc", PASSWORD, "opus", "-ox"],
+        ["a.enc", PASSWORD, "--output=x", "opus"],
+    ):
+        assert run(*words, cwd=folder).stdout == b"x\n"
+
+
+def test_two_dashes_end_the_options(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """After them, names and passwords may begin with a dash."""
+    make_enc("-a.enc", password=SECRET)
+    result = run("-o", "x", "--", "-a.enc", SECRET, "opus", cwd=tmp_path)
+    assert result == (0, b"x\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "missing argument 'FILENAME...'"),
+        (["a.enc"], "missing argument"),
+        (["a.enc", PASSWORD], "missing argument"),
+        (["--verify", "a.enc", SECRET, "opus"], "unknown option"),
+        (["a.enc", "b.enc", "--Secret123=x", "opus"], "unknown option"),
+        (["--if-exists", SECRET, "a.enc", "x", "opus"], "invalid value for '--if-exists'"),
+        (["--verify=Secret123", "a.enc", "x", "opus"], "option '--verify' does not take a value"),
+        (["a.enc", "x", "opus", "-o"], "option '-o' requires an argument"),
+        (["a.enc", "b.enc", "Secret123", "opus", "-o", "x"], "one --output cannot take"),
+        (["a.enc", "-", "Secret123", "opus"], "standard input cannot be one of several"),
+        (["--verify", "-o", "x", "a.enc", "Secret123", "opus"], "--verify writes nothing"),
+        (["a.enc", "Secret123", "a/b"], "the output extension holds a path separator"),
+    ],
+)
+def test_words_that_make_no_sense(folder: Path, words: list[str], message: str) -> None:
+    """Exit code 2, and no message repeats a word that may be the password."""
+    with nothing_changes(folder):
+        result = run(*words, cwd=folder)
+    assert result.code == 2
+    assert result.stdout == b""
+    assert result.lines[0].startswith(f"error: {message}")
+    assert "Secret123" not in result.stderr
+
+
+def test_a_mistyped_option_is_suggested(folder: Path) -> None:
+    """The suggestion comes from the options there are, not from the word."""
+    result = run("--if-exist", "skip", "a.enc", "x", "opus", cwd=folder)
+    assert result.lines == ["error: unknown option", "hint: did you mean --if-exists?"]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_explains_every_word(tmp_path: Path, option: str) -> None:
+    """On stdout, with the exit codes."""
+    result = run(option, cwd=tmp_path)
+    assert result.code == 0
+    for word in (b"FILENAME...", b"PASSWORD", b"OUTPUTEXTENSION", b"--if-exists", b"130"):
+        assert word in result.stdout
+
+
+def test_version(tmp_path: Path) -> None:
+    """The package's own."""
+    expected = f"filedecryptor {filedecryptor.__version__}\n".encode()
+    assert run("--version", cwd=tmp_path) == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["--version"], "cryptography"),
+        (["--help"], "cryptography"),
+        (["a.enc", PASSWORD, "opus"], "click"),
+    ],
+)
+def test_nothing_is_imported_in_vain(folder: Path, words: list[str], absent: str) -> None:
+    """Help needs no cryptography, and the reference's call no option parser."""
+    command = [sys.executable, "-X", "importtime", "-m", "filedecryptor", *words]
+    done = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
+    assert "filedecryptor.command" in done.stderr
+    assert f" {absent}\n" not in done.stderr
+
+
+def test_python_m_is_the_same(folder: Path) -> None:
+    """Where the scripts' folder is not on the PATH."""
+    command = [sys.executable, "-m", "filedecryptor", "a.enc", PASSWORD, "opus"]
+    assert (
+        subprocess.run(command, check=True, cwd=folder, capture_output=True).stdout == b"a.opus\n"
+    )
+    assert (folder / "a.opus").read_bytes() == AUDIO
+
+
+def test_messages_do_not_depend_on_the_locale(folder: Path) -> None:
+    """With an ASCII terminal a name is still one readable line."""
+    result = run("é.enc", "x", "opus", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
+    assert result.lines == ["error: \\xe9.enc: No such file or directory"]
+    assert os.environ.get("FILEDECRYPTOR_PASSWORD") is None

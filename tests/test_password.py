@@ -1,0 +1,101 @@
+"""Where the password comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import AUDIO, PASSWORD, MakeEnc, nothing_changes, run, run_in_terminal
+
+from filedecryptor.password import ENVIRONMENT_VARIABLE
+
+
+@pytest.mark.parametrize(
+    "line", [b"EncryptMe", b"EncryptMe\n", b"EncryptMe\r\n", b"EncryptMe\nsecond line\n"]
+)
+def test_the_first_line_of_a_file(folder: Path, line: bytes) -> None:
+    """Without its line end, whichever system wrote it."""
+    (folder / "p").write_bytes(line)
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result == (0, b"a.opus\n", "")
+
+
+def test_only_the_line_end_is_taken_off(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """Spaces belong to the password, and it need not be text."""
+    make_enc(password=b" \xff ")
+    (tmp_path / "p").write_bytes(b" \xff \n")
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=tmp_path).code == 0
+
+
+def test_the_environment(folder: Path) -> None:
+    """Where no file is named."""
+    result = run("a.enc", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: PASSWORD})
+    assert result == (0, b"a.opus\n", "")
+
+
+def test_the_first_line_of_stdin(folder: Path) -> None:
+    """Where there is neither."""
+    assert run("a.enc", "-", "opus", cwd=folder, stdin=b"EncryptMe\nmore").code == 0
+
+
+def test_the_order(folder: Path) -> None:
+    """The file before the environment, the environment before stdin."""
+    (folder / "p").write_bytes(b"EncryptMe")
+    wrong = {ENVIRONMENT_VARIABLE: "wrong"}
+    right = {ENVIRONMENT_VARIABLE: PASSWORD}
+    words = ("a.enc", "-", "opus")
+    assert run(*words, "--password-file", "p", cwd=folder, env=wrong, stdin=b"wrong").code == 0
+    assert run(*words, cwd=folder, env=right, stdin=b"wrong").code == 0
+
+
+def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
+    """What is typed does not appear."""
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "EncryptMe\n"})
+    assert screen.code == 0
+    assert "Password: " in screen.text
+    assert "EncryptMe" not in screen.text
+    assert (folder / "a.opus").read_bytes() == AUDIO
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_prompt_can_be_left(folder: Path, key: str) -> None:
+    """As any other wait."""
+    with nothing_changes(folder):
+        screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": key})
+    assert screen.code == 130
+    assert "Traceback" not in screen.text
+    assert screen.text.endswith("filedecryptor: error: interrupted\r\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.enc", "EncryptMe", "opus", "--password-file", "p"], "there are two passwords"),
+        (["-", "-", "opus"], "standard input cannot be both"),
+        (["a.enc", "-", "opus"], "standard input: there is no password"),
+        (["a.enc", "-", "opus", "--password-file", "empty"], "empty: there is no password"),
+    ],
+)
+def test_no_password_or_two(folder: Path, words: list[str], message: str) -> None:
+    """A usage error, before anything is read or written."""
+    (folder / "p").write_bytes(b"EncryptMe")
+    (folder / "empty").write_bytes(b"")
+    with nothing_changes(folder):
+        result = run(*words, cwd=folder)
+    assert result.code == 2
+    assert result.lines[0].startswith(f"error: {message}")
+
+
+def test_a_password_file_that_is_not_there(folder: Path) -> None:
+    """The line names it."""
+    result = run("a.enc", "-", "opus", "--password-file", "nope", cwd=folder)
+    assert result.code == 1
+    assert result.lines == ["error: nope: No such file or directory"]
+
+
+def test_a_recording_from_stdin_with_its_password_elsewhere(
+    folder: Path, encrypted_audio: bytes
+) -> None:
+    """`- -` works as long as stdin serves one of the two only."""
+    env = {ENVIRONMENT_VARIABLE: PASSWORD}
+    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO

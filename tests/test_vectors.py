@@ -1,0 +1,76 @@
+"""Recordings encrypted by an independent implementation (Node.js, checked with Java)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIXTURES, nothing_changes, run
+
+from filedecryptor import AuthenticationError, FileDecryptorError, NotEncError, decrypt
+
+SHARED = Path(__file__).parents[2] / "shared" / "vectors"
+FAILURES: dict[str, type[FileDecryptorError]] = {
+    "authentication-failed": AuthenticationError,
+    "not-enc": NotEncError,
+}
+
+
+def vectors() -> list[Any]:
+    """Return a test parameter for each vector: those of the project, and the whole set."""
+    found = []
+    for folder in (FIXTURES / "vectors", SHARED):
+        if not folder.exists():
+            reason = "the whole set of vectors is not beside this checkout"
+            found.append(pytest.param({}, marks=pytest.mark.skip(reason=reason), id="whole set"))
+            continue
+        for entry in json.loads((folder / "manifest.json").read_text("utf-8")):
+            path = folder / entry["file"]
+            found.append(
+                pytest.param(entry | {"path": path}, id=f"{folder.parent.name}-{path.stem}")
+            )
+    return found
+
+
+@pytest.mark.parametrize("vector", vectors())
+def test_the_library_does_as_the_manifest_says(vector: dict[str, Any]) -> None:
+    """The plaintext's size and hash, or the failure."""
+    data = vector["path"].read_bytes()
+    if vector["expect"] == "ok":
+        audio = decrypt(data, vector["password"])
+        assert len(audio) == vector["size"]
+        assert hashlib.sha256(audio).hexdigest() == vector["sha256"]
+    else:
+        with pytest.raises(FAILURES[vector["expect"]]):
+            decrypt(data, vector["password"])
+
+
+@pytest.mark.parametrize("vector", vectors())
+def test_the_command_does_as_the_manifest_says(vector: dict[str, Any], tmp_path: Path) -> None:
+    """The file written, or the exit code and nothing written."""
+    shutil.copy(vector["path"], tmp_path / "x.enc")
+    if vector["expect"] == "ok":
+        result = run("x.enc", vector["password"], "bin", cwd=tmp_path)
+        assert (result.code, result.stdout, result.stderr) == (0, b"x.bin\n", "")
+        audio = (tmp_path / "x.bin").read_bytes()
+        assert hashlib.sha256(audio).hexdigest() == vector["sha256"]
+    else:
+        with nothing_changes(tmp_path):
+            result = run("x.enc", vector["password"], "bin", cwd=tmp_path)
+        assert result.code == FAILURES[vector["expect"]].exit_code
+        assert result.stdout == b""
+        assert result.lines[0].startswith("error: x.enc: ")
+
+
+def test_a_fixture_of_each_format_is_there() -> None:
+    """The project alone carries enough to be tested."""
+    manifest = json.loads((FIXTURES / "manifest.json").read_text())
+    assert {entry["format"] for entry in manifest} == {"opus", "mp3", "wav"}
+    for entry in manifest:
+        audio = decrypt((FIXTURES / entry["file"]).read_bytes(), entry["password"])
+        assert len(audio) == entry["size"]
+        assert hashlib.sha256(audio).hexdigest() == entry["sha256"]
