@@ -1,0 +1,134 @@
+"""Measure the command against simpler ways to do the same, and print a table.
+
+    python tests/benchmarks/speed.py [--pairs 15] [NAME...]
+
+Run it with the Python of the environment that the package is installed in. Each row is a ratio:
+the command's time over the other's, measured in turns in one run, the median of all pairs, with
+the quartiles behind it. Large files go to a RAM disk (/dev/shm) and take up to 9 GB there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from encryptor import encrypted
+
+COMMAND = str(Path(sysconfig.get_path("scripts"), "filedecryptor"))
+SHORTEST = str(Path(__file__).with_name("shortest.py"))
+PASSWORD = "EncryptMe"
+KB, MIB, GIB = 1000, 1 << 20, 1 << 30
+
+Timed = Callable[[], float]
+
+
+def main() -> None:
+    """Run the measurements named on the command line, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME")
+    parser.add_argument("--pairs", type=int, default=15)
+    words = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are what users run
+    print(f"{'measured':<52} {'seconds':>8} {'against':>8} {'ratio':>6}  quartiles   bar")
+    for name in words.names or MEASUREMENTS:
+        MEASUREMENTS[name](words.pairs)
+
+
+def compare(title: str, ours: Timed, theirs: Timed, pairs: int, bar: str = "") -> None:
+    """Time both in turns and print one row."""
+    ours(), theirs()
+    measured = [(ours(), theirs()) for _ in range(pairs)]
+    ratios = [our / their for our, their in measured]
+    low, median, high = statistics.quantiles(ratios, n=4)
+    seconds = [statistics.median(column) for column in zip(*measured, strict=True)]
+    print(
+        f"{title:<52} {seconds[0]:8.3f} {seconds[1]:8.3f} {median:6.2f}  {low:.2f}-{high:.2f}   {bar}",
+        flush=True,
+    )
+
+
+def process(*words: str) -> tuple[float, int]:
+    """Run a command; return its seconds and its peak memory in bytes."""
+    start = time.perf_counter()
+    pid = os.posix_spawn(
+        words[0],
+        words,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+    )
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"{words} failed")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def derive() -> float:
+    """Time one bare key derivation in this process."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+    key = bytearray(32)
+    start = time.perf_counter()
+    PBKDF2HMAC(SHA256(), 32, bytes(16), 310_000).derive_into(PASSWORD.encode(), key)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def recording(size: int, directory: str | None = None) -> Iterator[str]:
+    """Make an encrypted recording of `size` bytes, and remove it afterwards."""
+    folder = tempfile.mkdtemp(dir=directory)
+    path = Path(folder, "recording.enc")
+    piece = os.urandom(min(size, MIB))
+    try:
+        with path.open("wb") as file:
+            file.writelines(encrypted([piece] * (size // len(piece)), PASSWORD))
+        yield str(path)
+    finally:
+        shutil.rmtree(folder)
+
+
+def short_file(pairs: int) -> None:
+    """One ordinary recording, whole processes."""
+    with recording(400 * KB) as path:
+        ours = lambda: process(COMMAND, path, PASSWORD, "wav")[0]
+        theirs = lambda: process(sys.executable, SHORTEST, path, PASSWORD, "wav")[0]
+        compare("400 kB, command : shortest script", ours, theirs, pairs, "1.00")
+        compare("400 kB, command : bare key derivation, warm", ours, derive, pairs)
+
+
+def large_file(pairs: int) -> None:
+    """One very large recording on a RAM disk, whole processes."""
+    with recording(GIB, "/dev/shm") as path:
+        ours = lambda: process(COMMAND, path, PASSWORD, "wav")[0]
+        theirs = lambda: process(sys.executable, SHORTEST, path, PASSWORD, "wav")[0]
+        compare("1 GiB on a RAM disk, command : shortest script", ours, theirs, pairs, "1.00")
+
+
+def memory(_: int) -> None:
+    """Peak memory for a short and two large files."""
+    for size, name in ((10 * MIB, "10 MiB"), (GIB, "1 GiB"), (4 * GIB, "4 GiB")):
+        with recording(size, "/dev/shm") as path:
+            peak = process(COMMAND, path, PASSWORD, "wav")[1]
+            print(f"{'peak memory, ' + name + ' file':<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB")
+
+
+MEASUREMENTS: dict[str, Callable[[int], None]] = {
+    "short_file": short_file,
+    "large_file": large_file,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    main()
