@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sysconfig
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,12 +85,14 @@ def run_in_terminal(
     cwd: Path,
     answers: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    columns: int = 80,
 ) -> Screen:
     """Run the command in a real pseudo-terminal, typing each answer where its prompt appears."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
         os.execve(COMMAND, [COMMAND, *map(str, words)], {**os.environ, **(env or {})})  # noqa: S606
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     waiting = dict(answers or {})
     text = b""
     try:

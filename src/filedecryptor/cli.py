@@ -8,10 +8,12 @@ import click
 
 from filedecryptor import __version__, command
 from filedecryptor.errors import UsageError
+from filedecryptor.report import standard_output
 
 HELP = """Decrypt call recordings of Voice Nexus Service (VNS).
 
-FILENAME is an .enc file, or '-' for standard input, whose audio goes to standard output.
+FILENAME is an .enc file, a directory (every *.enc below it), or '-' for standard input, whose
+audio goes to standard output.
 
 PASSWORD is the recordCallPassword in force when the call was recorded. '-' keeps it off the
 command line: it is then the first line of --password-file, or the environment variable
@@ -23,7 +25,7 @@ the audio.
 \b
 Examples:
   filedecryptor recording_abc123.enc EncryptMe opus
-  filedecryptor --password-file secret.txt recording_abc123.enc - auto
+  filedecryptor --password-file secret.txt recordings/ - auto -d audio/
   curl ... | FILEDECRYPTOR_PASSWORD=EncryptMe filedecryptor - - opus | play -t opus -
 
 \b
@@ -52,6 +54,11 @@ COMMAND = click.Command(
             help="Name the one output; '-' is standard output.",
         ),
         click.Option(
+            ["-d", "--output-dir"],
+            metavar="DIR",
+            help="Put the outputs there; a directory input keeps its subfolders.",
+        ),
+        click.Option(
             ["--if-exists"],
             type=click.Choice(["replace", "skip", "fail"]),
             default="replace",
@@ -59,8 +66,20 @@ COMMAND = click.Command(
             help="What to do with an output that exists.",
         ),
         click.Option(["--password-file"], metavar="PATH", help="Its first line is the password."),
+        click.Option(
+            ["-j", "--jobs"],
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Files worked on at once (default: the CPUs).",
+        ),
         click.Option(["--verify"], is_flag=True, help="Authenticate only, write nothing."),
+        click.Option(["--json"], is_flag=True, help="Write a JSON object for each input."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
+        click.Option(
+            ["--progress/--no-progress"],
+            default=None,
+            help="Show a progress bar (default: in a terminal, for long work).",
+        ),
     ],
 )
 click.version_option(__version__, message="%(prog)s %(version)s")(COMMAND)
@@ -77,7 +96,8 @@ def main(words: Sequence[str]) -> int:
             may be the password.
     """
     try:
-        context = COMMAND.make_context("filedecryptor", list(words))
+        with standard_output():  # where help and version go
+            context = COMMAND.make_context("filedecryptor", list(words))
     except click.exceptions.Exit as end:  # after --help and --version
         return end.exit_code
     except click.UsageError as error:

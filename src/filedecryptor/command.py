@@ -1,25 +1,33 @@
-"""One call of the command, once its words are told apart: the work, and what is said about it."""
+"""One call of the command, once its words are told apart: what to read, what to write."""
 
 from __future__ import annotations
 
-import errno
 import os
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
+from functools import partial
 from io import FileIO
-from typing import BinaryIO
 
-from filedecryptor import decryptor, files, progress
+from filedecryptor import batch, files
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, Outcome, errors_naming
+from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, errors_naming, spool
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.password import find_password
+from filedecryptor.progress import Progress
+from filedecryptor.progress import progress as bar
+from filedecryptor.report import (
+    Report,
+    printable,
+    reporting,
+    say,
+    say_error,
+    write_to_standard_output,
+)
 
 STANDARD_STREAM = "-"
-
-INTERRUPTED = 130
-"""The exit code after SIGINT, SIGTERM or SIGHUP."""
 
 
 def run(
@@ -28,22 +36,30 @@ def run(
     output_extension: str,
     *,
     output: str | None = None,
+    output_dir: str | None = None,
     if_exists: IfExists = "replace",
     password_file: str | None = None,
+    jobs: int | None = None,
     verify: bool = False,
+    json: bool = False,
     quiet: bool = False,
+    progress: bool | None = None,
 ) -> int:
-    """Decrypt the files that the command line names.
+    """Decrypt what the command line names.
 
     Args:
-        filenames: The inputs; `-` is standard input.
+        filenames: The inputs: files, directories, or `-` for standard input.
         password: The PASSWORD word; `-` means that the password is elsewhere.
         output_extension: The OUTPUTEXTENSION word.
         output: The one output's name; `-` is standard output.
+        output_dir: Where the outputs go.
         if_exists: What to do about an output that is already there.
         password_file: A file whose first line is the password.
+        jobs: Files worked on at once.
         verify: Authenticate only, write nothing.
+        json: Write a JSON object for each input.
         quiet: Say nothing but errors.
+        progress: Show a progress bar; if None, where there is time to look at it.
 
     Returns:
         The exit code.
@@ -53,27 +69,56 @@ def run(
         OSError: The password file cannot be read, or standard output cannot be written.
     """
     extension = files.clean_extension(output_extension)
-    output = _only_output(filenames, output, verify=verify)
+    one_file = len(filenames) == 1 and not os.path.isdir(filenames[0])
+    _refuse_contradictions(filenames, output, output_dir, one_file=one_file, verify=verify)
+    if output is None and STANDARD_STREAM in filenames and not verify:
+        output = _standard_output_unless_terminal()
+    if output == STANDARD_STREAM and json:
+        raise UsageError("--json and the audio cannot both go to standard output")
     secret = find_password(password, password_file, stdin_taken=STANDARD_STREAM in filenames)
-    codes = set()
-    for filename in filenames:
-        job = Job(filename, extension, output, if_exists, verify)
-        codes.add(_do(job, secret, quiet=quiet))
-    failures = codes - {0}
-    return failures.pop() if len(failures) == 1 else bool(failures)
+    show = False if quiet else progress
+    if output == STANDARD_STREAM:
+        return _to_standard_output(filenames[0], secret, show=show)
+    with reporting(quiet=quiet, json=json, many=not one_file) as report:
+        if one_file and output_dir is None:
+            job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
+            _do_one(job, secret, report, show=show)
+        else:
+            plan = batch.Plan(
+                filenames, extension, output_dir=output_dir, if_exists=if_exists, verify=verify
+            )
+            if not quiet:
+                for directory in plan.empty:
+                    say(f"{printable(directory)}: there is no .enc file in it")
+            _do_all(plan, secret, report, jobs=jobs, show=show)
+        return report.code
 
 
-def _only_output(filenames: Sequence[str], output: str | None, *, verify: bool) -> str | None:
-    """Return the output's name, where it does not follow from the input's."""
-    if len(filenames) > 1:
-        if STANDARD_STREAM in filenames:
-            raise UsageError("standard input cannot be one of several inputs")
-        if output is not None:
-            raise UsageError("one --output cannot take the audio of several files")
-    if verify and output is not None:
-        raise UsageError("--verify writes nothing, so it cannot have an --output")
-    if verify or output is not None or STANDARD_STREAM not in filenames:
-        return output
+def _refuse_contradictions(
+    filenames: Sequence[str],
+    output: str | None,
+    output_dir: str | None,
+    *,
+    one_file: bool,
+    verify: bool,
+) -> None:
+    from_stdin = STANDARD_STREAM in filenames
+    if from_stdin and len(filenames) > 1:
+        raise UsageError("standard input cannot be one of several inputs")
+    if output is not None and not one_file:
+        raise UsageError(
+            "one --output cannot take the audio of several files",
+            hint="name a directory with --output-dir",
+        )
+    if output is not None and output_dir is not None:
+        raise UsageError("--output and --output-dir cannot both say where the audio goes")
+    if output_dir is not None and from_stdin:
+        raise UsageError("standard input has no name for --output-dir", hint="use --output")
+    if verify and (output is not None or output_dir is not None):
+        raise UsageError("--verify writes nothing, so there is nothing to say where")
+
+
+def _standard_output_unless_terminal() -> str:
     if sys.stdout is not None and sys.stdout.isatty():
         raise UsageError(
             "the audio of standard input would go to the terminal",
@@ -82,90 +127,61 @@ def _only_output(filenames: Sequence[str], output: str | None, *, verify: bool) 
     return STANDARD_STREAM
 
 
-def _do(job: Job, password: Password, *, quiet: bool) -> int:
-    """Do one job, say what became of it, and return its exit code."""
+def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) -> None:
+    """Do one job in this thread: to import what runs many would take longer than the rest."""
+    source = _standard_input() if job.input == STANDARD_STREAM else None
+    with bar([source or job.input], 1, show=show) as shown:
+        on_progress = partial(shown.advance, job)
+        outcome = attempt(job, password, source=source, on_progress=on_progress)
+        _report(outcome, report, shown)
+
+
+def _do_all(
+    plan: batch.Plan, password: Password, report: Report, *, jobs: int | None, show: bool | None
+) -> None:
+    with (
+        bar((job.input for job in plan), len(plan), show=show) as shown,
+        closing(batch.run(plan, password, jobs=jobs, on_progress=shown.advance)) as outcomes,
+    ):
+        for outcome in outcomes:
+            _report(outcome, report, shown)
+
+
+def _report(outcome: Outcome, report: Report, shown: Progress) -> None:
+    with shown.above() if report.has_words_for(outcome) else nullcontext():
+        report.add(outcome)
+    shown.count(outcome)
+
+
+def _to_standard_output(filename: str, password: Password, *, show: bool | None) -> int:
     try:
-        source = _standard_input() if job.input == STANDARD_STREAM else None
-        if job.output == STANDARD_STREAM:
-            with decryptor.open_recording(source or job.input, password) as recording:
-                _copy_to_stdout(recording)
-            return 0
-        with progress.bar(source or job.input, quiet=quiet) as on_progress:
-            outcome = decryptor.run(job, password, source=source, on_progress=on_progress)
-    except BrokenPipeError:
-        raise  # whoever read our output has left: no fault of this job
+        with errors_naming(filename), _opened(filename) as source:
+            _refuse_overwriting(source)
+            with bar([source], 1, show=show) as shown:
+                on_progress = partial(shown.advance, Job(filename, ""))
+                recording = spool(source, password, on_progress)
     except (FileDecryptorError, OSError) as error:
-        return report_error(error)
-    if not quiet:
-        _say_outcome(outcome)
+        return say_error(error)
+    with recording:
+        while chunk := recording.read(CHUNK_SIZE):
+            write_to_standard_output(chunk)
     return 0
 
 
-def _say_outcome(outcome: Outcome) -> None:
-    if outcome.status == "decrypted":
-        say_result(str(outcome.output))
-    elif outcome.status == "skipped":
-        say(f"skipped: {printable(outcome.input)}: {printable(str(outcome.output))} exists")
-    else:
-        kind = outcome.format or "unknown"
-        say(f"verified: {printable(outcome.input)}: {outcome.size} bytes of {kind} audio")
+def _opened(filename: str) -> FileIO:
+    return _standard_input() if filename == STANDARD_STREAM else open(filename, "rb", buffering=0)
+
+
+def _refuse_overwriting(source: FileIO) -> None:
+    """See that standard output is not redirected into the recording."""
+    if sys.stdout is None:
+        return
+    found = os.fstat(sys.stdout.fileno())
+    if stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.fstat(source.fileno())):
+        raise UsageError("standard output would be written over the recording")
 
 
 def _standard_input() -> FileIO:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
     return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-
-
-def _copy_to_stdout(recording: BinaryIO) -> None:
-    if sys.stdout is None:
-        raise UsageError("standard output is closed")
-    with errors_naming("standard output"):
-        while chunk := recording.read(CHUNK_SIZE):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-
-
-def say_result(path: str) -> None:
-    """Write a path to standard output, byte for byte, whatever is in it."""
-    if sys.stdout is not None:
-        with errors_naming("standard output"):
-            sys.stdout.buffer.write(os.fsencode(path) + b"\n")
-            sys.stdout.buffer.flush()
-
-
-def say(line: str) -> None:
-    """Write a line for people to standard error."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"filedecryptor: {line}\n")
-
-
-def report_error(error: FileDecryptorError | OSError) -> int:
-    """Say what went wrong, where there is one a hint too, and return the exit code for it."""
-    if isinstance(error, FileDecryptorError):
-        cause, hint, code = error.cause, error.hint, error.exit_code
-    else:
-        cause, hint, code = error.strerror or str(error), _hint(error), 1
-    subject = "" if error.filename is None else f"{printable(str(error.filename))}: "
-    say(f"error: {subject}{cause}")
-    if hint is not None:
-        say(f"hint: {hint}")
-    return code
-
-
-def _hint(error: OSError) -> str | None:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "nothing was changed: make room, then run this again"
-    if error.errno == errno.ENOENT and error.filename:
-        directory = os.path.dirname(str(error.filename))
-        if directory and not os.path.isdir(directory):
-            return f"there is no directory {printable(directory)}"
-    return None
-
-
-def printable(name: str) -> str:
-    """Return a name as one harmless line: no line ends, no terminal commands, never empty."""
-    shown = "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in name
-    )
-    return shown or "''"

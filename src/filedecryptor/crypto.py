@@ -7,7 +7,7 @@ wait for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from filedecryptor.errors import AuthenticationError, UsageError
@@ -31,11 +31,9 @@ def encode_password(password: Password) -> bytes:
     """
     if isinstance(password, bytes):
         return password
-    try:
+    with suppress(UnicodeEncodeError):  # which carries the password, so it must not be chained
         return password.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        # The original exception carries the password.
-        raise UsageError("the password is not valid Unicode text") from None
+    raise UsageError("the password is not valid Unicode text")
 
 
 @contextmanager

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
 from filedecryptor import audio, files
-from filedecryptor.crypto import Password, StreamDecryptor, derive_key, encode_password
+from filedecryptor.crypto import Password, StreamDecryptor, derive_key
 from filedecryptor.errors import (
     AuthenticationError,
     FileDecryptorError,
     NotEncError,
     UnknownFormatError,
+    UsageError,
 )
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
+from filedecryptor.hints import file_hint, password_hint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +31,10 @@ MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that `open_recording` keeps in memory; more of it goes to a temporary file."""
 
 IfExists: TypeAlias = Literal["replace", "skip", "fail"]
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
+Turn: TypeAlias = AbstractContextManager[object]
 
 
 def _discard(_: object) -> None:
@@ -119,8 +122,8 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
     if isinstance(path_or_file, (str, os.PathLike)):
         path = os.fspath(path_or_file)
         with errors_naming(path), open(path, "rb", buffering=0) as source:
-            return _spool(source, password)
-    return _spool(path_or_file, password)
+            return spool(source, password)
+    return spool(path_or_file, password)
 
 
 class Job(NamedTuple):
@@ -129,7 +132,9 @@ class Job(NamedTuple):
     Attributes:
         input: The `.enc` file's path, or how to call what is read instead.
         extension: The output's extension without its dot, or `auto`.
-        output: The output's path, where it does not follow from the input and the extension.
+        output: The output's path, where it does not follow from a name and the extension.
+        named_after: The path whose suffix is replaced to name the output, if that is not the
+            input's own. Its directory is made if it is not there.
         if_exists: What to do about an output that is already there.
         verify: Authenticate only, write nothing.
     """
@@ -137,15 +142,18 @@ class Job(NamedTuple):
     input: str
     extension: str
     output: str | None = None
+    named_after: str | None = None
     if_exists: IfExists = "replace"
     verify: bool = False
 
     def targets(self) -> tuple[str, ...]:
-        """Return the outputs that this job may write; it will write one of them."""
+        """Return the outputs that this job may write; it will write one of them, or none."""
+        if self.verify:
+            return ()
         if self.output is not None:
             return (self.output,)
         extensions = audio.FORMATS if self.extension == AUTO else (self.extension,)
-        return tuple(files.replace_suffix(self.input, extension) for extension in extensions)
+        return files.replace_suffix(self.named_after or self.input, extensions)
 
 
 class Outcome(NamedTuple):
@@ -156,14 +164,36 @@ class Outcome(NamedTuple):
         output: The audio file: written, or found there already. None if only verified.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
-        status: `decrypted`, `verified` or `skipped`.
+        status: `decrypted`, `verified`, `skipped` or `failed`.
+        error: Why it failed.
     """
 
     input: str
     output: str | None
     format: str | None
     size: int | None
-    status: Literal["decrypted", "verified", "skipped"]
+    status: Literal["decrypted", "verified", "skipped", "failed"]
+    error: FileDecryptorError | OSError | None = None
+
+
+def attempt(
+    job: Job,
+    password: Password,
+    *,
+    source: io.FileIO | None = None,
+    turn: Turn | None = None,
+    on_progress: OnProgress = _discard,
+) -> Outcome:
+    """Do one job as `run` does, and return a failure as an outcome instead of raising it."""
+    try:
+        return run(job, password, source=source, turn=turn, on_progress=on_progress)
+    except (FileDecryptorError, OSError) as error:
+        return failed(job, error)
+
+
+def failed(job: Job, error: FileDecryptorError | OSError) -> Outcome:
+    """Return the outcome of a job that ended with an error."""
+    return Outcome(job.input, None, None, None, "failed", error)
 
 
 def run(
@@ -171,6 +201,7 @@ def run(
     password: Password,
     *,
     source: io.FileIO | None = None,
+    turn: Turn | None = None,
     on_progress: OnProgress = _discard,
 ) -> Outcome:
     """Do one job. Jobs may run side by side, in threads or processes.
@@ -179,6 +210,8 @@ def run(
         job: What to do.
         password: The `recordCallPassword` in force when the call was recorded.
         source: Read this instead of opening the job's input.
+        turn: Entered for as long as the job needs a processor, and left while it waits for the
+            disk to take everything: a semaphore of several jobs.
         on_progress: Told the number of bytes after each piece of work.
 
     Raises:
@@ -186,39 +219,61 @@ def run(
         OSError: The operating system refused something; `filename` is set.
     """
     with errors_naming(job.input):
-        if not job.verify:
-            for target in job.targets():
-                files.check_target(target, job.input if source is None else source.fileno())
-                if job.if_exists != "replace" and os.path.lexists(target):
-                    return _existing(job, target)
+        if existing := check(job, source):
+            return existing
+        turn = turn or nullcontext()
         if source is not None:
-            return _run(job, password, source, on_progress)
+            return _run(job, password, source, turn, on_progress)
         with open(job.input, "rb", buffering=0) as opened:
-            return _run(job, password, opened, on_progress)
+            return _run(job, password, opened, turn, on_progress)
 
 
-def _existing(job: Job, target: str) -> Outcome:
-    if job.if_exists == "fail":
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    return Outcome(job.input, target, None, None, "skipped")
+def check(job: Job, source: io.FileIO | None = None) -> Outcome | None:
+    """Return the outcome of a job that needs no work, since its output is there already.
+
+    Raises:
+        UsageError: The output is the input, or `if_exists` is none of its values.
+        OSError: The output cannot be written, or must not since it exists.
+    """
+    if job.if_exists not in IF_EXISTS:
+        raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
+    with errors_naming(job.input):
+        for target in job.targets():
+            exists = files.check_target(target, source.fileno() if source else job.input)
+            if exists and job.if_exists != "replace":
+                if job.if_exists == "fail":
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+                return Outcome(job.input, target, None, None, "skipped")
+        return None
 
 
-def _run(job: Job, password: Password, source: Source, on_progress: OnProgress) -> Outcome:
+def _run(
+    job: Job, password: Password, source: Source, turn: Turn, on_progress: OnProgress
+) -> Outcome:
     if job.verify:
-        content = _decrypt(source, password, _discard, on_progress)
+        with turn:
+            content = _decrypt(source, password, _discard, on_progress)
         return Outcome(job.input, None, content.format, content.size, "verified")
-    target = job.targets()[0]
-    with files.pending_file(target) as pending:
-        content = _decrypt(source, password, pending.write, on_progress)
-        if job.extension == AUTO and job.output is None:
-            if content.format is None:
-                raise UnknownFormatError(
-                    "the audio is not opus, mp3 or wav",
-                    hint="name the output's extension instead of 'auto'",
-                )
-            target = files.replace_suffix(job.input, content.format)
+    if job.named_after is not None:
+        os.makedirs(os.path.dirname(job.named_after) or ".", exist_ok=True)
+    with files.pending_file(job.targets()[0]) as pending:
+        with turn:
+            content = _decrypt(source, password, pending.write, on_progress)
+        target = _target(job, content.format)
         pending.commit(target, replace=job.if_exists == "replace")
     return Outcome(job.input, target, content.format, content.size, "decrypted")
+
+
+def _target(job: Job, audio_format: str | None) -> str:
+    targets = job.targets()
+    if len(targets) == 1:
+        return targets[0]
+    if audio_format is None:
+        raise UnknownFormatError(
+            "the audio is not opus, mp3 or wav",
+            hint="name the output's extension instead of 'auto'",
+        )
+    return targets[audio.FORMATS.index(audio_format)]
 
 
 class _Content(NamedTuple):
@@ -244,8 +299,11 @@ def _decrypt(
                 head += plaintext[: audio.HEAD_SIZE - len(head)]
                 on_progress(len(plaintext))
             decryptor.verify(reader.tag)
-    except (AuthenticationError, NotEncError) as error:
-        error.hint = _likely_cause(remembering.head, password)
+    except AuthenticationError as error:
+        error.hint = file_hint(remembering.head) or password_hint(password)
+        raise
+    except NotEncError as error:
+        error.hint = file_hint(remembering.head)
         raise
     return _Content(audio.detect(head), size)
 
@@ -263,58 +321,37 @@ class _HeadKeeper:
         return count
 
 
-def _likely_cause(head: bytes, password: Password) -> str:
-    """Say what went wrong, as far as the file's first bytes and the password show it."""
-    plain_format = audio.detect(head)
-    if plain_format:
-        return f"this is plain {plain_format} audio already: it was recorded without a password"
-    if kind := _kind_of_text(head):
-        return f"this is {kind}, not a recording: look into it, then download the recording again"
-    secret = encode_password(password)
-    if not secret:
-        return "the password is empty"
-    if secret != secret.strip():
-        return "the password begins or ends with white space or a line end"
-    return "the password is the one that was in force when the call was recorded"
-
-
-def _kind_of_text(head: bytes) -> str | None:
-    """Name what text it is, None if it is not text. Random bytes are never taken for text."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head).strip()
-    except UnicodeDecodeError:
-        return None
-    if not text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
-        return None
-    if text.startswith(("{", "[")):
-        return "a JSON text"
-    return "an HTML or XML page" if text.startswith("<") else "a text"
-
-
-def _spool(source: Source, password: Password) -> BinaryIO:
+def spool(source: Source, password: Password, on_progress: OnProgress = _discard) -> BinaryIO:
+    """Decrypt what a source holds into a file object, as `open_recording` does."""
     file: BinaryIO = io.BytesIO()
+    place = "memory"
 
     def write(plaintext: memoryview) -> None:
-        nonlocal file
+        nonlocal file, place
         if isinstance(file, io.BytesIO) and file.tell() + len(plaintext) > MEMORY_LIMIT:
-            from tempfile import TemporaryFile
+            import tempfile
 
-            in_memory, file = file, TemporaryFile()  # noqa: SIM115 - the caller closes it
-            file.write(in_memory.getbuffer())
-        file.write(plaintext)
+            place = tempfile.gettempdir()
+            with errors_naming(place):
+                in_memory, file = file, tempfile.TemporaryFile()  # noqa: SIM115 - handed on
+                file.write(in_memory.getbuffer())
+        with errors_naming(place):
+            file.write(plaintext)
 
     try:
-        _decrypt(source, password, write)
-        file.seek(0)
+        _decrypt(source, password, write, on_progress)
+        with errors_naming(place):
+            file.seek(0)
     except BaseException:
-        file.close()
+        with suppress(OSError):  # what a full disk did not take, closing tries to write again
+            file.close()
         raise
     return file
 
 
 @contextmanager
 def errors_naming(path: str) -> Iterator[None]:
-    """Let errors that name no file speak of the input."""
+    """Let errors that name no file speak of this one."""
     try:
         yield
     except FileDecryptorError as error:

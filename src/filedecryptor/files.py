@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 
@@ -26,34 +26,51 @@ def clean_extension(extension: str) -> str:
     return bare
 
 
-def replace_suffix(path: str, extension: str) -> str:
-    """Return `path` with its last suffix replaced; `x.opus.enc` and `opus` give `x.opus`."""
+def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
+    """Return `path` with its last suffix replaced by each extension.
+
+    `x.opus.enc` and `opus` give `x.opus`.
+    """
     stem = os.path.splitext(path)[0]
-    return stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"
+    return tuple(
+        stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"
+        for extension in extensions
+    )
 
 
-def check_target(target: str, source: str | int | None) -> None:
-    """Refuse an output that cannot or must not be written.
+def check_target(target: str, source: str | int) -> bool:
+    """Refuse an output that cannot or must not be written; return whether it exists.
 
     Args:
         target: The output.
-        source: The input's path or descriptor, None if it has neither. It is compared by its
-            identity on the disk, so that no link and no other spelling of its name hides it.
+        source: The input's path or descriptor. It is compared by its identity on the disk, so
+            that no link and no other spelling of its name hides it.
 
     Raises:
         UsageError: The output is the input.
         OSError: The output is a directory, a device or the like.
     """
     try:
-        found = os.stat(target)
+        found = os.lstat(target)
     except FileNotFoundError:
-        return
+        return False
+    if stat.S_ISLNK(found.st_mode):
+        if os.readlink(target).startswith("/proc/"):  # /dev/stdout, which is everybody's
+            raise _not_a_file(target)
+        if not os.path.exists(target):
+            return True
+        found = os.stat(target)
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", target)
-    if source is not None and os.path.samestat(found, os.stat(source)):
+        raise _not_a_file(target)
+    if os.path.samestat(found, os.stat(source)):
         raise UsageError("the output would replace the input", filename=target)
+    return True
+
+
+def _not_a_file(target: str) -> OSError:
+    return OSError(errno.EINVAL, "Not a regular file", target)
 
 
 class PendingFile:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from filedecryptor.crypto import Password
 from filedecryptor.errors import UsageError
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
+
+LONGEST_LINE = 1 << 20
+"""Bytes that are read in search of a line end: a file of another kind may have none."""
 
 
 def find_password(word: str, password_file: str | None, *, stdin_taken: bool) -> Password:
@@ -29,7 +33,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
         return word
     if password_file is not None:
         with open(password_file, "rb") as file:
-            return _without_line_end(file.readline(), password_file)
+            return _without_line_end(file.readline(LONGEST_LINE), password_file)
     if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
         return value
     if stdin_taken:
@@ -39,7 +43,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
         )
     if sys.stdin is not None and sys.stdin.isatty():
         return _ask()
-    line = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+    line = b"" if sys.stdin is None else sys.stdin.buffer.readline(LONGEST_LINE)
     return _without_line_end(line, "standard input")
 
 
@@ -47,12 +51,17 @@ def _ask() -> str:
     import click
 
     try:
-        return str(click.prompt("Password", hide_input=True, err=True))
+        # A UnicodeDecodeError carries the password, so it must not be chained.
+        with suppress(UnicodeDecodeError):
+            return str(click.prompt("Password", hide_input=True, err=True))
     except click.Abort:  # which is what click makes of Ctrl-C and Ctrl-D
         raise KeyboardInterrupt from None
+    raise UsageError("the password is not text in the encoding of this terminal")
 
 
 def _without_line_end(line: bytes, origin: str) -> bytes:
     if not line:
         raise UsageError("there is no password: it is empty", filename=origin)
+    if len(line) == LONGEST_LINE:
+        raise UsageError("the first line is too long for a password", filename=origin)
     return line.removesuffix(b"\n").removesuffix(b"\r")

@@ -18,6 +18,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,6 +117,43 @@ def large_file(pairs: int) -> None:
         compare("1 GiB on a RAM disk, command : shortest script", ours, theirs, pairs, "1.00")
 
 
+def many_files(pairs: int) -> None:
+    """A night's recordings, as many jobs as cores."""
+    cores = len(os.sched_getaffinity(0))
+    with recording(400 * KB) as path:
+        folder = Path(path).parent
+        for number in range(200):
+            shutil.copy(path, folder / f"{number}.enc")
+        Path(path).unlink()
+        ours = lambda: process(COMMAND, str(folder), PASSWORD, "wav", "-q")[0]
+        loop = f'for f in "{folder}"/*.enc; do "{COMMAND}" "$f" {PASSWORD} wav -q; done'
+        name = f"200 x 400 kB, {cores} jobs, command : "
+        few = max(3, pairs // 3)
+        compare(name + "bare derivations", ours, lambda: derive_many(200, cores), few, "1.10")
+        compare(name + "shell loop", ours, lambda: process("/bin/sh", "-c", loop)[0], 3, "0.33")
+
+
+def derive_many(count: int, threads: int) -> float:
+    """Time bare key derivations in threads of this process."""
+    with ThreadPoolExecutor(threads) as executor:
+        start = time.perf_counter()
+        for _ in executor.map(lambda _: derive(), range(count)):
+            pass
+        return time.perf_counter() - start
+
+
+def skipped(_: int) -> None:
+    """A nightly run that finds nothing new among very many."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(100_000):
+            Path(folder, f"recording_{number:032}.enc").touch()
+            Path(folder, f"recording_{number:032}.opus").touch()
+        seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")
+        name = "100,000 skipped"
+        print(f"{name + ', seconds':<52} {seconds:8.1f} s{'':>24} 5 s")
+        print(f"{name + ', peak memory':<52} {peak / MIB:8.1f} MiB{'':>22} 100 MiB")
+
+
 def memory(_: int) -> None:
     """Peak memory for a short and two large files."""
     for size, name in ((10 * MIB, "10 MiB"), (GIB, "1 GiB"), (4 * GIB, "4 GiB")):
@@ -128,6 +166,8 @@ MEASUREMENTS: dict[str, Callable[[int], None]] = {
     "short_file": short_file,
     "large_file": large_file,
     "memory": memory,
+    "many_files": many_files,
+    "skipped": skipped,
 }
 
 if __name__ == "__main__":

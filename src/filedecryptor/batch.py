@@ -1,0 +1,289 @@
+"""Many jobs: find the recordings, plan every output, run the plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from filedecryptor import decryptor, files
+from filedecryptor.crypto import Password
+from filedecryptor.decryptor import IfExists, Job, Outcome
+from filedecryptor.errors import FileDecryptorError, UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+SUFFIX = ".enc"
+"""What a directory's recordings end with, in any case."""
+
+TASKS_PER_JOB = 4
+"""Tasks submitted ahead for each file that is worked on, so that no worker waits for one."""
+
+
+def decrypt_files(
+    sources: Iterable[str | os.PathLike[str]],
+    password: Password,
+    output_extension: str,
+    *,
+    output_dir: str | os.PathLike[str] | None = None,
+    if_exists: IfExists = "replace",
+    jobs: int | None = None,
+    executor: Executor | None = None,
+) -> Iterator[Outcome]:
+    """Decrypt many recordings side by side; one failure does not stop the others.
+
+    The work is done while the result is iterated over. Closing it early abandons what is left;
+    no output is left half-written.
+
+    Args:
+        sources: `.enc` files, and directories, of which every `*.enc` below is taken.
+        password: The `recordCallPassword` in force when the calls were recorded.
+        output_extension: Replaces the last suffix of each name, with or without its dot; `auto`
+            stands for the format of the audio.
+        output_dir: Where the outputs go instead of beside their inputs, with the subfolders of
+            a source that is a directory. It is made if it is not there.
+        if_exists: What to do about an output that is already there: `replace` it, `skip` the
+            work, or `fail`.
+        jobs: Files worked on at once; the CPUs that this process may use if None.
+        executor: Runs the work instead of threads of our own, and is left running.
+
+    Returns:
+        What became of each recording, in the order they end.
+
+    Raises:
+        UsageError: The extension is unusable, an output is an input, or two inputs share one.
+        OSError: The output directory cannot be made.
+    """
+    plan = Plan(
+        [os.fspath(source) for source in sources],
+        files.clean_extension(output_extension),
+        output_dir=None if output_dir is None else os.fspath(output_dir),
+        if_exists=if_exists,
+    )
+    return run(plan, password, jobs=jobs, executor=executor)
+
+
+class _Folder(NamedTuple):
+    """Recordings of one directory, and the directory that their outputs go to."""
+
+    path: str
+    output_dir: str
+    names: list[str]
+
+
+class Plan:
+    """What is to be done: every input found, every output known to be one input's alone.
+
+    Only the names of the inputs are held, so a million of them fit in memory.
+
+    Attributes:
+        failures: What could not even be searched.
+        empty: Directories without a recording.
+
+    Raises:
+        UsageError: An output would replace an input, or two inputs share one.
+        OSError: The output directory cannot be made.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[str],
+        extension: str,
+        *,
+        output_dir: str | None = None,
+        if_exists: IfExists = "replace",
+        verify: bool = False,
+    ) -> None:
+        self._pattern = Job("", extension, if_exists=if_exists, verify=verify)
+        self._moves = output_dir is not None
+        self.failures: list[Outcome] = []
+        self.empty: list[str] = []
+        self._folders: list[_Folder] = []
+        for source in sources:
+            self._find(source, output_dir)
+        self._check()
+        if output_dir is not None:
+            os.makedirs(output_dir, exist_ok=True)
+
+    def __len__(self) -> int:
+        return sum(len(folder.names) for folder in self._folders)
+
+    def __iter__(self) -> Iterator[Job]:
+        for path, output_dir, names in self._folders:
+            for name in names:
+                yield self._pattern._replace(
+                    input=os.path.join(path, name),
+                    named_after=os.path.join(output_dir, name) if self._moves else None,
+                )
+
+    def _find(self, source: str, output_dir: str | None) -> None:
+        if not os.path.isdir(source):
+            path, name = os.path.split(source)
+            self._folders.append(_Folder(path, path if output_dir is None else output_dir, [name]))
+            return
+        before = len(self._folders)
+        root = os.path.join(source, "")
+        for path, names in _recordings_below(source, self.failures):
+            below = path[len(root) :]
+            target = path if output_dir is None else os.path.join(output_dir, below)
+            self._folders.append(_Folder(path, target, names))
+        if len(self._folders) == before:
+            self.empty.append(source)
+
+    def _check(self) -> None:
+        """Refuse the whole plan rather than let an output take the place of anything in it.
+
+        Paths are compared by name, in directories without links: a last link is not followed.
+        """
+        # Hashes take a fraction of the memory that paths would; a hit is looked into.
+        inputs = {
+            hash((directory, os.path.normcase(name)))
+            for folder in self._folders
+            for directory in [os.path.realpath(folder.path)]
+            for name in folder.names
+        }
+        outputs: set[int] = set()
+        for folder in self._folders:
+            directory = os.path.realpath(folder.output_dir)
+            for name in folder.names:
+                for target in self._pattern._replace(input=name).targets():
+                    place = hash((directory, os.path.normcase(target)))
+                    if place in inputs or place in outputs:
+                        self._refuse()
+                    outputs.add(place)
+
+    def _refuse(self) -> None:
+        """Say what collides; two paths of the same hash do not."""
+        seen: dict[str, str] = {}
+        inputs = {_place(job.input): job.input for job in self}
+        for job in self:
+            for place in map(_place, job.targets()):
+                if place in inputs:
+                    raise UsageError(
+                        f"its output would replace the input {inputs[place]!r}",
+                        filename=job.input,
+                    )
+                if place in seen:
+                    raise UsageError(
+                        f"it would have the same output as {seen[place]!r}",
+                        hint="decrypt them one after the other, with other names or directories",
+                        filename=job.input,
+                    )
+                seen[place] = job.input
+
+
+def run(
+    plan: Plan,
+    password: Password,
+    *,
+    jobs: int | None = None,
+    executor: Executor | None = None,
+    on_progress: Callable[[Job, int], object] | None = None,
+) -> Generator[Outcome]:
+    """Do all jobs of a plan, a bounded number of them under way at any time.
+
+    Args:
+        plan: What to do.
+        password: The `recordCallPassword` in force when the calls were recorded.
+        jobs: Files worked on at once; the CPUs that this process may use if None.
+        executor: Runs the work instead of threads of our own, and is left running.
+        on_progress: Told a job and a number of bytes after each piece of work, from any thread;
+            not told anything by an executor that is not our own.
+
+    Yields:
+        What became of each recording, in the order they end.
+    """
+    # Imported here, since a single recording does without them.
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
+    from threading import Event, Semaphore
+
+    jobs = jobs or _usable_cpus()
+    abandoned = Event()
+
+    def submit(job: Job) -> Future[Outcome]:
+        if executor is not None:
+            return executor.submit(decryptor.attempt, job, password)
+
+        def advance(count: int) -> None:
+            if abandoned.is_set():
+                raise _AbandonedError
+            if on_progress is not None:
+                on_progress(job, count)
+
+        return threads.submit(
+            decryptor.attempt, job, password, turn=processors, on_progress=advance
+        )
+
+    # Twice the threads, so that the processors are busy while files are flushed to the disk.
+    processors = Semaphore(jobs)
+    pending: set[Future[Outcome]] = set()
+    with ThreadPoolExecutor(jobs * 2) as threads:
+        try:
+            yield from plan.failures
+            for job in plan:
+                if outcome := _without_work(job):
+                    yield outcome
+                    continue
+                pending.add(submit(job))
+                if len(pending) > jobs * TASKS_PER_JOB:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            yield from (future.result() for future in as_completed(pending))
+        finally:
+            abandoned.set()
+            for future in pending:
+                future.cancel()
+
+
+class _AbandonedError(Exception):
+    """Ends a job that nobody waits for any more; raised and lost in its thread."""
+
+
+def _without_work(job: Job) -> Outcome | None:
+    try:
+        return decryptor.check(job)
+    except (FileDecryptorError, OSError) as error:
+        return decryptor.failed(job, error)
+
+
+def _recordings_below(directory: str, failures: list[Outcome]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder at or below a directory that holds recordings, with their names, sorted.
+
+    Links to directories are not followed.
+    """
+    waiting = [directory]
+    while waiting:
+        folder = waiting.pop()
+        recordings, subfolders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        subfolders.append(entry.name)
+                    elif _is_recording(entry):
+                        recordings.append(entry.name)
+        except OSError as error:
+            failures.append(decryptor.failed(Job(folder, ""), error))
+        if recordings:
+            yield folder, sorted(recordings)
+        waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
+
+
+def _is_recording(entry: os.DirEntry[str]) -> bool:
+    if not entry.name.lower().endswith(SUFFIX):
+        return False
+    if entry.is_symlink():  # one that leads nowhere is reported later, not passed over
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
+
+
+def _place(path: str) -> str:
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), os.path.normcase(name))
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,42 @@
+"""Why a file may not decrypt, as far as its first bytes and the password show it."""
+
+from __future__ import annotations
+
+import codecs
+
+from filedecryptor import audio
+from filedecryptor.crypto import Password, encode_password
+
+
+def file_hint(head: bytes) -> str | None:
+    """Say what the file is instead of a recording, as far as its first bytes show it."""
+    plain_format = audio.detect(head)
+    if plain_format:
+        return f"this is plain {plain_format} audio already: it was recorded without a password"
+    if kind := _kind_of_text(head):
+        return f"this is {kind}, not a recording: look into it, then download the recording again"
+    return None
+
+
+def password_hint(password: Password) -> str:
+    """Say what is unusual about the password, without showing anything of it."""
+    secret = encode_password(password)
+    if not secret:
+        return "the password is empty"
+    if secret != secret.strip():
+        return "the password begins or ends with white space or a line end"
+    return "the password is the one that was in force when the call was recorded"
+
+
+def _kind_of_text(head: bytes) -> str | None:
+    """Name what text it is, None if it is not text. Random bytes are never taken for text."""
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "an HTML or XML page"
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return None
+    if not text or not "".join(text.split()).isprintable():
+        return None
+    return "a JSON text" if text.startswith(("{", "[")) else "a text"

@@ -1,0 +1,191 @@
+"""What is said: results on standard output, everything that people read on standard error."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from filedecryptor.decryptor import Outcome, errors_naming
+from filedecryptor.errors import FileDecryptorError, UsageError
+
+MEGABYTE = 1_000_000
+
+
+class Report:
+    """Says what became of each recording, and counts.
+
+    Args:
+        quiet: Say nothing but errors.
+        json: Write an object for each recording instead of the paths of the outputs.
+        many: Whether there are many recordings: single ones that are skipped or verified are not
+            worth a line then, and a summary is.
+    """
+
+    def __init__(self, *, quiet: bool, json: bool, many: bool) -> None:
+        self._quiet = quiet
+        self._json = json
+        self._many = many
+        self._begin = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._size = 0
+        self._codes: set[int] = set()
+
+    @property
+    def code(self) -> int:
+        """The exit code: the failures' common one, 1 if they differ, 0 if there are none."""
+        return self._codes.copy().pop() if len(self._codes) == 1 else int(bool(self._codes))
+
+    def has_words_for(self, outcome: Outcome) -> bool:
+        """Whether `add` will write anything."""
+        if self._json or outcome.error is not None:
+            return True
+        return not self._quiet and (outcome.status == "decrypted" or not self._many)
+
+    def add(self, outcome: Outcome) -> None:
+        """Say what became of one recording, and count it."""
+        self._counts[outcome.status] += 1
+        self._size += outcome.size or 0
+        if self._json:
+            _write_result(_as_json(outcome))
+        if outcome.error is not None:
+            self._codes.add(say_error(outcome.error))
+        elif self._json or not self.has_words_for(outcome):
+            return
+        elif outcome.status == "decrypted":
+            _write_result(os.fsencode(outcome.output or ""))
+        else:
+            say(_note(outcome))
+
+    def summary(self) -> None:
+        """Say how it went, if there were many recordings."""
+        if not self._many or self._quiet or not self._counts:
+            return
+        counts = [
+            f"{self._counts[status]} {status}"
+            for status in ("decrypted", "verified", "skipped", "failed")
+            if self._counts[status]
+        ]
+        seconds = time.monotonic() - self._begin
+        audio = f"; {self._size / MEGABYTE:.1f} MB of audio" if self._size else ""
+        say(f"{', '.join(counts)}{audio} in {seconds:.1f} s")
+
+
+@contextmanager
+def reporting(*, quiet: bool, json: bool, many: bool) -> Iterator[Report]:
+    """Lend a `Report`, and say how it went at the end, even at an early one."""
+    report = Report(quiet=quiet, json=json, many=many)
+    try:
+        yield report
+    except KeyboardInterrupt:
+        report.summary()
+        raise
+    report.summary()
+
+
+def say(line: str) -> None:
+    """Write a line for people to standard error. Where nobody can read it, that is no failure."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"filedecryptor: {line}\n")
+
+
+def say_error(error: FileDecryptorError | OSError) -> int:
+    """Say what went wrong, and what can be done about it; return the exit code for it."""
+    say(f"error: {_in_words(error)}")
+    hint = error.hint if isinstance(error, FileDecryptorError) else _hint(error)
+    if hint is not None:
+        say(f"hint: {hint}")
+    return _exit_code(error)
+
+
+def write_to_standard_output(data: bytes) -> None:
+    """Write all of `data`, as it is, and see that it has left.
+
+    Raises:
+        OSError: Standard output does not take it.
+    """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed")
+    with standard_output():
+        rest = memoryview(data)
+        while rest:
+            # With PYTHONUNBUFFERED this is one call to the system, which may take a part only.
+            count = sys.stdout.buffer.write(rest)
+            if count is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            rest = rest[count:]
+
+
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Let errors speak of standard output, and see that all written has left."""
+    try:
+        with errors_naming("standard output"):
+            yield
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError:
+        # Python flushes once more at its end: what could not be written would fail again there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def printable(name: str) -> str:
+    """Return a name as one harmless line: no line ends, no terminal commands, never empty."""
+    shown = "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in name
+    )
+    return shown or "''"
+
+
+def _write_result(line: bytes) -> None:
+    if sys.stdout is not None:  # whoever closed it does not want results
+        write_to_standard_output(line + b"\n")
+
+
+def _as_json(outcome: Outcome) -> bytes:
+    from json import dumps
+
+    fields = {
+        "input": outcome.input,
+        "output": outcome.output,
+        "format": outcome.format,
+        "size": outcome.size,
+        "status": outcome.status,
+        "code": 0 if outcome.error is None else _exit_code(outcome.error),
+        "error": None if outcome.error is None else _in_words(outcome.error),
+    }
+    return dumps(fields).encode("ascii")  # bytes that are not text become \udcXX, which is
+
+
+def _note(outcome: Outcome) -> str:
+    if outcome.status == "skipped":
+        return f"skipped: {printable(outcome.input)}: {printable(outcome.output or '')} exists"
+    kind = outcome.format or "unknown"
+    return f"verified: {printable(outcome.input)}: {outcome.size} bytes of {kind} audio"
+
+
+def _exit_code(error: FileDecryptorError | OSError) -> int:
+    return error.exit_code if isinstance(error, FileDecryptorError) else 1
+
+
+def _in_words(error: FileDecryptorError | OSError) -> str:
+    subject = "" if error.filename is None else f"{printable(str(error.filename))}: "
+    if isinstance(error, FileDecryptorError):
+        return subject + error.cause
+    return subject + (error.strerror or str(error))
+
+
+def _hint(error: OSError) -> str | None:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, then run this again"
+    if error.errno == errno.ENOENT and error.filename:
+        directory = os.path.dirname(str(error.filename))
+        if directory and not os.path.isdir(directory):
+            return f"there is no directory {printable(directory)}"
+    return None
