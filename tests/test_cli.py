@@ -45,6 +45,8 @@ def test_two_dashes_end_the_options(make_enc: MakeEnc, tmp_path: Path) -> None:
     [
         ([], "missing argument 'FILENAME...'"),
         (["a.enc"], "missing argument"),
+        (["--verify", "a.enc", "x"], "missing argument"),
+        (["a.enc", "x", "--verify"], "missing argument"),
         (["a.enc", PASSWORD], "missing argument"),
         (["--verify", "a.enc", SECRET, "opus"], "unknown option"),
         (["a.enc", "b.enc", "--Secret123=x", "opus"], "unknown option"),
@@ -64,6 +66,7 @@ def test_words_that_make_no_sense(folder: Path, words: list[str], message: str) 
     assert result.code == 2
     assert result.stdout == b""
     assert result.lines[0].startswith(f"error: {message}")
+    assert all(line.startswith("hint: ") for line in result.lines[1:])
     assert "Secret123" not in result.stderr
 
 

@@ -48,8 +48,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
     with pytest.raises(UsageError) as caught:
         encode_password("geheim\ud800")
     assert "geheim" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_pieces_of_any_length_give_the_plaintext() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -138,7 +140,9 @@ def test_open_recording_is_a_real_file(size: int, make_enc: MakeEnc) -> None:
         assert recording.read() == audio
         recording.seek(-1, os.SEEK_END) if size else None
         assert recording.read() == audio[-1:]
-        assert isinstance(recording, io.BytesIO) == (size <= MEMORY_LIMIT)
+        in_memory = isinstance(recording, io.BytesIO)
+        assert in_memory == (size <= MEMORY_LIMIT)
+        assert in_memory or os.fstat(recording.fileno()).st_nlink == 0
 
 
 def test_open_recording_takes_an_open_file() -> None:
@@ -185,7 +189,9 @@ def test_every_public_name_is_there() -> None:
         (b'\r\n{"error": "no such recording", "code": 404, "id": null}', PASSWORD, "JSON"),
         (b'[{"error": "no such recording", "code": 404, "id": "\xc3\xa9"}]', PASSWORD, "JSON"),
         (b"\xef\xbb\xbf<!DOCTYPE html>\n<html><body>Not found</body></html>", PASSWORD, "HTML"),
+        (b"<HTML><body>Nicht gefunden f\xfcr Sie\xa0:-(</body></HTML>", PASSWORD, "HTML"),
         (b"502 Bad Gateway: the upstream server did not answer in time", PASSWORD, "is a text"),
+        (b"Gone:\t" + "é".encode() * 1500, PASSWORD, "is a text"),  # the head ends in a letter
         (SEALED, "", "password is empty"),
         (SEALED, "EncryptMe\n", "white space or a line end"),
         (SEALED, " EncryptMe", "white space or a line end"),
@@ -207,3 +213,34 @@ def test_a_short_error_page_is_recognised_too() -> None:
     with pytest.raises(NotEncError) as caught:
         decrypt(b'{"error":"not found"}', PASSWORD)
     assert "JSON" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(20)])
+def test_too_short_is_no_matter_of_the_password(data: bytes) -> None:
+    """Where the bytes show nothing, there is no hint."""
+    with pytest.raises(NotEncError) as caught:
+        decrypt(data, "")
+    assert caught.value.hint is None
+
+
+def test_a_mistyped_if_exists_is_refused(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """It must not pass for one of the three."""
+    source = make_enc()
+    with nothing_changes(tmp_path), pytest.raises(UsageError, match="if_exists"):
+        decrypt_file(source, PASSWORD, "opus", if_exists="overwrite")  # type: ignore[arg-type]
+
+
+def test_a_full_temporary_directory_is_named(
+    make_enc: MakeEnc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither the recording nor the audio that has no room."""
+    source = make_enc(audio=bytes(MEMORY_LIMIT + 1_000_000))
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108 - the usual place
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            open_recording(source, PASSWORD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == "/tmp"  # noqa: S108 - the usual place

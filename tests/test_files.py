@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import nullcontext
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import contents
 
 from filedecryptor.errors import UsageError
-from filedecryptor.files import check_target, clean_extension, pending_file, replace_suffix
+from filedecryptor.files import (
+    PendingFile,
+    check_target,
+    clean_extension,
+    pending_file,
+    replace_suffix,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,16 +32,17 @@ from filedecryptor.files import check_target, clean_extension, pending_file, rep
         ("a.b/x", "a.b/x.wav"),
         (".enc", ".enc.wav"),
         ("x.", "x.wav"),
+        ("xwav.enc", "xwav.wav"),
     ],
 )
 def test_the_last_suffix_is_replaced(path: str, expected: str) -> None:
     """Only the last suffix of the last name goes."""
-    assert replace_suffix(path, "wav") == expected
+    assert replace_suffix(path, ["wav"]) == (expected,)
 
 
 def test_an_extension_that_is_there_already_is_not_doubled() -> None:
     """`x.opus.enc` with `opus` gives `x.opus`."""
-    assert replace_suffix("x.opus.enc", "opus") == "x.opus"
+    assert replace_suffix("x.opus.enc", ["opus", "mp3"]) == ("x.opus", "x.opus.mp3")
 
 
 @pytest.mark.parametrize(
@@ -86,13 +97,13 @@ def test_without_replace_an_existing_file_stays(
         monkeypatch.setattr(os, "link", refuse)
     target = tmp_path / "x"
     with pytest.raises(FileExistsError) as caught, pending_file(str(target)) as pending:
-        target.write_bytes(b"mine")
+        target.symlink_to("nowhere")
         pending.commit(str(target), replace=False)
     assert caught.value.filename == str(target)
-    assert contents(tmp_path) == {"x": b"mine"}
+    assert contents(tmp_path) == {"x": "nowhere"}
     with pending_file(str(tmp_path / "y")) as pending:
         pending.commit(str(tmp_path / "y"), replace=False)
-    assert contents(tmp_path) == {"x": b"mine", "y": b""}
+    assert contents(tmp_path) == {"x": "nowhere", "y": b""}
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -118,6 +129,85 @@ def test_a_link_at_the_output_is_replaced_not_followed(tmp_path: Path) -> None:
     with pending_file(str(target)) as pending:
         pending.commit(str(target), replace=True)
     assert contents(tmp_path) == {"precious": b"precious", "x": b""}
+
+
+class Trickling(FileIO):
+    """A file that takes one byte at a time, as the system is free to do."""
+
+    def write(self, data: Any) -> int:
+        """Write the first byte."""
+        return super().write(data[:1])
+
+
+def test_all_is_written_however_little_the_system_takes(tmp_path: Path) -> None:
+    """A short write is not the end."""
+    with Trickling(tmp_path / "x", "w") as stream:
+        PendingFile(stream, "", "").write(memoryview(b"all of it"))
+    assert (tmp_path / "x").read_bytes() == b"all of it"
+
+
+def test_everything_is_on_the_disk_before_it_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is: all bytes, flush, rename, flush the directory."""
+    steps: list[object] = []
+    fsync, replace = os.fsync, os.replace
+
+    def recording_fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        steps.append("directory" if stat.S_ISDIR(found.st_mode) else found.st_size)
+        fsync(descriptor)
+
+    def recording_replace(*paths: str) -> None:
+        steps.append("rename")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(os, "replace", recording_replace)
+    monkeypatch.chdir(tmp_path)
+    for target in ("x", str(tmp_path / "y")):
+        steps.clear()
+        with pending_file(target) as pending:
+            pending.write(memoryview(b"12345"))
+            pending.commit(target, replace=True)
+        assert steps == [5, "rename", "directory"]
+
+
+@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_directory_that_cannot_be_flushed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    passes: bool,  # noqa: FBT001
+) -> None:
+    """Where the file system has no such thing it is fine; a failing disk is not."""
+    fsync = os.fsync
+    target = str(tmp_path / "x")
+
+    def refuse_directories(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_directories)
+    before = os.listdir("/proc/self/fd")
+    expectation = nullcontext() if passes else pytest.raises(OSError, match="Input/output")
+    with expectation, pending_file(target) as pending:
+        pending.commit(target, replace=True)
+    assert contents(tmp_path) == {"x": b""}
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_two_outputs_in_one_directory_do_not_meet(tmp_path: Path) -> None:
+    """Each has a temporary file of its own, even for the same target."""
+    target = str(tmp_path / "x")
+    with pending_file(target) as one, pending_file(target) as other:
+        one.write(memoryview(b"one"))
+        other.write(memoryview(b"other"))
+        one.commit(target, replace=True)
+        assert contents(tmp_path)["x"] == b"one"
+        other.commit(target, replace=True)
+    assert contents(tmp_path) == {"x": b"other"}
 
 
 def test_errors_name_the_target(tmp_path: Path) -> None:
@@ -156,18 +246,29 @@ def test_an_output_that_is_the_input_is_refused(tmp_path: Path, how: str) -> Non
         check_target(str(target), file.fileno())
 
 
+def test_an_output_behind_the_link_that_is_the_input_is_refused(tmp_path: Path) -> None:
+    """The input may be the link, and the output what it leads to."""
+    (tmp_path / "real").write_bytes(b"")
+    (tmp_path / "a.enc").symlink_to("real")
+    with pytest.raises(UsageError):
+        check_target(str(tmp_path / "real"), str(tmp_path / "a.enc"))
+
+
 def test_an_output_that_is_no_file_is_refused(tmp_path: Path) -> None:
     """A directory or a device is never replaced."""
+    source = tmp_path / "a.enc"
+    source.touch()
     with pytest.raises(IsADirectoryError):
-        check_target(str(tmp_path), None)
+        check_target(str(tmp_path), str(source))
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="Not a regular file"):
-        check_target(os.devnull, None)
+        check_target(str(tmp_path / "pipe"), str(source))
 
 
 def test_other_outputs_are_fine(tmp_path: Path) -> None:
-    """A new name, another file, and a link that points nowhere can be written."""
+    """A new name, another file, and a link that points nowhere; all but the first exist."""
     (tmp_path / "a.enc").write_bytes(b"")
     (tmp_path / "old").write_bytes(b"")
     (tmp_path / "dangling").symlink_to("nowhere")
-    for name in ("new", "old", "dangling"):
-        check_target(str(tmp_path / name), str(tmp_path / "a.enc"))
+    for name, exists in {"new": False, "old": True, "dangling": True}.items():
+        assert check_target(str(tmp_path / name), str(tmp_path / "a.enc")) == exists

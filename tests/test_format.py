@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,22 @@ def test_more_than_one_gcm_message_is_refused() -> None:
         for piece in EncReader(Endless()).ciphertext():
             total += len(piece)
     assert LARGEST_CIPHERTEXT_SIZE - CHUNK_SIZE < total <= LARGEST_CIPHERTEXT_SIZE
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_the_longest_gcm_message_is_allowed(extra: int) -> None:
+    """2^36 - 32 bytes, and not one more."""
+    left = 44 + 2**36 - 32 + extra
+
+    class Exact:
+        def readinto(self, buffer: memoryview) -> int:
+            nonlocal left
+            count = min(left, len(buffer))
+            left -= count
+            return count
+
+    with pytest.raises(NotEncError) if extra else nullcontext():
+        assert sum(map(len, EncReader(Exact()).ciphertext())) == 2**36 - 32
 
 
 def test_a_source_with_nothing_to_give_yet_is_an_error() -> None:

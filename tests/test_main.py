@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,10 +20,10 @@ def wait_for_a_temporary_file(folder: Path) -> None:
         time.sleep(0.01)
 
 
-def begin(folder: Path, encrypted_audio: bytes) -> subprocess.Popen[bytes]:
+def begin(folder: Path, encrypted_audio: bytes, *words: str) -> subprocess.Popen[bytes]:
     """Start a run that waits in the middle of its input."""
     process = subprocess.Popen(
-        [COMMAND, "-", PASSWORD, "opus", "-o", "a.opus"],
+        [COMMAND, "-", PASSWORD, "opus", "-o", "a.opus", *words],
         cwd=folder,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,6 +45,50 @@ def test_a_signal_leaves_nothing_behind(folder: Path, encrypted_audio: bytes, na
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr == b"filedecryptor: error: interrupted\n"
+
+
+def test_an_output_that_appears_meanwhile_stays(folder: Path, encrypted_audio: bytes) -> None:
+    """With `--if-exists fail`, whoever came first wins."""
+    process = begin(folder, encrypted_audio, "--if-exists", "fail")
+    (folder / "a.opus").write_bytes(b"first")
+    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
+    assert process.returncode == 1
+    assert stderr == b"filedecryptor: error: a.opus: File exists\n"
+    assert contents(folder) == {"a.enc": encrypted_audio, "a.opus": b"first"}
+
+
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_further_signals_do_not_tear_the_clean_up(
+    folder: Path, encrypted_audio: bytes, second: str
+) -> None:
+    """Impatience changes nothing."""
+    with nothing_changes(folder):
+        process = begin(folder, encrypted_audio)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(getattr(signal, second))
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == b"filedecryptor: error: interrupted\n"
+
+
+def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
+    """From the first line of ours to the last; Python's own start cannot be helped."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from filedecryptor.__main__ import main\n"
+        "def send(): time.sleep(float(sys.argv.pop())); os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.argv[0] = 'filedecryptor'\n"
+        "thread = threading.Thread(target=send); thread.start()\n"
+        "code = main(); thread.join(); sys.exit(code)\n"
+    )
+    for moment in range(0, 150, 6):
+        words = ["a.enc", PASSWORD, "opus", str(moment / 1000)]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], check=False, cwd=folder, capture_output=True
+        )
+        assert done.returncode in {0, 130}, done
+        assert done.stderr in {b"", b"filedecryptor: error: interrupted\n"}
+        assert set(contents(folder)) <= {"a.enc", "a.opus"}
 
 
 def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:

@@ -27,6 +27,29 @@ def test_only_the_line_end_is_taken_off(make_enc: MakeEnc, tmp_path: Path) -> No
     assert run("a.enc", "-", "opus", "--password-file", "p", cwd=tmp_path).code == 0
 
 
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\nEncryptMe"])
+def test_an_empty_first_line_is_an_empty_password(make_enc: MakeEnc, line: bytes) -> None:
+    """It is there, and it is empty; the next line is not looked at."""
+    source = make_enc(password=b"")
+    (source.parent / "p").write_bytes(line)
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
+
+
+def test_carriage_returns_of_a_password_stay(make_enc: MakeEnc) -> None:
+    """Only the line end's own goes."""
+    source = make_enc(password=b"x\r")
+    (source.parent / "p").write_bytes(b"x\r\r\n")
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
+
+
+def test_an_empty_variable_is_an_empty_password(folder: Path) -> None:
+    """It is there, so nothing else is asked; the hint says what is wrong."""
+    env = {ENVIRONMENT_VARIABLE: ""}
+    result = run("a.enc", "-", "opus", cwd=folder, env=env, stdin=b"EncryptMe\n")
+    assert result.code == 3
+    assert result.lines[1] == "hint: the password is empty"
+
+
 def test_the_environment(folder: Path) -> None:
     """Where no file is named."""
     result = run("a.enc", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: PASSWORD})
@@ -84,6 +107,21 @@ def test_no_password_or_two(folder: Path, words: list[str], message: str) -> Non
         result = run(*words, cwd=folder)
     assert result.code == 2
     assert result.lines[0].startswith(f"error: {message}")
+
+
+def test_a_file_without_line_ends(folder: Path) -> None:
+    """The wrong file is not read to its end, which it may not have."""
+    result = run("a.enc", "-", "opus", "--password-file", "/dev/zero", cwd=folder)
+    assert result.code == 2
+    assert result.lines == ["error: /dev/zero: the first line is too long for a password"]
+
+
+def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:
+    """In a terminal without an encoding for it, a typed letter is a usage error."""
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "ä\n"}, env=env)
+    assert screen.code == 2
+    assert "the password is not text in the encoding of this terminal" in screen.text
 
 
 def test_a_password_file_that_is_not_there(folder: Path) -> None:
