@@ -86,12 +86,13 @@ def run_in_terminal(
     answers: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     columns: int = 80,
+    command: str = COMMAND,
 ) -> Screen:
     """Run the command in a real pseudo-terminal, typing each answer where its prompt appears."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
-        os.execve(COMMAND, [COMMAND, *map(str, words)], {**os.environ, **(env or {})})  # noqa: S606
+        os.execve(command, [command, *map(str, words)], {**os.environ, **(env or {})})  # noqa: S606
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     waiting = dict(answers or {})
     text = b""

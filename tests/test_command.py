@@ -192,7 +192,7 @@ def test_a_non_blocking_stdin_is_not_taken_for_a_short_one(folder: Path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("a.enc - opus <&-", "error: standard input: there is no password"),
+        ("a.enc - opus <&-", "error: standard input: there is no secret in it"),
         (f"- {PASSWORD} opus -o x <&-", "error: standard input is closed"),
         (f"a.enc {PASSWORD} opus -o - >&-", "error: standard output is closed"),
     ],

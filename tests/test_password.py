@@ -95,8 +95,8 @@ def test_a_prompt_can_be_left(folder: Path, key: str) -> None:
     [
         (["a.enc", "EncryptMe", "opus", "--password-file", "p"], "there are two passwords"),
         (["-", "-", "opus"], "standard input cannot be both"),
-        (["a.enc", "-", "opus"], "standard input: there is no password"),
-        (["a.enc", "-", "opus", "--password-file", "empty"], "empty: there is no password"),
+        (["a.enc", "-", "opus"], "standard input: there is no secret in it"),
+        (["a.enc", "-", "opus", "--password-file", "empty"], "empty: there is no secret in it"),
     ],
 )
 def test_no_password_or_two(folder: Path, words: list[str], message: str) -> None:
@@ -113,7 +113,7 @@ def test_a_file_without_line_ends(folder: Path) -> None:
     """The wrong file is not read to its end, which it may not have."""
     result = run("a.enc", "-", "opus", "--password-file", "/dev/zero", cwd=folder)
     assert result.code == 2
-    assert result.lines == ["error: /dev/zero: the first line is too long for a password"]
+    assert result.lines == ["error: /dev/zero: the first line is too long for a secret"]
 
 
 def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor, files
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, Outcome
+from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+Item = TypeVar("Item")
+
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
 
 TASKS_PER_JOB = 4
-"""Tasks submitted ahead for each file that is worked on, so that no worker waits for one."""
+"""Tasks submitted for each file that is worked on, so that no worker waits for one."""
 
 
 def decrypt_files(
@@ -194,46 +196,92 @@ def run(
     Yields:
         What became of each recording, in the order they end.
     """
-    # Imported here, since a single recording does without them.
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
-    from threading import Event, Semaphore
+    from threading import Semaphore
 
-    jobs = jobs or _usable_cpus()
-    abandoned = Event()
+    jobs = jobs or usable_cpus()
+    processors = Semaphore(jobs)
 
-    def submit(job: Job) -> Future[Outcome]:
-        if executor is not None:
+    def work(job: Job, advance: OnProgress) -> Outcome:
+        return decryptor.attempt(job, password, turn=processors, on_progress=advance)
+
+    yield from plan.failures
+    if executor is not None:
+
+        def submit(job: Job) -> Future[Outcome]:
             return executor.submit(decryptor.attempt, job, password)
 
+        yield from _windowed(plan, _without_work, submit, jobs * TASKS_PER_JOB)
+    else:
+        # Twice the threads, so that the processors are busy while files are flushed to the disk.
+        yield from side_by_side(
+            plan, work, check=_without_work, threads=jobs * 2, on_progress=on_progress
+        )
+
+
+def side_by_side(
+    items: Iterable[Item],
+    work: Callable[[Item, OnProgress], Outcome],
+    *,
+    check: Callable[[Item], Outcome | None],
+    threads: int,
+    on_progress: Callable[[Item, int], object] | None,
+) -> Generator[Outcome]:
+    """Do some work for each item in threads, and yield the outcomes as they come.
+
+    Args:
+        items: What is to be worked on.
+        work: Does it for one item, and tells its second argument the bytes done, which is also
+            where work that nobody waits for any more ends.
+        check: Returns the outcome of an item that needs no work.
+        threads: How many threads.
+        on_progress: Told an item and a number of bytes after each piece of work.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    abandoned = Event()
+
+    def task(item: Item) -> Outcome:
         def advance(count: int) -> None:
             if abandoned.is_set():
                 raise _AbandonedError
             if on_progress is not None:
-                on_progress(job, count)
+                on_progress(item, count)
 
-        return threads.submit(
-            decryptor.attempt, job, password, turn=processors, on_progress=advance
-        )
+        return work(item, advance)
 
-    # Twice the threads, so that the processors are busy while files are flushed to the disk.
-    processors = Semaphore(jobs)
-    pending: set[Future[Outcome]] = set()
-    with ThreadPoolExecutor(jobs * 2) as threads:
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            yield from plan.failures
-            for job in plan:
-                if outcome := _without_work(job):
-                    yield outcome
-                    continue
-                pending.add(submit(job))
-                if len(pending) > jobs * TASKS_PER_JOB:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            yield from (future.result() for future in as_completed(pending))
+            yield from _windowed(
+                items, check, lambda item: pool.submit(task, item), window=threads * 2
+            )
         finally:
             abandoned.set()
-            for future in pending:
-                future.cancel()
+
+
+def _windowed(
+    items: Iterable[Item],
+    check: Callable[[Item], Outcome | None],
+    submit: Callable[[Item], Future[Outcome]],
+    window: int,
+) -> Generator[Outcome]:
+    """Submit the items that need work, no more than `window` of them waiting or under way."""
+    from concurrent.futures import FIRST_COMPLETED, as_completed, wait
+
+    pending: set[Future[Outcome]] = set()
+    try:
+        for item in items:
+            if outcome := check(item):
+                yield outcome
+                continue
+            pending.add(submit(item))
+            if len(pending) >= window:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in as_completed(pending))
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 class _AbandonedError(Exception):
@@ -283,7 +331,8 @@ def _place(path: str) -> str:
     return os.path.join(os.path.realpath(directory), os.path.normcase(name))
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

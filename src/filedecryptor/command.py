@@ -6,17 +6,15 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
 from functools import partial
 from io import FileIO
 
 from filedecryptor import batch, files
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, errors_naming, spool
+from filedecryptor.decryptor import IfExists, Job, attempt, errors_naming, spool
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.password import find_password
-from filedecryptor.progress import Progress
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
@@ -133,24 +131,15 @@ def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) 
     with bar([source or job.input], 1, show=show) as shown:
         on_progress = partial(shown.advance, job)
         outcome = attempt(job, password, source=source, on_progress=on_progress)
-        _report(outcome, report, shown)
+        report.add_above(outcome, shown)
 
 
 def _do_all(
     plan: batch.Plan, password: Password, report: Report, *, jobs: int | None, show: bool | None
 ) -> None:
-    with (
-        bar((job.input for job in plan), len(plan), show=show) as shown,
-        closing(batch.run(plan, password, jobs=jobs, on_progress=shown.advance)) as outcomes,
-    ):
-        for outcome in outcomes:
-            _report(outcome, report, shown)
-
-
-def _report(outcome: Outcome, report: Report, shown: Progress) -> None:
-    with shown.above() if report.has_words_for(outcome) else nullcontext():
-        report.add(outcome)
-    shown.count(outcome)
+    with bar((job.input for job in plan), len(plan), show=show) as shown:
+        outcomes = batch.run(plan, password, jobs=jobs, on_progress=shown.advance)
+        report.add_all(outcomes, shown)
 
 
 def _to_standard_output(filename: str, password: Password, *, show: bool | None) -> int:

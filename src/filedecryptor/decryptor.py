@@ -164,7 +164,8 @@ class Outcome(NamedTuple):
         output: The audio file: written, or found there already. None if only verified.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
-        status: `decrypted`, `verified`, `skipped` or `failed`.
+        status: `decrypted`, `verified`, `stored` (as it came, from the API), `skipped` or
+            `failed`.
         error: Why it failed.
     """
 
@@ -172,7 +173,7 @@ class Outcome(NamedTuple):
     output: str | None
     format: str | None
     size: int | None
-    status: Literal["decrypted", "verified", "skipped", "failed"]
+    status: Literal["decrypted", "verified", "stored", "skipped", "failed"]
     error: FileDecryptorError | OSError | None = None
 
 

@@ -50,3 +50,19 @@ class UnknownFormatError(FileDecryptorError):
     """The audio is none of opus, mp3 and wav, so `auto` has no name for it."""
 
     exit_code = 5
+
+
+class TokenError(FileDecryptorError):
+    """The API refused the token."""
+
+    exit_code = 6
+
+
+class ApiError(FileDecryptorError):
+    """The API could not be reached, kept failing, or sent what is not understood."""
+
+    exit_code = 7
+
+
+class NotFoundError(FileDecryptorError):
+    """The API has no such recording."""

@@ -32,8 +32,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
             raise UsageError("there are two passwords: give PASSWORD as '-' with --password-file")
         return word
     if password_file is not None:
-        with open(password_file, "rb") as file:
-            return _without_line_end(file.readline(LONGEST_LINE), password_file)
+        return first_line(password_file)
     if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
         return value
     if stdin_taken:
@@ -45,6 +44,17 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
         return _ask()
     line = b"" if sys.stdin is None else sys.stdin.buffer.readline(LONGEST_LINE)
     return _without_line_end(line, "standard input")
+
+
+def first_line(path: str) -> bytes:
+    """Return the first line of a file, which is a secret, without its line end.
+
+    Raises:
+        UsageError: There is none, or it is too long.
+        OSError: The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        return _without_line_end(file.readline(LONGEST_LINE), path)
 
 
 def _ask() -> str:
@@ -61,7 +71,7 @@ def _ask() -> str:
 
 def _without_line_end(line: bytes, origin: str) -> bytes:
     if not line:
-        raise UsageError("there is no password: it is empty", filename=origin)
+        raise UsageError("there is no secret in it", filename=origin)
     if len(line) == LONGEST_LINE:
-        raise UsageError("the first line is too long for a password", filename=origin)
+        raise UsageError("the first line is too long for a secret", filename=origin)
     return line.removesuffix(b"\n").removesuffix(b"\r")

@@ -62,8 +62,9 @@ def progress(
     """Show how far the work is.
 
     Args:
-        inputs: What is to be read.
-        files: How many that are.
+        inputs: What is to be read. If that is not on the disk, the bar moves by files instead of
+            bytes.
+        files: How many there are.
         show: Whether to show a bar; if None, where standard error is a terminal and the work is
             long. Without a terminal it is a line now and then.
     """
@@ -80,14 +81,14 @@ def progress(
     import click
 
     with click.progressbar(
-        length=size,
+        length=size or files,
         file=sys.stderr,
         label="begun",
         bar_template="[%(bar)s] %(info)s %(label)s",
         info_sep=" ",
         width=SMALLEST_BAR,
     ) as bar:
-        shown = _Bar(bar, files, terminal=terminal)
+        shown = _Bar(bar, files, size, terminal=terminal)
         yield shown
         bar.finish()
         shown.show()
@@ -103,11 +104,13 @@ def size_of(source: str | FileIO) -> int:
 
 
 class _Bar(Progress):
-    def __init__(self, bar: ProgressBar[int], files: int, *, terminal: bool) -> None:
+    def __init__(self, bar: ProgressBar[int], files: int, size: int, *, terminal: bool) -> None:
         from threading import Lock
 
         self._bar = bar
         self._files = files
+        self._size = size
+        self._bytes = 0
         self._terminal = terminal
         self._lock = Lock()
         self._begin = self._shown_at = time.monotonic()
@@ -126,7 +129,7 @@ class _Bar(Progress):
             self._failed += outcome.status == "failed"
             # What a failure or a skip left unread is not to be waited for.
             seen = self._under_way.pop(outcome.input, 0)
-            self._move(max(0, size_of(outcome.input) - seen))
+            self._move(max(0, size_of(outcome.input) - seen), files=1)
 
     @contextmanager
     def above(self) -> Iterator[None]:
@@ -139,8 +142,9 @@ class _Bar(Progress):
             yield
             self.show()
 
-    def _move(self, count: int) -> None:
-        self._bar.make_step(count)
+    def _move(self, count: int, files: int = 0) -> None:
+        self._bytes += count
+        self._bar.make_step(count if self._size else files)
         interval = TERMINAL_INTERVAL if self._terminal else LOG_INTERVAL
         if time.monotonic() - self._shown_at >= interval:
             self.show()
@@ -166,9 +170,9 @@ class _Bar(Progress):
 
     def _facts(self) -> list[str]:
         """Return what is worth knowing, the most worth first."""
-        bar = self._bar
-        rate = bar.pos / MEGABYTE / max(time.monotonic() - self._begin, 0.001)
-        facts = [f"{bar.pos // MEGABYTE}/{(bar.length or 0) // MEGABYTE} MB", f"{rate:.0f} MB/s"]
+        rate = self._bytes / MEGABYTE / max(time.monotonic() - self._begin, 0.001)
+        whole = f"/{self._size // MEGABYTE}" if self._size else ""
+        facts = [f"{self._bytes // MEGABYTE}{whole} MB", f"{rate:.0f} MB/s"]
         if self._files > 1:
             facts.insert(0, f"{self._done}/{self._files} files")
         if self._failed:

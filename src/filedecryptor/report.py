@@ -7,13 +7,21 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 
 from filedecryptor.decryptor import Outcome, errors_naming
 from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.progress import Progress
+
+WRITTEN = {"decrypted", "stored"}
+"""What has become of an input that has a new output."""
 
 MEGABYTE = 1_000_000
+
+
+program = "filedecryptor"
+"""The command that speaks; another one says so at its start."""
 
 
 class Report:
@@ -40,11 +48,22 @@ class Report:
         """The exit code: the failures' common one, 1 if they differ, 0 if there are none."""
         return self._codes.copy().pop() if len(self._codes) == 1 else int(bool(self._codes))
 
-    def has_words_for(self, outcome: Outcome) -> bool:
-        """Whether `add` will write anything."""
+    def add_all(self, outcomes: Generator[Outcome], shown: Progress) -> None:
+        """Say what became of each recording as it ends; an interruption ends the work too."""
+        with closing(outcomes):
+            for outcome in outcomes:
+                self.add_above(outcome, shown)
+
+    def add_above(self, outcome: Outcome, shown: Progress) -> None:
+        """Say what became of one recording, above the progress bar."""
+        with shown.above() if self._has_words_for(outcome) else nullcontext():
+            self.add(outcome)
+        shown.count(outcome)
+
+    def _has_words_for(self, outcome: Outcome) -> bool:
         if self._json or outcome.error is not None:
             return True
-        return not self._quiet and (outcome.status == "decrypted" or not self._many)
+        return not self._quiet and (outcome.status in WRITTEN or not self._many)
 
     def add(self, outcome: Outcome) -> None:
         """Say what became of one recording, and count it."""
@@ -54,9 +73,9 @@ class Report:
             _write_result(_as_json(outcome))
         if outcome.error is not None:
             self._codes.add(say_error(outcome.error))
-        elif self._json or not self.has_words_for(outcome):
+        elif self._json or not self._has_words_for(outcome):
             return
-        elif outcome.status == "decrypted":
+        elif outcome.status in WRITTEN:
             _write_result(os.fsencode(outcome.output or ""))
         else:
             say(_note(outcome))
@@ -67,7 +86,7 @@ class Report:
             return
         counts = [
             f"{self._counts[status]} {status}"
-            for status in ("decrypted", "verified", "skipped", "failed")
+            for status in ("decrypted", "verified", "stored", "skipped", "failed")
             if self._counts[status]
         ]
         seconds = time.monotonic() - self._begin
@@ -91,7 +110,7 @@ def say(line: str) -> None:
     """Write a line for people to standard error. Where nobody can read it, that is no failure."""
     if sys.stderr is not None:
         with suppress(OSError):
-            sys.stderr.write(f"filedecryptor: {line}\n")
+            sys.stderr.write(f"{program}: {line}\n")
 
 
 def say_error(error: FileDecryptorError | OSError) -> int:

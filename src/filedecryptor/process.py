@@ -1,0 +1,65 @@
+"""How a command begins and ends: signals, errors, exit codes.
+
+Little is imported before the signals are taken care of, so that an early one shows no traceback.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+INTERRUPTED = 130
+"""The exit code after a signal that asked the program to end."""
+
+ENDING_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
+
+
+def run(start: Callable[[Sequence[str]], int]) -> int:
+    """Hand the words of the command line on and return the exit code of this process."""
+    try:
+        interruption = _Interruption()
+        code = _run(start)
+        interruption.over = True
+    except KeyboardInterrupt:
+        from filedecryptor.report import say
+
+        say("error: interrupted")
+        return INTERRUPTED
+    return code
+
+
+def _run(start: Callable[[Sequence[str]], int]) -> int:
+    from filedecryptor.errors import FileDecryptorError
+    from filedecryptor.report import say_error
+
+    try:
+        return start(sys.argv[1:])
+    except BrokenPipeError:  # whoever read the output has left, and needs no message
+        return 1
+    except (FileDecryptorError, OSError) as error:
+        return say_error(error)
+
+
+class _Interruption:
+    """Lets every polite request to end take the way of Ctrl-C, so that nothing is left behind.
+
+    Attributes:
+        over: Set by the first signal, since the clean-up is short and must not be torn, and at
+            the end of the work. From then on signals are ignored.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
+                signal.signal(number, self._interrupt)
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        if not self.over:
+            self.over = True
+            raise KeyboardInterrupt

@@ -1,0 +1,252 @@
+"""The recordings API of VNS (the vendor's pages "Call Recordings" and "API Authentication")."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+from uuid import UUID
+
+from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError
+
+if TYPE_CHECKING:
+    import requests
+
+BASE_URL = "https://vnsapi.voiceelements.com"
+RECORDINGS = "/api/customer/recordings"
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for a connection."""
+
+TIMEOUT = 60.0
+"""Seconds to wait for each piece of an answer."""
+
+ATTEMPTS = 5
+"""How often a request is made before it counts as failed."""
+
+LONGEST_PAUSE = 60
+"""Seconds between two attempts at the most, whatever the server asks for."""
+
+MAX_REDIRECTS = 5
+CHUNK_SIZE = 256 * 1024
+
+
+class Client:
+    """One account's recordings. It may be used by several threads.
+
+    Args:
+        token: The API key, sent in the header `Token`. It is never shown.
+        url: The API's address; `http` only for the machine itself.
+        timeout: Seconds to wait for each piece of an answer.
+
+    Raises:
+        UsageError: The address or the token cannot be used.
+    """
+
+    def __init__(self, token: str, *, url: str = BASE_URL, timeout: float = TIMEOUT) -> None:
+        _check_url(url)
+        if not token or not token.isascii() or not token.isprintable():
+            raise UsageError("the API token is empty, or holds what no header can carry")
+        self._token = token
+        self._url = url.rstrip("/")
+        self._timeout = timeout
+        self._of_thread = threading.local()
+
+    def list_recordings(self) -> bytes:
+        """Return the JSON that lists the recordings, as it came.
+
+        Raises:
+            TokenError: The API refuses the token.
+            ApiError: It cannot be reached, or keeps failing.
+        """
+        with self._answer("GET", RECORDINGS) as answer, _errors_of_requests(self._timeout):
+            return answer.content
+
+    def download(
+        self, guid: UUID, write: Callable[[bytes], object], start_again: Callable[[], object]
+    ) -> bool:
+        """Download a recording.
+
+        Args:
+            guid: The call's `sessionGuid`.
+            write: Given the bytes, piece by piece.
+            start_again: Called before each attempt; forgets what was written.
+
+        Returns:
+            Whether its length was announced, so that it is known to be whole.
+
+        Raises:
+            NotFoundError: The API has no such recording.
+            TokenError: The API refuses the token.
+            ApiError: It cannot be reached, or keeps failing.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            start_again()
+            with self._answer("GET", f"{RECORDINGS}/{guid}") as answer:
+                try:
+                    return _write_body(answer, write, self._timeout)
+                except ApiError:
+                    if attempt == ATTEMPTS:
+                        raise
+        raise AssertionError
+
+    def delete(self, guid: UUID) -> None:
+        """Delete a recording on the server.
+
+        Raises:
+            NotFoundError: The API has no such recording, and not because an earlier attempt of
+                this call deleted it.
+            TokenError: The API refuses the token.
+            ApiError: It cannot be reached, or keeps failing.
+        """
+        with self._answer("DELETE", f"{RECORDINGS}/{guid}"):
+            pass
+
+    @contextmanager
+    def _answer(self, method: str, path: str) -> Iterator[requests.Response]:
+        """Lend the answer to a request, once its status is fine; the body is not read yet."""
+        url = self._url + path
+        for _ in range(MAX_REDIRECTS):
+            with _errors_of_requests(self._timeout):
+                answer = self._session().request(
+                    method,
+                    url,
+                    headers={"Token": self._token, "Accept-Encoding": "identity"},
+                    timeout=(CONNECT_TIMEOUT, self._timeout),
+                    allow_redirects=False,
+                    stream=True,
+                )
+            with answer:
+                if not answer.is_redirect:
+                    _check_status(answer, method)
+                    yield answer
+                    return
+                target = urljoin(url, answer.headers["Location"])
+            if _origin(target) != _origin(url):
+                # The token must not travel there.
+                raise ApiError("the API redirects to another server, which is not followed")
+            url = target
+        raise ApiError("the API redirects in a circle")
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            session = self._of_thread.session = _new_session()
+        return session
+
+
+def _new_session() -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    retry = Retry(
+        total=ATTEMPTS - 1,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=("GET", "DELETE"),
+        backoff_factor=0.5,
+        backoff_max=LONGEST_PAUSE,
+        retry_after_max=LONGEST_PAUSE,
+        raise_on_status=False,
+    )
+    session = requests.Session()
+    session.auth = lambda request: request  # or requests would look into ~/.netrc
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        return
+    if parts.scheme != "https" or not parts.hostname or parts.username:
+        raise UsageError("the API's address must begin with https:// (http:// for this machine)")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _origin(url: str) -> tuple[str, str | None, int] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+def _check_status(answer: requests.Response, method: str) -> None:
+    status = answer.status_code
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise TokenError(f"the API refused the token (status {status})")
+    if status == HTTPStatus.NOT_FOUND:
+        if method == "DELETE" and _was_repeated(answer):
+            return  # an attempt whose answer got lost has deleted it
+        raise NotFoundError("the API has no such recording (status 404)")
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise ApiError(f"the API kept failing (status {status})")
+
+
+def _was_repeated(answer: requests.Response) -> bool:
+    return bool(answer.raw.retries and answer.raw.retries.history)
+
+
+def _write_body(
+    answer: requests.Response, write: Callable[[bytes], object], timeout: float
+) -> bool:
+    expected = answer.headers.get("Content-Length")
+    count = 0
+    pieces = answer.iter_content(CHUNK_SIZE)
+    while True:
+        with _errors_of_requests(timeout):
+            piece = next(pieces, b"")
+        if not piece:
+            break
+        write(piece)
+        count += len(piece)
+    if expected is not None and "Content-Encoding" not in answer.headers:
+        if count != int(expected):
+            raise ApiError(f"the download ended after {count} of {expected} bytes")
+        return True
+    return answer.headers.get("Transfer-Encoding") == "chunked"
+
+
+def _no_answer(timeout: float) -> ApiError:
+    return ApiError(f"the API did not answer within {timeout:g} seconds")
+
+
+@contextmanager
+def _errors_of_requests(timeout: float) -> Iterator[None]:
+    """Turn what requests raises into our own; its exceptions hold the request and its token."""
+    from requests import exceptions
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+
+    try:
+        yield
+    except exceptions.SSLError:
+        raise ApiError("the API's certificate is not trusted") from None
+    except exceptions.Timeout:
+        raise _no_answer(timeout) from None
+    except (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError):
+        raise ApiError("the download broke off") from None
+    except exceptions.ConnectionError as error:
+        # Where retries were of no use, the last reason is inside.
+        reasons = [getattr(inner, "reason", inner) for inner in error.args]
+        if any(
+            isinstance(reason, (ConnectTimeoutError, ReadTimeoutError))
+            and not isinstance(reason, NewConnectionError)
+            for reason in reasons
+        ):
+            raise _no_answer(timeout) from None
+        raise ApiError("the API cannot be reached, or breaks off") from None
+    except exceptions.RequestException:
+        raise ApiError("the API sent what is no HTTP") from None

@@ -1,0 +1,79 @@
+"""What the API lists. The shape of its JSON is not documented, so several are understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from filedecryptor.errors import ApiError
+from filedecryptor.report import printable
+
+SHOWN = 120
+"""Characters of an answer that an error shows."""
+
+
+def parse(data: bytes) -> list[str]:
+    """Return what the API names as GUIDs, each once. They are not checked yet.
+
+    The list is an array, or an object that holds one array, of strings or of objects with a
+    `sessionGuid` in any capitalisation. Nulls are passed over.
+
+    Raises:
+        ApiError: It is something else.
+    """
+    entries = [entry for entry in _array(data) if entry is not None]
+    found = [_session_guid(entry) for entry in entries]
+    if found and not any(found):
+        raise _not_understood(data)
+    names = (guid or json.dumps(entry) for guid, entry in zip(found, entries, strict=True))
+    return list(dict.fromkeys(names))
+
+
+def table(data: bytes) -> Iterator[str]:
+    """Yield the lines of a table that shows the list to people.
+
+    Raises:
+        ApiError: The list is not understood.
+    """
+    entries = [entry for entry in _array(data) if entry is not None]
+    rows = [entry if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, *([_cell(row.get(key)) for key in columns] for row in rows)]
+    lines = [[printable(cell) for cell in line] for line in cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(
+            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+
+
+def _array(data: bytes) -> list[object]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise _not_understood(data) from None
+    if isinstance(found, dict):
+        arrays = [value for value in found.values() if isinstance(value, list)]
+        found = arrays[0] if len(arrays) == 1 else None
+    if not isinstance(found, list):
+        raise _not_understood(data)
+    return found
+
+
+def _session_guid(entry: object) -> str | None:
+    if isinstance(entry, dict):
+        named = [value for key, value in entry.items() if key.lower() == "sessionguid"]
+        entry = named[0] if named else None
+    return entry if isinstance(entry, str) else None
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _not_understood(data: bytes) -> ApiError:
+    beginning = printable(" ".join(data[:SHOWN].decode("utf-8", "replace").split()))
+    return ApiError(
+        f"the list of recordings is not understood; it begins: {beginning}",
+        hint="recordings can be fetched one by one: vns-recordings download GUID",
+    )
