@@ -266,6 +266,34 @@ def test_an_output_that_is_its_input_through_a_link(folder: Path) -> None:
     assert (folder / "a.enc").read_bytes() == (folder / "b.enc").read_bytes()
 
 
+def test_an_output_in_the_place_of_what_a_link_leads_to(folder: Path) -> None:
+    """The recording behind a link must not be written over before it was read."""
+    (folder / "a.opus").write_bytes((folder / "a.enc").read_bytes())
+    (folder / "z.enc").symlink_to("a.opus")
+    with nothing_changes(folder):
+        result = batch(".", "-", "opus", cwd=folder)
+    assert (result.code, result.stdout) == (2, b"")
+    assert result.lines[0] == "error: ./a.enc: its output would replace the input './z.enc'"
+
+
+def test_an_interruption_does_not_wait_for_a_pipe(folder: Path) -> None:
+    """A thread that reads what never comes is left behind."""
+    os.mkfifo(folder / "pipe.enc")
+    process = subprocess.Popen(
+        [COMMAND, "pipe.enc", "a.enc", PASSWORD, "opus"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"a.opus\n"
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.endswith(b"filedecryptor: error: interrupted\n")
+    assert list(contents(folder)) == ["a.enc", "a.opus", "pipe.enc"]
+
+
 NASTY = [b"-a.enc", b"a b.enc", b"line\nend.enc", b"caf\xe9.enc", "🎧.enc".encode(), b"--.enc"]
 
 
@@ -326,7 +354,7 @@ def test_any_number_of_jobs(tmp_path: Path, encrypted_audio: bytes, jobs: str) -
     assert len(set(result.stdout.split())) == 12
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "many"])
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "100000"])
 def test_jobs_are_a_positive_number(folder: Path, jobs: str) -> None:
     """Anything else is a usage error."""
     result = batch("-j", jobs, "a.enc", "-", "opus", cwd=folder)

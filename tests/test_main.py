@@ -47,13 +47,17 @@ def test_a_signal_leaves_nothing_behind(folder: Path, encrypted_audio: bytes, na
     assert stderr == b"filedecryptor: error: interrupted\n"
 
 
-def test_an_output_that_appears_meanwhile_stays(folder: Path, encrypted_audio: bytes) -> None:
-    """With `--if-exists fail`, whoever came first wins."""
-    process = begin(folder, encrypted_audio, "--if-exists", "fail")
+@pytest.mark.parametrize(("if_exists", "code"), [("fail", 1), ("skip", 0)])
+def test_an_output_that_appears_meanwhile_stays(
+    folder: Path, encrypted_audio: bytes, if_exists: str, code: int
+) -> None:
+    """Unless it is to be replaced, whoever came first wins."""
+    process = begin(folder, encrypted_audio, "--if-exists", if_exists)
     (folder / "a.opus").write_bytes(b"first")
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
-    assert process.returncode == 1
-    assert stderr == b"filedecryptor: error: a.opus: File exists\n"
+    assert process.returncode == code
+    said = "error: a.opus: File exists" if code else "skipped: -: a.opus exists"
+    assert stderr.decode() == f"filedecryptor: {said}\n"
     assert contents(folder) == {"a.enc": encrypted_audio, "a.opus": b"first"}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor, files
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome
+from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, OnProgress, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ Item = TypeVar("Item")
 
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
+
+PATIENCE = 5.0
+"""Seconds that abandoned work has to end in."""
 
 TASKS_PER_JOB = 4
 """Tasks submitted for each file that is worked on, so that no worker waits for one."""
@@ -97,6 +100,8 @@ class Plan:
         if_exists: IfExists = "replace",
         verify: bool = False,
     ) -> None:
+        if if_exists not in IF_EXISTS:
+            raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
         self._pattern = Job("", extension, if_exists=if_exists, verify=verify)
         self._moves = output_dir is not None
         self.failures: list[Outcome] = []
@@ -136,15 +141,18 @@ class Plan:
     def _check(self) -> None:
         """Refuse the whole plan rather than let an output take the place of anything in it.
 
-        Paths are compared by name, in directories without links: a last link is not followed.
+        Paths are compared by name, in directories without links. An input that is a link stands
+        for what it leads to as well; an output that is one would be replaced itself.
         """
         # Hashes take a fraction of the memory that paths would; a hit is looked into.
-        inputs = {
-            hash((directory, os.path.normcase(name)))
-            for folder in self._folders
-            for directory in [os.path.realpath(folder.path)]
-            for name in folder.names
-        }
+        inputs: set[int] = set()
+        for folder in self._folders:
+            directory = os.path.realpath(folder.path)
+            for name in folder.names:
+                inputs.add(hash((directory, os.path.normcase(name))))
+                path = os.path.join(folder.path, name)
+                if os.path.islink(path):
+                    inputs.add(hash(os.path.split(os.path.realpath(path))))
         outputs: set[int] = set()
         for folder in self._folders:
             directory = os.path.realpath(folder.output_dir)
@@ -159,6 +167,7 @@ class Plan:
         """Say what collides; two paths of the same hash do not."""
         seen: dict[str, str] = {}
         inputs = {_place(job.input): job.input for job in self}
+        inputs |= {os.path.realpath(job.input): job.input for job in self}
         for job in self:
             for place in map(_place, job.targets()):
                 if place in inputs:
@@ -236,7 +245,7 @@ def side_by_side(
         threads: How many threads.
         on_progress: Told an item and a number of bytes after each piece of work.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor, wait
     from threading import Event
 
     abandoned = Event()
@@ -250,13 +259,22 @@ def side_by_side(
 
         return work(item, advance)
 
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            yield from _windowed(
-                items, check, lambda item: pool.submit(task, item), window=threads * 2
-            )
-        finally:
-            abandoned.set()
+    pool = ThreadPoolExecutor(threads)
+    begun: set[Future[Outcome]] = set()
+
+    def submit(item: Item) -> Future[Outcome]:
+        future = pool.submit(task, item)
+        begun.add(future)
+        future.add_done_callback(begun.discard)
+        return future
+
+    try:
+        yield from _windowed(items, check, submit, threads * 2)
+    finally:
+        abandoned.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        # A thread that waits for a pipe or for the network cannot be told; it is left behind.
+        wait(begun.copy(), timeout=PATIENCE)
 
 
 def _windowed(

@@ -68,7 +68,7 @@ COMMAND = click.Command(
         click.Option(["--password-file"], metavar="PATH", help="Its first line is the password."),
         click.Option(
             ["-j", "--jobs"],
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, 512),
             metavar="N",
             help="Files worked on at once (default: the CPUs).",
         ),

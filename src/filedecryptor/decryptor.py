@@ -261,7 +261,12 @@ def _run(
         with turn:
             content = _decrypt(source, password, pending.write, on_progress)
         target = _target(job, content.format)
-        pending.commit(target, replace=job.if_exists == "replace")
+        try:
+            pending.commit(target, replace=job.if_exists == "replace")
+        except FileExistsError:
+            if job.if_exists != "skip":
+                raise
+            return Outcome(job.input, target, None, None, "skipped")
     return Outcome(job.input, target, content.format, content.size, "decrypted")
 
 

@@ -11,6 +11,9 @@ from io import FileIO
 
 from filedecryptor.errors import UsageError
 
+TEMPORARY_PREFIX = ".filedecryptor-"
+TEMPORARY_SUFFIX = ".tmp"
+
 
 def clean_extension(extension: str) -> str:
     """Return an output extension without its dot.
@@ -121,7 +124,8 @@ def pending_file(target: str) -> Iterator[PendingFile]:
         OSError: The directory is not there, or is not writable.
     """
     # No part of the target's name is in it, so that it is never too long for the file system.
-    temporary = os.path.join(os.path.dirname(target), f".filedecryptor-{os.urandom(8).hex()}.tmp")
+    name = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
+    temporary = os.path.join(os.path.dirname(target), name)
     try:
         with _errors_named(target):
             stream = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed two lines below
@@ -130,6 +134,13 @@ def pending_file(target: str) -> Iterator[PendingFile]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what killed runs left half-written; nobody must be writing there meanwhile."""
+    for name in os.listdir(directory):
+        if name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX):
+            os.unlink(os.path.join(directory, name))
 
 
 @contextmanager

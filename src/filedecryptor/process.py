@@ -5,8 +5,10 @@ Little is imported before the signals are taken care of, so that an early one sh
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 INTERRUPTED = 130
@@ -29,6 +31,9 @@ def run(start: Callable[[Sequence[str]], int]) -> int:
         from filedecryptor.report import say
 
         say("error: interrupted")
+        if threading.active_count() > 1:  # Python would wait for them, perhaps for ever
+            sys.stdout.flush()
+            os._exit(INTERRUPTED)
         return INTERRUPTED
     return code
 

@@ -7,7 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import TYPE_CHECKING
 
@@ -137,8 +137,9 @@ class _Bar(Progress):
             if not self._terminal:
                 yield
                 return
-            sys.stderr.write(CLEAR_LINE)
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.write(CLEAR_LINE)
+                sys.stderr.flush()
             yield
             self.show()
 
@@ -150,8 +151,12 @@ class _Bar(Progress):
             self.show()
 
     def show(self) -> None:
-        """Draw the bar anew, in the width that the terminal has now."""
+        """Draw the bar anew. A terminal that has gone is no reason to stop the work."""
         self._shown_at = time.monotonic()
+        with suppress(OSError):
+            self._draw()
+
+    def _draw(self) -> None:
         if not self._terminal:
             self._bar.label = " ".join(self._facts())
             self._bar.render_progress()

@@ -12,12 +12,10 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 
 from filedecryptor.decryptor import Outcome, errors_naming
 from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.progress import Progress
+from filedecryptor.progress import MEGABYTE, Progress
 
 WRITTEN = {"decrypted", "stored"}
 """What has become of an input that has a new output."""
-
-MEGABYTE = 1_000_000
 
 
 program = "filedecryptor"

@@ -237,7 +237,7 @@ def test_a_list_of_ten_thousand(api: Server, tmp_path: Path) -> None:
     """All of them are there already, but one."""
     guids = [str(uuid4()) for _ in range(10_000)]
     for guid in guids:
-        (tmp_path / f"{guid}.opus").touch()
+        (tmp_path / f"{guid}.opus").write_bytes(b"x")
     api.list_body = json.dumps([*guids, ONE]).encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
     assert result.stderr.startswith("1 decrypted, 10000 skipped; ")
@@ -505,6 +505,10 @@ def test_a_second_run_is_kept_out(api: Server, tmp_path: Path) -> None:
         (["list", "--api-url", "ftp://127.0.0.1"], "the API's address must begin with https://"),
         (["list", "--token-file", "empty"], "empty: there is no secret in it"),
         (["archive"], "missing argument 'DIR'"),
+        (["list", "--api-url", "https://[x"], "the API's address must begin with https://"),
+        (["list", "--api-url", "http://127.0.0.1@x"], "the API's address must begin with https"),
+        (["list", "--timeout", "nan"], "a timeout is more than 0"),
+        (["list", "--timeout", "1e300"], "a timeout is more than 0"),
     ],
 )
 def test_usage(api: Server, tmp_path: Path, words: list[str], message: str) -> None:
@@ -587,12 +591,122 @@ def test_killed_at_any_moment(api: Server, tmp_path: Path) -> None:
             process.kill()
             process.wait()
             kills += 1
-        on_disk = {name.partition(".")[0] for name in stored(tmp_path) if name[0] != "."}
+        on_disk = {name.partition(".")[0] for name in stored(tmp_path)}
         assert set(wanted) <= on_disk | set(api.recordings)
         assert kills < 200
-    found = {name: data for name, data in stored(tmp_path).items() if name[0] != "."}
-    assert found == {f"{guid}.opus": audio for guid, audio in wanted.items()}
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{guid}.opus": audio for guid, audio in wanted.items()}
     assert kills > 0
+
+
+def sending(body: bytes, status: int = 200, **headers: str) -> Any:
+    """Return a behaviour that answers for a recording in raw bytes, and then hangs up."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.path != f"{PATH}/{ONE}" or handler.command != "GET":
+            return False
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+        return True
+
+    return behave
+
+
+def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
+    api: Server, tmp_path: Path
+) -> None:
+    """It is kept under a name of its own, fetched again by each run, and not deleted."""
+    api.behaviours.append(sending(AUDIO[:3000]))
+    for count in (1, 2):
+        assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+        assert stored(tmp_path) == {f"{ONE}.unverified.opus": AUDIO[:3000]}
+        assert api.count("GET", f"{PATH}/{ONE}") == count
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (206, {"Content_Length": "3000"}),
+        (200, {"Content_Length": "3000", "Content_Encoding": "gzip"}),
+        (200, {"Content_Length": "x"}),
+        (200, {"Content_Length": "3000, 3000"}),
+        (200, {"Content_Length": "-5"}),
+        (200, {"Transfer_Encoding": "chunked"}),
+        (302, {"Location": "http://["}),
+        (302, {"Location": "\\\\elsewhere"}),
+        (503, {"Retry_After": "Fri, 31 Dec 999999999999 23:59:59 GMT"}),
+    ],
+)
+def test_answers_that_are_not_to_be_trusted(
+    api: Server, tmp_path: Path, status: int, headers: dict[str, str]
+) -> None:
+    """A failure of that recording alone: nothing stored for it, nothing deleted."""
+    api.recordings = {ONE: AUDIO, TWO: MP3}
+    api.behaviours.append(sending(AUDIO[:3000], status, **headers))
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == 7
+    assert result.stderr.startswith(f"error: {ONE}: ") or f"error: {ONE}: " in result.stderr
+    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
+    assert api.deleted == [TWO]
+
+
+@pytest.mark.parametrize("kind", ["empty", "link", "directory"])
+def test_what_is_no_recording_does_not_count_as_one(api: Server, tmp_path: Path, kind: str) -> None:
+    """A name alone is no reason to delete on the server."""
+    target = tmp_path / f"{ONE}.opus"
+    if kind == "empty":
+        target.touch()
+    elif kind == "link":
+        target.symlink_to("nowhere")
+    else:
+        target.mkdir()
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == (1 if kind == "directory" else 0)
+    assert (api.deleted == [ONE]) == (kind != "directory")
+    assert kind == "directory" or stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_redirect_that_two_parsers_read_differently(api: Server, tmp_path: Path) -> None:
+    """What follows a backslash must not hide where the token would go."""
+    with serving() as other:
+        where = f"{other.url}\\@{api.url.removeprefix('http://')}{PATH}"
+        api.behaviours.append(failing(302, path=PATH, Location=where))
+        assert vns(api, "list", cwd=tmp_path).code == 7
+        assert other.seen == []
+
+
+def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
+    """An address of this machine is asked directly."""
+    with serving() as proxy:
+        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
+        assert vns(api, "list", cwd=tmp_path, **more).code == 0
+        assert proxy.seen == []
+
+
+def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> None:
+    """By the next one, which has the directory to itself."""
+    (tmp_path / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"half")
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_an_interruption_does_not_wait_for_the_server(api: Server, tmp_path: Path) -> None:
+    """Not even for the pause that it asked for."""
+    api.behaviours.append(failing(429, Retry_After="60"))
+    process = subprocess.Popen(
+        [VNS, "archive", "."], cwd=tmp_path, env=environment(api), stderr=subprocess.PIPE
+    )
+    while not api.count("GET", f"{PATH}/{ONE}"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr.strip()) == (130, b"vns-recordings: error: interrupted")
+    assert stored(tmp_path) == {}
 
 
 def test_recording_fields() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from io import FileIO
 from tempfile import TemporaryFile
 from uuid import UUID
@@ -23,6 +25,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.hints import file_hint
+from filedecryptor.report import printable
 from filedecryptor.vns.client import Client
 
 LOCK_NAME = ".vns-recordings.lock"
@@ -76,8 +79,8 @@ class Archive:
         os.makedirs(self._directory, exist_ok=True)
         return batch.side_by_side(
             guids,
-            self._attempt,
-            check=(lambda _: None) if again else self._present,
+            partial(self._attempt, again=again),
+            check=(lambda _: None) if again or self._delete_after else self._present,
             threads=jobs or 4 * batch.usable_cpus(),
             on_progress=on_progress,
         )
@@ -86,18 +89,20 @@ class Archive:
         """Return the outcome of a recording that the directory has already."""
         names = audio.FORMATS if self._password is not None else (*audio.FORMATS, "enc")
         for target in files.replace_suffix(self._path(guid), names):
-            if os.path.lexists(target):
-                outcome = Outcome(str(guid), target, None, None, "skipped")
-                # An earlier run may have been stopped between storing and deleting.
-                return outcome if target.endswith(".enc") else self._deleted(guid, outcome)
+            if _is_full_file(target):
+                return Outcome(str(guid), target, None, None, "skipped")
         return None
 
-    def _attempt(self, guid: UUID, on_progress: OnProgress) -> Outcome:
+    def _attempt(self, guid: UUID, on_progress: OnProgress, *, again: bool) -> Outcome:
         try:
+            if not again and (present := self._present(guid)):
+                # An earlier run may have been stopped between storing and deleting.
+                safe = not str(present.output).endswith(".enc")
+                return self._deleted(guid, present) if safe else present
             # It has no name, so whatever happens nothing of it stays.
             with TemporaryFile(dir=self._directory, buffering=0) as raw:
                 whole = self._download(guid, raw, on_progress)
-                outcome = self._store(guid, raw)
+                outcome = self._store(guid, raw, whole=whole)
         except (FileDecryptorError, OSError) as error:
             return _failed(guid, error)
         safe = outcome.status == "decrypted" or (whole and outcome.format is not None)
@@ -116,8 +121,11 @@ class Archive:
 
         return self._client.download(guid, write, start_again)
 
-    def _store(self, guid: UUID, raw: FileIO) -> Outcome:
-        """Store a download under the name that fits what it is."""
+    def _store(self, guid: UUID, raw: FileIO, *, whole: bool) -> Outcome:
+        """Store a download under the name that fits what it is.
+
+        Plain audio that may have been cut off gets a name that does not count as having it.
+        """
         size = raw.tell()
         raw.seek(0)
         head = raw.read(audio.HEAD_SIZE)
@@ -133,32 +141,29 @@ class Archive:
                     raise
         elif plain_format is None and (hint := file_hint(head)):
             raise ApiError("the API sent something else than a recording", hint=hint)
-        target = self._write(raw, self._path(guid, plain_format or "enc"))
+        extension = plain_format or "enc"
+        target = self._path(guid, extension if whole else f"unverified.{extension}")
+        self._write(raw, target)
         return Outcome(str(guid), target, plain_format, size, "stored")
 
     def _decrypt(self, guid: UUID, raw: FileIO, password: Password) -> Outcome:
         encrypted = self._path(guid)
+        if self._keep_encrypted and not file_hint(raw.read(audio.HEAD_SIZE)):
+            self._write(raw, encrypted)
+        raw.seek(0)
         job = Job(str(guid), AUTO, named_after=encrypted)
         try:
-            outcome = decryptor.run(job, password, source=raw)
-        except (AuthenticationError, UnknownFormatError) as error:
-            if isinstance(error, UnknownFormatError):
-                error.hint = "--keep-encrypted keeps it as it came"
-            raw.seek(0)
-            if self._keep_encrypted and not file_hint(raw.read(audio.HEAD_SIZE)):
-                self._write(raw, encrypted)
+            return decryptor.run(job, password, source=raw)
+        except UnknownFormatError as error:
+            error.hint = "--keep-encrypted keeps it as it came"
             raise
-        if self._keep_encrypted:
-            self._write(raw, encrypted)
-        return outcome
 
-    def _write(self, raw: FileIO, target: str) -> str:
+    def _write(self, raw: FileIO, target: str) -> None:
         raw.seek(0)
         with files.pending_file(target) as pending:
             while piece := raw.read(CHUNK_SIZE):
                 pending.write(memoryview(piece))
             pending.commit(target, replace=True)
-        return target
 
     def _deleted(self, guid: UUID, outcome: Outcome) -> Outcome:
         """Delete on the server what is safe here, if that is wanted."""
@@ -175,6 +180,14 @@ class Archive:
         return os.path.join(self._directory, f"{guid}.{extension}")
 
 
+def _is_full_file(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
 def _failed(guid: UUID, error: FileDecryptorError | OSError) -> Outcome:
     if error.filename is None:
         error.filename = str(guid)
@@ -183,7 +196,7 @@ def _failed(guid: UUID, error: FileDecryptorError | OSError) -> Outcome:
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Keep other runs out of a directory.
+    """Keep other runs out of a directory, and remove what a killed one left half-written.
 
     Raises:
         FileDecryptorError: Another run is in it.
@@ -197,12 +210,16 @@ def locked(directory: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        with open(holder, encoding="utf-8") as file:
-            by = file.read(200).strip()
+        by = "nobody knows which"
+        with suppress(OSError), open(holder, encoding="utf-8", errors="replace") as file:
+            by = printable(file.read(200).strip())
         raise FileDecryptorError(f"another run is at work here: {by}", filename=directory) from None
     try:
-        with open(holder, "w", encoding="utf-8") as file:
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        files.remove_leftovers(directory)
+        with files.pending_file(holder) as pending:
+            who = f"process {os.getpid()} on {socket.gethostname()}\n"
+            pending.write(memoryview(who.encode()))
+            pending.commit(holder, replace=True)
         yield
     finally:
         lock.release()

@@ -16,6 +16,7 @@ from filedecryptor.crypto import Password
 from filedecryptor.decryptor import Job, failed
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.password import ENVIRONMENT_VARIABLE, first_line
+from filedecryptor.progress import Progress
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
@@ -88,7 +89,7 @@ def _output_options(command: Command) -> Command:
         click.option(
             "-j",
             "--jobs",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, 512),
             metavar="N",
             help="Recordings fetched at once (default: four for each CPU).",
         ),
@@ -252,7 +253,7 @@ def _fetch(
             reporting(quiet=quiet, json=json, many=lock or len(words) > 1) as report,
             bar((), len(words), show=False if quiet else progress) as shown,
         ):
-            guids = list(_parsed(words, report))
+            guids = list(dict.fromkeys(_parsed(words, report, shown)))
             outcomes = archive.fetch(
                 guids,
                 jobs=jobs,
@@ -263,13 +264,13 @@ def _fetch(
     return report.code
 
 
-def _parsed(words: Sequence[str], report: Report) -> Iterator[UUID]:
+def _parsed(words: Sequence[str], report: Report, shown: Progress) -> Iterator[UUID]:
     """Yield the GUIDs; what is none is reported, and never becomes part of an address or a name."""
     for word in words:
         try:
             guid = UUID(word)
         except ValueError:  # noqa: PERF203 - one bad word must not stop the others
             error = FileDecryptorError("this is not a GUID", filename=word)
-            report.add(failed(Job(word, ""), error))
+            report.add_above(failed(Job(word, ""), error), shown)
         else:
             yield guid

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 from uuid import UUID
 
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError
@@ -24,6 +24,8 @@ CONNECT_TIMEOUT = 10.0
 
 TIMEOUT = 60.0
 """Seconds to wait for each piece of an answer."""
+
+LONGEST_TIMEOUT = 3600
 
 ATTEMPTS = 5
 """How often a request is made before it counts as failed."""
@@ -49,8 +51,10 @@ class Client:
 
     def __init__(self, token: str, *, url: str = BASE_URL, timeout: float = TIMEOUT) -> None:
         _check_url(url)
-        if not token or not token.isascii() or not token.isprintable():
+        if not token or not token.isascii() or not token.isprintable() or token != token.strip():
             raise UsageError("the API token is empty, or holds what no header can carry")
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
         self._token = token
         self._url = url.rstrip("/")
         self._timeout = timeout
@@ -125,7 +129,8 @@ class Client:
                     _check_status(answer, method)
                     yield answer
                     return
-                target = urljoin(url, answer.headers["Location"])
+                with _errors_of_requests(self._timeout):
+                    target = urljoin(url, answer.headers["Location"])
             if _origin(target) != _origin(url):
                 # The token must not travel there.
                 raise ApiError("the API redirects to another server, which is not followed")
@@ -135,11 +140,11 @@ class Client:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
-            session = self._of_thread.session = _new_session()
+            session = self._of_thread.session = _new_session(self._url)
         return session
 
 
-def _new_session() -> requests.Session:
+def _new_session(url: str) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
@@ -155,17 +160,18 @@ def _new_session() -> requests.Session:
     )
     session = requests.Session()
     session.auth = lambda request: request  # or requests would look into ~/.netrc
+    if url.startswith("http://"):  # for this machine, which no proxy should be asked for
+        session.trust_env = False
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    scheme, host, _ = _origin(url) or (None, None, 0)
+    if scheme == "https" or (scheme == "http" and _is_loopback((host or "").strip("[]"))):
         return
-    if parts.scheme != "https" or not parts.hostname or parts.username:
-        raise UsageError("the API's address must begin with https:// (http:// for this machine)")
+    raise UsageError("the API's address must begin with https:// (http:// for this machine)")
 
 
 def _is_loopback(host: str) -> bool:
@@ -175,13 +181,18 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _origin(url: str) -> tuple[str, str | None, int] | None:
+def _origin(url: str) -> tuple[str | None, str | None, int] | None:
+    """Return where an address leads, as the library that connects reads it; None if nowhere."""
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
     try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
+        parts = parse_url(url)
+    except LocationParseError:
         return None
-    return parts.scheme, parts.hostname, port
+    if parts.auth is not None or not parts.host or "\\" in url:
+        return None
+    return parts.scheme, parts.host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _check_status(answer: requests.Response, method: str) -> None:
@@ -192,8 +203,10 @@ def _check_status(answer: requests.Response, method: str) -> None:
         if method == "DELETE" and _was_repeated(answer):
             return  # an attempt whose answer got lost has deleted it
         raise NotFoundError("the API has no such recording (status 404)")
-    if status >= HTTPStatus.MULTIPLE_CHOICES:
+    if status != HTTPStatus.OK and (method == "GET" or status >= HTTPStatus.MULTIPLE_CHOICES):
         raise ApiError(f"the API kept failing (status {status})")
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise ApiError("the API compresses its answer, which it was not asked to")
 
 
 def _was_repeated(answer: requests.Response) -> bool:
@@ -203,7 +216,9 @@ def _was_repeated(answer: requests.Response) -> bool:
 def _write_body(
     answer: requests.Response, write: Callable[[bytes], object], timeout: float
 ) -> bool:
-    expected = answer.headers.get("Content-Length")
+    with _errors_of_requests(timeout):
+        announced = answer.headers.get("Content-Length")
+        expected = None if announced is None else int(announced)
     count = 0
     pieces = answer.iter_content(CHUNK_SIZE)
     while True:
@@ -213,8 +228,8 @@ def _write_body(
             break
         write(piece)
         count += len(piece)
-    if expected is not None and "Content-Encoding" not in answer.headers:
-        if count != int(expected):
+    if expected is not None:
+        if count != expected:
             raise ApiError(f"the download ended after {count} of {expected} bytes")
         return True
     return answer.headers.get("Transfer-Encoding") == "chunked"
@@ -228,7 +243,12 @@ def _no_answer(timeout: float) -> ApiError:
 def _errors_of_requests(timeout: float) -> Iterator[None]:
     """Turn what requests raises into our own; its exceptions hold the request and its token."""
     from requests import exceptions
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+    from urllib3.exceptions import (
+        ConnectTimeoutError,
+        HTTPError,
+        NewConnectionError,
+        ReadTimeoutError,
+    )
 
     try:
         yield
@@ -248,5 +268,5 @@ def _errors_of_requests(timeout: float) -> Iterator[None]:
         ):
             raise _no_answer(timeout) from None
         raise ApiError("the API cannot be reached, or breaks off") from None
-    except exceptions.RequestException:
+    except (exceptions.RequestException, HTTPError, ValueError, OverflowError):
         raise ApiError("the API sent what is no HTTP") from None
