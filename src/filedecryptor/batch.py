@@ -70,11 +70,19 @@ def decrypt_files(
 
 
 class _Folder(NamedTuple):
-    """Recordings of one directory, and the directory that their outputs go to."""
+    """Recordings of one directory, and the directory that their outputs go to.
+
+    Attributes:
+        path: The directory.
+        output_dir: Where the outputs go.
+        names: The recordings, sorted.
+        links: Those of them that are symbolic links.
+    """
 
     path: str
     output_dir: str
     names: list[str]
+    links: list[str]
 
 
 class Plan:
@@ -117,7 +125,7 @@ class Plan:
         return sum(len(folder.names) for folder in self._folders)
 
     def __iter__(self) -> Iterator[Job]:
-        for path, output_dir, names in self._folders:
+        for path, output_dir, names, _ in self._folders:
             for name in names:
                 yield self._pattern._replace(
                     input=os.path.join(path, name),
@@ -127,14 +135,16 @@ class Plan:
     def _find(self, source: str, output_dir: str | None) -> None:
         if not os.path.isdir(source):
             path, name = os.path.split(source)
-            self._folders.append(_Folder(path, path if output_dir is None else output_dir, [name]))
+            links = [name] if os.path.islink(source) else []
+            target = path if output_dir is None else output_dir
+            self._folders.append(_Folder(path, target, [name], links))
             return
         before = len(self._folders)
         root = os.path.join(source, "")
-        for path, names in _recordings_below(source, self.failures):
+        for path, names, links in _recordings_below(source, self.failures):
             below = path[len(root) :]
             target = path if output_dir is None else os.path.join(output_dir, below)
-            self._folders.append(_Folder(path, target, names))
+            self._folders.append(_Folder(path, target, names, links))
         if len(self._folders) == before:
             self.empty.append(source)
 
@@ -148,11 +158,10 @@ class Plan:
         inputs: set[int] = set()
         for folder in self._folders:
             directory = os.path.realpath(folder.path)
-            for name in folder.names:
-                inputs.add(hash((directory, os.path.normcase(name))))
-                path = os.path.join(folder.path, name)
-                if os.path.islink(path):
-                    inputs.add(hash(os.path.split(os.path.realpath(path))))
+            inputs.update(hash((directory, os.path.normcase(name))) for name in folder.names)
+            for name in folder.links:
+                path = os.path.realpath(os.path.join(folder.path, name))
+                inputs.add(hash(os.path.split(path)))
         outputs: set[int] = set()
         for folder in self._folders:
             directory = os.path.realpath(folder.output_dir)
@@ -313,15 +322,17 @@ def _without_work(job: Job) -> Outcome | None:
         return decryptor.failed(job, error)
 
 
-def _recordings_below(directory: str, failures: list[Outcome]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder at or below a directory that holds recordings, with their names, sorted.
+def _recordings_below(
+    directory: str, failures: list[Outcome]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder at or below a directory that holds recordings, their names, the links.
 
     Links to directories are not followed.
     """
     waiting = [directory]
     while waiting:
         folder = waiting.pop()
-        recordings, subfolders = [], []
+        recordings, links, subfolders = [], [], []
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -329,10 +340,12 @@ def _recordings_below(directory: str, failures: list[Outcome]) -> Iterator[tuple
                         subfolders.append(entry.name)
                     elif _is_recording(entry):
                         recordings.append(entry.name)
+                        if entry.is_symlink():
+                            links.append(entry.name)
         except OSError as error:
             failures.append(decryptor.failed(Job(folder, ""), error))
         if recordings:
-            yield folder, sorted(recordings)
+            yield folder, sorted(recordings), links
         waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
 
 
