@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sysconfig
@@ -32,6 +33,13 @@ _AS_ANYBODY = [
     "--bounding-set=-dac_override,-dac_read_search",
     "--inh-caps=-dac_override,-dac_read_search",
 ]
+
+
+# Under nohup, or in the background of a script, signals are ignored, and what a test starts would
+# inherit that. A handler is not inherited; this one changes nothing else.
+for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, lambda *_: None)
 
 
 class Result(NamedTuple):
