@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
+from itertools import count
 
 from filedecryptor.errors import UsageError
+
+if sys.platform != "win32":
+    import fcntl
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
@@ -103,11 +109,13 @@ class PendingFile:
         """
         with _errors_named(target):
             os.fsync(self._stream.fileno())
-            self._stream.close()
+            if sys.platform == "win32":  # where an open file cannot be renamed
+                self._stream.close()
             if replace:
                 os.replace(self._temporary, target)
             else:
                 _rename_to_new(self._temporary, target)
+            self._stream.close()
             _flush_directory(os.path.dirname(target) or ".")
 
 
@@ -123,24 +131,96 @@ def pending_file(target: str) -> Iterator[PendingFile]:
     Raises:
         OSError: The directory is not there, or is not writable.
     """
-    # No part of the target's name is in it, so that it is never too long for the file system.
-    name = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
-    temporary = os.path.join(os.path.dirname(target), name)
+    stream: FileIO | None = None
+    temporary = ""
+    names = _temporary_names(target)
     try:
         with _errors_named(target):
-            stream = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed two lines below
-        with stream:
-            yield PendingFile(stream, temporary, target)
+            for temporary in names:
+                _remove_abandoned(temporary)
+                with suppress(FileExistsError):  # another run is writing the same output
+                    stream = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed below
+                    if _is_ours(stream.fileno(), temporary):
+                        break
+                    stream.close()
+        while _remove_abandoned(next(names)):
+            pass
+        assert stream is not None  # noqa: S101 - there are names without end
+        yield PendingFile(stream, temporary, target)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        if stream is not None and not stream.closed:
+            with suppress(OSError):  # the next run removes it
+                if sys.platform != "win32" and _is_at(stream.fileno(), temporary):
+                    os.unlink(temporary)
+            stream.close()
+        _remove_abandoned(temporary)
 
 
 def remove_leftovers(directory: str) -> None:
-    """Remove what killed runs left half-written; nobody must be writing there meanwhile."""
+    """Remove what killed runs left half-written, and nothing that is being written."""
     for name in os.listdir(directory):
         if name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX):
-            os.unlink(os.path.join(directory, name))
+            _remove_abandoned(os.path.join(directory, name))
+
+
+def _temporary_names(target: str) -> Iterator[str]:
+    """Yield what a temporary file for a target may be called.
+
+    The names follow from the target's, so that what a killed run has left is found without a look
+    at the whole directory. The suffix has no part in it: `auto` learns it at the end only. Nor is
+    the name itself in it, which may be as long as the file system allows. Where two targets share
+    a name, or two runs a target, each takes the first that is free.
+    """
+    directory, name = os.path.split(target)
+    key = zlib.crc32(os.fsencode(os.path.splitext(name)[0]))
+    for number in count():
+        yield os.path.join(directory, f"{TEMPORARY_PREFIX}{key:08x}-{number}{TEMPORARY_SUFFIX}")
+
+
+def _is_ours(descriptor: int, temporary: str) -> bool:
+    """Lock a new temporary file for as long as it is open; return whether that came in time.
+
+    The lock ends with the process, however it ends: a file without one is abandoned.
+    """
+    try:
+        return _lock(descriptor) and _is_at(descriptor, temporary)
+    except OSError:  # a file system without locks, where nobody will take it for abandoned either
+        return True
+
+
+def _remove_abandoned(temporary: str) -> bool:
+    """Remove a temporary file that nobody is writing any more; return whether there was one."""
+    with suppress(OSError):  # there is none, or nobody can tell, or it is none of ours
+        if sys.platform == "win32":
+            os.unlink(temporary)  # which fails while somebody has it open
+            return True
+        if stat.S_ISREG(os.lstat(temporary).st_mode):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _lock(descriptor) and _is_at(descriptor, temporary):
+                    os.unlink(temporary)
+                    return True
+            finally:
+                os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file against other runs, and return whether none of them has."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Return whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -155,6 +235,7 @@ def _errors_named(target: str) -> Iterator[None]:
 def _rename_to_new(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)  # unlike a rename, this never replaces anything
+        os.unlink(temporary)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
