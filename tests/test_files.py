@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from filedecryptor.files import (
     check_target,
     clean_extension,
     pending_file,
+    remove_leftovers,
     replace_suffix,
 )
 
@@ -207,6 +209,141 @@ def test_two_outputs_in_one_directory_do_not_meet(tmp_path: Path) -> None:
         one.commit(target, replace=True)
         assert contents(tmp_path)["x"] == b"one"
         other.commit(target, replace=True)
+    assert contents(tmp_path) == {"x": b"other"}
+
+
+def die_while_writing(*targets: Path) -> list[Path]:
+    """Let a process that writes these outputs end without a chance to clean up."""
+    folder = targets[0].parent
+    before = set(folder.iterdir())
+    if not (process := os.fork()):
+        with ExitStack() as stack:
+            for target in targets:
+                stack.enter_context(pending_file(str(target))).write(memoryview(b"half"))
+            os._exit(0)
+    os.waitpid(process, 0)
+    left = sorted(set(folder.iterdir()) - before)
+    assert len(left) == len(targets)
+    return left
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_a_killed_run_left_is_removed(tmp_path: Path, replace: bool) -> None:  # noqa: FBT001
+    """By the next run that writes the same output, even where two were killed at once.
+
+    The suffix does not matter: with `auto` it is not known when the file is begun.
+    """
+    die_while_writing(tmp_path / "x.opus", tmp_path / "x.opus", tmp_path / "x.opus")
+    with pending_file(str(tmp_path / "x.wav")) as pending:
+        assert len(list(tmp_path.iterdir())) == 1
+        pending.commit(str(tmp_path / "x.wav"), replace=replace)
+    assert contents(tmp_path) == {"x.wav": b""}
+
+
+def test_what_is_being_written_is_no_leftover(tmp_path: Path) -> None:
+    """All that is removed from a directory is what nobody writes any more."""
+    die_while_writing(tmp_path / "x")
+    with pending_file(str(tmp_path / "y")) as pending:
+        remove_leftovers(str(tmp_path))
+        assert len(list(tmp_path.iterdir())) == 1
+        pending.commit(str(tmp_path / "y"), replace=True)
+    assert contents(tmp_path) == {"y": b""}
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "directory", "pipe"])
+def test_what_waits_at_the_temporary_name_is_not_touched(tmp_path: Path, kind: str) -> None:
+    """The name can be foreseen, so nothing there is followed, opened or removed."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    [waiting] = die_while_writing(tmp_path / "x")
+    waiting.unlink()
+    if kind == "directory":
+        waiting.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(waiting)
+    else:
+        waiting.symlink_to("precious" if kind == "symbolic link" else "nowhere")
+    before = contents(tmp_path)
+    with pending_file(str(tmp_path / "x")) as pending:
+        pending.write(memoryview(b"audio"))
+        pending.commit(str(tmp_path / "x"), replace=True)
+    assert contents(tmp_path) == {**before, "x": b"audio"}
+
+
+def test_a_hard_link_at_the_temporary_name_loses_that_name_only(tmp_path: Path) -> None:
+    """It looks like a leftover; the file itself stays as it is."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    [waiting] = die_while_writing(tmp_path / "x")
+    waiting.unlink()
+    waiting.hardlink_to(tmp_path / "precious")
+    with pending_file(str(tmp_path / "x")) as pending:
+        pending.write(memoryview(b"audio"))
+        pending.commit(str(tmp_path / "x"), replace=True)
+    assert contents(tmp_path) == {"precious": b"precious", "x": b"audio"}
+
+
+def test_without_locks_nothing_is_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that has none lets nobody tell, so only what is our own is removed."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    [left] = die_while_writing(tmp_path / "x")
+    with pending_file(str(tmp_path / "x")):
+        pass
+    with pending_file(str(tmp_path / "x")) as pending:
+        pending.commit(str(tmp_path / "x"), replace=True)
+    assert contents(tmp_path) == {left.name: b"half", "x": b""}
+
+
+@pytest.mark.parametrize(("taken", "left"), [("locked", b""), ("removed", b"another run's")])
+def test_a_file_that_was_taken_for_abandoned_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, left: bytes
+) -> None:
+    """Between its creation and its lock another run may have come: then it is left to that one."""
+    lock, calls = fcntl.flock, []
+
+    def first_come_too_late(descriptor: int, operation: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1 and taken == "locked":
+            raise BlockingIOError
+        if len(calls) == 1:
+            [temporary] = tmp_path.iterdir()
+            temporary.unlink()
+            temporary.write_bytes(b"another run's")
+            other = stack.enter_context(temporary.open("rb"))
+            lock(other, operation)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", first_come_too_late)
+    with ExitStack() as stack, pending_file(str(tmp_path / "x")) as pending:
+        pending.write(memoryview(b"audio"))
+        pending.commit(str(tmp_path / "x"), replace=True)
+    assert sorted(contents(tmp_path).values(), key=str) == sorted([b"audio", left])
+
+
+def test_an_interruption_between_rename_and_end_harms_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary name is free again by then, and may be another run's."""
+    target, replace = str(tmp_path / "x"), os.replace
+
+    def interrupted(*paths: str) -> None:
+        replace(*paths)
+        monkeypatch.undo()
+        other = stack.enter_context(pending_file(target))
+        other.write(memoryview(b"other"))
+        outputs.append(other)
+        raise KeyboardInterrupt
+
+    outputs: list[PendingFile] = []
+    monkeypatch.setattr(os, "replace", interrupted)
+    with ExitStack() as stack:
+        with pytest.raises(KeyboardInterrupt), pending_file(target) as pending:
+            pending.commit(target, replace=True)
+        outputs[0].commit(target, replace=True)
     assert contents(tmp_path) == {"x": b"other"}
 
 

@@ -235,13 +235,15 @@ def _errors_named(target: str) -> Iterator[None]:
 def _rename_to_new(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)  # unlike a rename, this never replaces anything
-        os.unlink(temporary)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         os.rename(temporary, target)
+    else:
+        with suppress(OSError):  # the output is there, and the next run removes the other name
+            os.unlink(temporary)
 
 
 def _flush_directory(directory: str) -> None:
