@@ -18,19 +18,25 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 
-def encrypt(plaintext: bytes, password: bytes | str, salt: bytes | None = None) -> bytes:
+def encrypt(
+    plaintext: bytes, password: bytes | str, salt: bytes | None = None, *, iterations: int = 310_000
+) -> bytes:
     """Return the `.enc` file of a piece of audio."""
-    return b"".join(encrypted([plaintext], password, salt))
+    return b"".join(encrypted([plaintext], password, salt, iterations=iterations))
 
 
 def encrypted(
-    pieces: Iterable[bytes], password: bytes | str, salt: bytes | None = None
+    pieces: Iterable[bytes],
+    password: bytes | str,
+    salt: bytes | None = None,
+    *,
+    iterations: int = 310_000,
 ) -> Iterable[bytes]:
     """Yield an `.enc` file piece by piece."""
     salt = salt or os.urandom(16)
     nonce = os.urandom(12)
     secret = password.encode() if isinstance(password, str) else password
-    key = hashlib.pbkdf2_hmac("sha256", secret, salt, 310_000, 32)
+    key = hashlib.pbkdf2_hmac("sha256", secret, salt, iterations, 32)
     context = Cipher(AES256(key), GCM(nonce)).encryptor()
     yield salt + nonce
     for piece in pieces:

@@ -193,7 +193,11 @@ def attempt(
 
 
 def failed(job: Job, error: FileDecryptorError | OSError) -> Outcome:
-    """Return the outcome of a job that ended with an error."""
+    """Return the outcome of a job that ended with an error.
+
+    The error forgets where it was raised: there lie the buffers of its file, and the password.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     return Outcome(job.input, None, None, None, "failed", error)
 
 

@@ -1,0 +1,54 @@
+"""Many recordings in one process: nothing grows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PASSWORD
+from encryptor import encrypt
+
+FILES = 20_000
+LINES_PER_LOOK = 1000
+
+# The key derivation is the command's own, with one round: 310,000 would take half an hour.
+COMMAND_WITH_ONE_ROUND = """
+import sys
+from filedecryptor import __main__, crypto
+crypto.ITERATIONS = 1
+sys.exit(__main__.main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("good", [True, False])
+def test_open_files_and_memory_stay_flat(tmp_path: Path, good: bool) -> None:  # noqa: FBT001
+    """From the first thousand recordings to the last, whether they decrypt or not."""
+    recording = encrypt(b"audio", PASSWORD, iterations=1)
+    for number in range(FILES):
+        (tmp_path / f"{number:05}.enc").write_bytes(recording if good else recording[:-1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND_WITH_ONE_ROUND, "--json", "-q", ".", PASSWORD, "wav"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout
+    memory, open_files = [], []
+    for number, _ in enumerate(process.stdout, 1):
+        if number % LINES_PER_LOOK == 0 and number < FILES:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            found = re.search(r"^VmRSS:\s*(\d+) kB", status, re.MULTILINE)
+            assert found
+            memory.append(int(found[1]) << 10)
+            open_files.append(len(os.listdir(f"/proc/{process.pid}/fd")))
+    assert process.wait() == (0 if good else 3)
+    assert len(memory) == FILES // LINES_PER_LOOK - 1
+    print("memory:", memory, "open files:", open_files)  # noqa: T201 - for pytest -s
+    # Each file under way has a few open; a leak of one for each file would show as thousands.
+    assert max(open_files) - min(open_files) < 100
+    assert max(memory) < memory[0] + (2 << 20)
