@@ -1,0 +1,89 @@
+"""Whatever is altered in a recording, however little: it is refused, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import PASSWORD, contents
+from encryptor import encrypt
+
+from filedecryptor import AuthenticationError, NotEncError, crypto, decryptor
+from filedecryptor.crypto import Password
+from filedecryptor.decryptor import Job, attempt
+from filedecryptor.format import SMALLEST_SIZE
+
+AUDIO = b"OggS, and twenty more bytes"
+RECORDING = encrypt(AUDIO, PASSWORD)
+SIZE = len(RECORDING)
+
+
+@pytest.fixture(autouse=True)
+def one_derivation_for_each_salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive each key once, since most alterations leave the salt as it is."""
+    keys: dict[tuple[Password, bytes], bytes] = {}
+
+    @contextmanager
+    def derive_key(password: Password, salt: bytes) -> Iterator[bytearray]:
+        if (password, salt) not in keys:
+            with crypto.derive_key(password, salt) as key:
+                keys[password, salt] = bytes(key)
+        yield bytearray(keys[password, salt])
+
+    monkeypatch.setattr(decryptor, "derive_key", derive_key)
+
+
+def refused(folder: Path, altered: bytes) -> type[Exception | None]:
+    """Decrypt an altered recording twice, see that nothing is written; return what it raised."""
+    assert altered != RECORDING
+    (folder / "a.enc").write_bytes(altered)
+    (folder / "old.opus").write_bytes(b"old")
+    before = contents(folder)
+    fresh = attempt(Job("a.enc", "opus"), PASSWORD)
+    over_an_old_one = attempt(Job("a.enc", "opus", output="old.opus"), PASSWORD)
+    assert contents(folder) == before
+    assert fresh.status == over_an_old_one.status == "failed"
+    assert type(fresh.error) is type(over_an_old_one.error)
+    return type(fresh.error)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_recording_as_it_is_decrypts(here: Path) -> None:
+    """What is altered below is a good recording, or its refusal would mean nothing."""
+    (here / "a.enc").write_bytes(RECORDING)
+    assert attempt(Job("a.enc", "opus"), PASSWORD).status == "decrypted"
+    assert (here / "a.opus").read_bytes() == AUDIO
+
+
+@pytest.mark.slow
+def test_no_bit_can_be_flipped(here: Path) -> None:
+    """Of salt, nonce, ciphertext and tag: each of them is authenticated."""
+    for position in range(8 * SIZE):
+        altered = bytearray(RECORDING)
+        altered[position // 8] ^= 1 << position % 8
+        assert refused(here, bytes(altered)) is AuthenticationError, position
+
+
+def test_no_byte_can_be_missing(here: Path) -> None:
+    """Cut at every length, from the end as a broken download is, and from the beginning."""
+    for size in range(SIZE):
+        expected = NotEncError if size < SMALLEST_SIZE else AuthenticationError
+        assert refused(here, RECORDING[:size]) is expected, size
+    for size in range(SMALLEST_SIZE):
+        assert refused(here, RECORDING[SIZE - size :]) is NotEncError, size
+
+
+def test_no_byte_can_be_added(here: Path) -> None:
+    """From 1 to 64 bytes more: zeros, chance, or the recording's own over again."""
+    for count in range(1, 65):
+        for more in (bytes(count), os.urandom(count), RECORDING[-count:]):
+            assert refused(here, RECORDING + more) is AuthenticationError, more

@@ -1,0 +1,112 @@
+"""A recording that changes while it is read: refused or correct, never wrong audio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import PASSWORD, contents
+from encryptor import encrypt
+
+from filedecryptor import AuthenticationError
+from filedecryptor.decryptor import Job, run
+from filedecryptor.format import CHUNK_SIZE
+
+AUDIO = os.urandom(3 * CHUNK_SIZE)
+OTHER_AUDIO = os.urandom(3 * CHUNK_SIZE)
+
+
+def truncated(path: Path) -> None:
+    """Cut it off where nothing was read yet."""
+    os.truncate(path, 2 * CHUNK_SIZE)
+
+
+def emptied(path: Path) -> None:
+    """Take everything away."""
+    os.truncate(path, 0)
+
+
+def grown(path: Path) -> None:
+    """Add one byte."""
+    with path.open("ab") as file:
+        file.write(b"\0")
+
+
+def overwritten(path: Path) -> None:
+    """Write another recording into the same file."""
+    with path.open("r+b") as file:
+        file.write(encrypt(OTHER_AUDIO, PASSWORD))
+
+
+def replaced(path: Path) -> None:
+    """Put another file in its place, as a careful writer does."""
+    other = path.with_name("other")
+    other.write_bytes(encrypt(OTHER_AUDIO, PASSWORD))
+    other.replace(path)
+
+
+def removed(path: Path) -> None:
+    """Take away its name."""
+    path.unlink()
+
+
+def put_back(path: Path) -> None:
+    """Empty it, and fill it again with what it was, before anything more is read."""
+    recording = path.read_bytes()
+    os.truncate(path, 0)
+    path.write_bytes(recording)
+
+
+@pytest.mark.parametrize("change", [truncated, emptied, grown, overwritten])
+@pytest.mark.parametrize("piece", [1, 2])
+def test_what_changes_under_our_hands_is_refused(
+    tmp_path: Path, change: Callable[[Path], None], piece: int
+) -> None:
+    """As long as there is more to read, the tag does not fit; the old output stays."""
+    with pytest.raises(AuthenticationError):
+        decrypt_while(change, tmp_path, piece)
+    assert contents(tmp_path).get("a.wav") == b"old"
+    assert set(contents(tmp_path)) == {"a.enc", "a.wav"}
+
+
+def test_what_grows_at_the_last_moment_is_refused(tmp_path: Path) -> None:
+    """The end of the file decides which bytes are the tag, also if it was reached before."""
+    with pytest.raises(AuthenticationError):
+        decrypt_while(grown, tmp_path, 3)
+    assert (tmp_path / "a.wav").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("change", [truncated, emptied, overwritten])
+def test_what_was_read_whole_is_decrypted(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """What happens afterwards does not matter."""
+    decrypt_while(change, tmp_path, 3)
+    assert (tmp_path / "a.wav").read_bytes() == AUDIO
+
+
+@pytest.mark.parametrize("change", [replaced, removed, put_back])
+@pytest.mark.parametrize("piece", [1, 2, 3])
+def test_what_stays_readable_is_decrypted(
+    tmp_path: Path, change: Callable[[Path], None], piece: int
+) -> None:
+    """An open file stays what it was, whatever happens to its name."""
+    decrypt_while(change, tmp_path, piece)
+    assert (tmp_path / "a.wav").read_bytes() == AUDIO
+
+
+def decrypt_while(change: Callable[[Path], None], folder: Path, piece: int) -> None:
+    """Decrypt a recording, changing it once that many pieces of it have been worked on."""
+    source = folder / "a.enc"
+    source.write_bytes(encrypt(AUDIO, PASSWORD))
+    (folder / "a.wav").write_bytes(b"old")
+    done = 0
+
+    def on_progress(_: int) -> None:
+        nonlocal done
+        done += 1
+        if done == piece:
+            change(source)
+
+    run(Job(str(source), "wav"), PASSWORD, on_progress=on_progress)
+    assert done >= piece
