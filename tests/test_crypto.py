@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Iterator
 
+import cryptography_vectors
 import pytest
+from conftest import FIXTURES
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from filedecryptor import crypto
 from filedecryptor.crypto import StreamDecryptor, derive_key, encode_password
 from filedecryptor.errors import AuthenticationError, UsageError
 
@@ -70,3 +75,60 @@ def test_a_wrong_tag_is_refused() -> None:
     decryptor.update(memoryview(sealed)[:1])
     with pytest.raises(AuthenticationError):
         decryptor.verify(bytes(sealed[1:]))
+
+
+def nist_decrypt_vectors() -> Iterator[dict[str, str]]:
+    """Yield NIST's AES-256-GCM decrypt vectors with the sizes that an `.enc` file has.
+
+    They are the CAVS vectors of SP 800-38D; a recording has no associated data.
+    """
+    sizes: dict[str, str] = {}
+    path = "ciphers/AES/GCM/gcmDecrypt256.rsp"
+    with cryptography_vectors.open_vector_file(path, "r") as file:
+        blocks = file.read().split("\n\n")
+    for block in blocks:
+        if block.startswith("["):
+            sizes = dict(line.strip("[]").split(" = ") for line in block.splitlines())
+        fields = dict(line.partition(" =")[::2] for line in block.splitlines())
+        if "Count" in fields and (sizes["IVlen"], sizes["AADlen"], sizes["Taglen"]) == (
+            "96",
+            "0",
+            "128",
+        ):
+            yield fields
+
+
+def test_nist_vectors() -> None:
+    """Each of NIST's good messages decrypts, and each of its bad ones is refused."""
+    good = bad = 0
+    for fields in nist_decrypt_vectors():
+        ciphertext = bytes.fromhex(fields["CT"])
+        decryptor = StreamDecryptor(
+            bytearray.fromhex(fields["Key"]), bytes.fromhex(fields["IV"]), len(ciphertext) + 1
+        )
+        plaintext = bytes(decryptor.update(memoryview(ciphertext)))
+        tag = bytes.fromhex(fields["Tag"])
+        if "FAIL" in fields:
+            bad += 1
+            with pytest.raises(AuthenticationError):
+                decryptor.verify(tag)
+        else:
+            good += 1
+            decryptor.verify(tag)
+            assert plaintext == bytes.fromhex(fields["PT"])
+    assert good + bad == 75
+    assert good > 25 < bad
+
+
+def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key derivation agrees with Wycheproof's vectors, of which two are those of RFC 7914.
+
+    Keys of other lengths than ours begin alike, as PBKDF2 makes them block by block.
+    """
+    tests = json.loads((FIXTURES / "vectors" / "wycheproof_pbkdf2.json").read_text())["tests"]
+    for test in tests:
+        monkeypatch.setattr(crypto, "ITERATIONS", test["iterationCount"])
+        expected = bytes.fromhex(test["dk"])[:32]
+        with derive_key(bytes.fromhex(test["password"]), bytes.fromhex(test["salt"])) as key:
+            assert bytes(key[: len(expected)]) == expected
+    assert len(tests) == 60
