@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from filedecryptor import decryptor, files
+from filedecryptor import decryptor
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, OnProgress, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.names import clean_extension, is_url, join, split
+from filedecryptor.storage import storage_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -62,7 +64,7 @@ def decrypt_files(
     """
     plan = Plan(
         [os.fspath(source) for source in sources],
-        files.clean_extension(output_extension),
+        clean_extension(output_extension),
         output_dir=None if output_dir is None else os.fspath(output_dir),
         if_exists=if_exists,
     )
@@ -115,38 +117,80 @@ class Plan:
         self.failures: list[Outcome] = []
         self.empty: list[str] = []
         self._folders: list[_Folder] = []
+        self._listed: tuple[str, set[str]] | None = None
         for source in sources:
             self._find(source, output_dir)
         self._check()
         if output_dir is not None:
-            os.makedirs(output_dir, exist_ok=True)
+            storage_of(output_dir).make_directory(output_dir)
 
     def __len__(self) -> int:
         return sum(len(folder.names) for folder in self._folders)
 
     def __iter__(self) -> Iterator[Job]:
         for path, output_dir, names, _ in self._folders:
+            is_new = is_url(output_dir) and self._pattern.if_exists != "replace"
             for name in names:
                 yield self._pattern._replace(
-                    input=os.path.join(path, name),
-                    named_after=os.path.join(output_dir, name) if self._moves else None,
+                    input=join(path, name),
+                    named_after=join(output_dir, name) if self._moves else None,
+                    is_new=is_new,
                 )
 
+    def check(self, job: Job) -> Outcome | None:
+        """Return the outcome of a job that needs no work; its output is there, or cannot be."""
+        try:
+            if not job.is_new:
+                return decryptor.check(job)
+            for target in job.targets():
+                directory, name = split(target)
+                if name in self._names_in(directory):
+                    return decryptor.already_there(job, target)
+        except (FileDecryptorError, OSError) as error:
+            return decryptor.failed(job, error)
+        return None
+
+    def _names_in(self, directory: str) -> set[str]:
+        """Return what a folder of a store holds, asking once for all jobs of the folder."""
+        if self._listed is None or self._listed[0] != directory:
+            from filedecryptor.objects import names_in
+
+            self._listed = directory, names_in(directory)
+        return self._listed[1]
+
     def _find(self, source: str, output_dir: str | None) -> None:
-        if not os.path.isdir(source):
-            path, name = os.path.split(source)
+        storage = storage_of(source)
+        if not storage.is_directory(source):
+            path, name = split(source)
             links = [name] if os.path.islink(source) else []
             target = path if output_dir is None else output_dir
             self._folders.append(_Folder(path, target, [name], links))
             return
         before = len(self._folders)
-        root = os.path.join(source, "")
-        for path, names, links in _recordings_below(source, self.failures):
+        root = join(source, "")
+
+        def on_error(path: str, error: OSError) -> None:
+            self.failures.append(decryptor.failed(Job(path, ""), error))
+
+        for path, names, links in storage.recordings_below(source, SUFFIX, on_error):
             below = path[len(root) :]
-            target = path if output_dir is None else os.path.join(output_dir, below)
-            self._folders.append(_Folder(path, target, names, links))
+            target = path if output_dir is None else join(output_dir, below)
+            may_lead_away = is_url(source) and not is_url(target)
+            harmless = self._harmless(path, below, names) if may_lead_away else names
+            self._folders.append(_Folder(path, target, harmless, links))
         if len(self._folders) == before:
             self.empty.append(source)
+
+    def _harmless(self, path: str, below: str, names: list[str]) -> list[str]:
+        """Return the objects whose keys lead to no other directory; the others are failures."""
+        harmless = []
+        for name in names:
+            if all(map(_is_plain, (below + name).split("/"))):
+                harmless.append(name)
+            else:
+                error = FileDecryptorError("its name would choose another directory")
+                self.failures.append(decryptor.failed(Job(join(path, name), ""), error))
+        return harmless
 
     def _check(self) -> None:
         """Refuse the whole plan rather than let an output take the place of anything in it.
@@ -157,14 +201,14 @@ class Plan:
         # Hashes take a fraction of the memory that paths would; a hit is looked into.
         inputs: set[int] = set()
         for folder in self._folders:
-            directory = os.path.realpath(folder.path)
+            directory = _real_path(folder.path)
             inputs.update(hash((directory, os.path.normcase(name))) for name in folder.names)
             for name in folder.links:
-                path = os.path.realpath(os.path.join(folder.path, name))
-                inputs.add(hash(os.path.split(path)))
+                path = _real_path(join(folder.path, name))
+                inputs.add(hash(split(path)))
         outputs: set[int] = set()
         for folder in self._folders:
-            directory = os.path.realpath(folder.output_dir)
+            directory = _real_path(folder.output_dir)
             for name in folder.names:
                 for target in self._pattern._replace(input=name).targets():
                     place = hash((directory, os.path.normcase(target)))
@@ -176,7 +220,7 @@ class Plan:
         """Say what collides; two paths of the same hash do not."""
         seen: dict[str, str] = {}
         inputs = {_place(job.input): job.input for job in self}
-        inputs |= {os.path.realpath(job.input): job.input for job in self}
+        inputs |= {_real_path(job.input): job.input for job in self}
         for job in self:
             for place in map(_place, job.targets()):
                 if place in inputs:
@@ -228,11 +272,11 @@ def run(
         def submit(job: Job) -> Future[Outcome]:
             return executor.submit(decryptor.attempt, job, password)
 
-        yield from _windowed(plan, _without_work, submit, jobs * TASKS_PER_JOB)
+        yield from _windowed(plan, plan.check, submit, jobs * TASKS_PER_JOB)
     else:
         # Twice the threads, so that the processors are busy while files are flushed to the disk.
         yield from side_by_side(
-            plan, work, check=_without_work, threads=jobs * 2, on_progress=on_progress
+            plan, work, check=plan.check, threads=jobs * 2, on_progress=on_progress
         )
 
 
@@ -315,51 +359,19 @@ class _AbandonedError(Exception):
     """Ends a job that nobody waits for any more; raised and lost in its thread."""
 
 
-def _without_work(job: Job) -> Outcome | None:
-    try:
-        return decryptor.check(job)
-    except (FileDecryptorError, OSError) as error:
-        return decryptor.failed(job, error)
-
-
-def _recordings_below(
-    directory: str, failures: list[Outcome]
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each folder at or below a directory that holds recordings, their names, the links.
-
-    Links to directories are not followed.
-    """
-    waiting = [directory]
-    while waiting:
-        folder = waiting.pop()
-        recordings, links, subfolders = [], [], []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        subfolders.append(entry.name)
-                    elif _is_recording(entry):
-                        recordings.append(entry.name)
-                        if entry.is_symlink():
-                            links.append(entry.name)
-        except OSError as error:
-            failures.append(decryptor.failed(Job(folder, ""), error))
-        if recordings:
-            yield folder, sorted(recordings), links
-        waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
-
-
-def _is_recording(entry: os.DirEntry[str]) -> bool:
-    if not entry.name.lower().endswith(SUFFIX):
-        return False
-    if entry.is_symlink():  # one that leads nowhere is reported later, not passed over
-        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
-    return entry.is_file()
+def _is_plain(part: str) -> bool:
+    """Return whether a part of a key is the name of a file here, and nothing but that."""
+    is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
+    return is_name and not os.path.splitdrive(part)[0] and "\0" not in part
 
 
 def _place(path: str) -> str:
-    directory, name = os.path.split(path)
-    return os.path.join(os.path.realpath(directory), os.path.normcase(name))
+    directory, name = split(path)
+    return join(_real_path(directory), os.path.normcase(name))
+
+
+def _real_path(path: str) -> str:
+    return storage_of(path).real_path(path)
 
 
 def usable_cpus() -> int:

@@ -6,14 +6,16 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from io import FileIO
 
-from filedecryptor import batch, files
+from filedecryptor import batch
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IfExists, Job, attempt, errors_naming, spool
 from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.format import CHUNK_SIZE
+from filedecryptor.format import CHUNK_SIZE, Source
+from filedecryptor.names import clean_extension
 from filedecryptor.password import find_password
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
@@ -24,6 +26,7 @@ from filedecryptor.report import (
     say_error,
     write_to_standard_output,
 )
+from filedecryptor.storage import storage_of
 
 STANDARD_STREAM = "-"
 
@@ -66,8 +69,8 @@ def run(
         UsageError: The words contradict each other, or there is no password.
         OSError: The password file cannot be read, or standard output cannot be written.
     """
-    extension = files.clean_extension(output_extension)
-    one_file = len(filenames) == 1 and not os.path.isdir(filenames[0])
+    extension = clean_extension(output_extension)
+    one_file = len(filenames) == 1 and not storage_of(filenames[0]).is_directory(filenames[0])
     _refuse_contradictions(filenames, output, output_dir, one_file=one_file, verify=verify)
     if output is None and STANDARD_STREAM in filenames and not verify:
         output = _standard_output_unless_terminal()
@@ -145,8 +148,9 @@ def _do_all(
 def _to_standard_output(filename: str, password: Password, *, show: bool | None) -> int:
     try:
         with errors_naming(filename), _opened(filename) as source:
-            _refuse_overwriting(source)
-            with bar([source], 1, show=show) as shown:
+            if isinstance(source, FileIO):
+                _refuse_overwriting(source)
+            with bar([source if isinstance(source, FileIO) else filename], 1, show=show) as shown:
                 on_progress = partial(shown.advance, Job(filename, ""))
                 recording = spool(source, password, on_progress)
     except (FileDecryptorError, OSError) as error:
@@ -157,8 +161,10 @@ def _to_standard_output(filename: str, password: Password, *, show: bool | None)
     return 0
 
 
-def _opened(filename: str) -> FileIO:
-    return _standard_input() if filename == STANDARD_STREAM else open(filename, "rb", buffering=0)
+def _opened(filename: str) -> AbstractContextManager[Source]:
+    if filename == STANDARD_STREAM:
+        return _standard_input()
+    return storage_of(filename).open_source(filename)
 
 
 def _refuse_overwriting(source: FileIO) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
-from filedecryptor import audio, files
+from filedecryptor import audio
 from filedecryptor.crypto import Password, StreamDecryptor, derive_key
 from filedecryptor.errors import (
     AuthenticationError,
@@ -20,6 +20,8 @@ from filedecryptor.errors import (
 )
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, password_hint
+from filedecryptor.names import clean_extension, is_url, replace_suffix, split
+from filedecryptor.storage import storage_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,9 +93,11 @@ def decrypt_file(
     """
     from pathlib import Path
 
+    if any(isinstance(name, str) and is_url(name) for name in (path, output)):
+        raise UsageError("decrypt_file is for files; decrypt_files takes addresses as well")
     job = Job(
         input=os.fspath(path),
-        extension=files.clean_extension(output_extension),
+        extension=clean_extension(output_extension),
         output=None if output is None else os.fspath(output),
         if_exists=if_exists,
     )
@@ -121,7 +125,7 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
     """
     if isinstance(path_or_file, (str, os.PathLike)):
         path = os.fspath(path_or_file)
-        with errors_naming(path), open(path, "rb", buffering=0) as source:
+        with errors_naming(path), storage_of(path).open_source(path) as source:
             return spool(source, password)
     return spool(path_or_file, password)
 
@@ -136,6 +140,7 @@ class Job(NamedTuple):
         named_after: The path whose suffix is replaced to name the output, if that is not the
             input's own. Its directory is made if it is not there.
         if_exists: What to do about an output that is already there.
+        is_new: Whether it is known that no output is there, so that nobody need look.
         verify: Authenticate only, write nothing.
     """
 
@@ -144,6 +149,7 @@ class Job(NamedTuple):
     output: str | None = None
     named_after: str | None = None
     if_exists: IfExists = "replace"
+    is_new: bool = False
     verify: bool = False
 
     def targets(self) -> tuple[str, ...]:
@@ -153,7 +159,7 @@ class Job(NamedTuple):
         if self.output is not None:
             return (self.output,)
         extensions = audio.FORMATS if self.extension == AUTO else (self.extension,)
-        return files.replace_suffix(self.named_after or self.input, extensions)
+        return replace_suffix(self.named_after or self.input, extensions)
 
 
 class Outcome(NamedTuple):
@@ -229,7 +235,7 @@ def run(
         turn = turn or nullcontext()
         if source is not None:
             return _run(job, password, source, turn, on_progress)
-        with open(job.input, "rb", buffering=0) as opened:
+        with storage_of(job.input).open_source(job.input) as opened:
             return _run(job, password, opened, turn, on_progress)
 
 
@@ -244,12 +250,24 @@ def check(job: Job, source: io.FileIO | None = None) -> Outcome | None:
         raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
     with errors_naming(job.input):
         for target in job.targets():
-            exists = files.check_target(target, source.fileno() if source else job.input)
-            if exists and job.if_exists != "replace":
-                if job.if_exists == "fail":
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-                return Outcome(job.input, target, None, None, "skipped")
+            storage = storage_of(target)
+            if job.if_exists != "replace" and (job.is_new or not storage.exists(target)):
+                continue
+            storage.check_target(target, source.fileno() if source else job.input)
+            if job.if_exists != "replace":
+                return already_there(job, target)
         return None
+
+
+def already_there(job: Job, target: str) -> Outcome:
+    """Return the outcome of a job of which an output exists, and is not to be replaced.
+
+    Raises:
+        FileExistsError: It should not exist.
+    """
+    if job.if_exists == "fail":
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    return Outcome(job.input, target, None, None, "skipped")
 
 
 def _run(
@@ -260,17 +278,19 @@ def _run(
             content = _decrypt(source, password, _discard, on_progress)
         return Outcome(job.input, None, content.format, content.size, "verified")
     if job.named_after is not None:
-        os.makedirs(os.path.dirname(job.named_after) or ".", exist_ok=True)
-    with files.pending_file(job.targets()[0]) as pending:
+        directory = split(job.named_after)[0] or "."
+        storage_of(directory).make_directory(directory)
+    first = job.targets()[0]
+    with storage_of(first).pending_file(first) as pending:
         with turn:
             content = _decrypt(source, password, pending.write, on_progress)
         target = _target(job, content.format)
         try:
             pending.commit(target, replace=job.if_exists == "replace")
         except FileExistsError:
-            if job.if_exists != "skip":
+            if job.if_exists == "replace":
                 raise
-            return Outcome(job.input, target, None, None, "skipped")
+            return already_there(job, target)
     return Outcome(job.input, target, content.format, content.size, "decrypted")
 
 

@@ -52,6 +52,10 @@ class UnknownFormatError(FileDecryptorError):
     exit_code = 5
 
 
+class StorageError(FileDecryptorError):
+    """An object store could not be reached, or refused something."""
+
+
 class TokenError(FileDecryptorError):
     """The API refused the token."""
 

@@ -1,4 +1,4 @@
-"""Output names, and outputs that appear whole or not at all."""
+"""The disk: recordings below a directory, and outputs that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from itertools import count
 
 from filedecryptor.errors import UsageError
+from filedecryptor.names import is_url
 
 if sys.platform != "win32":
     import fcntl
@@ -21,34 +22,90 @@ TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
 
 
-def clean_extension(extension: str) -> str:
-    """Return an output extension without its dot.
+def is_directory(path: str) -> bool:
+    """Return whether recordings are to be looked for below this."""
+    return os.path.isdir(path)
+
+
+def real_path(path: str) -> str:
+    """Return the one name of a place that all its names have in common."""
+    return os.path.realpath(path)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory, with those above it, if it is not there.
 
     Raises:
-        UsageError: Nothing is left of it, or it would choose another directory.
+        OSError: It cannot be made.
     """
-    bare = extension.removeprefix(".")
-    if not bare:
-        raise UsageError("the output extension is empty")
-    if any(character in bare for character in "/\\\0"):
-        raise UsageError("the output extension holds a path separator or a NUL")
-    return bare
+    os.makedirs(path, exist_ok=True)
 
 
-def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
-    """Return `path` with its last suffix replaced by each extension.
+def size_of(path: str | int) -> int:
+    """Return the length of a regular file, by path or descriptor, in bytes; 0 for others."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
-    `x.opus.enc` and `opus` give `x.opus`.
+
+def recordings_below(
+    directory: str, suffix: str, on_error: Callable[[str, OSError], object]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder at or below a directory that holds recordings, their names, the links.
+
+    Links to directories are not followed.
+
+    Args:
+        directory: Where to begin.
+        suffix: What a recording's name ends with, in any case.
+        on_error: Told each folder that cannot be read, and why.
     """
-    stem = os.path.splitext(path)[0]
-    return tuple(
-        stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"
-        for extension in extensions
-    )
+    waiting = [directory]
+    while waiting:
+        folder = waiting.pop()
+        recordings, links, subfolders = [], [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        subfolders.append(entry.name)
+                    elif _is_recording(entry, suffix):
+                        recordings.append(entry.name)
+                        if entry.is_symlink():
+                            links.append(entry.name)
+        except OSError as error:
+            on_error(folder, error)
+        if recordings:
+            yield folder, sorted(recordings), links
+        waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
 
 
-def check_target(target: str, source: str | int) -> bool:
-    """Refuse an output that cannot or must not be written; return whether it exists.
+def _is_recording(entry: os.DirEntry[str], suffix: str) -> bool:
+    if not entry.name.lower().endswith(suffix):
+        return False
+    if entry.is_symlink():  # one that leads nowhere is reported later, not passed over
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
+
+
+def open_source(path: str) -> FileIO:
+    """Open a recording.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    return open(path, "rb", buffering=0)
+
+
+def exists(target: str) -> bool:
+    """Return whether there is something of that name, be it a link to nowhere."""
+    return os.path.lexists(target)
+
+
+def check_target(target: str, source: str | int) -> None:
+    """Refuse an output that cannot or must not be written.
 
     Args:
         target: The output.
@@ -62,20 +119,21 @@ def check_target(target: str, source: str | int) -> bool:
     try:
         found = os.lstat(target)
     except FileNotFoundError:
-        return False
+        return
     if stat.S_ISLNK(found.st_mode):
         if os.readlink(target).startswith("/proc/"):  # /dev/stdout, which is everybody's
             raise _not_a_file(target)
         if not os.path.exists(target):
-            return True
+            return
         found = os.stat(target)
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     if not stat.S_ISREG(found.st_mode):
         raise _not_a_file(target)
+    if isinstance(source, str) and is_url(source):
+        return
     if os.path.samestat(found, os.stat(source)):
         raise UsageError("the output would replace the input", filename=target)
-    return True
 
 
 def _not_a_file(target: str) -> OSError:

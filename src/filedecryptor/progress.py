@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,9 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import TYPE_CHECKING
 
+from filedecryptor import files
 from filedecryptor.decryptor import Job, Outcome
+from filedecryptor.storage import storage_of
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -95,12 +96,10 @@ def progress(
 
 
 def size_of(source: str | FileIO) -> int:
-    """Return the length of a regular file in bytes, 0 for anything else."""
-    try:
-        status = os.stat(source if isinstance(source, str) else source.fileno())
-    except OSError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    """Return the length of a file in bytes, 0 if it has none."""
+    if isinstance(source, str):
+        return storage_of(source).size_of(source)
+    return files.size_of(source.fileno())
 
 
 class _Bar(Progress):

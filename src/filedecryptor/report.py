@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 
 from filedecryptor.decryptor import Outcome, errors_naming
 from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.names import is_url
 from filedecryptor.progress import MEGABYTE, Progress
 
 WRITTEN = {"decrypted", "stored"}
@@ -203,6 +204,6 @@ def _hint(error: OSError) -> str | None:
         return "make room, then run this again"
     if error.errno == errno.ENOENT and error.filename:
         directory = os.path.dirname(str(error.filename))
-        if directory and not os.path.isdir(directory):
+        if directory and not is_url(directory) and not os.path.isdir(directory):
             return f"there is no directory {printable(directory)}"
     return None

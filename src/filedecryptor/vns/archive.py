@@ -25,6 +25,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.hints import file_hint
+from filedecryptor.names import replace_suffix
 from filedecryptor.report import printable
 from filedecryptor.vns.client import Client
 
@@ -88,7 +89,7 @@ class Archive:
     def _present(self, guid: UUID) -> Outcome | None:
         """Return the outcome of a recording that the directory has already."""
         names = audio.FORMATS if self._password is not None else (*audio.FORMATS, "enc")
-        for target in files.replace_suffix(self._path(guid), names):
+        for target in replace_suffix(self._path(guid), names):
             if _is_full_file(target):
                 return Outcome(str(guid), target, None, None, "skipped")
         return None

@@ -1,0 +1,243 @@
+"""Object stores, by `fsspec`: recordings below an address, objects that appear whole or not at all.
+
+An address is what fsspec takes: `s3://bucket/key`, for instance. The store's package is loaded
+when an address is used, and brings its own way to find credentials.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from filedecryptor.errors import FileDecryptorError, StorageError, UsageError
+from filedecryptor.format import CHUNK_SIZE
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+    from fsspec.spec import AbstractBufferedFile
+
+BLOCK_SIZE = 8 << 20
+"""Bytes asked for at once, and audio that is held in memory and sent in one piece.
+
+More is sent in parts of this size: 64 GiB are 8,192 of them, and S3 takes 10,000.
+"""
+
+
+def is_directory(path: str) -> bool:
+    """Return whether recordings are to be looked for below this."""
+    with _errors_naming(path):
+        file_system, key = _resolve(path)
+        is_bucket = "/" not in key
+        return is_bucket or path.endswith("/") or bool(file_system.isdir(key))
+
+
+def recordings_below(
+    directory: str,
+    suffix: str,
+    on_error: Callable[[str, OSError], object],  # noqa: ARG001 - as for a disk
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder below an address that holds recordings, with a slash, and their names.
+
+    Args:
+        directory: Where to begin.
+        suffix: What a recording's name ends with, in any case.
+        on_error: Not called: a store is listed as a whole or not at all.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
+    with _errors_naming(directory):
+        file_system, root = _resolve(directory)
+        keys = file_system.find(root)
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        folder, slash, name = key[len(root) :].rpartition("/")
+        if slash and name.lower().endswith(suffix):
+            folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        yield f"{directory.rstrip('/')}{folder}/", sorted(names), []
+
+
+def names_in(directory: str) -> set[str]:
+    """Return the names of the objects in a folder; none if it is not there.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
+    with _errors_naming(directory):
+        file_system, key = _resolve(directory)
+        try:
+            return {found.rpartition("/")[2] for found in file_system.ls(key, detail=False)}
+        except FileNotFoundError:
+            return set()
+
+
+def real_path(path: str) -> str:
+    """Return the one address that all spellings of it have in common."""
+    with _errors_naming(path):
+        file_system, key = _resolve(path)
+        return str(file_system.unstrip_protocol(key))
+
+
+def size_of(path: str) -> int:
+    """Return the length of an object in bytes, 0 if it is not there."""
+    with _errors_naming(path):
+        file_system, key = _resolve(path)
+        try:
+            return int(file_system.info(key)["size"] or 0)
+        except FileNotFoundError:
+            return 0
+
+
+def make_directory(path: str) -> None:
+    """Do nothing: an object store has no directories, and its buckets are not for us to make."""
+
+
+def exists(target: str) -> bool:
+    """Return whether there is such an object."""
+    with _errors_naming(target):
+        file_system, key = _resolve(target)
+        return bool(file_system.exists(key))
+
+
+def check_target(target: str, source: str | int) -> None:
+    """Refuse an output that is the input.
+
+    Raises:
+        UsageError: It is.
+    """
+    if isinstance(source, str) and real_path(target) == real_path(source):
+        raise UsageError("the output would replace the input", filename=target)
+
+
+@contextmanager
+def open_source(path: str) -> Iterator[ObjectReader]:
+    """Open a recording, and read its first block, which a short one is all of.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with _errors_naming(path):
+        file_system, key = _resolve(path)
+        file = file_system.open(key, "rb", block_size=BLOCK_SIZE, cache_type="readahead")
+    with file:
+        reader = ObjectReader(file, path)
+        with _errors_naming(path):
+            file.read(1)
+            file.seek(0)
+        yield reader
+
+
+class ObjectReader:
+    """An object being read."""
+
+    def __init__(self, file: AbstractBufferedFile, path: str) -> None:
+        self._file = file
+        self._path = path
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        with _errors_naming(self._path):
+            return int(self._file.readinto(buffer))
+
+
+class PendingObject:
+    """Audio that waits here, in memory or in a file without a name, until it may be sent."""
+
+    def __init__(self, spool: BinaryIO) -> None:
+        self._spool = spool
+
+    def write(self, data: memoryview) -> None:
+        """Append all of `data`."""
+        with _errors_naming(gettempdir()):
+            self._spool.write(data)
+
+    def commit(self, target: str, *, replace: bool) -> None:
+        """Send what was written, to appear whole as `target`.
+
+        Args:
+            target: The address.
+            replace: Whether an object of that name gives way.
+
+        Raises:
+            OSError: It could not be done, and what was at `target` still is.
+        """
+        size = self._spool.tell()
+        self._spool.seek(0)
+        with _errors_naming(target):
+            file_system, key = _resolve(target)
+            if size <= BLOCK_SIZE:
+                mode = "overwrite" if replace else "create"
+                file_system.pipe_file(key, self._spool.read(), mode=mode)
+            else:
+                _send(self._spool, file_system.open(key, "wb" if replace else "xb", BLOCK_SIZE))
+
+
+@contextmanager
+def pending_file(target: str) -> Iterator[PendingObject]:
+    """Begin an object. Nothing of it is sent before `commit`, so a failure leaves no upload behind.
+
+    Args:
+        target: Where it is meant to go.
+
+    Raises:
+        UsageError: There is no such store.
+    """
+    with _errors_naming(target):
+        _resolve(target)
+    with SpooledTemporaryFile(BLOCK_SIZE) as spool:
+        yield PendingObject(cast("BinaryIO", spool))
+
+
+def _send(spool: BinaryIO, upload: AbstractBufferedFile) -> None:
+    try:
+        copyfileobj(spool, upload, CHUNK_SIZE)
+        upload.close()
+    except BaseException:
+        upload.discard()
+        upload.closed = True  # or its destructor would complete it
+        raise
+
+
+def _resolve(url: str) -> tuple[AbstractFileSystem, str]:
+    """Return the file system of an address, and what the object is called there."""
+    if "::" in url or "?versionId=" in url:
+        raise UsageError("chains and versions of objects are not understood")
+    try:
+        from fsspec import url_to_fs
+
+        # What is listed is never remembered: other programs change it too.
+        return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
+    except ImportError as error:
+        missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
+        hint = "pip install 'filedecryptor[s3]'" if missing in {"fsspec", "s3"} else str(error)
+        raise UsageError("the package for such addresses is not installed", hint=hint) from None
+    except ValueError as error:
+        raise UsageError(_in_one_line(error)) from None
+
+
+@contextmanager
+def _errors_naming(path: str) -> Iterator[None]:
+    """Turn what stores raise, each something else, into errors that name the address."""
+    try:
+        yield
+    except FileDecryptorError as error:
+        error.filename = error.filename or path
+        raise
+    except (FileNotFoundError, FileExistsError, PermissionError) as error:
+        numbers = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST}
+        number = numbers.get(type(error), errno.EACCES)
+        raise OSError(number, os.strerror(number), path) from None
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, _in_one_line(error), path) from None
+    except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
+        raise StorageError(_in_one_line(error), filename=path) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

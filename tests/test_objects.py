@@ -1,0 +1,533 @@
+"""Recordings in an object store: the command against a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from conftest import AUDIO, COMMAND, FIXTURES, PASSWORD, PLAIN, RECORDINGS, Result, contents, run
+from encryptor import encrypt
+
+pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+
+import boto3
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from filedecryptor import AuthenticationError, UsageError, decrypt_files, open_recording
+from filedecryptor.errors import StorageError
+from filedecryptor.objects import BLOCK_SIZE
+
+LARGE = BLOCK_SIZE + 1_000_000
+"""Bytes of audio that are sent in several parts."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """An S3 server; its address."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class Bucket:
+    """A bucket of the server, looked at by another library than the one under test."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.name = f"bucket-{uuid4()}"
+        self.url = f"s3://{self.name}"
+        self.env = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            region_name="us-east-1",
+        )
+        self.client.create_bucket(Bucket=self.name)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object."""
+        self.client.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all objects."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def contents(self) -> dict[str, bytes]:
+        """Return all objects; there must be no unfinished upload."""
+        assert not self.client.list_multipart_uploads(Bucket=self.name).get("Uploads")
+        return {key: self.get(key) for key in self.keys()}
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return body
+
+    def run(self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
+        """Run the command with the way to the server and the password in its environment."""
+        own = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
+        return run(*words, cwd=cwd, env=own)
+
+
+@pytest.fixture
+def bucket(server: str) -> Bucket:
+    """An empty bucket."""
+    return Bucket(server)
+
+
+@pytest.fixture
+def night(bucket: Bucket) -> Bucket:
+    """A bucket with a night's recordings, one of each format, one of them below the others."""
+    for entry, key in zip(RECORDINGS, ["in/a.enc", "in/b c.ENC", "in/late/d.enc"], strict=True):
+        bucket.put(key, (FIXTURES / entry["file"]).read_bytes())
+    bucket.put("in/notes.txt", b"")
+    bucket.put("in/", b"")  # as consoles mark folders
+    bucket.put("inside.enc", b"not in the folder")
+    return bucket
+
+
+AUDIO_OF = [
+    (PLAIN / f"{Path(entry['file']).stem}.{entry['format']}").read_bytes() for entry in RECORDINGS
+]
+OUTPUTS = {
+    f"{name}.{entry['format']}": audio
+    for name, entry, audio in zip(["a", "b c", "late/d"], RECORDINGS, AUDIO_OF, strict=True)
+}
+
+
+def added(bucket: Bucket, before: dict[str, bytes]) -> dict[str, bytes]:
+    """Return what has been added to a bucket; nothing else may have changed."""
+    after = bucket.contents()
+    assert {key: after[key] for key in before} == before
+    return {key: data for key, data in after.items() if key not in before}
+
+
+def test_one_recording(night: Bucket, tmp_path: Path) -> None:
+    """Beside its recording, with the address on standard output."""
+    before = night.contents()
+    result = night.run(f"{night.url}/in/a.enc", PASSWORD, "opus", cwd=tmp_path)
+    assert result == (0, f"{night.url}/in/a.opus\n".encode(), "")
+    assert added(night, before) == {"in/a.opus": OUTPUTS["a.opus"]}
+    assert contents(tmp_path) == {}
+
+
+def test_a_folder_into_another(night: Bucket, tmp_path: Path) -> None:
+    """Subfolders are kept; what is no recording, or only begins alike, stays out."""
+    before = night.contents()
+    result = night.run(f"{night.url}/in/", "-", "auto", "-d", f"{night.url}/out", cwd=tmp_path)
+    assert result.code == 0, result
+    assert added(night, before) == {f"out/{name}": audio for name, audio in OUTPUTS.items()}
+    lines = result.stdout.decode().splitlines()
+    assert sorted(lines) == sorted(f"{night.url}/out/{name}" for name in OUTPUTS)
+    assert re.fullmatch(r"3 decrypted; 0\.\d MB of audio in \d+\.\d s", result.lines[-1])
+
+
+def test_the_whole_bucket(night: Bucket, tmp_path: Path) -> None:
+    """A bucket is a folder too; one failure does not stop the others."""
+    result = night.run(night.url, "-", "auto", cwd=tmp_path)
+    assert result.code == 4
+    assert f"error: {night.url}/inside.enc: not an .enc file: it is 17 bytes long" in result.stderr
+    assert {f"in/{name}" for name in OUTPUTS} <= set(night.keys())
+
+
+def test_from_the_store_to_the_disk_and_back(night: Bucket, tmp_path: Path) -> None:
+    """Input and output may be in different places."""
+    assert night.run(f"{night.url}/in", "-", "auto", "-d", "out", cwd=tmp_path).code == 0
+    found = {f"out/{name}": audio for name, audio in OUTPUTS.items()}
+    assert contents(tmp_path) == {**found, "out": None, "out/late": None}
+    (tmp_path / "z.enc").write_bytes(encrypt(AUDIO, PASSWORD))
+    before = night.contents()
+    result = night.run("z.enc", "-", "opus", "-o", f"{night.url}/x/y.opus", cwd=tmp_path)
+    assert result == (0, f"{night.url}/x/y.opus\n".encode(), "")
+    assert added(night, before) == {"x/y.opus": AUDIO}
+
+
+def test_to_standard_output(night: Bucket, tmp_path: Path) -> None:
+    """And from standard input to an object."""
+    url = f"{night.url}/in/a.enc"
+    assert night.run(url, "-", "opus", "-o", "-", cwd=tmp_path).stdout == OUTPUTS["a.opus"]
+    words = ["-", "-", "opus", "-o", f"{night.url}/new.opus"]
+    env = {**night.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+    assert run(*words, cwd=tmp_path, env=env, stdin=night.get("in/a.enc")).code == 0
+    assert night.get("new.opus") == OUTPUTS["a.opus"]
+
+
+def test_verify(night: Bucket, tmp_path: Path) -> None:
+    """Nothing is written."""
+    before = night.contents()
+    result = night.run("--verify", f"{night.url}/in", "-", "auto", cwd=tmp_path)
+    assert result.code == 0
+    assert result.lines[-1].startswith("3 verified; ")
+    assert added(night, before) == {}
+
+
+@pytest.mark.parametrize("size", [0, 1, LARGE])
+def test_audio_of_any_size(bucket: Bucket, tmp_path: Path, size: int) -> None:
+    """Sent at once or in parts, it arrives whole, and replaces what was there."""
+    audio = os.urandom(size)
+    bucket.put("a.enc", encrypt(audio, PASSWORD))
+    bucket.put("a.wav", b"old")
+    assert bucket.run(f"{bucket.url}/a.enc", "-", "wav", cwd=tmp_path).code == 0
+    assert bucket.contents()["a.wav"] == audio
+
+
+@pytest.mark.parametrize("size", [0, 1000, LARGE])
+@pytest.mark.parametrize("many", [[], ["-d"]])
+def test_what_fails_leaves_no_object_and_no_upload(
+    bucket: Bucket, tmp_path: Path, size: int, many: list[str]
+) -> None:
+    """Nothing is sent before the tag has verified; what was there stays."""
+    recording = bytearray(encrypt(os.urandom(size), PASSWORD))
+    recording[-1] ^= 1
+    bucket.put("in/a.enc", bytes(recording))
+    bucket.put("in/a.wav", b"old")
+    before = bucket.contents()
+    where = [*many, f"{bucket.url}/out"] if many else []
+    result = bucket.run(f"{bucket.url}/in/a.enc", "-", "wav", *where, cwd=tmp_path)
+    assert result.code == 3
+    assert result.lines[0].startswith(f"error: {bucket.url}/in/a.enc: authentication failed")
+    assert added(bucket, before) == {}
+
+
+def test_a_mix_of_good_and_bad(night: Bucket, tmp_path: Path) -> None:
+    """Each is told apart as on the disk; the good ones are done."""
+    good = night.get("in/a.enc")
+    night.put("in/altered.enc", good[:-1] + bytes([good[-1] ^ 1]))
+    night.put("in/short.enc", good[:43])
+    night.put("in/empty.enc", b"")
+    night.put("in/plain.enc", AUDIO)
+    before = night.contents()
+    result = night.run(
+        f"{night.url}/in",
+        f"{night.url}/gone.enc",
+        "-",
+        "auto",
+        "--json",
+        "-d",
+        f"{night.url}/out",
+        cwd=tmp_path,
+    )
+    assert result.code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    found = {line["input"].rpartition("/")[2]: line for line in lines}
+    codes = {name: line["code"] for name, line in found.items()}
+    assert codes == {
+        "a.enc": 0,
+        "b c.ENC": 0,
+        "d.enc": 0,
+        "altered.enc": 3,
+        "plain.enc": 3,
+        "short.enc": 4,
+        "empty.enc": 4,
+        "gone.enc": 1,
+    }
+    assert found["gone.enc"]["error"] == f"{night.url}/gone.enc: No such file or directory"
+    assert found["a.enc"]["output"] == f"{night.url}/out/a.opus"
+    assert found["a.enc"]["size"] == len(OUTPUTS["a.opus"])
+    assert "this is plain opus audio already" in result.stderr
+    assert added(night, before) == {f"out/{name}": audio for name, audio in OUTPUTS.items()}
+
+
+def test_skip_and_fail(night: Bucket, tmp_path: Path) -> None:
+    """With `auto`, an output of any of the three extensions counts; nothing is read again."""
+    words = [f"{night.url}/in", "-", "auto", "-d", f"{night.url}/out"]
+    night.put("out/a.wav", b"older")
+    skipping = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
+    assert skipping.code == 0
+    assert skipping.lines[-1].startswith("2 decrypted, 1 skipped; ")
+    again = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
+    assert again.lines[-1].startswith("3 skipped in ")
+    before = night.contents()
+    failing = night.run(*words, "--if-exists", "fail", cwd=tmp_path)
+    assert failing.code == 1
+    assert f"error: {night.url}/out/a.wav: File exists" in failing.stderr
+    assert added(night, before) == {}
+
+
+def test_skip_and_fail_for_one(night: Bucket, tmp_path: Path) -> None:
+    """As on the disk."""
+    night.put("in/a.opus", b"old")
+    words = [f"{night.url}/in/a.enc", "-", "opus", "--if-exists"]
+    skipped = night.run(*words, "skip", cwd=tmp_path)
+    assert (skipped.code, skipped.stdout) == (0, b"")
+    assert skipped.lines == [f"skipped: {night.url}/in/a.enc: {night.url}/in/a.opus exists"]
+    failed = night.run(*words, "fail", cwd=tmp_path)
+    assert failed.lines == [f"error: {night.url}/in/a.opus: File exists"]
+    assert night.get("in/a.opus") == b"old"
+
+
+@pytest.mark.parametrize("size", [0, 1000, LARGE])
+@pytest.mark.parametrize(("if_exists", "code"), [("skip", 0), ("fail", 1)])
+def test_an_object_that_appears_meanwhile_stays(
+    bucket: Bucket, tmp_path: Path, size: int, if_exists: str, code: int
+) -> None:
+    """Whoever came first wins, and no upload is left behind."""
+    recording = encrypt(bytes(size), PASSWORD)
+    words = ["-", "-", "wav", "-o", f"{bucket.url}/a.wav", "--if-exists", if_exists]
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=tmp_path,
+        env={**os.environ, **bucket.env, "FILEDECRYPTOR_PASSWORD": PASSWORD},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write(recording[:44])
+    process.stdin.flush()
+    time.sleep(3)  # until it has looked for the output
+    bucket.put("a.wav", b"first")
+    _, stderr = process.communicate(recording[44:], timeout=60)
+    assert process.returncode == code, stderr
+    assert bucket.contents() == {"a.wav": b"first"}
+    assert (b"File exists" if code else b"skipped") in stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "32"])
+def test_any_number_of_jobs(bucket: Bucket, tmp_path: Path, jobs: str) -> None:
+    """One after the other, or many at once."""
+    recording = encrypt(AUDIO, PASSWORD)
+    for number in range(20):
+        bucket.put(f"{number}.enc", recording)
+    assert bucket.run(bucket.url, "-", "auto", "-j", jobs, cwd=tmp_path).code == 0
+    assert list(bucket.contents().values()).count(AUDIO) == 20
+
+
+NAMES = [
+    "a b", "-dash", "--", "new\tline", "ünï☃🔐", "e\u0301", "#", "?x=1", "%41", "*", "[a]", "a+b",
+    "back\\slash", "a//b", "x/../y", "..hidden", "a::b",
+]  # fmt: skip
+
+
+def test_keys_of_every_kind(bucket: Bucket, tmp_path: Path) -> None:
+    """A key is taken as it is: nothing in it is a pattern, a path or an escape."""
+    recording = encrypt(AUDIO, PASSWORD)
+    for name in NAMES:
+        bucket.put(f"in/{name}.enc", recording)
+    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
+    assert result.code == 2  # for the one that fsspec would take for a chain of addresses
+    outputs = {key for key in bucket.keys() if key.startswith("out/")}  # noqa: SIM118 - no dict
+    assert outputs == {f"out/{name}.opus" for name in NAMES if name != "a::b"}
+
+
+def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> None:
+    """What would lead out of the output directory is refused by its name; the rest is done."""
+    recording = encrypt(AUDIO, PASSWORD)
+    for key in ("in/good.enc", "in/../../evil.enc", "in//etc/evil.enc", "in/./x.enc"):
+        bucket.put(key, recording)
+    folder = tmp_path / "deep" / "down"
+    folder.mkdir(parents=True)
+    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", "out", cwd=folder)
+    assert result.code == 1
+    assert sum("would choose another directory" in line for line in result.lines) == 3
+    assert set(contents(tmp_path)) == {
+        "deep", "deep/down", "deep/down/out", "deep/down/out/good.opus",
+    }  # fmt: skip
+
+
+def test_collisions_are_refused(night: Bucket, tmp_path: Path) -> None:
+    """Before anything is written, in any spelling of the address."""
+    before = night.contents()
+    words = [f"{night.url}/in/a.enc", f"s3a://{night.name}/in/a.enc", "-", "opus"]
+    same = night.run(*words, cwd=tmp_path)
+    assert (same.code, same.stdout) == (2, b"")
+    assert "it would have the same output as" in same.stderr
+    itself = night.run(f"{night.url}/in/a.enc", "-", "enc", cwd=tmp_path)
+    assert itself.code == 2
+    assert "the output would replace the input" in itself.stderr
+    over = night.run(
+        f"{night.url}/in/a.enc", "-", "x", "-o", f"s3a://{night.name}/in/a.enc", cwd=tmp_path
+    )
+    assert over.code == 2
+    assert added(night, before) == {}
+
+
+def test_an_empty_folder(bucket: Bucket, tmp_path: Path) -> None:
+    """There is nothing to do, and that is said."""
+    bucket.put("in/notes.txt", b"")
+    result = bucket.run(f"{bucket.url}/in/", "-", "auto", cwd=tmp_path)
+    assert (result.code, result.stdout) == (0, b"")
+    assert result.lines == [f"{bucket.url}/in/: there is no .enc file in it"]
+
+
+def test_an_object_that_disappears_after_planning(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a failure of its own."""
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    recording = encrypt(AUDIO, PASSWORD)
+    for number in range(12):
+        bucket.put(f"{number:02}.enc", recording)
+    outcomes = decrypt_files([bucket.url], PASSWORD, "opus", jobs=1)
+    next(outcomes)
+    bucket.client.delete_object(Bucket=bucket.name, Key="11.enc")
+    [failure] = [outcome for outcome in outcomes if outcome.error]
+    assert failure.input == f"{bucket.url}/11.enc"
+    assert isinstance(failure.error, FileNotFoundError)
+
+
+def test_from_python(night: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses are taken where paths are, but for `decrypt_file`, which returns a path."""
+    for name, value in night.env.items():
+        monkeypatch.setenv(name, value)
+    with open_recording(f"{night.url}/in/a.enc", PASSWORD) as recording:
+        assert recording.read() == OUTPUTS["a.opus"]
+    with pytest.raises(AuthenticationError):
+        open_recording(f"{night.url}/in/a.enc", "wrong")
+    with pytest.raises(UsageError):
+        from filedecryptor import decrypt_file
+
+        decrypt_file(f"{night.url}/in/a.enc", PASSWORD, "opus")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("s3://no-such-bucket/a.enc", {}, "No such file or directory", 1),
+        ("s3://no-such-bucket", {}, "No such file or directory", 1),
+        ("s3://no-such-bucket/", {}, "No such file or directory", 1),
+        ("gs://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
+        ("nonsense://a.enc", {}, "Protocol not known: nonsense", 2),
+        ("s3://b/a.enc?versionId=1", {}, "chains and versions of objects are not understood", 2),
+        ("zip://a.enc::s3://b/x.zip", {}, "chains and versions of objects are not", 2),
+        (
+            "s3://bucket/a.enc",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+            "Could not connect to the endpoint",
+            1,
+        ),
+        (
+            "s3://bucket/a.enc",
+            {
+                "AWS_ACCESS_KEY_ID": "",
+                "AWS_SECRET_ACCESS_KEY": "",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+            "Unable to locate credentials",
+            1,
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_address(
+    bucket: Bucket, tmp_path: Path, case: tuple[str, dict[str, str], str, int]
+) -> None:
+    """One line names the address and the cause; nothing of the credentials is shown."""
+    url, env, message, code = case
+    result = bucket.run(url, PASSWORD, "opus", cwd=tmp_path, env={"HOME": str(tmp_path), **env})
+    assert result.code == code, result
+    assert result.lines[0].startswith(f"error: {url}: ")
+    assert message in result.lines[0]
+    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+    assert "secret" not in result.stderr
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    """One line and a hint, no traceback."""
+    (tmp_path / "fsspec.py").write_text("raise ImportError('none', name='fsspec')")
+    result = run("s3://b/a.enc", PASSWORD, "opus", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    assert result.code == 2
+    assert result.lines == [
+        "error: s3://b/a.enc: the package for such addresses is not installed",
+        "hint: pip install 'filedecryptor[s3]'",
+    ]
+
+
+def test_nothing_is_loaded_for_files(folder: Path) -> None:
+    """Who has no address does not pay for it."""
+    code = (
+        "import sys, filedecryptor.__main__ as m; sys.argv[1:] = sys.argv[1:]; m.main();"
+        "print([name for name in sys.modules if 'fsspec' in name or 's3fs' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"],
+        check=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_middle(bucket: Bucket, tmp_path: Path, name: str) -> None:
+    """What is done stays whole, no upload is left, the summary is printed."""
+    recording = encrypt(AUDIO, PASSWORD)
+    for number in range(200):
+        bucket.put(f"{number}.enc", recording)
+    process = subprocess.Popen(
+        [COMMAND, bucket.url, PASSWORD, "auto"],
+        cwd=tmp_path,
+        env={**os.environ, **bucket.env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    for _ in range(20):
+        process.stdout.readline()
+    process.send_signal(getattr(signal, name))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.decode().splitlines()[-1] == "filedecryptor: error: interrupted"
+    assert re.search(r"\d+ decrypted; ", stderr.decode())
+    done = [data for key, data in bucket.contents().items() if key.endswith(".opus")]
+    assert 20 <= len(done) < 200
+    assert set(done) == {AUDIO}
+
+
+@pytest.mark.slow
+def test_five_thousand_tiny_objects(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are found, page by page; a second run asks for the two listings only."""
+    recording = encrypt(b"tiny", PASSWORD, iterations=1)
+    for number in range(5000):
+        bucket.put(f"in/{number % 50:02}/{number:04}.enc", recording)
+    code = (
+        "import sys; from filedecryptor import __main__, crypto; crypto.ITERATIONS = 1;"
+        "sys.exit(__main__.main())"
+    )
+    words = [f"{bucket.url}/in", PASSWORD, "wav", "-d", f"{bucket.url}/out"]
+    for if_exists in ("replace", "skip"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--if-exists", if_exists],
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **bucket.env},
+            capture_output=True,
+        )
+        assert done.returncode == 0, done
+        assert len(done.stdout.splitlines()) == (5000 if if_exists == "replace" else 0)
+    outputs = [key for key in bucket.keys() if key.startswith("out/")]  # noqa: SIM118 - as above
+    assert outputs == sorted(f"out/{number % 50:02}/{number:04}.wav" for number in range(5000))
+
+
+def test_errors_of_stores_are_ours(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no OSError becomes a StorageError, whatever the store calls it."""
+    for name, value in {**bucket.env, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()  # they remember the address
+    with pytest.raises(StorageError) as caught:
+        open_recording("s3://bucket/a.enc", PASSWORD)
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert caught.value.filename == "s3://bucket/a.enc"
+    assert caught.value.__cause__ is None
