@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -28,8 +29,8 @@ pytest.importorskip("filelock", reason="the extra vns is not installed")
 
 from server import PATH, TOKEN, Handler, Server, serving
 
-from filedecryptor.errors import UsageError
-from filedecryptor.vns import Archive, Client, recording_fields
+from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.vns import Archive, Client, listing, recording_fields
 
 VNS = str(Path(COMMAND).with_name("vns-recordings"))
 MP3 = (PLAIN / "recording_def456.mp3").read_bytes()
@@ -746,3 +747,28 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
         "vns-recordings: error: vns-recordings needs more packages",
         "vns-recordings: hint: pip install 'filedecryptor[vns]'",
     ]
+
+
+def deepest(shape: bytes) -> int:
+    """Return how many lists in each other this Python reads in the place of `%s`."""
+    low, high = 1, 1_000_000
+    while high - low > 1:
+        depth = (low + high) // 2
+        try:
+            json.loads(shape % (b"[" * depth + b"]" * depth))
+            low = depth
+        except RecursionError:
+            high = depth
+    return low
+
+
+def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
+    """One that can be read but hardly be written again is no GUID; the others are still listed."""
+    shape = b'["good", %s]'
+    most = deepest(shape)
+    for depth in range(max(1, most - 40), most + 40):
+        answer = shape % (b"[" * depth + b"]" * depth)
+        with suppress(ApiError):
+            assert len(listing.parse(answer)) == 2
+        with suppress(ApiError):
+            assert len(list(listing.table(answer))) == 3

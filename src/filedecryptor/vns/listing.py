@@ -25,7 +25,7 @@ def parse(data: bytes) -> list[str]:
     found = [_session_guid(entry) for entry in entries]
     if found and not any(found):
         raise _not_understood(data)
-    names = (guid or json.dumps(entry) for guid, entry in zip(found, entries, strict=True))
+    names = (guid or _as_json(entry) for guid, entry in zip(found, entries, strict=True))
     return list(dict.fromkeys(names))
 
 
@@ -68,7 +68,14 @@ def _session_guid(entry: object) -> str | None:
 
 
 def _cell(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else _as_json(value)
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:  # reading allows for a little more depth than writing
+        return "..."
 
 
 def _not_understood(data: bytes) -> ApiError:
