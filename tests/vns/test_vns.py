@@ -772,3 +772,22 @@ def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
             assert len(listing.parse(answer)) == 2
         with suppress(ApiError):
             assert len(list(listing.table(answer))) == 3
+
+
+def test_a_table_has_a_bounded_number_of_columns() -> None:
+    """Entries that share no field would make a table that is as wide as it is long."""
+    entries = [{f"field {number}": number} for number in range(50)]
+    assert len(list(listing.table(json.dumps(entries).encode()))) == 51
+    entries.append({"one more": 50})
+    with pytest.raises(ApiError, match="is not understood"):
+        list(listing.table(json.dumps(entries).encode()))
+
+
+def test_a_long_cell_is_repeated_in_no_other_line() -> None:
+    """It is shown whole, and the other lines are not filled up to its length."""
+    answer = json.dumps([{"a": "x" * 1000, "b": 1}, {"a": "y", "b": 2}]).encode()
+    assert list(listing.table(answer)) == [
+        "a" + " " * 121 + "b",
+        "x" * 1000 + "  1",
+        "y" + " " * 121 + "2",
+    ]

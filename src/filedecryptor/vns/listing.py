@@ -11,6 +11,12 @@ from filedecryptor.report import printable
 SHOWN = 120
 """Characters of an answer that an error shows."""
 
+MOST_COLUMNS = 50
+"""Columns of a table. One for each entry would make it grow with the square of the answer."""
+
+WIDEST_COLUMN = 120
+"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
+
 
 def parse(data: bytes) -> list[str]:
     """Return what the API names as GUIDs, each once. They are not checked yet.
@@ -38,13 +44,21 @@ def table(data: bytes) -> Iterator[str]:
     entries = [entry for entry in _array(data) if entry is not None]
     rows = [entry if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns, *([_cell(row.get(key)) for key in columns] for row in rows)]
-    lines = [[printable(cell) for cell in line] for line in cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
+    if len(columns) > MOST_COLUMNS:
+        raise _not_understood(data)
+    # Made twice rather than kept: cells are many times as large as what they are made from.
+    widths = [0] * len(columns)
+    for cells in _lines(columns, rows):
+        sizes = (min(len(cell), WIDEST_COLUMN) for cell in cells)
+        widths = list(map(max, widths, sizes))
+    for cells in _lines(columns, rows):
+        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
+
+
+def _lines(columns: list[str], rows: list[dict[str, object]]) -> Iterator[list[str]]:
+    yield [printable(column) for column in columns]
+    for row in rows:
+        yield [printable(_cell(row.get(column))) for column in columns]
 
 
 def _array(data: bytes) -> list[object]:
