@@ -1,0 +1,500 @@
+"""Fuzzing: what nobody would write by hand, given to whatever reads what others wrote.
+
+What it has found stands as an example beside the other tests of the module concerned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from types import FrameType
+from unittest.mock import patch
+
+import click
+import pytest
+from conftest import PASSWORD, PLAIN, Result, contents, run
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from encryptor import encrypt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filedecryptor import decrypt, open_recording
+from filedecryptor.__main__ import main
+from filedecryptor.audio import FORMATS, HEAD_SIZE, detect
+from filedecryptor.cli import COMMAND
+from filedecryptor.errors import ApiError, AuthenticationError, NotEncError
+from filedecryptor.files import TEMPORARY_PREFIX
+from filedecryptor.format import EncReader
+from filedecryptor.process import ENDING_SIGNALS
+from filedecryptor.vns import listing
+
+OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
+AUDIO = OPUS[:3000]
+HEADS = [(PLAIN / name).read_bytes()[:4000] for name in sorted(os.listdir(PLAIN))]
+HEADS += [
+    b"ID3\x04\0\0\0\0\x02\x01",
+    b"RF64\xff\xff\xff\xffWAVE",
+    (b"\xff\xe3\x18\0" + bytes(68)) * 3,
+]
+
+LONGEST = 20
+"""Seconds that one example may take on a busy machine; those that end take milliseconds."""
+
+
+def many(examples: int) -> settings:
+    """Return settings for that many examples, however slow the machine is."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    """Whatever happens inside ends within `LONGEST` seconds."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(LONGEST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def quick_keys() -> Iterator[None]:
+    """Derive keys in one round: what is fuzzed is everything around it."""
+    with patch("filedecryptor.crypto.ITERATIONS", 1):
+        yield
+
+
+def encrypt_quickly(audio: bytes) -> bytes:
+    """Return the `.enc` file of a piece of audio, its key derived in one round."""
+    salt, nonce = bytes(range(16)), bytes(range(12))
+    key = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, 1, 32)
+    return salt + nonce + AESGCM(key).encrypt(nonce, audio, None)
+
+
+# The reader.
+
+
+class Uneven(io.BytesIO):
+    """A source that gives as many bytes at a time as it is told, in turn, as pipes do."""
+
+    def __init__(self, data: bytes, sizes: Sequence[int]) -> None:
+        super().__init__(data)
+        self.sizes = sizes
+        self.turn = 0
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill no more than the next size."""
+        self.turn += 1
+        return super().readinto(buffer[: self.sizes[self.turn % len(self.sizes)]])
+
+
+# Without a smallest size, hardly any would reach it.
+ENC = st.binary(max_size=50) | st.binary(min_size=44, max_size=400)
+SIZES = st.lists(st.integers(1, 100), min_size=1, max_size=8)
+
+
+@many(600)
+@given(data=ENC, sizes=SIZES)
+def test_any_bytes_are_taken_apart_or_refused(data: bytes, sizes: Sequence[int]) -> None:
+    """All of the bytes come out, none twice; fewer than 44 of them are no `.enc` file."""
+    source = Uneven(data, sizes)
+    if len(data) < 44:
+        with pytest.raises(NotEncError):
+            EncReader(source)
+        return
+    reader = EncReader(source)
+    ciphertext = b"".join(map(bytes, reader.ciphertext()))
+    assert b"".join(reader.header) + ciphertext + reader.tag == data
+
+
+@pytest.mark.slow
+@settings(many(600), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=ENC, password=st.text(max_size=20) | st.binary(max_size=20))
+def test_random_bytes_never_decrypt(quick_keys: None, data: bytes, password: str | bytes) -> None:
+    """No bytes that nobody encrypted give audio, and the error is a documented one."""
+    with pytest.raises((NotEncError, AuthenticationError)) as caught:
+        decrypt(data, password)
+    assert isinstance(caught.value, NotEncError) == (len(data) < 44)
+    shown = f"{caught.value} {caught.value.hint}"
+    assert shown.isprintable()
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Draw what is left of some bytes after a few accidents; it may be the same bytes."""
+    data = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(data)))
+        length = draw(st.integers(0, 40))
+        piece = draw(st.binary(max_size=40) | st.sampled_from([whole[:28], whole[-16:], b""]))
+        data[place : place + length] = piece
+    return bytes(data)
+
+
+@pytest.mark.slow
+@settings(many(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=spoilt(encrypt_quickly(AUDIO[:300])), sizes=SIZES)
+def test_a_spoilt_recording_never_decrypts(
+    quick_keys: None, data: bytes, sizes: Sequence[int]
+) -> None:
+    """All of the audio comes out or none: with any change, only a documented error does."""
+    audio = None
+    with (
+        suppress(NotEncError, AuthenticationError),
+        open_recording(Uneven(data, sizes), PASSWORD) as recording,
+    ):
+        audio = recording.read()
+    assert audio == (AUDIO[:300] if data == encrypt_quickly(AUDIO[:300]) else None)
+
+
+# Audio.
+
+HEAD = st.sampled_from(HEADS).flatmap(spoilt) | st.binary(max_size=HEAD_SIZE)
+
+
+@pytest.mark.slow
+@many(700)
+@given(head=HEAD, rest=st.binary(max_size=100) | st.sampled_from(HEADS), data=st.data())
+def test_more_bytes_never_change_a_format(head: bytes, rest: bytes, data: st.DataObject) -> None:
+    """What some bytes have shown stays; what HEAD_SIZE bytes do not show, no more of them do."""
+    found = detect(head)
+    assert found in {*FORMATS, None}
+    assert detect(head[: data.draw(st.integers(0, len(head)))]) in {found, None}
+    assert detect(head + rest) == (found or detect((head + rest)[:HEAD_SIZE]))
+
+
+MARKS: dict[str, Callable[[bytes], bool]] = {
+    "opus": lambda head: head[:5] == b"OggS\0" and b"OpusHead" in head[27 : 27 + 255 + 8],
+    "wav": lambda head: head[:4] in {b"RIFF", b"RF64"} and head[8:12] == b"WAVE",
+    "mp3": lambda head: head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] >= 0xE2),
+}
+"""What the bytes must have in them for each format, whatever else is asked of them."""
+
+
+@many(100)
+@given(head=HEAD)
+def test_no_format_is_guessed(head: bytes) -> None:
+    """A format is named only where its own marks are in the bytes."""
+    found = detect(head)
+    assert found is None or MARKS[found](head)
+
+
+# The command line.
+
+RECORDING = encrypt(AUDIO, PASSWORD)
+
+SECRET = "Zq7secret"
+"""A password as a word of the command line; the others are given in other ways."""
+
+ELSEWHERE = {"env": "Vx3secret", "stdin": "Wy5secret", "file": "Ur2secret"}
+
+NAMES = [
+    "a.enc", "./a.enc", "b.enc", "link.enc", "hard.enc", "nowhere.enc", "short.enc", "text.enc",
+    "-dash.enc", "folder", "folder/a.enc", "folder/", ".", "missing/x.enc", "missing.enc",
+    "secret", "empty", "\udcff.enc", "é\u202e\n.enc", "x" * 300, "old.opus", "-", "a.enc/",
+]  # fmt: skip
+OPTIONS = [
+    "-o", "-ox", "-o-", "-oa.enc", "-o=x", "--output", "--output=x", "--output=", "--output=-",
+    "-d", "-dout", "-d.", "--output-dir", "--output-dir=folder", "--output-dir=", "-da.enc",
+    "--if-exists", "--if-exists=skip", "--if-exists=fail", "--if-exists=", "skip", "fail",
+    "--password-file", "--password-file=secret", "--password-file=empty", "--password-file=-",
+    "-j", "-j2", "-j0", "-j-1", "-j99999999999999999999", "-j٣", "-j 1", "--jobs=1e3", "--jobs", "7",
+    "--verify", "--verify=1", "--json", "-q", "-qj1", "-jq", "-qqq", "-hq", "--quiet", "--progress",
+    "--no-progress", "--version", "-h", "--help", "--hel", "--no-", "--outpu", "--", "---", "--=",
+    "-=", "-é", "--\udcff", "--\n", "- ", "-- ",
+]  # fmt: skip
+RIGHT_OPTIONS = [
+    "-o x", "-o a.enc", "-o link.enc", "-o hard.enc", "-o -", "-o folder", "-o missing/x", "-o nowhere.enc",
+    "-d .", "-d folder", "-d new/er", "-d a.enc", "--password-file secret", "--password-file missing",
+    f"--if-exists {SECRET}", f"-j {SECRET}", f"--json={SECRET}",
+    "--if-exists skip", "--if-exists fail", "-j 3", "--verify", "--json", "-q", "--progress",
+]  # fmt: skip
+EXTENSIONS = [
+    "opus", ".opus", "auto", ".auto", "enc", ".enc", "", ".", " ", "a/b", "a\\b", "\udcfe", "\x1b[2J",
+    "-opus", "y" * 300, "tmp",
+]  # fmt: skip
+PASSWORDS = [
+    PASSWORD, SECRET, f"-{SECRET}", f"--{SECRET}", f"--json={SECRET}", f"-j{SECRET}", "-", "",
+    f"--if-exists={SECRET}", f"-q{SECRET}", f"--{SECRET}=x", f"{SECRET}\udcff", f"\n{SECRET}",
+]  # fmt: skip
+
+# Neither a slash nor two dots can come out of it: nothing may be found or written elsewhere.
+STRANGE = st.text(
+    st.sampled_from("-=o d\n\t\x1b\x7f\u202e\u2028é\ufeff\U0001f4a9\udc80\udcffaq'\"*?~$\\"),
+    max_size=6,
+)
+WORD = st.one_of(*map(st.sampled_from, (NAMES, OPTIONS, EXTENSIONS, PASSWORDS)), STRANGE)
+
+
+@st.composite
+def sensible(draw: st.DrawFn) -> list[str]:
+    """Draw words that are nearly right, so that the work begins now and then."""
+    names = draw(st.lists(st.sampled_from([*NAMES, "a.enc"]), min_size=1, max_size=2, unique=True))
+    password = draw(st.sampled_from([PASSWORD] * 4 + ["-", SECRET]))
+    words = [
+        *names,
+        password,
+        draw(st.sampled_from(["opus", "auto"]) | st.sampled_from(EXTENSIONS)),
+    ]
+    for option in draw(st.lists(st.sampled_from(RIGHT_OPTIONS), max_size=2)):
+        place = draw(st.sampled_from([0, len(words)]))
+        words[place:place] = option.split(" ")
+    return words
+
+
+WORDS = sensible() | sensible() | st.lists(WORD, max_size=7)
+STDIN = st.sampled_from(["", "recording", "password", "secret"])
+ENVIRONMENT = st.sampled_from([None, PASSWORD, ELSEWHERE["env"], ""])
+
+
+def furnish(folder: Path, recording: bytes) -> None:
+    """Put every kind of file there that the words speak of."""
+    (folder / "folder").mkdir()
+    for name in ("a.enc", "-dash.enc", "\udcff.enc", "é\u202e\n.enc", "folder/a.enc"):
+        (folder / name).write_bytes(recording)
+    (folder / "b.enc").write_bytes(recording[:-1] + bytes([recording[-1] ^ 1]))
+    (folder / "link.enc").symlink_to("a.enc")
+    (folder / "hard.enc").hardlink_to(folder / "a.enc")
+    (folder / "nowhere.enc").symlink_to("missing")
+    (folder / "short.enc").write_bytes(b"short")
+    (folder / "text.enc").write_text(ELSEWHERE["file"] * 10)
+    (folder / "secret").write_text(ELSEWHERE["file"] + "\n")
+    (folder / "empty").write_bytes(b"")
+    (folder / "old.opus").write_bytes(b"old")
+
+
+def standard_input(kind: str, recording: bytes) -> bytes:
+    """Return what is to be read there."""
+    return {
+        "": b"",
+        "recording": recording,
+        "password": PASSWORD.encode() + b"\r\nmore",
+        "secret": ELSEWHERE["stdin"].encode() * 6 + b"\n",
+    }[kind]
+
+
+def names_in(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the inputs among the words, and all that messages may repeat: no password."""
+    if len(words) == 3 and words[0][:1] != "-" and words[2][:1] != "-":
+        return [words[0]], [words[0], words[2]]
+    try:
+        with redirect_stdout(io.StringIO()):
+            found = COMMAND.make_context("filedecryptor", list(words)).params
+    except (click.ClickException, click.exceptions.Exit):
+        return [], []
+    others = ("output_extension", "output", "output_dir", "password_file")
+    return list(found["filenames"]), [*found["filenames"], *(found[name] or "" for name in others)]
+
+
+def inputs_below(folder: Path, names: Iterable[str]) -> set[str]:
+    """Return which of the folder's files the named inputs are, by whatever name."""
+    found = set()
+    for path in folder.rglob("*"):
+        for name in names:
+            named = os.path.join(folder, name)
+            if os.path.isdir(named):
+                inside = Path(os.path.abspath(named)) in path.parents
+                is_input = inside and path.name.lower().endswith(".enc")
+            else:
+                is_input = path.exists() and os.path.exists(named) and path.samefile(named)
+            if is_input:
+                found.add(str(path.relative_to(folder)))
+    return found
+
+
+@contextmanager
+def all_is_well(folder: Path, words: Sequence[str]) -> Iterator[list[Result]]:
+    """See that what a call says and leaves behind is what it may; its result goes in the list."""
+    before = contents(folder)
+    inputs, names = names_in(words)
+    untouchable = inputs_below(folder, inputs)
+    results: list[Result] = []
+    yield results
+    (result,) = results
+    assert result.code in {0, 1, 2, 3, 4, 5}
+    after = contents(folder)
+    for name, content in after.items():
+        assert not Path(name).name.startswith(TEMPORARY_PREFIX)
+        if name not in before:
+            assert content in (AUDIO, None), name
+        elif content != before[name]:
+            assert name not in untouchable
+            assert content == AUDIO
+    assert before.keys() <= after.keys()
+    said = result.stderr + result.stdout.decode("utf-8", "replace")
+    for secret in (SECRET, *ELSEWHERE.values()):
+        assert secret not in said or any(secret in name for name in names)
+    assert AUDIO[100:200] not in result.stdout or result.stdout == AUDIO
+    for line in result.stderr.split("\n"):
+        assert line.isprintable()
+        assert line.startswith("filedecryptor: ") or not line or "--progress" in words
+    if result.code == 2:
+        assert "filedecryptor: error: " in result.stderr
+
+
+def call(folder: Path, words: Sequence[str], stdin: bytes) -> Result:
+    """Call the command in this process, which looks like one of the command's own meanwhile."""
+    handlers = [signal.getsignal(number) for number in ENDING_SIGNALS]
+    home = Path.cwd()
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stdin_file,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stdout_file,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as stderr_file,
+    ):
+        stdin_file.buffer.write(stdin)
+        stdin_file.seek(0)
+        try:
+            os.chdir(folder)
+            with (
+                patch.multiple(sys, stdin=stdin_file, stdout=stdout_file, stderr=stderr_file),
+                patch.object(sys, "argv", ["filedecryptor", *words]),
+                no_hang(),
+            ):
+                code = main()
+        finally:
+            os.chdir(home)
+            for number, handler in zip(ENDING_SIGNALS, handlers, strict=True):
+                signal.signal(number, handler)
+        for file in (stdout_file, stderr_file):
+            file.seek(0)
+        return Result(code, bytes(stdout_file.buffer.read()), stderr_file.read())
+
+
+@pytest.mark.slow
+@settings(many(450), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=WORDS, kind=STDIN, password=ENVIRONMENT)
+def test_any_words(quick_keys: None, words: list[str], kind: str, password: str | None) -> None:
+    """Whatever the words are, the command ends properly, says no secret and spoils nothing."""
+    recording = encrypt_quickly(AUDIO)
+    environment = {} if password is None else {"FILEDECRYPTOR_PASSWORD": password}
+    with tempfile.TemporaryDirectory() as folder:
+        furnish(Path(folder), recording)
+        with all_is_well(Path(folder), words) as results, patch.dict(os.environ, environment):
+            results.append(call(Path(folder), words, standard_input(kind, recording)))
+
+
+@pytest.mark.slow
+@many(24)
+@given(words=WORDS, kind=STDIN, password=ENVIRONMENT)
+def test_any_words_to_a_process(words: list[str], kind: str, password: str | None) -> None:
+    """The same, with a process of its own for each call."""
+    environment = {} if password is None else {"FILEDECRYPTOR_PASSWORD": password}
+    with tempfile.TemporaryDirectory() as folder:
+        furnish(Path(folder), RECORDING)
+        with all_is_well(Path(folder), words) as results:
+            stdin = standard_input(kind, RECORDING)
+            results.append(run(*words, cwd=Path(folder), stdin=stdin, env=environment))
+
+
+# The list of the API.
+
+SCALAR = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**400, -(10**4000)]),
+    st.floats(),
+    st.text(st.characters(), max_size=8),
+    st.sampled_from(["\ud800", "\udfff\ud800", "\0", "\x1b[2J", "\r\n", "", "\u202e", "A" * 300]),
+)
+KEY = st.sampled_from(["sessionGuid", "SESSIONGUID", "sessionguid", "", "x", "\ud800", "\n"])
+JSON = st.recursive(
+    SCALAR,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEY | st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+LIST = st.lists(st.sampled_from(["a", "b", None]) | JSON, max_size=6) | st.dictionaries(
+    KEY, st.lists(JSON, max_size=4), max_size=2
+)
+ENCODING = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"])
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Draw what an API may send: a list, a spoilt one, or anything at all."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.binary(max_size=60))
+    text = json.dumps(draw(LIST), ensure_ascii=draw(st.booleans()))
+    if draw(st.booleans()):  # a key twice
+        text = text.replace('"x"', '"sessionGuid"')
+    data = text.encode(draw(ENCODING), "surrogatepass")
+    return draw(spoilt(data)) if draw(st.integers(0, 3)) == 0 else data
+
+
+def nested(depth: int) -> bytes:
+    """Return a list with one good entry, and another that is that many lists in each other."""
+    return b'["good", ' + b"[" * depth + b"]" * depth + b"]"
+
+
+DEPTHS = st.integers(1, 3000).map(nested)
+WIDE = st.integers(1, 300).map(
+    lambda count: json.dumps([{str(n): n} for n in range(count)]).encode()
+)
+
+
+def read_list(data: bytes) -> None:
+    """See that a list is understood or refused, and that what comes of it can be shown."""
+    try:
+        names = listing.parse(data)
+    except ApiError as error:
+        names, shown = [], [str(error)]
+    else:
+        shown = []
+    assert all(type(name) is str for name in names)
+    assert len(set(names)) == len(names)
+    try:
+        shown += listing.table(data)
+    except ApiError as error:
+        shown.append(str(error))
+    assert all(line.isprintable() for line in shown)
+    "\n".join(shown).encode()  # as the command does
+
+
+@pytest.mark.slow
+@many(300)
+@given(data=answers() | DEPTHS | WIDE)
+def test_any_list_is_understood_or_refused(data: bytes) -> None:
+    """Whatever the API sends, GUIDs and a clean table come of it, or its documented error."""
+    with no_hang():
+        read_list(data)
+
+
+@pytest.mark.slow
+def test_lists_leave_nothing_in_memory() -> None:
+    """Memory does not grow with the number of lists, nor faster than one of them."""
+    generator = random.Random(1)  # noqa: S311 - not for secrets
+
+    def read_many() -> None:
+        for _ in range(700):
+            count = generator.randrange(12)
+            entries = [{"sessionGuid": generator.random(), str(n % 5): n} for n in range(count)]
+            read_list(json.dumps(entries).encode()[: generator.randrange(900)])
+
+    read_many()  # what is made once is made now
+    tracemalloc.start()
+    try:
+        read_many()
+        before, _ = tracemalloc.get_traced_memory()
+        read_many()
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000
+    assert peak - before < 200_000
