@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sysconfig
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,13 +61,14 @@ def run(
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     as_anybody: bool = False,
+    command: Sequence[str] = (COMMAND,),
     **options: Any,
 ) -> Result:
     """Run the command to its end. Whatever happens, it must not show a traceback."""
     prefix = _AS_ANYBODY if as_anybody and os.geteuid() == 0 else []
     environment = {**os.environ, **(env or {})}
     done = subprocess.run(
-        [*prefix, COMMAND, *words],
+        [*prefix, *command, *words],
         check=False,
         input=stdin,
         capture_output=True,

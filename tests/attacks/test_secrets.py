@@ -1,0 +1,578 @@
+"""Whatever happens, the password is in nothing that is printed, raised or left on the disk."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pytest
+from conftest import AUDIO, COMMAND, Result, run, run_in_terminal
+from encryptor import encrypt
+from leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
+from test_main import wait_for_a_temporary_file
+
+from filedecryptor import decrypt, decrypt_file, decrypt_files, open_recording
+from filedecryptor.batch import Plan
+from filedecryptor.crypto import StreamDecryptor
+from filedecryptor.decryptor import Job, attempt
+from filedecryptor.errors import FileDecryptorError
+from filedecryptor.password import ENVIRONMENT_VARIABLE
+
+FAILING = (sys.executable, str(Path(__file__).with_name("failing.py")))
+
+WAYS = ("word", "file", "variable", "stdin")
+
+
+class Setting(NamedTuple):
+    """A password, and how Python is told to run."""
+
+    secret: str
+    env: Mapping[str, str]
+
+
+# Together these two are as good as all four pairs, in half the time.
+SETTINGS = {"usual": Setting(ASCII, {}), "developer": Setting(NOT_ASCII, DEVELOPER)}
+
+
+@pytest.fixture(params=SETTINGS)
+def setting(request: pytest.FixtureRequest) -> Setting:
+    """Each of the settings."""
+    return SETTINGS[request.param]
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, dict[str, bytes]]:
+    """Good and bad recordings for each password."""
+    made = {}
+    for secret, _ in SETTINGS.values():
+        good = encrypt(AUDIO, secret)
+        made[secret] = {
+            **dict.fromkeys(("a.enc", "b.enc", "calls/c.enc", "calls/sub/d.enc"), good),
+            "other.enc": encrypt(AUDIO, "another password"),
+            "noise.enc": encrypt(b"x" * 100, secret),
+            "long.enc": encrypt(bytes(100_000), secret),
+            "altered.enc": good[:-1] + bytes([good[-1] ^ 1]),
+            "short.enc": good[:20],
+            "page.enc": b"<!DOCTYPE html><title>No</title>".ljust(100),
+            "locked.enc": good,
+        }
+    return made
+
+
+@pytest.fixture
+def place(tmp_path: Path, setting: Setting, recordings: dict[str, dict[str, bytes]]) -> Place:
+    """Fresh folders, with the recordings in them."""
+    place = make_place(tmp_path)
+    (place.work / "calls" / "sub").mkdir(parents=True)
+    for name, data in recordings[setting.secret].items():
+        (place.work / name).write_bytes(data)
+    (place.work / "locked.enc").chmod(0)
+    return place
+
+
+def assert_nothing_leaks(place: Place, secret: str, *texts: bytes | str) -> None:
+    """Search what was printed, and the disk; and let Python have nothing to complain about."""
+    for text in (*texts, place.files()):
+        assert not leaks(text, secret)
+    for text in texts:
+        assert "Warning" not in (text if isinstance(text, str) else repr(text))
+
+
+def given(
+    place: Place, secret: str, line: str, way: str
+) -> tuple[list[str], dict[str, str], bytes]:
+    """Return the words with the password given in one of the ways, the variables, and stdin."""
+    words = [secret if word == "PASSWORD" and way == "word" else word for word in line.split()]
+    words = ["-" if word == "PASSWORD" else word for word in words]
+    if way == "file":
+        words += ["--password-file", place.secret_file(secret)]
+    env = {ENVIRONMENT_VARIABLE: secret} if way == "variable" else {}
+    return words, env, f"{secret}\n".encode() if way == "stdin" else b""
+
+
+def searched_run(
+    place: Place,
+    setting: Setting,
+    line: str,
+    way: str = "word",
+    *,
+    command: Sequence[str] = (COMMAND,),
+) -> Result:
+    """Run the command and search all that it leaves. Where the recording is stdin, send it."""
+    words, env, stdin = given(place, setting.secret, line, way)
+    env = {**setting.env, **place.env, **env}
+    if "-" in line.split()[:2]:
+        stdin = (place.work / "a.enc").read_bytes()
+    result = run(*words, cwd=place.work, env=env, stdin=stdin, command=command, as_anybody=True)
+    assert_nothing_leaks(place, setting.secret, result.stdout, result.stderr)
+    return result
+
+
+@pytest.mark.parametrize("secret", [ASCII, NOT_ASCII], ids=["ascii", "not-ascii"])
+def test_the_search_finds_what_there_is(tmp_path: Path, secret: str) -> None:
+    """Plain, cut, escaped or encoded, in a text, in a file, or as its name."""
+    for form in encodings(secret):
+        assert leaks(b"before" + form + b"after", secret)
+    for text in (
+        f"cut: {secret[:10]}...",
+        f"...{secret[-7:]}",
+        b64encode(f"user:{secret}".encode()),
+        secret.encode().hex().upper(),
+        quote(secret),
+        str(OSError(2, "no", secret)),
+        secret.encode("utf-16-le"),
+    ):
+        assert leaks(text, secret)
+    assert not leaks("nothing", secret)
+    place = make_place(tmp_path)
+    assert not leaks(place.files(), secret)
+    file = tmp_path / "home" / f"{secret[:8]}.tmp"
+    file.touch()
+    assert leaks(place.files(), secret)
+    (tmp_path / "tmp" / "x").write_text(secret, encoding="utf-8")
+    file.unlink()
+    assert leaks(place.files(), secret)
+
+
+# What works, in each way of giving the password that goes with it.
+CALLS = [
+    "a.enc PASSWORD opus",
+    "a.enc b.enc PASSWORD auto -d out",
+    "calls PASSWORD auto",
+    "- PASSWORD opus",
+    "- PASSWORD opus -o x",
+    "--verify --progress a.enc PASSWORD opus",
+    "--json a.enc b.enc PASSWORD opus --progress",
+    "a.enc PASSWORD opus -o -",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("setting", "way"),
+    [("usual", "word"), *(("developer", way) for way in WAYS)],
+    indirect=["setting"],
+)
+@pytest.mark.parametrize("line", CALLS)
+def test_a_success_tells_nothing(place: Place, setting: Setting, line: str, way: str) -> None:
+    """Whatever is decrypted, and wherever the password comes from."""
+    both_stdin = line[0] == "-" and line[1] == " " and way == "stdin"
+    assert searched_run(place, setting, line, way).code == (2 if both_stdin else 0)
+
+
+WRONG = "authentication failed"
+# What fails by itself: the words, the exit code, and what is said.
+FAILURES = [
+    ("other.enc PASSWORD opus", 3, WRONG),
+    ("other.enc PASSWORD opus -o -", 3, WRONG),
+    ("--verify other.enc PASSWORD opus", 3, WRONG),
+    ("--json other.enc altered.enc PASSWORD opus", 3, WRONG),
+    ("altered.enc PASSWORD opus", 3, WRONG),
+    ("page.enc PASSWORD opus", 3, "hint: this is an HTML"),
+    ("short.enc PASSWORD opus", 4, "not an .enc file"),
+    ("noise.enc PASSWORD auto", 5, "not opus, mp3 or wav"),
+    ("missing.enc PASSWORD opus", 1, "No such file"),
+    ("missing.enc short.enc other.enc PASSWORD opus", 1, "3 failed"),
+    ("locked.enc PASSWORD opus", 1, "Permission denied"),
+    ("locked.enc a.enc PASSWORD opus --json", 1, "Permission denied"),
+    ("a.enc PASSWORD opus -o nowhere/x", 1, "hint: there is no directory nowhere"),
+    ("a.enc PASSWORD opus -o calls", 1, "Is a directory"),
+    ("a.enc PASSWORD enc", 2, "the output would replace the input"),
+    ("a.enc PASSWORD opus -d b.enc", 1, "File exists"),
+    ("/proc/self/mem PASSWORD opus -o x", 1, "Input/output error"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "code", "said"), FAILURES)
+def test_a_failure_tells_nothing(
+    place: Place, setting: Setting, line: str, code: int, said: str
+) -> None:
+    """Wrong, altered, cut, missing, unreadable: none of the messages quotes the password."""
+    result = searched_run(place, setting, line)
+    assert result.code == code
+    assert said in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["file", "variable", "stdin"])
+def test_a_wrong_password_from_elsewhere_tells_nothing(
+    place: Place, setting: Setting, way: str
+) -> None:
+    """With white space at its end, which has a hint of its own."""
+    spaced = setting._replace(secret=f"{setting.secret} ")
+    result = searched_run(place, spaced, "other.enc PASSWORD opus", way)
+    assert result.code == 3
+    assert "begins or ends with white space" in result.stderr
+
+
+# The function that fails, how, in which call, the exit code, and what is said.
+INJECTED = [
+    ("os.fsync", "EIO", "a.enc PASSWORD opus", 1, "a.opus: Input/output error"),
+    ("os.fsync", "ENOSPC", "calls PASSWORD opus", 1, "No space left on device"),
+    ("os.replace", "EACCES", "a.enc PASSWORD opus", 1, "a.opus: Permission denied"),
+    ("os.rename", "EIO", "a.enc PASSWORD opus", 0, ""),
+    ("os.link", "EPERM", "a.enc PASSWORD opus --if-exists fail", 0, ""),
+    ("os.link", "EEXIST", "a.enc PASSWORD opus --if-exists fail", 1, "File exists"),
+    ("os.unlink", "EACCES", "other.enc PASSWORD opus", 3, WRONG),
+    ("os.open", "EMFILE", "a.enc PASSWORD opus", 0, ""),
+    ("os.lstat", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
+    ("os.stat", "EACCES", "a.enc PASSWORD enc", 1, "Permission denied"),
+    ("os.makedirs", "ENOSPC", "a.enc PASSWORD opus -d out", 1, "No space left on device"),
+    ("os.scandir", "EACCES", "calls PASSWORD opus", 1, "Permission denied"),
+    ("fcntl.flock", "ENOLCK", "a.enc PASSWORD opus", 0, ""),
+    ("builtins.open", "EMFILE", "a.enc PASSWORD opus", 1, "a.enc: Too many open files"),
+    ("filedecryptor.format._read", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
+    ("filedecryptor.format._read", "EIO", "a.enc PASSWORD opus -o -", 1, "Input/output error"),
+    ("filedecryptor.files.PendingFile.write", "ENOSPC", "long.enc PASSWORD wav", 1, "No space"),
+    ("filedecryptor.crypto.encode_password", "EIO", "a.enc PASSWORD opus", 1, "Input/output"),
+    ("filedecryptor.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/"),
+    ("io.BytesIO", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),
+    ("filedecryptor.report.write_to_standard_output", "EIO", "a.enc PASSWORD opus", 1, "output"),
+    ("filedecryptor.decryptor.derive_key", "KeyboardInterrupt", "a.enc PASSWORD opus", 130, "int"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize("case", INJECTED, ids=lambda case: "-".join(case[:3]))
+def test_a_failing_system_makes_nobody_talk(
+    place: Place, setting: Setting, case: tuple[str, str, str, int, str]
+) -> None:
+    """Each step that the system can refuse is refused."""
+    function, error, line, code, said = case
+    result = searched_run(place, setting, line, command=(*FAILING, function, error, "--"))
+    assert result.code == code
+    assert said in result.stderr
+
+
+# The shell's way to start the command, the words, and the exit code.
+STREAMS = [
+    ('exec "$0" "$@" >&-', "a.enc PASSWORD opus", 0),
+    ('exec "$0" "$@" >&-', "a.enc PASSWORD opus -o -", 2),
+    ('exec "$0" "$@" >/dev/full', "a.enc PASSWORD opus", 1),
+    ('exec "$0" "$@" >/dev/full', "--json a.enc b.enc PASSWORD opus", 1),
+    ('exec "$0" "$@" >/dev/full', "a.enc PASSWORD opus -o -", 1),
+    ('exec "$0" "$@" 2>/dev/full', "other.enc PASSWORD opus", 3),
+    ('exec "$0" "$@" <&-', "- PASSWORD opus", 2),
+    ('"$0" "$@" | head -c 1; exit ${PIPESTATUS[0]}', "long.enc PASSWORD wav -o -", 1),
+    ('ulimit -f 50; exec "$0" "$@"', "long.enc PASSWORD wav", 1),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize(("script", "line", "code"), STREAMS)
+def test_streams_that_fail(
+    place: Place, setting: Setting, script: str, line: str, code: int
+) -> None:
+    """Closed, full, or left by the reader; and a file that may not grow any more."""
+    result = searched_run(place, setting, line, command=("bash", "-c", script, COMMAND))
+    assert result.code == code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PASSWORD",
+        "a.enc PASSWORD",
+        "a.enc PASSWORD opus --if-exists PASSWORD",
+        "a.enc PASSWORD opus --json=PASSWORD",
+        "a.enc PASSWORD opus -j PASSWORD",
+        "a.enc PASSWORD opus -j",
+        "a.enc PASSWORD opus --nonsense",
+        "--password PASSWORD a.enc opus",
+        "--password=PASSWORD a.enc opus -q",
+        "--PASSWORD a.enc opus -q",
+        "-qPASSWORD a.enc opus -q",
+        "-xPASSWORD a.enc - opus",
+        "a.enc PASSWORD a/b",
+        "a.enc PASSWORD .",
+        "a.enc PASSWORD opus --password-file a.enc",
+        "a.enc b.enc PASSWORD opus -o x",
+        "a.enc PASSWORD opus -o x -d y",
+        "a.enc PASSWORD opus -o x --verify",
+        "a.enc PASSWORD opus -o - --json",
+        "- a.enc PASSWORD opus",
+        "- PASSWORD opus -d x",
+        "a.enc a.enc PASSWORD opus",
+        "calls calls/c.enc PASSWORD opus",
+    ],
+)
+def test_usage_errors_quote_nothing(place: Place, setting: Setting, line: str) -> None:
+    """Not even what stands in the wrong place, since that may be the password."""
+    line = line.replace("PASSWORD", setting.secret.replace(" ", "_"))
+    result = searched_run(place, setting, line)
+    assert result.code == 2
+    assert result.lines[0].startswith("error: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize("way", ["file", "stdin"])
+@pytest.mark.parametrize("line", ["a.enc PASSWORD opus", "calls PASSWORD opus"])
+def test_too_little_memory(place: Place, setting: Setting, line: str, way: str) -> None:
+    """At whatever point it runs out, be it with a traceback or in another library."""
+    words, env, stdin = given(place, setting.secret, line, way)
+    codes = set()
+    for megabytes in (24, 40, 400):
+        # Python is too weak to speak below the first limit, and all of this works above the last.
+        script = f'ulimit -c 0 -v {megabytes * 1024}; exec "$0" "$@"'
+        done = subprocess.run(
+            ["bash", "-c", script, COMMAND, *words],
+            check=False,
+            cwd=place.work,
+            env={**os.environ, **setting.env, **place.env, **env},
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+        )
+        codes.add(done.returncode)
+        assert not leaks(done.stdout + done.stderr + place.files(), setting.secret)
+    assert 0 in codes
+    assert codes != {0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize(
+    "function", ["filedecryptor.crypto.encode_password", "filedecryptor.decryptor.derive_key"]
+)
+@pytest.mark.parametrize("error", ["MemoryError", "RuntimeError"])
+def test_a_traceback_tells_nothing(
+    place: Place, setting: Setting, function: str, error: str
+) -> None:
+    """An error that nobody expects shows lines of the source, and no values."""
+    done = subprocess.run(
+        [*FAILING, function, error, "--", "a.enc", setting.secret, "opus"],
+        check=False,
+        cwd=place.work,
+        env={**os.environ, **setting.env, **place.env, "PYTHONTRACEMALLOC": "5"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert error.encode() in done.stderr
+    assert_nothing_leaks(place, setting.secret, done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.enc", "other.enc", "missing.enc"])
+def test_what_is_typed_at_the_prompt_is_not_shown(
+    place: Place, setting: Setting, name: str
+) -> None:
+    """Nor is it repeated by what follows."""
+    screen = run_in_terminal(
+        *(name, "-", "opus"),
+        cwd=place.work,
+        env={**setting.env, **place.env},
+        answers={"Password": f"{setting.secret}\n"},
+    )
+    assert screen.code == {"a.enc": 0, "other.enc": 3, "missing.enc": 1}[name]
+    assert_nothing_leaks(place, setting.secret, screen.text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["\x03", "\x04\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_prompt_that_is_left_half_way(place: Place, setting: Setting, key: str) -> None:
+    """What was typed before does not appear."""
+    screen = run_in_terminal(
+        *("other.enc", "-", "opus"),
+        cwd=place.work,
+        env={**setting.env, **place.env},
+        answers={"Password": setting.secret + key},
+    )
+    assert screen.code == (130 if key == "\x03" else 3)
+    assert_nothing_leaks(place, setting.secret, screen.text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["word", "file"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_tells_nothing(
+    place: Place, setting: Setting, name: str, way: str
+) -> None:
+    """Not on the disk while it is under way, and nowhere after its end."""
+    words, env, _ = given(place, setting.secret, "- PASSWORD opus -o x --progress", way)
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=place.work,
+        env={**os.environ, **setting.env, **place.env, **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write((place.work / "a.enc").read_bytes()[:5000])
+    process.stdin.flush()
+    wait_for_a_temporary_file(place.work)
+    # With something in it, all is loaded: torn while it loads, Python complains about itself.
+    while not any(path.stat().st_size for path in place.work.glob(".filedecryptor-*")):
+        time.sleep(0.01)
+    assert not leaks(place.files(), setting.secret)
+    process.send_signal(getattr(signal, name))
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert_nothing_leaks(place, setting.secret, stdout, stderr)
+
+
+class Seen(NamedTuple):
+    """What `/proc` shows everybody, or the user, of a process and of its children."""
+
+    processes: set[int]
+    words: bytes
+    variables: bytes
+
+
+def look_at(root: int) -> Seen:
+    """Look at a process and at all that it started."""
+    waiting, seen = [root], Seen(set(), b"", b"")
+    while waiting:
+        process = Path("/proc", str(waiting.pop()))
+        with suppress(OSError):  # it has ended meanwhile
+            seen = Seen(
+                seen.processes | {int(process.name)},
+                seen.words + (process / "cmdline").read_bytes(),
+                seen.variables + (process / "environ").read_bytes(),
+            )
+            for children in process.glob("task/*/children"):
+                waiting += map(int, children.read_text().split())
+    return seen
+
+
+def watch(process: subprocess.Popen[bytes], end: Callable[[], bool]) -> Iterable[Seen]:
+    """Look at a process until something has happened."""
+    while not end():
+        yield look_at(process.pid)
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs the /proc of Linux")
+@pytest.mark.parametrize("way", [*WAYS, "prompt"])
+def test_what_other_users_see(place: Place, setting: Setting, way: str) -> None:
+    """A password given as `-` is no word and no variable of a process, and there is only one."""
+    os.mkfifo(place.work / "pipe.enc")
+    line = "a.enc b.enc calls pipe.enc PASSWORD opus -d out"
+    words, env, stdin = given(place, setting.secret, line, way)
+    terminal, stdin_of_process = pty.openpty() if way == "prompt" else os.pipe()[::-1]
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=place.work,
+        env={**os.environ, **setting.env, **place.env, **env},
+        stdin=stdin_of_process,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so that the prompt cannot go to a terminal of ours
+    )
+    os.close(stdin_of_process)
+    assert process.stderr
+    if way == "prompt":
+        stdin = f"{setting.secret}\n".encode()
+        while process.stderr.read(1) != b":":
+            pass
+    os.write(terminal, stdin)
+    outputs = [place.work / "out" / name for name in ("a.opus", "b.opus", "c.opus")]
+    seen = list(watch(process, lambda: all(map(Path.exists, outputs))))
+    feeder = threading.Thread(
+        target=(place.work / "pipe.enc").write_bytes, args=[(place.work / "a.enc").read_bytes()]
+    )
+    feeder.start()
+    seen += watch(process, lambda: process.poll() is not None)
+    feeder.join()
+    os.close(terminal)
+    assert process.returncode == 0
+    assert_nothing_leaks(place, setting.secret, process.stderr.read())
+    process.stderr.close()
+    assert len(seen) > 10
+    assert set().union(*(look.processes for look in seen)) == {process.pid}
+    assert bool(leaks(b"".join(look.words for look in seen), setting.secret)) == (way == "word")
+    in_variables = leaks(b"".join(look.variables for look in seen), setting.secret)
+    assert bool(in_variables) == (way == "variable")
+
+
+class BrokenSource:
+    """Cannot be read."""
+
+    def readinto(self, _: memoryview) -> int:
+        """Fail."""
+        raise OSError(5, "no")
+
+
+def outcomes_of(sources: Sequence[Path], secret: str, extension: str = "opus") -> None:
+    """Decrypt them side by side, and raise the first failure."""
+    for outcome in decrypt_files(sources, secret, extension):
+        assert not leaks(repr(outcome), secret.rstrip("\ud800"))
+        if outcome.error is not None:
+            raise outcome.error
+
+
+# What raises, given the folder and a password.
+RAISING: list[Callable[[Path, str], object]] = [
+    lambda folder, secret: decrypt((folder / "other.enc").read_bytes(), secret),
+    lambda folder, secret: decrypt((folder / "other.enc").read_bytes(), secret.encode()),
+    lambda folder, secret: decrypt((folder / "a.enc").read_bytes(), f"{secret}\ud800"),
+    lambda _, secret: decrypt(b"short", secret),
+    lambda folder, secret: decrypt_file(folder / "other.enc", secret, "opus"),
+    lambda folder, secret: decrypt_file(folder / "missing.enc", secret, "opus"),
+    lambda folder, secret: decrypt_file(folder / "noise.enc", secret, "auto"),
+    lambda folder, secret: decrypt_file(folder / "a.enc", f"{secret}\ud800", "opus"),
+    lambda folder, secret: decrypt_file(folder / "a.enc", secret, "a/b"),
+    lambda folder, secret: decrypt_file(folder / "a.enc", secret, "enc"),
+    lambda folder, secret: decrypt_file(folder / "a.enc", secret, "opus", output=folder),
+    lambda folder, secret: open_recording(folder / "altered.enc", secret),
+    lambda folder, secret: open_recording(folder / "missing.enc", secret),
+    lambda _, secret: open_recording(BrokenSource(), secret),
+    lambda _, secret: open_recording(BytesIO(b"short"), secret),
+    lambda folder, secret: outcomes_of([folder / "a.enc", folder / "other.enc"], secret),
+    lambda folder, secret: outcomes_of([folder / "a.enc"], f"{secret}\ud800"),
+    lambda folder, secret: outcomes_of([folder / "missing.enc"], secret),
+    lambda folder, secret: outcomes_of([folder / "a.enc", folder / "a.enc"], secret),
+    lambda folder, secret: outcomes_of([folder / "noise.enc"], secret, "auto"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(RAISING)))
+def test_exceptions_tell_nothing(place: Place, setting: Setting, number: int) -> None:
+    """None of the Python functions', nor what they are chained to, their notes and attributes."""
+    with pytest.raises((FileDecryptorError, OSError)) as raised:
+        RAISING[number](place.work, setting.secret)
+    assert not leaks(told(raised.value), setting.secret)
+
+
+def test_objects_tell_nothing(place: Place, setting: Setting) -> None:
+    """No secret is in what represents a job, an outcome, a plan, or the decryption under way."""
+    secret = setting.secret
+    key = bytearray(secret.encode()[:16].ljust(32, b"\0"))
+    wrong = attempt(Job(str(place.work / "other.enc"), "opus"), secret)
+    assert wrong.status == "failed"
+    with (
+        open_recording(place.work / "a.enc", secret) as recording,
+        FileIO(place.work / "b.enc") as source,
+    ):
+        for thing in (
+            recording,
+            source,
+            StreamDecryptor(key, bytes(12), 16),
+            Job("a.enc", "opus"),
+            wrong,
+            attempt(Job("b.enc", "opus", verify=True), secret, source=source),
+            Plan([str(place.work)], "opus"),
+            decrypt_files([place.work], secret, "opus"),
+        ):
+            assert not leaks(f"{thing!r} {thing} {getattr(thing, '__dict__', '')}", secret)
