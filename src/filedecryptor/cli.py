@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from filedecryptor import __version__, command
-from filedecryptor.errors import UsageError
 from filedecryptor.report import standard_output
+from filedecryptor.usage import without_words
 
 HELP = """Decrypt call recordings of Voice Nexus Service (VNS).
 
@@ -101,21 +101,5 @@ def main(words: Sequence[str]) -> int:
     except click.exceptions.Exit as end:  # after --help and --version
         return end.exit_code
     except click.UsageError as error:
-        raise _without_words(error) from None
+        raise without_words(error, "filedecryptor") from None
     return command.run(**context.params)
-
-
-def _without_words(error: click.UsageError) -> UsageError:
-    """Say what click found, without the values that click would quote."""
-    hint = "see 'filedecryptor --help'"
-    if isinstance(error, click.NoSuchOption):
-        if error.possibilities:
-            hint = f"did you mean {' or '.join(error.possibilities)}?"
-        else:
-            hint = "put '--' before a name or a password that begins with '-'"
-        return UsageError("unknown option", hint=hint)
-    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
-        option = error.param.get_error_hint(error.ctx) if error.param else "an option"
-        return UsageError(f"invalid value for {option}", hint=hint)
-    message = error.format_message().rstrip(".")
-    return UsageError(message[0].lower() + message[1:], hint=hint)

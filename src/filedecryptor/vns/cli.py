@@ -24,6 +24,7 @@ from filedecryptor.report import (
     say_error,
     write_to_standard_output,
 )
+from filedecryptor.usage import without_words
 from filedecryptor.vns import listing
 from filedecryptor.vns.archive import Archive, locked
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
@@ -190,15 +191,13 @@ def main(words: Sequence[str]) -> int:
     """Do what the words ask for and return the exit code.
 
     Raises:
-        UsageError: They make no sense.
+        UsageError: They make no sense. The error repeats none of them, since somebody may give
+            the token as one.
     """
     try:
         return int(group.main(list(words), prog_name="vns-recordings", standalone_mode=False))
     except click.UsageError as error:
-        message = error.format_message().rstrip(".")
-        raise UsageError(
-            message[0].lower() + message[1:], hint="see 'vns-recordings --help'"
-        ) from None
+        raise without_words(error, "vns-recordings") from None
     except click.Abort:
         raise KeyboardInterrupt from None
 

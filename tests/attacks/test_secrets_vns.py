@@ -1,0 +1,374 @@
+"""Whatever the API does, its token and the recordings' password are in nothing that is left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from conftest import AUDIO, COMMAND, PASSWORD, run_in_terminal
+from encryptor import encrypt
+from leaks import DEVELOPER, NOT_ASCII, Place, leaks, make_place, told
+
+pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("filelock", reason="the extra vns is not installed")
+
+from server import PATH, TOKEN, Behaviour, Handler, Server, serving
+
+from filedecryptor.errors import FileDecryptorError
+from filedecryptor.password import ENVIRONMENT_VARIABLE
+from filedecryptor.vns import Archive, Client
+from filedecryptor.vns.archive import locked
+
+VNS = str(Path(COMMAND).with_name("vns-recordings"))
+FAILING = str(Path(__file__).with_name("failing.py"))
+ONE, TWO = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "12")
+WRONG_TOKEN = 'kT5wrong"token%0Gz'
+SECRETS = (TOKEN, WRONG_TOKEN, NOT_ASCII)
+
+
+class Account(NamedTuple):
+    """The server, and the folders that a command has to itself."""
+
+    api: Server
+    place: Place
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """Return the environment in which the command reaches the server."""
+        env = {**DEVELOPER, **self.place.env, "VNS_API_URL": self.api.url, "VNS_API_TOKEN": TOKEN}
+        return {**env, ENVIRONMENT_VARIABLE: NOT_ASCII, **more}
+
+    def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
+        """Start a command; the first word may be a program of its own."""
+        command = words if words[0].startswith("/") else (VNS, *words)
+        return subprocess.Popen(
+            command,
+            cwd=self.place.work,
+            env={**os.environ, **self.variables(**more)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def end(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+        """Wait for a command, search all that it leaves, and return its code and messages."""
+        stdout, stderr = process.communicate(timeout=60)
+        for text in (stdout, stderr, self.place.files()):
+            assert not leaks(text, *SECRETS)
+        assert b"Warning" not in stdout + stderr
+        assert b"Traceback" not in stderr
+        return process.returncode, stderr.decode()
+
+    def run(self, *words: str, **more: str) -> tuple[int, str]:
+        """Run a command to its end, and search all that it leaves."""
+        return self.end(self.start(*words, **more))
+
+
+@pytest.fixture(scope="session")
+def recording() -> bytes:
+    """A recording with the marked password."""
+    return encrypt(AUDIO, NOT_ASCII)
+
+
+@pytest.fixture
+def account(tmp_path: Path, recording: bytes) -> Iterator[Account]:
+    """An account of two recordings."""
+    with serving() as server:
+        server.recordings = {ONE: recording, TWO: AUDIO}
+        yield Account(server, make_place(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "from_file"),
+    [
+        ("list", False),
+        ("list --json", True),
+        (f"download {ONE} {TWO} --json", False),
+        (f"download {ONE} --progress -d new", True),
+        (f"delete --yes {ONE}", False),
+        (f"delete --yes {ONE}", True),
+        ("archive calls --delete-after --keep-encrypted --progress", False),
+        ("archive calls -q", True),
+    ],
+)
+def test_a_success_tells_nothing(account: Account, line: str, *, from_file: bool) -> None:
+    """Neither secret, wherever it comes from."""
+    words, more = line.split(), {}
+    if from_file:
+        words += ["--token-file", account.place.secret_file(TOKEN)]
+        more["VNS_API_TOKEN"] = WRONG_TOKEN
+    assert account.run(*words, **more)[0] == 0
+    assert account.api.seen[0][2]["Token"] == TOKEN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "token", "password", "code"),
+    [
+        ("list", WRONG_TOKEN, NOT_ASCII, 6),
+        ("archive .", WRONG_TOKEN, NOT_ASCII, 6),
+        (f"download {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
+        (f"delete --yes {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
+        ("list", NOT_ASCII, PASSWORD, 2),
+        ("list", f"{WRONG_TOKEN}\r\nX: y", PASSWORD, 2),
+        ("archive .", TOKEN, f"{NOT_ASCII} ", 3),
+        ("archive . --keep-encrypted --json", TOKEN, f"{NOT_ASCII} ", 3),
+        ("download 33333333-0000-4000-8000-000000000000", TOKEN, NOT_ASCII, 1),
+        ("download ../../x", TOKEN, NOT_ASCII, 1),
+        ("archive . --password-file nowhere", TOKEN, NOT_ASCII, 1),
+        ("list --token-file nowhere", TOKEN, NOT_ASCII, 1),
+        ("archive nowhere/\0", TOKEN, NOT_ASCII, 1),
+        (f"delete {ONE}", TOKEN, NOT_ASCII, 2),
+    ],
+)
+def test_what_is_refused_tells_nothing(
+    account: Account, line: str, token: str, password: str, code: int
+) -> None:
+    """A wrong or impossible token, a wrong password, and what is not there."""
+    words = line.replace("nowhere/\0", "/proc/nowhere").split()
+    more = {"VNS_API_TOKEN": token, ENVIRONMENT_VARIABLE: password}
+    assert account.run(*words, **more)[0] == code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TOKEN",
+        "list TOKEN",
+        "list --token TOKEN",
+        "list --token=TOKEN",
+        "list --json=TOKEN",
+        "list --timeout TOKEN",
+        "list --api-url TOKEN",
+        "list --api-url https://user:TOKEN@localhost/",
+        "archive . -j TOKEN",
+        "archive . TOKEN",
+        "--TOKEN list",
+        "list -xTOKEN",
+    ],
+)
+def test_usage_errors_quote_nothing(account: Account, line: str) -> None:
+    """A token has no business on the command line, but somebody will try."""
+    code, said = account.run(*line.replace("TOKEN", WRONG_TOKEN).split())
+    assert code == 2
+    assert said.startswith("vns-recordings: error: ")
+    assert account.api.seen == []
+
+
+def answering(status: int, body: bytes = b"{}", **headers: str) -> Behaviour:
+    """Return a behaviour that gives every request the same answer."""
+
+    def behave(handler: Handler) -> bool:
+        handler.send(status, body, **headers)
+        return True
+
+    return behave
+
+
+def breaking_off(handler: Handler) -> bool:
+    """Send less than was announced."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"[")
+    handler.close_connection = True
+    return True
+
+
+def hanging_up(handler: Handler) -> bool:
+    """Send nothing at all."""
+    handler.close_connection = True
+    return True
+
+
+def babbling(handler: Handler) -> bool:
+    """Send what is no HTTP."""
+    handler.wfile.write(b"\xff\0nonsense\r\n\r\n")
+    handler.close_connection = True
+    return True
+
+
+def sleeping(_: Handler) -> bool:
+    """Answer too late."""
+    time.sleep(1)
+    return False
+
+
+# Servers that fail, with the exit code of `list` and `archive`.
+SERVERS: dict[str, tuple[Behaviour, int]] = {
+    "401": (answering(401), 6),
+    "403": (answering(403), 6),
+    "404": (answering(404), 1),
+    "500": (answering(500), 7),
+    "busy": (answering(503, Retry_After="0"), 7),
+    "teapot": (answering(418), 7),
+    "garbage": (answering(200, b"\xff\0<html>no"), 7),
+    "compressed": (answering(200, b"[]", Content_Encoding="gzip"), 7),
+    "elsewhere": (answering(302, Location="http://127.0.0.1:9/x"), 7),
+    "nowhere": (answering(302, Location="http://["), 7),
+    "circle": (answering(307, Location=PATH), 7),
+    "breaks": (breaking_off, 7),
+    "hangs": (hanging_up, 7),
+    "babbles": (babbling, 7),
+    "sleeps": (sleeping, 7),
+}
+
+
+@pytest.mark.slow
+def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) -> None:
+    """Each kind of failure, in the list and in a download; side by side, since most of it waits."""
+
+    def one(name: str) -> None:
+        behaviour, code = SERVERS[name]
+        (tmp_path / name).mkdir()
+        with serving() as server:
+            server.recordings = dict(account.api.recordings)
+            server.behaviours.append(behaviour)
+            here = Account(server, make_place(tmp_path / name))
+            assert here.run("archive", ".", "--timeout", "0.3")[0] == code, name
+            if name in {"401", "404", "elsewhere", "garbage", "babbles"}:
+                assert here.run("download", ONE, "--json")[0] in {code, 3, 4}, name
+            assert any(seen[2].get("Token") == TOKEN for seen in server.seen), name
+
+    with ThreadPoolExecutor(len(SERVERS)) as pool:
+        for _ in pool.map(one, SERVERS):
+            pass
+
+
+# The function that fails, how, and the exit code of `archive`.
+INJECTED = [
+    ("os.fsync", "EIO", 1),
+    ("os.replace", "EACCES", 1),
+    ("os.listdir", "EACCES", 1),
+    ("filedecryptor.vns.archive.TemporaryFile", "ENOSPC", 1),
+    ("filedecryptor.files.PendingFile.write", "ENOSPC", 1),
+    ("filedecryptor.crypto.encode_password", "EIO", 1),
+    ("urllib3.util.connection.create_connection", "EIO", 7),
+    ("socket.getaddrinfo", "EMFILE", 7),
+    ("http.client.HTTPConnection.putheader", "EIO", 7),
+    ("http.client.HTTPConnection.getresponse", "ECONNRESET", 7),
+    ("filedecryptor.vns.client._check_status", "KeyboardInterrupt", 130),
+]
+
+
+@pytest.mark.slow
+def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) -> None:
+    """Each step that the system can refuse is refused; side by side, since some of it waits."""
+
+    def one(case: tuple[str, str, int]) -> None:
+        function, error, code = case
+        (tmp_path / function).mkdir()
+        here = account._replace(place=make_place(tmp_path / function))
+        words = (sys.executable, FAILING, function, error, "--vns", "archive", "calls")
+        assert here.run(*words)[0] == code, case
+
+    with ThreadPoolExecutor(len(INJECTED)) as pool:
+        for _ in pool.map(one, INJECTED):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
+    """Neither while it is under way, nor what `/proc` shows of it, nor after its end."""
+    token_file = account.place.secret_file(TOKEN)
+    account.api.behaviours.append(sleeping)
+    process = account.start("archive", ".", "--token-file", token_file, VNS_API_TOKEN="none")
+    while not account.api.seen:
+        time.sleep(0.01)
+    proc = Path("/proc", str(process.pid))
+    if proc.exists():
+        assert not leaks((proc / "cmdline").read_bytes(), *SECRETS)
+        assert not leaks((proc / "environ").read_bytes(), TOKEN)
+        assert leaks((proc / "environ").read_bytes(), NOT_ASCII)  # the search works
+        assert not any(path.read_text() for path in proc.glob("task/*/children"))
+    assert not leaks(account.place.files(), *SECRETS)
+    process.send_signal(getattr(signal, name))
+    assert account.end(process)[0] == 130
+
+
+@pytest.mark.slow
+def test_the_question_before_deleting_tells_nothing(account: Account) -> None:
+    """In a terminal, where more is shown."""
+    screen = run_in_terminal(
+        *("delete", ONE),
+        cwd=account.place.work,
+        env=account.variables(),
+        answers={"on the server?": "y\n"},
+        command=VNS,
+    )
+    assert screen.code == 0
+    assert not leaks(screen.text + repr(account.place.files()), *SECRETS)
+
+
+# What can be asked of a client.
+ASKING: list[Callable[[Client], object]] = [
+    lambda client: client.list_recordings(),
+    lambda client: client.download(UUID(ONE), lambda _: None, lambda: None),
+    lambda client: client.delete(UUID(ONE)),
+]
+
+
+@pytest.mark.parametrize("ask", ASKING, ids=["list", "download", "delete"])
+@pytest.mark.parametrize("name", ["401", "teapot", "elsewhere", "circle", "babbles", "gone"])
+def test_exceptions_and_logs_tell_nothing(
+    account: Account,
+    name: str,
+    ask: Callable[[Client], object],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither what is raised, nor what the libraries log meanwhile."""
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
+    url = account.api.url
+    if name == "gone":
+        with serving() as server:
+            url = server.url
+    else:
+        account.api.behaviours.append(SERVERS[name][0])
+    with caplog.at_level(logging.DEBUG), pytest.raises(FileDecryptorError) as raised:
+        ask(Client(TOKEN, url=url))
+    assert not leaks(told(raised.value), TOKEN)
+    assert_logs_tell_nothing(caplog)
+
+
+def test_logs_of_a_success_tell_nothing(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    """With the loggers of every library open."""
+    with caplog.at_level(logging.DEBUG):
+        client = Client(TOKEN, url=account.api.url)
+        directory = str(account.place.work / "calls")
+        archive = Archive(client, directory, password=NOT_ASCII, delete_after=True)
+        with locked(directory):
+            outcomes = list(archive.fetch([UUID(ONE), UUID(TWO)]))
+    assert {outcome.status for outcome in outcomes} == {"decrypted", "stored"}
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"urllib3", "filelock"}
+    assert_logs_tell_nothing(caplog)
+    for thing in (client, archive, *outcomes):
+        assert not leaks(f"{thing!r} {thing}", *SECRETS)
+    assert not leaks(account.place.files(), *SECRETS)
+
+
+def assert_logs_tell_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Search every log record, and what it was made of."""
+    assert caplog.records
+    for record in caplog.records:
+        assert not leaks(f"{record.getMessage()} {vars(record)}", *SECRETS)
+
+
+@pytest.mark.parametrize("token", [NOT_ASCII, f"{WRONG_TOKEN}\n", f" {WRONG_TOKEN}"])
+def test_a_token_that_cannot_be_used_is_not_shown(token: str) -> None:
+    """The exception says what is wrong with it, and nothing of it."""
+    with pytest.raises(FileDecryptorError) as raised:
+        Client(token)
+    assert not leaks(told(raised.value), *SECRETS)
