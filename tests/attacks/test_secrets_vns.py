@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 from conftest import AUDIO, COMMAND, PASSWORD, run_in_terminal
 from encryptor import encrypt
-from leaks import DEVELOPER, NOT_ASCII, Place, leaks, make_place, told
+from leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
 
 pytest.importorskip("requests", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
@@ -329,7 +329,7 @@ def test_exceptions_and_logs_tell_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither what is raised, nor what the libraries log meanwhile."""
+    """Nor does an exception lead to one of `requests`, which holds the request and its token."""
     monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     url = account.api.url
     if name == "gone":
@@ -340,6 +340,7 @@ def test_exceptions_and_logs_tell_nothing(
     with caplog.at_level(logging.DEBUG), pytest.raises(FileDecryptorError) as raised:
         ask(Client(TOKEN, url=url))
     assert not leaks(told(raised.value), TOKEN)
+    assert {type(link).__module__ for link in chain(raised.value)} <= {"filedecryptor.errors"}
     assert_logs_tell_nothing(caplog)
 
 

@@ -253,11 +253,11 @@ def _errors_of_requests(timeout: float) -> Iterator[None]:
     try:
         yield
     except exceptions.SSLError:
-        raise ApiError("the API's certificate is not trusted") from None
+        ours = ApiError("the API's certificate is not trusted")
     except exceptions.Timeout:
-        raise _no_answer(timeout) from None
+        ours = _no_answer(timeout)
     except (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError):
-        raise ApiError("the download broke off") from None
+        ours = ApiError("the download broke off")
     except exceptions.ConnectionError as error:
         # Where retries were of no use, the last reason is inside.
         reasons = [getattr(inner, "reason", inner) for inner in error.args]
@@ -266,7 +266,14 @@ def _errors_of_requests(timeout: float) -> Iterator[None]:
             and not isinstance(reason, NewConnectionError)
             for reason in reasons
         ):
-            raise _no_answer(timeout) from None
-        raise ApiError("the API cannot be reached, or breaks off") from None
+            ours = _no_answer(timeout)
+        else:
+            ours = ApiError("the API cannot be reached, or breaks off")
     except (exceptions.RequestException, HTTPError, ValueError, OverflowError):
-        raise ApiError("the API sent what is no HTTP") from None
+        ours = ApiError("the API sent what is no HTTP")
+    else:
+        return
+    try:
+        raise ours
+    finally:
+        ours.__context__ = None  # `from None` would only hide it
