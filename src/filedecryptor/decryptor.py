@@ -196,6 +196,8 @@ def attempt(
         return run(job, password, source=source, turn=turn, on_progress=on_progress)
     except (FileDecryptorError, OSError) as error:
         return failed(job, error)
+    except MemoryError:
+        return failed(job, OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), job.input))
 
 
 def failed(job: Job, error: FileDecryptorError | OSError) -> Outcome:

@@ -40,7 +40,7 @@ def run(start: Callable[[Sequence[str]], int]) -> int:
 
 def _run(start: Callable[[Sequence[str]], int]) -> int:
     from filedecryptor.errors import FileDecryptorError
-    from filedecryptor.report import say_error
+    from filedecryptor.report import say, say_error
 
     try:
         return start(sys.argv[1:])
@@ -48,6 +48,20 @@ def _run(start: Callable[[Sequence[str]], int]) -> int:
         return 1
     except (FileDecryptorError, OSError) as error:
         return say_error(error)
+    except MemoryError:
+        say("error: there is not enough memory")
+        return 1
+    except Exception as error:  # noqa: BLE001 - whoever runs this cannot do anything with a traceback
+        say(f"error: unexpected {type(error).__name__} {_origin_of(error)}; please report this")
+        return 1
+
+
+def _origin_of(error: Exception) -> str:
+    """Say where an error comes from. What it says itself may hold a secret."""
+    from traceback import extract_tb
+
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"in {os.path.basename(frame.filename)}, line {frame.lineno}"
 
 
 class _Interruption:

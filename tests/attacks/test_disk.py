@@ -21,7 +21,6 @@ REFUSALS = {
     "the flush fails": ("os.fsync", "EIO", "Input/output error"),
     "the disk is full at the flush": ("os.fsync", "ENOSPC", "No space left on device"),
     "the quota is used up at the flush": ("os.fsync", "EDQUOT", "Disk quota exceeded"),
-    "the quota allows no more files": ("filedecryptor.files.open", "EDQUOT", "Disk quota exceeded"),
     "the rename is not allowed": ("os.replace", "EPERM", "Operation not permitted"),
     "the rename fails": ("os.replace", "EIO", "Input/output error"),
     "the rename has no room": ("os.replace", "ENOSPC", "No space left on device"),
