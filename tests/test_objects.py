@@ -9,20 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
-from conftest import AUDIO, COMMAND, FIXTURES, PASSWORD, PLAIN, RECORDINGS, Result, contents, run
+from conftest import AUDIO, COMMAND, FIXTURES, PASSWORD, PLAIN, RECORDINGS, contents, run
 from encryptor import encrypt
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
-import boto3
 import s3fs
-from moto.server import ThreadedMotoServer
+from bucket import Bucket, serving
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_files, open_recording
 from filedecryptor.errors import StorageError
@@ -35,57 +32,8 @@ LARGE = BLOCK_SIZE + 1_000_000
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """An S3 server; its address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-class Bucket:
-    """A bucket of the server, looked at by another library than the one under test."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.name = f"bucket-{uuid4()}"
-        self.url = f"s3://{self.name}"
-        self.env = {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        self.client: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-            region_name="us-east-1",
-        )
-        self.client.create_bucket(Bucket=self.name)
-
-    def put(self, key: str, data: bytes) -> None:
-        """Store an object."""
-        self.client.put_object(Bucket=self.name, Key=key, Body=data)
-
-    def keys(self) -> list[str]:
-        """Return the keys of all objects."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-    def contents(self) -> dict[str, bytes]:
-        """Return all objects; there must be no unfinished upload."""
-        assert not self.client.list_multipart_uploads(Bucket=self.name).get("Uploads")
-        return {key: self.get(key) for key in self.keys()}
-
-    def get(self, key: str) -> bytes:
-        """Return an object's bytes."""
-        body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def run(self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
-        """Run the command with the way to the server and the password in its environment."""
-        own = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
-        return run(*words, cwd=cwd, env=own)
+    with serving() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

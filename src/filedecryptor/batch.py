@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from filedecryptor import decryptor
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, OnProgress, Outcome
-from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.errors import FileDecryptorError, UsageError, WorkerError
 from filedecryptor.names import clean_extension, is_url, join, split
 from filedecryptor.storage import storage_of
 
@@ -24,8 +24,18 @@ SUFFIX = ".enc"
 PATIENCE = 5.0
 """Seconds that abandoned work has to end in."""
 
+THREADS_PER_JOB = 2
+"""Threads for each file that is worked on: a processor is busy with one file while another is
+read, flushed to the disk, or sent."""
+
 TASKS_PER_JOB = 4
-"""Tasks submitted for each file that is worked on, so that no worker waits for one."""
+"""Groups submitted to an executor for each file that is worked on, so that no worker waits."""
+
+GROUPS_PER_JOB = 32
+"""Groups for each file worked on, if there are enough files: the last one to end is then short."""
+
+LARGEST_GROUP = 100
+"""Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
 
 
 def decrypt_files(
@@ -53,7 +63,8 @@ def decrypt_files(
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
             work, or `fail`.
         jobs: Files worked on at once; the CPUs that this process may use if None.
-        executor: Runs the work instead of threads of our own, and is left running.
+        executor: Runs the work, in groups, instead of threads of our own, and is left running;
+            `jobs` is then how many files it works on at once.
 
     Returns:
         What became of each recording, in the order they end.
@@ -68,7 +79,7 @@ def decrypt_files(
         output_dir=None if output_dir is None else os.fspath(output_dir),
         if_exists=if_exists,
     )
-    return run(plan, password, jobs=jobs, executor=executor)
+    return run(plan, password, Workers(jobs, executor))
 
 
 class _Folder(NamedTuple):
@@ -123,6 +134,11 @@ class Plan:
         self._check()
         if output_dir is not None:
             storage_of(output_dir).make_directory(output_dir)
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether any of the inputs is in an object store."""
+        return any(is_url(folder.path) for folder in self._folders)
 
     def __len__(self) -> int:
         return sum(len(folder.names) for folder in self._folders)
@@ -237,12 +253,23 @@ class Plan:
                 seen[place] = job.input
 
 
+class Workers(NamedTuple):
+    """What works on a plan.
+
+    Attributes:
+        jobs: Files worked on at once; the CPUs that this process may use if None.
+        executor: Runs the work, in groups of jobs, instead of threads of our own.
+    """
+
+    jobs: int | None = None
+    executor: Executor | None = None
+
+
 def run(
     plan: Plan,
     password: Password,
+    workers: Workers,
     *,
-    jobs: int | None = None,
-    executor: Executor | None = None,
     on_progress: Callable[[Job, int], object] | None = None,
 ) -> Generator[Outcome]:
     """Do all jobs of a plan, a bounded number of them under way at any time.
@@ -250,34 +277,83 @@ def run(
     Args:
         plan: What to do.
         password: The `recordCallPassword` in force when the calls were recorded.
-        jobs: Files worked on at once; the CPUs that this process may use if None.
-        executor: Runs the work instead of threads of our own, and is left running.
+        workers: What does it; an executor is left running.
         on_progress: Told a job and a number of bytes after each piece of work, from any thread;
-            not told anything by an executor that is not our own.
+            not told anything by an executor.
 
     Yields:
         What became of each recording, in the order they end.
+
+    Raises:
+        CancelledError: The executor does not do what it was given.
     """
+    jobs, executor = workers.jobs or usable_cpus(), workers.executor
+    yield from plan.failures
+    if executor is None:
+        yield from _side_by_side(plan, password, jobs, check=plan.check, on_progress=on_progress)
+    else:
+        size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
+        work = GroupWork(password)
+
+        def submit(group: list[Job]) -> Future[list[Outcome]]:
+            return executor.submit(work, group)
+
+        yield from _windowed(_groups(plan, size), submit, _lost, jobs * TASKS_PER_JOB)
+
+
+class GroupWork:
+    """Does a group of jobs, perhaps on another machine. The password shows in no `repr` of it.
+
+    Args:
+        password: The `recordCallPassword` in force when the calls were recorded.
+    """
+
+    def __init__(self, password: Password) -> None:
+        self._password = password
+
+    def __call__(self, group: list[Job]) -> list[Outcome]:
+        """Do the jobs, one file on the processor at a time; return what became of each."""
+        return list(_side_by_side(group, self._password, 1, check=lambda _: None))
+
+
+def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
+    """Yield the jobs that need work in groups, and the outcomes of those that need none."""
+    group: list[Job] = []
+    for job in plan:
+        if outcome := plan.check(job):
+            yield outcome
+            continue
+        group.append(job)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _lost(group: list[Job], error: Exception) -> list[Outcome]:
+    """Return the outcomes of jobs whose worker did not answer, but for an error of its own."""
+    cause = f"its worker ended with {type(error).__name__}"
+    return [decryptor.failed(job, WorkerError(cause, filename=job.input)) for job in group]
+
+
+def _side_by_side(
+    items: Iterable[Job],
+    password: Password,
+    jobs: int,
+    *,
+    check: Callable[[Job], Outcome | None],
+    on_progress: Callable[[Job, int], object] | None = None,
+) -> Generator[Outcome]:
     from threading import Semaphore
 
-    jobs = jobs or usable_cpus()
     processors = Semaphore(jobs)
 
     def work(job: Job, advance: OnProgress) -> Outcome:
         return decryptor.attempt(job, password, turn=processors, on_progress=advance)
 
-    yield from plan.failures
-    if executor is not None:
-
-        def submit(job: Job) -> Future[Outcome]:
-            return executor.submit(decryptor.attempt, job, password)
-
-        yield from _windowed(plan, plan.check, submit, jobs * TASKS_PER_JOB)
-    else:
-        # Twice the threads, so that the processors are busy while files are flushed to the disk.
-        yield from side_by_side(
-            plan, work, check=plan.check, threads=jobs * 2, on_progress=on_progress
-        )
+    threads = jobs * THREADS_PER_JOB
+    yield from side_by_side(items, work, check=check, threads=threads, on_progress=on_progress)
 
 
 def side_by_side(
@@ -303,26 +379,26 @@ def side_by_side(
 
     abandoned = Event()
 
-    def task(item: Item) -> Outcome:
+    def task(item: Item) -> list[Outcome]:
         def advance(count: int) -> None:
             if abandoned.is_set():
                 raise _AbandonedError
             if on_progress is not None:
                 on_progress(item, count)
 
-        return work(item, advance)
+        return [work(item, advance)]
 
     pool = ThreadPoolExecutor(threads)
-    begun: set[Future[Outcome]] = set()
+    begun: set[Future[list[Outcome]]] = set()
 
-    def submit(item: Item) -> Future[Outcome]:
+    def submit(item: Item) -> Future[list[Outcome]]:
         future = pool.submit(task, item)
         begun.add(future)
         future.add_done_callback(begun.discard)
         return future
 
     try:
-        yield from _windowed(items, check, submit, threads * 2)
+        yield from _windowed((check(item) or item for item in items), submit, None, threads * 2)
     finally:
         abandoned.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -331,25 +407,46 @@ def side_by_side(
 
 
 def _windowed(
-    items: Iterable[Item],
-    check: Callable[[Item], Outcome | None],
-    submit: Callable[[Item], Future[Outcome]],
+    items: Iterable[Outcome | Item],
+    submit: Callable[[Item], Future[list[Outcome]]],
+    lost: Callable[[Item, Exception], list[Outcome]] | None,
     window: int,
 ) -> Generator[Outcome]:
-    """Submit the items that need work, no more than `window` of them waiting or under way."""
-    from concurrent.futures import FIRST_COMPLETED, as_completed, wait
+    """Submit the items, no more than `window` of them waiting or under way at any time.
 
-    pending: set[Future[Outcome]] = set()
+    Args:
+        items: What is to be done; outcomes among them are passed on.
+        submit: Begins to work on an item.
+        lost: Returns the outcomes of an item whose work ended with an exception; if None, the
+            exception ends everything.
+        window: How many.
+    """
+    from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+
+    pending: dict[Future[list[Outcome]], Item] = {}
+
+    def outcomes(most: int) -> Iterator[Outcome]:
+        while len(pending) > most:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                item = pending.pop(future)
+                try:
+                    found = future.result()
+                except CancelledError:
+                    raise
+                except Exception as error:
+                    if lost is None:
+                        raise
+                    found = lost(item, error)
+                yield from found
+
     try:
         for item in items:
-            if outcome := check(item):
-                yield outcome
-                continue
-            pending.add(submit(item))
-            if len(pending) >= window:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        yield from (future.result() for future in as_completed(pending))
+            if isinstance(item, Outcome):
+                yield item
+            else:
+                pending[submit(item)] = item
+                yield from outcomes(window - 1)
+        yield from outcomes(0)
     finally:
         for future in pending:
             future.cancel()

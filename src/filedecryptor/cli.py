@@ -72,6 +72,11 @@ COMMAND = click.Command(
             metavar="N",
             help="Files worked on at once (default: the CPUs).",
         ),
+        click.Option(
+            ["--cluster"],
+            metavar="ADDRESS",
+            help="Let the Dask cluster with this scheduler do the work (tcp://host:8786).",
+        ),
         click.Option(["--verify"], is_flag=True, help="Authenticate only, write nothing."),
         click.Option(["--json"], is_flag=True, help="Write a JSON object for each input."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),

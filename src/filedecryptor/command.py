@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from io import FileIO
 
@@ -15,7 +15,7 @@ from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IfExists, Job, attempt, errors_naming, spool
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.names import clean_extension
+from filedecryptor.names import absolute, clean_extension
 from filedecryptor.password import find_password
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
@@ -41,6 +41,7 @@ def run(
     if_exists: IfExists = "replace",
     password_file: str | None = None,
     jobs: int | None = None,
+    cluster: str | None = None,
     verify: bool = False,
     json: bool = False,
     quiet: bool = False,
@@ -57,6 +58,7 @@ def run(
         if_exists: What to do about an output that is already there.
         password_file: A file whose first line is the password.
         jobs: Files worked on at once.
+        cluster: The address of a scheduler whose workers do the work.
         verify: Authenticate only, write nothing.
         json: Write a JSON object for each input.
         quiet: Say nothing but errors.
@@ -72,6 +74,8 @@ def run(
     extension = clean_extension(output_extension)
     one_file = len(filenames) == 1 and not storage_of(filenames[0]).is_directory(filenames[0])
     _refuse_contradictions(filenames, output, output_dir, one_file=one_file, verify=verify)
+    if cluster is not None:
+        _refuse_on_a_cluster(filenames, output, jobs)
     if output is None and STANDARD_STREAM in filenames and not verify:
         output = _standard_output_unless_terminal()
     if output == STANDARD_STREAM and json:
@@ -81,17 +85,23 @@ def run(
     if output == STANDARD_STREAM:
         return _to_standard_output(filenames[0], secret, show=show)
     with reporting(quiet=quiet, json=json, many=not one_file) as report:
-        if one_file and output_dir is None:
+        if one_file and output_dir is None and cluster is None:
             job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
             _do_one(job, secret, report, show=show)
-        else:
+            return report.code
+        with _workers(cluster, jobs) as workers:
+            place = str if cluster is None else absolute  # its workers are in other directories
             plan = batch.Plan(
-                filenames, extension, output_dir=output_dir, if_exists=if_exists, verify=verify
+                map(place, filenames),
+                extension,
+                output_dir=None if output_dir is None else place(output_dir),
+                if_exists=if_exists,
+                verify=verify,
             )
             if not quiet:
                 for directory in plan.empty:
                     say(f"{printable(directory)}: there is no .enc file in it")
-            _do_all(plan, secret, report, jobs=jobs, show=show)
+            _do_all(plan, secret, report, workers, show=show)
         return report.code
 
 
@@ -119,6 +129,25 @@ def _refuse_contradictions(
         raise UsageError("--verify writes nothing, so there is nothing to say where")
 
 
+def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int | None) -> None:
+    if output is not None or STANDARD_STREAM in filenames:
+        raise UsageError(
+            "a cluster reads and writes files and objects only",
+            hint="name a directory with --output-dir",
+        )
+    if jobs is not None:
+        raise UsageError("--jobs is for this machine; a cluster has its own number of them")
+
+
+def _workers(cluster: str | None, jobs: int | None) -> AbstractContextManager[batch.Workers]:
+    """Lend what does the work: a cluster, or threads of this process."""
+    if cluster is None:
+        return nullcontext(batch.Workers(jobs))
+    from filedecryptor.cluster import connected
+
+    return connected(cluster)
+
+
 def _standard_output_unless_terminal() -> str:
     if sys.stdout is not None and sys.stdout.isatty():
         raise UsageError(
@@ -138,10 +167,18 @@ def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) 
 
 
 def _do_all(
-    plan: batch.Plan, password: Password, report: Report, *, jobs: int | None, show: bool | None
+    plan: batch.Plan,
+    password: Password,
+    report: Report,
+    workers: batch.Workers,
+    *,
+    show: bool | None,
 ) -> None:
-    with bar((job.input for job in plan), len(plan), show=show) as shown:
-        outcomes = batch.run(plan, password, jobs=jobs, on_progress=shown.advance)
+    # A cluster tells of files only, and to ask for the size of each object would take too long.
+    is_counted = workers.executor is not None or plan.has_objects
+    inputs = () if is_counted else (job.input for job in plan)
+    with bar(inputs, len(plan), show=show) as shown:
+        outcomes = batch.run(plan, password, workers, on_progress=shown.advance)
         report.add_all(outcomes, shown)
 
 

@@ -56,6 +56,14 @@ class StorageError(FileDecryptorError):
     """An object store could not be reached, or refused something."""
 
 
+class ClusterError(FileDecryptorError):
+    """The cluster cannot be reached, went away, or does not have this package."""
+
+
+class WorkerError(FileDecryptorError):
+    """What worked on a recording elsewhere ended without an answer."""
+
+
 class TokenError(FileDecryptorError):
     """The API refused the token."""
 

@@ -16,6 +16,11 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
+def absolute(path: str) -> str:
+    """Return a path that means the same in any directory."""
+    return path if is_url(path) else os.path.abspath(path)
+
+
 def join(directory: str, name: str) -> str:
     """Return the path or address of what is called `name` in a directory."""
     if not is_url(directory):

@@ -128,7 +128,8 @@ class _Bar(Progress):
             self._failed += outcome.status == "failed"
             # What a failure or a skip left unread is not to be waited for.
             seen = self._under_way.pop(outcome.input, 0)
-            self._move(max(0, size_of(outcome.input) - seen), files=1)
+            size = size_of(outcome.input) if self._size else outcome.size or 0
+            self._move(max(0, size - seen), files=1)
 
     @contextmanager
     def above(self) -> Iterator[None]:

@@ -1,0 +1,429 @@
+"""A batch on a real Dask cluster: a scheduler and two worker processes on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from conftest import AUDIO, COMMAND, PASSWORD, Result, contents, nothing_changes, run
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from encryptor import encrypt
+
+pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from filedecryptor import __version__
+
+MARKED = "marked password"
+DEADLINE = 60
+
+
+class Cluster:
+    """A scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path, protocol: str, env: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.env = {**os.environ, **env}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"{protocol}://127.0.0.1:{port}"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        where = ("--protocol", protocol, "--host", "127.0.0.1", "--port", str(port))
+        self.scheduler = self._start("scheduler", *where, "--no-dashboard")
+
+    def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{kind}-{len(self.workers)}.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+            )
+
+    def add_worker(self, code: str) -> None:
+        """Start a worker; it runs some code of ours at its start."""
+        number = len(self.workers)
+        (self.folder / f"preload{number}.py").write_text(code)
+        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+        words += ["--local-directory", str(self.folder), "--preload", f"preload{number}.py"]
+        self.workers.append(self._start("worker", self.address, *words))
+
+    def wait(self) -> None:
+        """Return once all workers are there."""
+        end = time.monotonic() + DEADLINE
+        while not all("Registered to" in log for log in self.logs("worker")):
+            assert time.monotonic() < end, self.logs("worker")
+            time.sleep(0.05)
+
+    def logs(self, kind: str = "") -> list[str]:
+        """Return what the processes have written."""
+        return [path.read_text() for path in self.folder.glob(f"{kind}*.log")]
+
+    def end(self) -> None:
+        """End all processes, at once: they have nothing to lose."""
+        for process in (*self.workers, self.scheduler):
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+
+@contextmanager
+def running(
+    folder: Path, *codes: str, protocol: str = "tcp", env: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Lend a cluster with a worker for each piece of code to run at its start."""
+    folder.mkdir()
+    cluster = Cluster(folder, protocol, env or {})
+    try:
+        for code in codes:
+            cluster.add_worker(code)
+        if codes:
+            cluster.wait()
+        yield cluster
+    finally:
+        cluster.end()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two workers that nobody harms."""
+    with running(tmp_path_factory.mktemp("cluster") / "it", "", "") as cluster:
+        yield cluster
+
+
+def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
+    """Run the command on a cluster, with the password in the environment."""
+    env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+    return run("--cluster", cluster.address, *words, cwd=cwd, env=env)
+
+
+def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
+    """Write many recordings, all the same."""
+    recording = encrypt(AUDIO, password)
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:03}.enc").write_bytes(recording)
+
+
+def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
+    """The outputs are those of the batch command; their paths mean the same everywhere."""
+    make_recordings(tmp_path / "in", 30)
+    result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    outputs = {f"{number:03}.opus": AUDIO for number in range(30)}
+    assert contents(tmp_path / "out") == outputs
+    lines = result.stdout.decode().splitlines()
+    assert sorted(lines) == [str(tmp_path / "out" / name) for name in outputs]
+    assert result.lines[-1].startswith("30 decrypted; ")
+
+
+def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
+    """Each failure is told apart, with its hint, as on one machine."""
+    make_recordings(tmp_path / "in", 20)
+    (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
+    (tmp_path / "in" / "010.enc").write_bytes(b"short")
+    result = on(cluster, "in", "-", "auto", "--json", cwd=tmp_path)
+    assert result.code == 1
+    codes = [json.loads(line)["code"] for line in result.stdout.splitlines()]
+    assert sorted(codes) == [0] * 18 + [3, 4]
+    assert "hint: this is an HTML or XML page" in result.stderr
+    assert len([name for name in contents(tmp_path) if name.endswith(".opus")]) == 18
+
+
+def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:
+    """They do on a cluster what they do elsewhere."""
+    make_recordings(tmp_path / "in", 6)
+    with nothing_changes(tmp_path):
+        verified = on(cluster, "--verify", "in", "-", "auto", cwd=tmp_path)
+    assert verified.lines[-1].startswith("6 verified; ")
+    (tmp_path / "in" / "003.wav").write_bytes(b"older")
+    done = on(cluster, "in", "-", "auto", "--if-exists", "skip", cwd=tmp_path)
+    assert done.lines[-1].startswith("5 decrypted, 1 skipped; ")
+
+
+def test_the_password_shows_nowhere(tmp_path: Path) -> None:
+    """Not in a log, a task's name or a file, even where the workers fail."""
+    make_recordings(tmp_path / "in", 20, MARKED)
+    broken = "from filedecryptor import batch\ndef fail(*_): raise RuntimeError\n"
+    codes = ("", broken + "batch.GroupWork.__call__ = fail")
+    with running(tmp_path / "cluster", *codes) as cluster:
+        words = ("in", "-", "auto", "--json")
+        result = run(
+            "--cluster",
+            cluster.address,
+            *words,
+            cwd=tmp_path,
+            env={"FILEDECRYPTOR_PASSWORD": MARKED},
+        )
+        assert result.code == 1
+        assert "its worker ended with RuntimeError" in result.stderr
+        from distributed import Client
+
+        with Client(cluster.address, set_as_default=False) as client:
+            client.dump_cluster_state(str(tmp_path / "state"), format="yaml")
+            events = repr(client.get_events())
+    logs = "".join(cluster.logs())
+    assert "Compute Failed" in logs
+    state = (tmp_path / "state.yaml").read_text()
+    assert "GroupWork" in state or "GroupWork" in events + logs
+    for text in (logs, events, state, result.stdout.decode(), result.stderr):
+        assert MARKED not in text
+    assert MARKED.encode() not in b"".join(
+        data for data in contents(tmp_path).values() if isinstance(data, bytes)
+    )
+
+
+def test_objects(tmp_path: Path) -> None:
+    """The workers read and write them; nothing passes through the machine of the command."""
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    from bucket import Bucket, serving
+
+    with serving() as endpoint:
+        bucket = Bucket(endpoint)
+        recording = encrypt(AUDIO, PASSWORD)
+        for number in range(20):
+            bucket.put(f"in/{number:02}.enc", recording)
+        bucket.put("in/bad.enc", recording[:-1])
+        with running(tmp_path / "cluster", "", "", env=bucket.env) as cluster:
+            words = (f"{bucket.url}/in", "-", "auto", "-d", f"{bucket.url}/out")
+            result = on(cluster, *words, cwd=tmp_path)
+        assert result.code == 3
+        found = bucket.contents()
+    outputs = {key: data for key, data in found.items() if key.startswith("out/")}
+    assert outputs == {f"out/{number:02}.opus": AUDIO for number in range(20)}
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """Make a certificate that everybody uses and trusts; return how Dask is told of it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    found = {f"{prefix}CA_FILE": str(folder / "certificate.pem")}
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        found[f"{prefix}{role}__CERT"] = str(folder / "certificate.pem")
+        found[f"{prefix}{role}__KEY"] = str(folder / "key.pem")
+    return found
+
+
+def test_tls(tmp_path: Path) -> None:
+    """With the certificates of Dask's own configuration; without them there is no connection."""
+    make_recordings(tmp_path / "in", 3)
+    env = certificates(tmp_path)
+    with running(tmp_path / "cluster", "", protocol="tls", env=env) as cluster:
+        done = on(cluster, "in", "-", "auto", cwd=tmp_path)
+        without = run("--cluster", cluster.address, "in", "x", "auto", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert done.lines[-1].startswith("3 decrypted; ")
+    assert without.code == 2
+    assert "Dask's TLS configuration, is not valid" in without.lines[0]
+
+
+def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
+    """What it had is done again by the other one: all 200 outputs are there, whole."""
+    make_recordings(tmp_path / "in", 200)
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = subprocess.Popen(
+            [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout
+        for _ in range(10):
+            process.stdout.readline()
+        cluster.workers[0].kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, stderr
+    found = contents(tmp_path / "in")
+    assert [found.get(f"{number:03}.opus") for number in range(200)] == [AUDIO] * 200
+    assert len([name for name in found if name.endswith(".opus")]) == 200
+    assert b"200 decrypted" in stderr
+
+
+def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
+    """Exit 1 and one clear line; what is finished stays, whole."""
+    make_recordings(tmp_path / "in", 200)
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = subprocess.Popen(
+            [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout
+        for _ in range(10):
+            process.stdout.readline()
+        cluster.scheduler.kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 1
+    assert stderr.decode().splitlines()[-2:] == [
+        f"filedecryptor: error: {cluster.address}: the scheduler went away",
+        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
+    ]
+    done = [data for name, data in contents(tmp_path / "in").items() if name.endswith(".opus")]
+    assert len(done) >= 10
+    assert set(done) == {AUDIO}
+
+
+def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
+    """The summary is printed; what the workers have begun, they finish."""
+    make_recordings(tmp_path / "in", 200)
+    process = subprocess.Popen(
+        [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    lines = stderr.decode().splitlines()
+    assert len(lines) == 2, lines
+    assert lines[1] == "filedecryptor: error: interrupted"
+
+
+def test_a_cluster_without_workers(tmp_path: Path) -> None:
+    """It would be waited for endlessly."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster") as cluster:
+        time.sleep(2)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines == [f"error: {cluster.address}: the cluster has no workers"]
+
+
+@pytest.mark.parametrize(
+    ("code", "has"),
+    [
+        ("import importlib.metadata as m\nm.version = lambda _: 1 / 0", "no filedecryptor"),
+        ("import importlib.metadata as m\nm.version = lambda _: '0.0.9'", "filedecryptor 0.0.9"),
+    ],
+)
+def test_a_worker_that_cannot_do_the_work(tmp_path: Path, code: str, has: str) -> None:
+    """It is named at once, before anything is done."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster", "", code) as cluster:
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.stdout == b""
+    error, hint = result.lines
+    assert error.startswith(f"error: {cluster.address}: its worker tcp://127.0.0.1:")
+    assert error.endswith(f" has {has}")
+    assert hint.startswith(f"hint: install filedecryptor {__version__} there")
+
+
+@contextmanager
+def listening(*, answering: bool) -> Iterator[int]:
+    """Lend the port of something that accepts connections, and is no scheduler."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        connections = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection = server.accept()[0]
+                    connections.append(connection)
+                    if answering:
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        for connection in connections:
+            connection.close()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("kind", ["nobody", "mute", "another protocol"])
+def test_a_wrong_address(folder: Path, kind: str) -> None:
+    """One line within seconds, whatever is there, and nothing is done."""
+    begin = time.monotonic()
+    with listening(answering=kind == "another protocol") as port, nothing_changes(folder):
+        address = f"tcp://127.0.0.1:{1 if kind == 'nobody' else port}"
+        result = run("--cluster", address, ".", PASSWORD, "auto", cwd=folder)
+    assert result.code == 1
+    assert result.lines == [f"error: {address}: no scheduler answers"]
+    assert time.monotonic() - begin < DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cluster", "127.0.0.1:8786", "."], "a cluster's address begins with tcp:// or tls://"),
+        (["--cluster", "tcp://", "."], "is not valid"),
+        (["--cluster", "tls://127.0.0.1:1", "."], "is not valid"),
+        (["--cluster", "tcp://127.0.0.1:1", "-j", "2", "."], "--jobs is for this machine"),
+        (["--cluster", "tcp://127.0.0.1:1", "-"], "a cluster reads and writes files and objects"),
+        (
+            ["--cluster", "tcp://127.0.0.1:1", "-o", "x", "a.enc"],
+            "a cluster reads and writes files and objects",
+        ),
+    ],
+)
+def test_usage(folder: Path, words: list[str], message: str) -> None:
+    """What makes no sense is refused with the exit code of usage."""
+    with nothing_changes(folder):
+        result = run(*words, PASSWORD, "opus", cwd=folder)
+    assert result.code == 2, result
+    assert message in result.lines[0]
+    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+
+
+def test_nothing_is_loaded_without_a_cluster(folder: Path) -> None:
+    """A batch on this machine does not pay for it."""
+    code = (
+        "import sys, filedecryptor.__main__ as m; m.main();"
+        "print([name for name in sys.modules if 'dask' in name or 'distributed' in name])"
+    )
+    words = [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"]
+    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
+    """One line and a hint."""
+    code = (
+        "import sys; sys.modules['distributed'] = None\n"
+        "from filedecryptor.__main__ import main; sys.exit(main())"
+    )
+    words = [sys.executable, "-c", code, "--cluster", "tcp://127.0.0.1:1", ".", PASSWORD, "opus"]
+    done = subprocess.run(words, check=False, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "filedecryptor: error: the package for clusters is not installed",
+        "filedecryptor: hint: pip install 'filedecryptor[dask]'",
+    ]
