@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,78 +25,12 @@ from encryptor import encrypt
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
+from dask_cluster import Cluster, running
+
 from filedecryptor import __version__
 
 MARKED = "marked password"
 DEADLINE = 60
-
-
-class Cluster:
-    """A scheduler and its workers, each a process of its own."""
-
-    def __init__(self, folder: Path, protocol: str, env: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.env = {**os.environ, **env}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"{protocol}://127.0.0.1:{port}"
-        self.workers: list[subprocess.Popen[bytes]] = []
-        where = ("--protocol", protocol, "--host", "127.0.0.1", "--port", str(port))
-        self.scheduler = self._start("scheduler", *where, "--no-dashboard")
-
-    def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{kind}-{len(self.workers)}.log").open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                env=self.env,
-            )
-
-    def add_worker(self, code: str) -> None:
-        """Start a worker; it runs some code of ours at its start."""
-        number = len(self.workers)
-        (self.folder / f"preload{number}.py").write_text(code)
-        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
-        words += ["--local-directory", str(self.folder), "--preload", f"preload{number}.py"]
-        self.workers.append(self._start("worker", self.address, *words))
-
-    def wait(self) -> None:
-        """Return once all workers are there."""
-        end = time.monotonic() + DEADLINE
-        while not all("Registered to" in log for log in self.logs("worker")):
-            assert time.monotonic() < end, self.logs("worker")
-            time.sleep(0.05)
-
-    def logs(self, kind: str = "") -> list[str]:
-        """Return what the processes have written."""
-        return [path.read_text() for path in self.folder.glob(f"{kind}*.log")]
-
-    def end(self) -> None:
-        """End all processes, at once: they have nothing to lose."""
-        for process in (*self.workers, self.scheduler):
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait()
-
-
-@contextmanager
-def running(
-    folder: Path, *codes: str, protocol: str = "tcp", env: Mapping[str, str] | None = None
-) -> Iterator[Cluster]:
-    """Lend a cluster with a worker for each piece of code to run at its start."""
-    folder.mkdir()
-    cluster = Cluster(folder, protocol, env or {})
-    try:
-        for code in codes:
-            cluster.add_worker(code)
-        if codes:
-            cluster.wait()
-        yield cluster
-    finally:
-        cluster.end()
 
 
 @pytest.fixture(scope="module")

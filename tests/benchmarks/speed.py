@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import sys
@@ -159,6 +160,61 @@ def from_the_api(pairs: int) -> None:
         compare(name, fetch, lambda: process(*batch)[0], max(3, pairs // 3), "1.25")
 
 
+def on_a_cluster(pairs: int) -> None:
+    """Many recordings on a cluster of this machine, against the batch command."""
+    from dask_cluster import running
+
+    with recording(400 * KB) as path, tempfile.TemporaryDirectory() as place:
+        folder = Path(path).parent
+        for number in range(1000):
+            shutil.copy(path, folder / f"{number}.enc")
+        Path(path).unlink()
+        batch = (COMMAND, str(folder), PASSWORD, "wav", "-q")
+        with running(Path(place, "cluster"), "", "") as cluster:
+            ours = lambda: process(*batch, "--cluster", cluster.address)[0]
+            theirs = lambda: process(*batch, "--jobs", "2")[0]
+            name = "1,000 x 400 kB, 2 workers of a cluster : 2 jobs"
+            compare(name, ours, theirs, max(3, pairs // 5), "1.15")
+
+
+def overhead(_: int) -> None:
+    """What a cluster adds to each recording, seen where key derivation costs nothing."""
+    from dask_cluster import running
+
+    one_round = "from filedecryptor import crypto; crypto.ITERATIONS = 1"
+    main = "import sys; from filedecryptor.__main__ import main; sys.exit(main())"
+    data = b"".join(encrypted([b"audio"], PASSWORD, iterations=1))
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm") as place,
+        running(Path(place, "cluster"), one_round, one_round) as cluster,
+    ):
+        for count in (1000, 5000, 10_000):
+            folder = Path(place, str(count))
+            folder.mkdir()
+            for number in range(count):
+                (folder / f"{number}.enc").write_bytes(data)
+            words = (str(folder), PASSWORD, "wav", "-q")
+            theirs = process(sys.executable, "-c", f"{one_round}; {main}", *words)[0]
+            before = seconds_of_processor(cluster.scheduler.pid)
+            ours = process(COMMAND, *words, "--cluster", cluster.address)[0]
+            after = seconds_of_processor(cluster.scheduler.pid)
+            client, scheduler = ((b - a) / count * 1000 for a, b in zip(before, after, strict=True))
+            name = f"{count:,} tiny ones on a cluster, no key derivation"
+            print(f"{name:<52} {ours:8.2f} {theirs:8.2f}{'':>20} 1 ms each", flush=True)
+            print(
+                f"    each: {ours / count * 1000:.2f} ms in all; of a processor, the command "
+                f"takes {client:.2f} ms of that, the scheduler {scheduler:.2f} ms"
+            )
+
+
+def seconds_of_processor(process: int) -> tuple[float, float]:
+    """Return the time that ended children have taken until now, and that a process has."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])  # proc(5): utime and stime
+    return usage.ru_utime + usage.ru_stime, ticks / os.sysconf("SC_CLK_TCK")
+
+
 def derive_many(count: int, threads: int) -> float:
     """Time bare key derivations in threads of this process."""
     with ThreadPoolExecutor(threads) as executor:
@@ -195,6 +251,8 @@ MEASUREMENTS: dict[str, Callable[[int], None]] = {
     "many_files": many_files,
     "skipped": skipped,
     "from_the_api": from_the_api,
+    "on_a_cluster": on_a_cluster,
+    "overhead": overhead,
 }
 
 if __name__ == "__main__":
