@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import contents
 
+from filedecryptor import files
 from filedecryptor.errors import UsageError
 from filedecryptor.files import (
     PendingFile,
@@ -373,3 +374,18 @@ def test_other_outputs_are_fine(tmp_path: Path) -> None:
     for name in ("new", "old", "dangling", "loop"):
         check_target(str(tmp_path / name), str(tmp_path / "a.enc"))
         assert exists(str(tmp_path / name)) == (name != "new")
+
+
+def test_there_is_an_end_to_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no temporary file can ever be told to be ours, that is an error."""
+
+    def refuse(*_: int) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(files, "MOST_TEMPORARY_FILES", 3)
+    target = str(tmp_path / "x")
+    with pytest.raises(FileExistsError, match="Too many") as caught, pending_file(target):
+        pass
+    assert caught.value.filename == target
+    assert len(contents(tmp_path)) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from filedecryptor.errors import UsageError
-from filedecryptor.names import clean_extension, is_url, join, replace_suffix
+from filedecryptor.names import clean_extension, is_url, join, replace_suffix, split
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x.enc", "S3://b", "gs://b/x", "a+b-c.d://x"])
@@ -26,6 +26,12 @@ def test_a_path_that_holds_a_colon_is_a_path(path: str) -> None:
 def test_addresses_are_joined_with_slashes() -> None:
     """Whether or not there is one already."""
     assert join("s3://b/a", "x") == join("s3://b/a/", "x") == "s3://b/a/x"
+
+
+@pytest.mark.parametrize("path", ["x", "a/x", "/x", "s3://b/x", "s3://b/a//x", "s3://b", "s3://b/"])
+def test_what_is_split_can_be_joined(path: str) -> None:
+    """Every slash of an address counts, since keys may hold any number of them."""
+    assert join(*split(path)) == path
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ PATIENCE = 5.0
 """Seconds that abandoned work has to end in."""
 
 THREADS_PER_JOB = 2
-"""Threads for each file that is worked on: a processor is busy with one file while another is
-read, flushed to the disk, or sent."""
+"""Threads for each file that is worked on: the processors are busy while files are flushed."""
+
+THREADS_PER_OBJECT = 4
+"""The same for object stores: a recording waits for three answers, each of some milliseconds."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
@@ -137,8 +139,8 @@ class Plan:
 
     @property
     def has_objects(self) -> bool:
-        """Whether any of the inputs is in an object store."""
-        return any(is_url(folder.path) for folder in self._folders)
+        """Whether any input or output is in an object store."""
+        return any(is_url(folder.path) or is_url(folder.output_dir) for folder in self._folders)
 
     def __len__(self) -> int:
         return sum(len(folder.names) for folder in self._folders)
@@ -290,7 +292,10 @@ def run(
     jobs, executor = workers.jobs or usable_cpus(), workers.executor
     yield from plan.failures
     if executor is None:
-        yield from _side_by_side(plan, password, jobs, check=plan.check, on_progress=on_progress)
+        threads = jobs * (THREADS_PER_OBJECT if plan.has_objects else THREADS_PER_JOB)
+        yield from _side_by_side(
+            plan, password, jobs, threads, check=plan.check, on_progress=on_progress
+        )
     else:
         size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
         work = GroupWork(password)
@@ -313,7 +318,9 @@ class GroupWork:
 
     def __call__(self, group: list[Job]) -> list[Outcome]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
-        return list(_side_by_side(group, self._password, 1, check=lambda _: None))
+        has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
+        threads = THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB
+        return list(_side_by_side(group, self._password, 1, threads, check=lambda _: None))
 
 
 def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
@@ -341,6 +348,7 @@ def _side_by_side(
     items: Iterable[Job],
     password: Password,
     jobs: int,
+    threads: int,
     *,
     check: Callable[[Job], Outcome | None],
     on_progress: Callable[[Job, int], object] | None = None,
@@ -352,7 +360,6 @@ def _side_by_side(
     def work(job: Job, advance: OnProgress) -> Outcome:
         return decryptor.attempt(job, password, turn=processors, on_progress=advance)
 
-    threads = jobs * THREADS_PER_JOB
     yield from side_by_side(items, work, check=check, threads=threads, on_progress=on_progress)
 
 

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
-from itertools import count
 
 from filedecryptor.errors import UsageError
 from filedecryptor.names import is_url
@@ -20,6 +19,9 @@ if sys.platform != "win32":
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
+
+MOST_TEMPORARY_FILES = 1000
+"""Of one output, on a file system where nobody can tell which of them are abandoned."""
 
 
 def is_directory(path: str) -> bool:
@@ -201,9 +203,10 @@ def pending_file(target: str) -> Iterator[PendingFile]:
                     if _is_ours(stream.fileno(), temporary):
                         break
                     stream.close()
-        while _remove_abandoned(next(names)):
+        if stream is None or stream.closed:
+            raise OSError(errno.EEXIST, "Too many temporary files are in the way", target)
+        while _remove_abandoned(next(names, "")):
             pass
-        assert stream is not None  # noqa: S101 - there are names without end
         yield PendingFile(stream, temporary, target)
     finally:
         if stream is not None and not stream.closed:
@@ -231,7 +234,7 @@ def _temporary_names(target: str) -> Iterator[str]:
     """
     directory, name = os.path.split(target)
     key = zlib.crc32(os.fsencode(os.path.splitext(name)[0]))
-    for number in count():
+    for number in range(MOST_TEMPORARY_FILES):
         yield os.path.join(directory, f"{TEMPORARY_PREFIX}{key:08x}-{number}{TEMPORARY_SUFFIX}")
 
 

@@ -32,8 +32,8 @@ def split(path: str) -> tuple[str, str]:
     """Return a directory and a name in it that `join` makes `path` of again."""
     if not is_url(path):
         return os.path.split(path)
-    directory, _, name = path.rpartition("/")
-    return directory, name
+    directory, slash, name = path.rpartition("/")
+    return (directory + slash if directory.endswith("/") else directory), name
 
 
 def clean_extension(extension: str) -> str:
