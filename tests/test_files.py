@@ -213,6 +213,16 @@ def test_what_is_being_written_is_no_leftover(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"y": b""}
 
 
+def test_what_only_resembles_a_leftover_stays(tmp_path: Path) -> None:
+    """Of all the files in a directory those go whose names begin and end as ours do."""
+    die_while_writing(tmp_path / "x")
+    others = {"recording.enc": b"", "draft.tmp": b"", ".filedecryptor-notes": b""}
+    for name in others:
+        (tmp_path / name).touch()
+    remove_leftovers(str(tmp_path))
+    assert contents(tmp_path) == others
+
+
 @pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "directory", "pipe"])
 def test_what_waits_at_the_temporary_name_is_not_touched(tmp_path: Path, kind: str) -> None:
     """The name can be foreseen, so nothing there is followed, opened or removed."""
