@@ -213,6 +213,26 @@ def test_what_is_being_written_is_no_leftover(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"y": b""}
 
 
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_is_being_renamed_is_no_leftover(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    replace: bool,  # noqa: FBT001
+) -> None:
+    """Until the output has its name, no other run takes its file for abandoned."""
+    function = "replace" if replace else "link"
+    rename = getattr(os, function)
+
+    def come_between(*paths: str) -> None:
+        remove_leftovers(str(tmp_path))
+        rename(*paths)
+
+    monkeypatch.setattr(os, function, come_between)
+    with pending_file(str(tmp_path / "x")) as pending:
+        pending.commit(str(tmp_path / "x"), replace=replace)
+    assert contents(tmp_path) == {"x": b""}
+
+
 def test_what_only_resembles_a_leftover_stays(tmp_path: Path) -> None:
     """Of all the files in a directory those go whose names begin and end as ours do."""
     die_while_writing(tmp_path / "x")
@@ -221,6 +241,23 @@ def test_what_only_resembles_a_leftover_stays(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_leftovers(str(tmp_path))
     assert contents(tmp_path) == others
+
+
+def test_a_leftover_that_another_run_has_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was opened as abandoned may have gone, and its name be another run's, by its lock."""
+    [left] = die_while_writing(tmp_path / "x")
+    lock = fcntl.flock
+
+    def come_too_late(descriptor: int, operation: int) -> None:
+        left.unlink()
+        left.write_bytes(b"another run's")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", come_too_late)
+    remove_leftovers(str(tmp_path))
+    assert contents(tmp_path) == {left.name: b"another run's"}
 
 
 @pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "directory", "pipe"])
@@ -271,9 +308,12 @@ def test_without_locks_nothing_is_taken_for_abandoned(
     assert contents(tmp_path) == {left.name: b"half", "x": b""}
 
 
-@pytest.mark.parametrize(("taken", "left"), [("locked", b""), ("removed", b"another run's")])
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [("locked", [b""]), ("removed", []), ("replaced", [b"another run's"])],
+)
 def test_a_file_that_was_taken_for_abandoned_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, left: bytes
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, left: list[bytes]
 ) -> None:
     """Between its creation and its lock another run may have come: then it is left to that one."""
     lock, calls = fcntl.flock, []
@@ -285,16 +325,16 @@ def test_a_file_that_was_taken_for_abandoned_is_not_written(
         if len(calls) == 1:
             [temporary] = tmp_path.iterdir()
             temporary.unlink()
-            temporary.write_bytes(b"another run's")
-            other = stack.enter_context(temporary.open("rb"))
-            lock(other, operation)
+            if taken == "replaced":
+                temporary.write_bytes(b"another run's")
+                lock(stack.enter_context(temporary.open("rb")), operation)
         lock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", first_come_too_late)
     with ExitStack() as stack, pending_file(str(tmp_path / "x")) as pending:
         pending.write(memoryview(b"audio"))
         pending.commit(str(tmp_path / "x"), replace=True)
-    assert sorted(contents(tmp_path).values(), key=str) == sorted([b"audio", left])
+    assert sorted(contents(tmp_path).values(), key=str) == sorted([b"audio", *left])
 
 
 def test_an_interruption_between_rename_and_end_harms_no_other_run(
