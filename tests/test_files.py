@@ -114,13 +114,13 @@ def test_all_is_written_however_little_the_system_takes(tmp_path: Path) -> None:
 def test_everything_is_on_the_disk_before_it_has_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is: all bytes, flush, rename, flush the directory."""
+    """The order is: all bytes, flush, rename, flush the directory that the name is in."""
     steps: list[object] = []
     fsync, replace = os.fsync, os.replace
 
     def recording_fsync(descriptor: int) -> None:
         found = os.fstat(descriptor)
-        steps.append("directory" if stat.S_ISDIR(found.st_mode) else found.st_size)
+        steps.append(found.st_ino if stat.S_ISDIR(found.st_mode) else found.st_size)
         fsync(descriptor)
 
     def recording_replace(*paths: str) -> None:
@@ -130,12 +130,13 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
     monkeypatch.setattr(os, "fsync", recording_fsync)
     monkeypatch.setattr(os, "replace", recording_replace)
     monkeypatch.chdir(tmp_path)
-    for target in ("x", str(tmp_path / "y")):
+    (tmp_path / "sub").mkdir()
+    for target in ("x", "sub/x", str(tmp_path / "sub" / "y")):
         steps.clear()
         with pending_file(target) as pending:
             pending.write(memoryview(b"12345"))
             pending.commit(target, replace=True)
-        assert steps == [5, "rename", "directory"]
+        assert steps == [5, "rename", (tmp_path / target).parent.stat().st_ino]
 
 
 @pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
@@ -161,6 +162,20 @@ def test_a_directory_that_cannot_be_flushed(
         pending.commit(target, replace=True)
     assert contents(tmp_path) == {"x": b""}
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_directory_that_cannot_be_opened_is_not_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be writable only; the output is there all the same."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with pending_file(str(tmp_path / "x")) as pending:
+        monkeypatch.setattr(os, "open", refuse)
+        pending.commit(str(tmp_path / "x"), replace=True)
+    assert contents(tmp_path) == {"x": b""}
 
 
 def test_two_outputs_in_one_directory_do_not_meet(tmp_path: Path) -> None:
