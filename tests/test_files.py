@@ -64,7 +64,7 @@ def test_without_replace_an_existing_file_stays(
     with pytest.raises(FileExistsError) as caught, pending_file(str(target)) as pending:
         target.symlink_to("nowhere")
         pending.commit(str(target), replace=False)
-    assert caught.value.filename == str(target)
+    assert (caught.value.filename, caught.value.strerror) == (str(target), "File exists")
     assert contents(tmp_path) == {"x": "nowhere"}
     with pending_file(str(tmp_path / "y")) as pending:
         pending.commit(str(tmp_path / "y"), replace=False)
@@ -275,6 +275,47 @@ def test_a_leftover_that_another_run_has_replaced_stays(
     assert contents(tmp_path) == {left.name: b"another run's"}
 
 
+def test_looking_for_leftovers_leaves_nothing_open(tmp_path: Path) -> None:
+    """Neither what was removed nor what is being written, however many outputs a batch has."""
+    die_while_writing(tmp_path / "x", tmp_path / "y")
+    with pending_file(str(tmp_path / "z")):
+        before = os.listdir("/proc/self/fd")
+        remove_leftovers(str(tmp_path))
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_what_cannot_be_removed_does_not_hide_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that ended the block is the one that is told; the next run cleans up."""
+
+    def refuse(*_: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(KeyError), pending_file(str(tmp_path / "x")):
+        monkeypatch.setattr(os, "unlink", refuse)
+        raise KeyError
+    monkeypatch.undo()
+    assert len(contents(tmp_path)) == 1
+    remove_leftovers(str(tmp_path))
+    assert contents(tmp_path) == {}
+
+
+def test_an_interruption_while_the_file_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come when the file is there and nobody holds it yet."""
+
+    def interrupted(path: str, *_: object, **__: object) -> None:
+        Path(path).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("filedecryptor.files.open", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt), pending_file(str(tmp_path / "x")):
+        pass
+    assert contents(tmp_path) == {}
+
+
 @pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "directory", "pipe"])
 def test_what_waits_at_the_temporary_name_is_not_touched(tmp_path: Path, kind: str) -> None:
     """The name can be foreseen, so nothing there is followed, opened or removed."""
@@ -306,8 +347,11 @@ def test_a_hard_link_at_the_temporary_name_loses_that_name_only(tmp_path: Path) 
     assert contents(tmp_path) == {"precious": b"precious", "x": b"audio"}
 
 
+@pytest.mark.parametrize("replace", [True, False])
 def test_without_locks_nothing_is_taken_for_abandoned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    replace: bool,  # noqa: FBT001
 ) -> None:
     """A file system that has none lets nobody tell, so only what is our own is removed."""
 
@@ -319,7 +363,7 @@ def test_without_locks_nothing_is_taken_for_abandoned(
     with pending_file(str(tmp_path / "x")):
         pass
     with pending_file(str(tmp_path / "x")) as pending:
-        pending.commit(str(tmp_path / "x"), replace=True)
+        pending.commit(str(tmp_path / "x"), replace=replace)
     assert contents(tmp_path) == {left.name: b"half", "x": b""}
 
 
