@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sysconfig
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,14 @@ def contents(folder: Path) -> dict[str, bytes | str | None]:
         else:
             found[name] = None
     return found
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once something has happened, which must be soon."""
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @contextmanager

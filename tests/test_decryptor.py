@@ -53,7 +53,11 @@ def test_any_changed_byte_is_refused(position: int, change: int) -> None:
         decrypt(bytes(altered), PASSWORD)
 
 
-@pytest.mark.parametrize("altered", [SEALED[:-1], SEALED + b"\0", SEALED[1:], b"\0" + SEALED])
+@pytest.mark.parametrize(
+    "altered",
+    [SEALED[:-1], SEALED + b"\0", SEALED[1:], b"\0" + SEALED],
+    ids=["end missing", "end added", "beginning missing", "beginning added"],
+)
 def test_bytes_cut_off_or_added_are_refused(altered: bytes) -> None:
     """At either end."""
     with pytest.raises(AuthenticationError):
@@ -183,7 +187,7 @@ def test_every_public_name_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "password", "hint"),
+    ("page", "password", "hint"),
     [
         ((PLAIN / "recording_def456.mp3").read_bytes(), PASSWORD, "plain mp3 audio"),
         (b'\r\n{"error": "no such recording", "code": 404, "id": null}', PASSWORD, "JSON"),
@@ -192,19 +196,19 @@ def test_every_public_name_is_there() -> None:
         (b"<HTML><body>Nicht gefunden f\xfcr Sie\xa0:-(</body></HTML>", PASSWORD, "HTML"),
         (b"502 Bad Gateway: the upstream server did not answer in time", PASSWORD, "is a text"),
         (b"Gone:\t" + "é".encode() * 1500, PASSWORD, "is a text"),  # the head ends in a letter
-        (SEALED, "", "password is empty"),
-        (SEALED, "EncryptMe\n", "white space or a line end"),
-        (SEALED, " EncryptMe", "white space or a line end"),
-        (SEALED, "encryptme", "in force when the call was recorded"),
+        (None, "", "password is empty"),
+        (None, "EncryptMe\n", "white space or a line end"),
+        (None, " EncryptMe", "white space or a line end"),
+        (None, "encryptme", "in force when the call was recorded"),
         (bytes(60), PASSWORD, "in force when the call was recorded"),
     ],
 )
 def test_a_failed_authentication_names_the_likely_cause(
-    start: bytes, password: str, hint: str
+    page: bytes | None, password: str, hint: str
 ) -> None:
-    """As far as the file's first bytes or the password show it."""
+    """As far as the first bytes of a page, or the password of a good recording, show it."""
     with pytest.raises(AuthenticationError) as caught:
-        decrypt(start, password)
+        decrypt(SEALED if page is None else page, password)
     assert hint in str(caught.value.hint)
 
 

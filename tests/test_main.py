@@ -5,19 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, PASSWORD, contents, nothing_changes
+from conftest import COMMAND, PASSWORD, contents, nothing_changes, wait_until
 
 
 def wait_for_a_temporary_file(folder: Path) -> None:
     """Return once the command has begun its output."""
-    deadline = time.monotonic() + 30
-    while not any(path.name.startswith(".filedecryptor-") for path in folder.iterdir()):
-        assert time.monotonic() < deadline, contents(folder)
-        time.sleep(0.01)
+    wait_until(lambda: any(path.name.startswith(".filedecryptor-") for path in folder.iterdir()))
 
 
 def begin(folder: Path, encrypted_audio: bytes, *words: str) -> subprocess.Popen[bytes]:

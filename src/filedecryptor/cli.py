@@ -12,8 +12,8 @@ from filedecryptor.usage import without_words
 
 HELP = """Decrypt call recordings of Voice Nexus Service (VNS).
 
-FILENAME is an .enc file, a directory (every *.enc below it), or '-' for standard input, whose
-audio goes to standard output.
+FILENAME is an .enc file, a directory (every *.enc below it), '-' for standard input, whose audio
+goes to standard output, or an address such as s3://bucket/recordings/.
 
 PASSWORD is the recordCallPassword in force when the call was recorded. '-' keeps it off the
 command line: it is then the first line of --password-file, or the environment variable

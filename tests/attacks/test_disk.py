@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, contents, nothing_changes
+from conftest import AUDIO, COMMAND, PASSWORD, contents, nothing_changes, wait_until
 
 FAILING = Path(__file__).parent / "failing.py"
 
@@ -75,8 +74,7 @@ def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_au
     assert process.stdin
     process.stdin.write(encrypted_audio[:5000])
     process.stdin.flush()
-    while len(os.listdir(folder)) == 1:
-        time.sleep(0.005)
+    wait_until(lambda: len(os.listdir(folder)) > 1)
     (folder / "a.opus").mkdir()
     (folder / "a.opus" / "precious").write_bytes(b"precious")
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
@@ -101,8 +99,7 @@ def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: byt
     assert process.stdin
     process.stdin.write(encrypted_audio[:5000])
     process.stdin.flush()
-    while not os.listdir(folder / "sub"):
-        time.sleep(0.005)
+    wait_until(lambda: bool(os.listdir(folder / "sub")))
     for leftover in (folder / "sub").iterdir():
         leftover.unlink()
     (folder / "sub").rmdir()

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, contents, run
+from conftest import AUDIO, COMMAND, PASSWORD, contents, run, wait_until
 from encryptor import encrypt
 
 KILLS = 500
@@ -93,9 +93,7 @@ def killed_while_writing(folder: Path, output: str) -> str:
     assert process.stdin
     process.stdin.write((folder / "a.enc").read_bytes()[:5000])
     process.stdin.flush()
-    while leftovers(folder) == before:
-        assert process.poll() is None
-        time.sleep(0.005)
+    wait_until(lambda: leftovers(folder) != before)
     kill(process)
     [left] = set(leftovers(folder)) - set(before)
     return left
@@ -135,8 +133,7 @@ def test_two_runs_of_one_output_do_not_meet(folder: Path) -> None:
     assert slow.stdin
     slow.stdin.write((folder / "a.enc").read_bytes()[:5000])
     slow.stdin.flush()
-    while not leftovers(folder):
-        time.sleep(0.005)
+    wait_until(lambda: bool(leftovers(folder)))
     assert run("a.enc", PASSWORD, "opus", cwd=folder).code == 0
     assert leftovers(folder)
     slow.communicate((folder / "a.enc").read_bytes()[5000:])

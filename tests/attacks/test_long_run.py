@@ -25,12 +25,11 @@ sys.exit(__main__.main())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("good", [True, False])
-def test_open_files_and_memory_stay_flat(tmp_path: Path, good: bool) -> None:  # noqa: FBT001
-    """From the first thousand recordings to the last, whether they decrypt or not."""
+def test_open_files_and_memory_stay_flat(tmp_path: Path) -> None:
+    """From the first thousand recordings to the last, of which every other one is altered."""
     recording = encrypt(b"audio", PASSWORD, iterations=1)
     for number in range(FILES):
-        (tmp_path / f"{number:05}.enc").write_bytes(recording if good else recording[:-1])
+        (tmp_path / f"{number:05}.enc").write_bytes(recording[: len(recording) - number % 2])
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND_WITH_ONE_ROUND, "--json", "-q", ".", PASSWORD, "wav"],
         cwd=tmp_path,
@@ -46,7 +45,7 @@ def test_open_files_and_memory_stay_flat(tmp_path: Path, good: bool) -> None:  #
             assert found
             memory.append(int(found[1]) << 10)
             open_files.append(len(os.listdir(f"/proc/{process.pid}/fd")))
-    assert process.wait() == (0 if good else 3)
+    assert process.wait() == 3
     assert len(memory) == FILES // LINES_PER_LOOK - 1
     print("memory:", memory, "open files:", open_files)  # noqa: T201 - for pytest -s
     # Each file under way has a few open; a leak of one for each file would show as thousands.
