@@ -147,6 +147,28 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def wait_for_a_temporary_file(folder: Path) -> None:
+    """Return once the command has begun an output in a folder."""
+    wait_until(lambda: any(name.startswith(".filedecryptor-") for name in os.listdir(folder)))
+
+
+def begin(
+    folder: Path, encrypted_audio: bytes, *words: str, output: str = "a.opus"
+) -> subprocess.Popen[bytes]:
+    """Start a run that waits in the middle of its input, with an output begun."""
+    process = subprocess.Popen(
+        [COMMAND, "-", PASSWORD, "opus", "-o", output, *words],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write(encrypted_audio[:5000])
+    process.stdin.flush()
+    wait_for_a_temporary_file((folder / output).parent)
+    return process
+
+
 @contextmanager
 def nothing_changes(folder: Path) -> Iterator[None]:
     """Whatever happens inside, the folder is afterwards as it was before."""

@@ -54,6 +54,21 @@ def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
         (folder / f"{number:03}.enc").write_bytes(recording)
 
 
+def begin(cluster: Cluster, folder: Path, *, outputs: int) -> subprocess.Popen[bytes]:
+    """Begin to work on 200 recordings, and return once that many are done."""
+    make_recordings(folder / "in", 200)
+    process = subprocess.Popen(
+        [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    for _ in range(outputs):
+        process.stdout.readline()
+    return process
+
+
 def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
     """The outputs are those of the batch command; their paths mean the same everywhere."""
     make_recordings(tmp_path / "in", 30)
@@ -184,17 +199,8 @@ def test_tls(tmp_path: Path) -> None:
 
 def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
     """What it had is done again by the other one: all 200 outputs are there, whole."""
-    make_recordings(tmp_path / "in", 200)
     with running(tmp_path / "cluster", "", "") as cluster:
-        process = subprocess.Popen(
-            [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout
-        for _ in range(10):
-            process.stdout.readline()
+        process = begin(cluster, tmp_path, outputs=10)
         cluster.workers[0].kill()
         _, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, stderr
@@ -206,17 +212,8 @@ def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
     """Exit 1 and one clear line; what is finished stays, whole."""
-    make_recordings(tmp_path / "in", 200)
     with running(tmp_path / "cluster", "", "") as cluster:
-        process = subprocess.Popen(
-            [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout
-        for _ in range(10):
-            process.stdout.readline()
+        process = begin(cluster, tmp_path, outputs=10)
         cluster.scheduler.kill()
         _, stderr = process.communicate(timeout=DEADLINE)
         assert process.returncode == 1
@@ -231,15 +228,7 @@ def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
 
 def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
     """The summary is printed; what the workers have begun, they finish."""
-    make_recordings(tmp_path / "in", 200)
-    process = subprocess.Popen(
-        [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout
-    process.stdout.readline()
+    process = begin(cluster, tmp_path, outputs=1)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130

@@ -8,27 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, PASSWORD, contents, nothing_changes, wait_until
-
-
-def wait_for_a_temporary_file(folder: Path) -> None:
-    """Return once the command has begun its output."""
-    wait_until(lambda: any(path.name.startswith(".filedecryptor-") for path in folder.iterdir()))
-
-
-def begin(folder: Path, encrypted_audio: bytes, *words: str) -> subprocess.Popen[bytes]:
-    """Start a run that waits in the middle of its input."""
-    process = subprocess.Popen(
-        [COMMAND, "-", PASSWORD, "opus", "-o", "a.opus", *words],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin
-    process.stdin.write(encrypted_audio[:5000])
-    process.stdin.flush()
-    wait_for_a_temporary_file(folder)
-    return process
+from conftest import PASSWORD, begin, contents, nothing_changes
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -72,11 +52,14 @@ def test_further_signals_do_not_tear_the_clean_up(
 
 
 def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
-    """From the first line of ours to the last; Python's own start cannot be helped."""
+    """From the moment that we handle it to the end; Python's own start cannot be helped."""
     code = (
         "import os, signal, sys, threading, time\n"
         "from filedecryptor.__main__ import main\n"
-        "def send(): time.sleep(float(sys.argv.pop())); os.kill(os.getpid(), signal.SIGINT)\n"
+        "def send():\n"
+        "    while signal.getsignal(signal.SIGINT) is signal.default_int_handler: time.sleep(0)\n"
+        "    time.sleep(moment); os.kill(os.getpid(), signal.SIGINT)\n"
+        "moment = float(sys.argv.pop())\n"
         "sys.argv[0] = 'filedecryptor'\n"
         "thread = threading.Thread(target=send); thread.start()\n"
         "code = main(); thread.join(); sys.exit(code)\n"

@@ -94,7 +94,7 @@ def _check_workers(client: Client, address: str) -> None:
     """
     try:
         client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
-    except TimeoutError:
+    except asyncio.TimeoutError:  # which is not the builtin one before Python 3.11
         raise ClusterError("the cluster has no workers", filename=address) from None
     for worker, found in client.run(version, "filedecryptor", on_error="return").items():
         if found != __version__:

@@ -6,13 +6,12 @@ of the command.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, contents, nothing_changes, wait_until
+from conftest import AUDIO, PASSWORD, begin, contents, nothing_changes
 
 FAILING = Path(__file__).parent / "failing.py"
 
@@ -65,16 +64,7 @@ def test_a_disk_without_links_or_removals(folder: Path, function: str, left: int
 
 def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
     """What somebody has put there stays, with what is in it."""
-    process = subprocess.Popen(
-        [COMMAND, "-", PASSWORD, "opus", "-o", "a.opus"],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin
-    process.stdin.write(encrypted_audio[:5000])
-    process.stdin.flush()
-    wait_until(lambda: len(os.listdir(folder)) > 1)
+    process = begin(folder, encrypted_audio, output="a.opus")
     (folder / "a.opus").mkdir()
     (folder / "a.opus" / "precious").write_bytes(b"precious")
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
@@ -90,16 +80,7 @@ def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_au
 def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
     """There is no place for the output any more; nothing is made elsewhere."""
     (folder / "sub").mkdir()
-    process = subprocess.Popen(
-        [COMMAND, "-", PASSWORD, "opus", "-o", "sub/a.opus"],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin
-    process.stdin.write(encrypted_audio[:5000])
-    process.stdin.flush()
-    wait_until(lambda: bool(os.listdir(folder / "sub")))
+    process = begin(folder, encrypted_audio, output="sub/a.opus")
     for leftover in (folder / "sub").iterdir():
         leftover.unlink()
     (folder / "sub").rmdir()

@@ -19,10 +19,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from conftest import AUDIO, COMMAND, Result, run, run_in_terminal
+from conftest import AUDIO, COMMAND, Result, run, run_in_terminal, wait_for_a_temporary_file
 from encryptor import encrypt
 from leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
-from test_main import wait_for_a_temporary_file
 
 from filedecryptor import decrypt, decrypt_file, decrypt_files, open_recording
 from filedecryptor.batch import Plan
