@@ -31,6 +31,8 @@ from conftest import (
 )
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_files
+from filedecryptor.batch import GroupWork
+from filedecryptor.errors import WorkerError
 
 ENV = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
 NAMES = [entry["file"] for entry in RECORDINGS]
@@ -512,6 +514,39 @@ def test_decrypt_files_runs_on_any_executor(night: Path, kind: Any) -> None:
     [error] = [outcome.error for outcome in outcomes if outcome.error]
     assert isinstance(error, AuthenticationError)
     assert error.hint
+
+
+def die(_: object) -> None:
+    """End a process as if the system had run out of memory."""
+    os._exit(1)
+
+
+def test_an_executor_that_breaks_loses_no_outcome(some: Path) -> None:
+    """Each recording that nothing worked on any more is a failure, with a hint."""
+    with ProcessPoolExecutor(1) as executor:
+        executor.submit(die, None)
+        outcomes = list(decrypt_files([some], PASSWORD, "opus", executor=executor))
+    assert len(outcomes) == 40
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    assert errors
+    assert {type(error) for error in errors} == {WorkerError}
+
+
+def test_with_an_executor_paths_mean_the_same_everywhere(
+    some: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may work in another directory, so it is given absolute ones."""
+    monkeypatch.chdir(some)
+    with ThreadPoolExecutor(1) as executor:
+        outcomes = list(decrypt_files(["."], PASSWORD, "opus", output_dir="x", executor=executor))
+    assert {os.path.dirname(outcome.output or "") for outcome in outcomes} == {str(some / "x")}
+
+
+def test_work_for_others_shows_no_password() -> None:
+    """Neither itself nor the name that Dask would give its tasks; that is always another one."""
+    one, other = GroupWork("marked"), GroupWork("marked")
+    assert "marked" not in repr(one)
+    assert one.__dask_tokenize__() != other.__dask_tokenize__() != one.__dask_tokenize__()
 
 
 def test_tasks_are_submitted_in_a_bounded_window(some: Path) -> None:

@@ -109,7 +109,7 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
     """Not in a log, a task's name or a file, even where the workers fail."""
     make_recordings(tmp_path / "in", 20, MARKED)
     broken = "from filedecryptor import batch\ndef fail(*_): raise RuntimeError\n"
-    codes = ("", broken + "batch.GroupWork.__call__ = fail")
+    codes = (broken + "batch.GroupWork.__call__ = fail",)
     with running(tmp_path / "cluster", *codes) as cluster:
         words = ("in", "-", "auto", "--json")
         result = run(
@@ -217,13 +217,83 @@ def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
         cluster.scheduler.kill()
         _, stderr = process.communicate(timeout=DEADLINE)
         assert process.returncode == 1
-    assert stderr.decode().splitlines()[-2:] == [
+    assert stderr.decode().splitlines() == [
         f"filedecryptor: error: {cluster.address}: the scheduler went away",
         "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
     ]
     done = [data for name, data in contents(tmp_path / "in").items() if name.endswith(".opus")]
     assert len(done) >= 10
     assert set(done) == {AUDIO}
+
+
+def test_workers_that_all_go_away(tmp_path: Path) -> None:
+    """They are waited for, but not for ever."""
+    code = (
+        "import sys; from filedecryptor import batch, cluster; from filedecryptor.__main__ import main;"
+        "cluster.NO_WORKERS_TIMEOUT = 3; batch.WATCH_INTERVAL = 1.0; sys.exit(main())"
+    )
+    make_recordings(tmp_path / "in", 200)
+    with running(tmp_path / "cluster", "") as cluster:
+        words = ["--cluster", cluster.address, "in", PASSWORD, "auto"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout
+        process.stdout.readline()
+        cluster.workers[0].kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    assert stderr.decode().splitlines() == [
+        f"filedecryptor: error: {cluster.address}: there has been no worker for 3 seconds",
+        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
+    ]
+
+
+def test_a_worker_that_does_not_share_the_disk(tmp_path: Path) -> None:
+    """It would write where nobody looks, and call that success."""
+    make_recordings(tmp_path / "in", 1)
+    alone = "import genericpath; genericpath.exists = lambda _: False"
+    with running(tmp_path / "cluster", "", alone) as cluster:
+        result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
+    assert result.code == 1
+    error, hint = result.lines
+    assert error.endswith(f" does not see what is written to {tmp_path / 'out'}")
+    assert hint == "hint: use a directory that all machines share, or an object store"
+    assert contents(tmp_path / "out") == {}
+
+
+def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:
+    """One frozen worker is named as the reason, instead of being waited for."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster", "", "") as cluster:
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines == [f"error: {cluster.address}: it does not answer within 10 seconds"]
+
+
+def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
+    """However deep in a library it happens: Dask would lose a long traceback, and wait for ever."""
+    make_recordings(tmp_path / "in", 20)
+    code = (
+        "from filedecryptor import decryptor\n"
+        "if decryptor.run.__name__ == 'run': run = decryptor.run\n"  # it is loaded twice
+        "def deep(n):\n"
+        "    if n: deep(n - 1)\n"
+        "    raise RuntimeError\n"
+        "def fail(job, *words, **more):\n"
+        "    if '007' in job.input: deep(800)\n"
+        "    return run(job, *words, **more)\n"
+        "decryptor.run = fail\n"
+    )
+    with running(tmp_path / "cluster", code) as cluster:
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines[-1].startswith("19 decrypted, 1 failed; ")
+    assert "007.enc: unexpected RuntimeError in preload0.py, line " in result.stderr
 
 
 def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from filedecryptor import decryptor
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, OnProgress, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError, WorkerError
-from filedecryptor.names import clean_extension, is_url, join, split
+from filedecryptor.names import absolute, clean_extension, is_url, join, split
 from filedecryptor.storage import storage_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ THREADS_PER_JOB = 2
 
 THREADS_PER_OBJECT = 4
 """The same for object stores: a recording waits for three answers, each of some milliseconds."""
+
+WATCH_INTERVAL = 5.0
+"""Seconds without an outcome after which an executor is asked whether it is still there."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
@@ -75,10 +78,11 @@ def decrypt_files(
         UsageError: The extension is unusable, an output is an input, or two inputs share one.
         OSError: The output directory cannot be made.
     """
+    place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
-        [os.fspath(source) for source in sources],
+        [place(os.fspath(source)) for source in sources],
         clean_extension(output_extension),
-        output_dir=None if output_dir is None else os.fspath(output_dir),
+        output_dir=None if output_dir is None else place(os.fspath(output_dir)),
         if_exists=if_exists,
     )
     return run(plan, password, Workers(jobs, executor))
@@ -261,10 +265,12 @@ class Workers(NamedTuple):
     Attributes:
         jobs: Files worked on at once; the CPUs that this process may use if None.
         executor: Runs the work, in groups of jobs, instead of threads of our own.
+        watch: Called every now and then while nothing ends; raises what ends the waiting.
     """
 
     jobs: int | None = None
     executor: Executor | None = None
+    watch: Callable[[], object] | None = None
 
 
 def run(
@@ -303,7 +309,8 @@ def run(
         def submit(group: list[Job]) -> Future[list[Outcome]]:
             return executor.submit(work, group)
 
-        yield from _windowed(_groups(plan, size), submit, _lost, jobs * TASKS_PER_JOB)
+        window = jobs * TASKS_PER_JOB
+        yield from _windowed(_groups(plan, size), submit, window, _lost, workers.watch)
 
 
 class GroupWork:
@@ -315,6 +322,12 @@ class GroupWork:
 
     def __init__(self, password: Password) -> None:
         self._password = password
+
+    def __dask_tokenize__(self) -> str:
+        """Return what Dask may name tasks after: nothing that follows from the password."""
+        from uuid import uuid4
+
+        return uuid4().hex
 
     def __call__(self, group: list[Job]) -> list[Outcome]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
@@ -341,7 +354,10 @@ def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
 def _lost(group: list[Job], error: Exception) -> list[Outcome]:
     """Return the outcomes of jobs whose worker did not answer, but for an error of its own."""
     cause = f"its worker ended with {type(error).__name__}"
-    return [decryptor.failed(job, WorkerError(cause, filename=job.input)) for job in group]
+    hint = "it may be done all the same: run this again with --if-exists skip"
+    return [
+        decryptor.failed(job, WorkerError(cause, hint=hint, filename=job.input)) for job in group
+    ]
 
 
 def _side_by_side(
@@ -405,7 +421,7 @@ def side_by_side(
         return future
 
     try:
-        yield from _windowed((check(item) or item for item in items), submit, None, threads * 2)
+        yield from _windowed((check(item) or item for item in items), submit, threads * 2)
     finally:
         abandoned.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -416,47 +432,65 @@ def side_by_side(
 def _windowed(
     items: Iterable[Outcome | Item],
     submit: Callable[[Item], Future[list[Outcome]]],
-    lost: Callable[[Item, Exception], list[Outcome]] | None,
     window: int,
+    lost: Callable[[Item, Exception], list[Outcome]] | None = None,
+    watch: Callable[[], object] | None = None,
 ) -> Generator[Outcome]:
     """Submit the items, no more than `window` of them waiting or under way at any time.
 
     Args:
         items: What is to be done; outcomes among them are passed on.
         submit: Begins to work on an item.
+        window: How many.
         lost: Returns the outcomes of an item whose work ended with an exception; if None, the
             exception ends everything.
-        window: How many.
+        watch: See `Workers`.
     """
-    from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+    from concurrent.futures import BrokenExecutor
 
     pending: dict[Future[list[Outcome]], Item] = {}
-
-    def outcomes(most: int) -> Iterator[Outcome]:
-        while len(pending) > most:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                item = pending.pop(future)
-                try:
-                    found = future.result()
-                except CancelledError:
-                    raise
-                except Exception as error:
-                    if lost is None:
-                        raise
-                    found = lost(item, error)
-                yield from found
-
     try:
         for item in items:
             if isinstance(item, Outcome):
                 yield item
-            else:
+                continue
+            try:
                 pending[submit(item)] = item
-                yield from outcomes(window - 1)
-        yield from outcomes(0)
+            except BrokenExecutor as error:
+                if lost is None:
+                    raise
+                yield from lost(item, error)
+            while len(pending) >= window:
+                yield from _ended(pending, lost, watch)
+        while pending:
+            yield from _ended(pending, lost, watch)
     finally:
         for future in pending:
             future.cancel()
+
+
+def _ended(
+    pending: dict[Future[list[Outcome]], Item],
+    lost: Callable[[Item, Exception], list[Outcome]] | None,
+    watch: Callable[[], object] | None,
+) -> Iterator[Outcome]:
+    """Wait until some of what is under way has ended; yield its outcomes, and take it out."""
+    from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+
+    done = wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done
+    if not done and watch:
+        watch()
+    for future in done:
+        item = pending.pop(future)
+        try:
+            outcomes = future.result()
+        except CancelledError:
+            raise
+        except Exception as error:
+            if lost is None:
+                raise
+            outcomes = lost(item, error)
+        yield from outcomes
 
 
 class _AbandonedError(Exception):

@@ -1,40 +1,50 @@
-"""A Dask cluster as an executor of batches."""
+"""A Dask cluster as what works on batches."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from tempfile import NamedTemporaryFile
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from filedecryptor import __version__
 from filedecryptor.batch import Workers
 from filedecryptor.errors import ClusterError, UsageError
+from filedecryptor.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, make_directory
 
 if TYPE_CHECKING:
     from distributed import Client
 
 PROTOCOLS = ("tcp://", "tls://")
 
-CONNECT_TIMEOUT = 10
-"""Seconds to wait for the scheduler, and then for a worker."""
+TIMEOUT = 10
+"""Seconds to wait for an answer of the scheduler, and of all workers."""
+
+NO_WORKERS_TIMEOUT = 60
+"""Seconds to wait for a worker where there was one: it may be about to start again."""
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Workers]:
+def connected(address: str, directory: str | None) -> Iterator[Workers]:
     """Connect to a scheduler, see that its workers can do the work, and lend them.
 
     Args:
         address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
             configuration names.
+        directory: Where the outputs go on the disk, if they do. It is made if it is not there.
 
     Raises:
         UsageError: The address is none, or Dask or its certificates are not there.
         ClusterError: The cluster cannot be reached, goes away, or cannot do the work.
+        OSError: The directory cannot be made, or nothing be written to it.
     """
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
@@ -42,14 +52,17 @@ def connected(address: str) -> Iterator[Workers]:
         raise UsageError(
             "the package for clusters is not installed", hint="pip install 'filedecryptor[dask]'"
         )
-    # What matters is said here in one line; they would add pages to it.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    logging.disable()  # what matters is said here in one line; it would add pages to it
+    from distributed.client import ClosedClientError
+
     client = _connect(address)
     try:
-        _check_workers(client, address)
-        jobs = sum(client.nthreads().values())
-        yield Workers(jobs, client.get_executor(pure=False))
-    except CancelledError:
+        _check_versions(client, address)
+        if directory is not None:
+            _check_sharing(client, address, directory)
+        jobs = sum(_answer(address, client.nthreads).values())
+        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address))
+    except (CancelledError, ClosedClientError):
         raise _gone(address) from None
     finally:
         with suppress(Exception):  # the scheduler may be gone
@@ -68,8 +81,8 @@ def _connect(address: str) -> Client:
     try:
         # A client would wait endlessly for something that accepts connections and says nothing,
         # and would not go quietly if it found no scheduler.
-        asyncio.run(asyncio.wait_for(_identity(address), CONNECT_TIMEOUT))
-        return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        asyncio.run(asyncio.wait_for(_identity(address), TIMEOUT))
+        return Client(address, timeout=TIMEOUT, set_as_default=False)
     except (TypeError, ValueError):
         raise UsageError(
             "the address, or Dask's TLS configuration, is not valid", filename=address
@@ -86,17 +99,18 @@ async def _identity(address: str) -> object:
         return await scheduler.identity()
 
 
-def _check_workers(client: Client, address: str) -> None:
+def _check_versions(client: Client, address: str) -> None:
     """See that there are workers, and that each of them has this version of the package.
 
     Raises:
         ClusterError: There are none, or one of them has not.
     """
     try:
-        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
+        client.wait_for_workers(1, timeout=TIMEOUT)
     except asyncio.TimeoutError:  # which is not the builtin one before Python 3.11
         raise ClusterError("the cluster has no workers", filename=address) from None
-    for worker, found in client.run(version, "filedecryptor", on_error="return").items():
+    versions = _answer(address, client.run, version, "filedecryptor", on_error="return")
+    for worker, found in versions.items():
         if found != __version__:
             has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
             raise ClusterError(
@@ -106,9 +120,74 @@ def _check_workers(client: Client, address: str) -> None:
             )
 
 
+def _check_sharing(client: Client, address: str, directory: str) -> None:
+    """See that what is written to a directory here is there for every worker.
+
+    Raises:
+        ClusterError: A worker has another directory of that name, or none.
+        OSError: The directory cannot be made, or nothing be written to it.
+    """
+    make_directory(directory)
+    with NamedTemporaryFile(
+        dir=directory, prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX
+    ) as file:
+        seen = _answer(address, client.run, os.path.exists, file.name)
+    for worker, sees in seen.items():
+        if not sees:
+            raise ClusterError(
+                f"its worker {worker} does not see what is written to {directory}",
+                hint="use a directory that all machines share, or an object store",
+                filename=address,
+            )
+
+
+def _answer(
+    address: str, ask: Callable[..., dict[str, Any]], *words: object, **more: object
+) -> dict[str, Any]:
+    """Return what a cluster answers, which may be never.
+
+    Raises:
+        ClusterError: It is not there in time.
+    """
+    found: list[dict[str, Any]] = []
+
+    def wait() -> None:
+        with suppress(Exception):
+            found.append(ask(*words, **more))
+
+    thread = Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    if not found:
+        raise ClusterError(f"it does not answer within {TIMEOUT} seconds", filename=address)
+    return found[0]
+
+
+class _Watch:
+    """Sees whether there is still somebody to wait for.
+
+    Raises:
+        ClusterError: The scheduler does not answer, or there have been no workers for a while.
+    """
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._seen = time.monotonic()
+
+    def __call__(self) -> None:
+        if _answer(self._address, self._client.nthreads):
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > NO_WORKERS_TIMEOUT:
+            raise ClusterError(
+                f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
+                hint=WHAT_IS_DONE_STAYS,
+                filename=self._address,
+            )
+
+
+WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
+
+
 def _gone(address: str) -> ClusterError:
-    return ClusterError(
-        "the scheduler went away",
-        hint="what is done stays; run this again with --if-exists skip",
-        filename=address,
-    )
+    return ClusterError("the scheduler went away", hint=WHAT_IS_DONE_STAYS, filename=address)

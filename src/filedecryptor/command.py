@@ -15,7 +15,7 @@ from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IfExists, Job, attempt, errors_naming, spool
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.names import absolute, clean_extension
+from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.password import find_password
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
@@ -89,12 +89,14 @@ def run(
             job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
             _do_one(job, secret, report, show=show)
             return report.code
-        with _workers(cluster, jobs) as workers:
-            place = str if cluster is None else absolute  # its workers are in other directories
+        if cluster is not None:  # whose workers run in other directories
+            filenames = [absolute(name) for name in filenames]
+            output_dir = None if output_dir is None else absolute(output_dir)
+        with _workers(cluster, output_dir, jobs) as workers:
             plan = batch.Plan(
-                map(place, filenames),
+                filenames,
                 extension,
-                output_dir=None if output_dir is None else place(output_dir),
+                output_dir=output_dir,
                 if_exists=if_exists,
                 verify=verify,
             )
@@ -139,13 +141,16 @@ def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int
         raise UsageError("--jobs is for this machine; a cluster has its own number of them")
 
 
-def _workers(cluster: str | None, jobs: int | None) -> AbstractContextManager[batch.Workers]:
+def _workers(
+    cluster: str | None, output_dir: str | None, jobs: int | None
+) -> AbstractContextManager[batch.Workers]:
     """Lend what does the work: a cluster, or threads of this process."""
     if cluster is None:
         return nullcontext(batch.Workers(jobs))
     from filedecryptor.cluster import connected
 
-    return connected(cluster)
+    on_disk = output_dir is not None and not is_url(output_dir)
+    return connected(cluster, output_dir if on_disk else None)
 
 
 def _standard_output_unless_terminal() -> str:

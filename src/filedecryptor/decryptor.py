@@ -17,6 +17,7 @@ from filedecryptor.errors import (
     NotEncError,
     UnknownFormatError,
     UsageError,
+    unexpected,
 )
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, password_hint
@@ -198,6 +199,10 @@ def attempt(
         return failed(job, error)
     except MemoryError:
         return failed(job, OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), job.input))
+    except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
+        surprise = unexpected(error)
+        surprise.filename = job.input
+        return failed(job, surprise)
 
 
 def failed(job: Job, error: FileDecryptorError | OSError) -> Outcome:

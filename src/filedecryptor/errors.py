@@ -6,6 +6,8 @@ What the operating system refuses stays the `OSError` that it is, with `filename
 
 from __future__ import annotations
 
+import os
+
 
 class FileDecryptorError(Exception):
     """The base of all exceptions here; never raised itself.
@@ -64,6 +66,10 @@ class WorkerError(FileDecryptorError):
     """What worked on a recording elsewhere ended without an answer."""
 
 
+class UnexpectedError(FileDecryptorError):
+    """Something that nobody foresaw; a defect of this package, or of one that it uses."""
+
+
 class TokenError(FileDecryptorError):
     """The API refused the token."""
 
@@ -78,3 +84,17 @@ class ApiError(FileDecryptorError):
 
 class NotFoundError(FileDecryptorError):
     """The API has no such recording."""
+
+
+def unexpected(error: Exception) -> UnexpectedError:
+    """Return an error of ours for one that nobody foresaw.
+
+    It says where that comes from, and not what it says itself, which may hold a secret.
+    """
+    from traceback import extract_tb
+
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+    return UnexpectedError(
+        f"unexpected {type(error).__name__} in {place}", hint="please report this"
+    )

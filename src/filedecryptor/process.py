@@ -39,7 +39,7 @@ def run(start: Callable[[Sequence[str]], int]) -> int:
 
 
 def _run(start: Callable[[Sequence[str]], int]) -> int:
-    from filedecryptor.errors import FileDecryptorError
+    from filedecryptor.errors import FileDecryptorError, unexpected
     from filedecryptor.report import say, say_error
 
     try:
@@ -51,17 +51,8 @@ def _run(start: Callable[[Sequence[str]], int]) -> int:
     except MemoryError:
         say("error: there is not enough memory")
         return 1
-    except Exception as error:  # noqa: BLE001 - whoever runs this cannot do anything with a traceback
-        say(f"error: unexpected {type(error).__name__} {_origin_of(error)}; please report this")
-        return 1
-
-
-def _origin_of(error: Exception) -> str:
-    """Say where an error comes from. What it says itself may hold a secret."""
-    from traceback import extract_tb
-
-    frame = extract_tb(error.__traceback__)[-1]
-    return f"in {os.path.basename(frame.filename)}, line {frame.lineno}"
+    except Exception as error:  # noqa: BLE001 - nobody can do anything with a traceback
+        return say_error(unexpected(error))
 
 
 class _Interruption:

@@ -358,7 +358,10 @@ def test_too_little_memory(place: Place, setting: Setting, way: str) -> None:
     ("error", "said"),
     [
         ("MemoryError", r"error: (a\.enc: Cannot allocate memory|there is not enough memory)"),
-        ("RuntimeError", r"error: unexpected RuntimeError in failing\.py, line \d+; .*"),
+        (
+            "RuntimeError",
+            r"error: a\.enc: unexpected RuntimeError in failing\.py, line \d+",
+        ),
     ],
 )
 def test_what_nobody_expects_tells_nothing(
@@ -374,7 +377,9 @@ def test_what_nobody_expects_tells_nothing(
         timeout=60,
     )
     assert done.returncode == 1
-    assert re.fullmatch(f"filedecryptor: {said}\n", done.stderr.decode())
+    lines = done.stderr.decode().splitlines()
+    assert re.fullmatch(f"filedecryptor: {said}", lines[0])
+    assert lines[1:] in ([], ["filedecryptor: hint: please report this"])
     assert_nothing_leaks(place, setting.secret, done.stdout, done.stderr)
 
 
