@@ -9,6 +9,7 @@ import stat
 from contextlib import ExitStack, nullcontext
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -498,3 +499,30 @@ def test_there_is_an_end_to_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         pass
     assert caught.value.filename == target
     assert len(contents(tmp_path)) == 3
+
+
+def test_machines_take_no_temporary_file_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may not see the other's locks on a shared disk."""
+    target = str(tmp_path / "x")
+    with pending_file(target) as one:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+        monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="other"))
+        with pending_file(target) as other:
+            one.write(memoryview(b"one"))
+            one.commit(target, replace=True)
+            other.commit(target, replace=True)
+    assert contents(tmp_path) == {"x": b""}
+
+
+def test_a_file_that_another_has_taken_is_not_let_appear(tmp_path: Path) -> None:
+    """What is at the temporary name must be what was written."""
+    target = str(tmp_path / "x")
+    with pytest.raises(OSError, match="Stale"), pending_file(target) as pending:
+        pending.write(memoryview(b"audio"))
+        [temporary] = tmp_path.iterdir()
+        temporary.unlink()
+        temporary.write_bytes(b"half of another's")
+        pending.commit(target, replace=True)
+    assert not (tmp_path / "x").exists()

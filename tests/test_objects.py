@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,11 @@ pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 import s3fs
 from bucket import Bucket, serving
+from fsspec.spec import AbstractBufferedFile
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_files, open_recording
 from filedecryptor.errors import StorageError
-from filedecryptor.objects import BLOCK_SIZE
+from filedecryptor.objects import BLOCK_SIZE, _send
 
 LARGE = BLOCK_SIZE + 1_000_000
 """Bytes of audio that are sent in several parts."""
@@ -261,7 +264,7 @@ def test_any_number_of_jobs(bucket: Bucket, tmp_path: Path, jobs: str) -> None:
 
 NAMES = [
     "a b", "-dash", "--", "new\tline", "ünï☃🔐", "e\u0301", "#", "?x=1", "%41", "*", "[a]", "a+b",
-    "back\\slash", "a//b", "x/../y", "..hidden", "a::b",
+    "back\\slash", "a//b", "x/../y", "..hidden", "a::b", "c::d/e",
 ]  # fmt: skip
 
 
@@ -271,9 +274,9 @@ def test_keys_of_every_kind(bucket: Bucket, tmp_path: Path) -> None:
     for name in NAMES:
         bucket.put(f"in/{name}.enc", recording)
     result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
-    assert result.code == 2  # for the one that fsspec would take for a chain of addresses
+    assert result.code == 2  # for those that fsspec would take for chains of addresses
     outputs = {key for key in bucket.keys() if key.startswith("out/")}  # noqa: SIM118 - no dict
-    assert outputs == {f"out/{name}.opus" for name in NAMES if name != "a::b"}
+    assert outputs == {f"out/{name}.opus" for name in NAMES if "::" not in name}
 
 
 def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> None:
@@ -289,6 +292,57 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
     assert set(contents(tmp_path)) == {
         "deep", "deep/down", "deep/down/out", "deep/down/out/good.opus",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+def test_slashes_too_many_hide_nothing(night: Bucket, tmp_path: Path, if_exists: str) -> None:
+    """At the end of `-d` they count as one; a folder without a name is one of its own."""
+    night.put("in//a.enc", night.get("in/a.enc"))
+    night.put("out//a.opus", b"old")
+    words = [f"{night.url}/in", "-", "auto", "-d", f"{night.url}/out//", "--if-exists", if_exists]
+    result = night.run(*words, cwd=tmp_path)
+    assert result.code == (0 if if_exists == "skip" else 1), result.stderr
+    found = night.contents()
+    assert found["out//a.opus"] == b"old"
+    assert {name: found.get(f"out/{name}") for name in OUTPUTS} == OUTPUTS
+
+
+def test_an_object_of_a_folders_name_hides_nothing(night: Bucket, tmp_path: Path) -> None:
+    """It is not in that folder."""
+    night.put("out/a.opus", b"not an output")
+    words = [f"{night.url}/in/a.enc", "-", "opus", "-d", f"{night.url}/out/a.opus"]
+    result = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
+    assert result.stdout.decode() == f"{night.url}/out/a.opus/a.opus\n"
+
+
+class Refusing(AbstractBufferedFile):  # type: ignore[misc]
+    """An upload of which the store takes the first part only, and refuses even to forget it."""
+
+    completed = False
+
+    def _initiate_upload(self) -> None:
+        self.parts = 0
+
+    def _upload_chunk(self, final: bool = False) -> bool:  # noqa: FBT001, FBT002 - fsspec's own
+        self.parts += 1
+        if self.parts == 2:
+            raise PermissionError
+        Refusing.completed = final
+        return True
+
+    def discard(self) -> None:
+        """Refuse."""
+        raise PermissionError
+
+
+def test_an_upload_that_cannot_be_forgotten_is_not_completed() -> None:
+    """Not even when its remains are collected: it would be cut off audio."""
+    upload = Refusing(None, "x", "wb", block_size=100)
+    with pytest.raises(PermissionError):
+        _send(BytesIO(bytes(100_000)), upload)
+    del upload
+    gc.collect()
+    assert not Refusing.completed
 
 
 def test_collisions_are_refused(night: Bucket, tmp_path: Path) -> None:
@@ -356,6 +410,7 @@ def test_from_python(night: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         ("gs://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
         ("nonsense://a.enc", {}, "Protocol not known: nonsense", 2),
         ("s3://b/a.enc?versionId=1", {}, "chains and versions of objects are not understood", 2),
+        ("file:///a.enc", {}, "this is on the disk", 2),
         ("zip://a.enc::s3://b/x.zip", {}, "chains and versions of objects are not", 2),
         (
             "s3://bucket/a.enc",

@@ -129,6 +129,8 @@ class Plan:
     ) -> None:
         if if_exists not in IF_EXISTS:
             raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
+        if output_dir is not None and is_url(output_dir):
+            output_dir = output_dir.rstrip("/")
         self._pattern = Job("", extension, if_exists=if_exists, verify=verify)
         self._moves = output_dir is not None
         self.failures: list[Outcome] = []
@@ -191,7 +193,8 @@ class Plan:
         before = len(self._folders)
         root = join(source, "")
 
-        def on_error(path: str, error: OSError) -> None:
+        def on_error(path: str, error: FileDecryptorError | OSError) -> None:
+            error.filename = error.filename or path
             self.failures.append(decryptor.failed(Job(path, ""), error))
 
         for path, names, links in storage.recordings_below(source, SUFFIX, on_error):

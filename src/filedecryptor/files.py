@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 
-from filedecryptor.errors import UsageError
+from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.names import is_url
 
 if sys.platform != "win32":
@@ -53,7 +53,7 @@ def size_of(path: str | int) -> int:
 
 
 def recordings_below(
-    directory: str, suffix: str, on_error: Callable[[str, OSError], object]
+    directory: str, suffix: str, on_error: Callable[[str, FileDecryptorError | OSError], object]
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder at or below a directory that holds recordings, their names, the links.
 
@@ -169,6 +169,8 @@ class PendingFile:
         """
         with _errors_named(target):
             os.fsync(self._stream.fileno())
+            if not _is_at(self._stream.fileno(), self._temporary):  # or another's would appear
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             if sys.platform == "win32":  # where an open file cannot be renamed
                 self._stream.close()
             if replace:
@@ -230,10 +232,12 @@ def _temporary_names(target: str) -> Iterator[str]:
     The names follow from the target's, so that what a killed run has left is found without a look
     at the whole directory. The suffix has no part in it: `auto` learns it at the end only. Nor is
     the name itself in it, which may be as long as the file system allows. Where two targets share
-    a name, or two runs a target, each takes the first that is free.
+    a name, or two runs a target, each takes the first that is free. Every machine has names of its
+    own, since on some shared disks it does not see the locks of others.
     """
     directory, name = os.path.split(target)
-    key = zlib.crc32(os.fsencode(os.path.splitext(name)[0]))
+    machine = "" if sys.platform == "win32" else os.uname().nodename
+    key = zlib.crc32(os.fsencode(f"{machine}/{os.path.splitext(name)[0]}"))
     for number in range(MOST_TEMPORARY_FILES):
         yield os.path.join(directory, f"{TEMPORARY_PREFIX}{key:08x}-{number}{TEMPORARY_SUFFIX}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -27,6 +27,9 @@ BLOCK_SIZE = 8 << 20
 More is sent in parts of this size: 64 GiB are 8,192 of them, and S3 takes 10,000.
 """
 
+MARKS = ("::", "?versionId=")
+"""What fsspec and s3fs take for something else than a part of a key."""
+
 
 def is_directory(path: str) -> bool:
     """Return whether recordings are to be looked for below this."""
@@ -39,14 +42,14 @@ def is_directory(path: str) -> bool:
 def recordings_below(
     directory: str,
     suffix: str,
-    on_error: Callable[[str, OSError], object],  # noqa: ARG001 - as for a disk
+    on_error: Callable[[str, FileDecryptorError | OSError], object],
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder below an address that holds recordings, with a slash, and their names.
 
     Args:
         directory: Where to begin.
         suffix: What a recording's name ends with, in any case.
-        on_error: Not called: a store is listed as a whole or not at all.
+        on_error: Told each recording whose key cannot be part of an address, and why.
 
     Raises:
         OSError: It cannot be listed.
@@ -58,21 +61,27 @@ def recordings_below(
     for key in keys:
         folder, slash, name = key[len(root) :].rpartition("/")
         if slash and name.lower().endswith(suffix):
-            folders.setdefault(folder, []).append(name)
+            if any(mark in key for mark in MARKS):
+                on_error(f"{directory.rstrip('/')}{key[len(root) :]}", _not_understood())
+            else:
+                folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
         yield f"{directory.rstrip('/')}{folder}/", sorted(names), []
 
 
 def names_in(directory: str) -> set[str]:
-    """Return the names of the objects in a folder; none if it is not there.
+    """Return the names of the objects in a folder; none if it is not there, or has no name.
 
     Raises:
         OSError: It cannot be listed.
     """
+    if directory.endswith("/"):  # whose name is empty: fsspec cannot ask for it
+        return set()
     with _errors_naming(directory):
         file_system, key = _resolve(directory)
         try:
-            return {found.rpartition("/")[2] for found in file_system.ls(key, detail=False)}
+            found = (name.rpartition("/") for name in file_system.ls(key, detail=False))
+            return {name for folder, _, name in found if folder == key}
         except FileNotFoundError:
             return set()
 
@@ -81,7 +90,9 @@ def real_path(path: str) -> str:
     """Return the one address that all spellings of it have in common."""
     with _errors_naming(path):
         file_system, key = _resolve(path)
-        return str(file_system.unstrip_protocol(key))
+        slashes = len(path) - len(path.rstrip("/"))
+        # One slash marks a folder. More of them are folders without a name.
+        return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
 def size_of(path: str) -> int:
@@ -199,15 +210,18 @@ def _send(spool: BinaryIO, upload: AbstractBufferedFile) -> None:
         copyfileobj(spool, upload, CHUNK_SIZE)
         upload.close()
     except BaseException:
-        upload.discard()
-        upload.closed = True  # or its destructor would complete it
+        upload.closed = True  # or its destructor would complete it, cut off as it is
+        with suppress(Exception):  # the store may refuse that as well
+            upload.discard()
         raise
 
 
 def _resolve(url: str) -> tuple[AbstractFileSystem, str]:
     """Return the file system of an address, and what the object is called there."""
-    if "::" in url or "?versionId=" in url:
-        raise UsageError("chains and versions of objects are not understood")
+    if any(mark in url for mark in MARKS):
+        raise _not_understood()
+    if url.lower().startswith(("file:", "local:")):  # which would be written in place
+        raise UsageError("this is on the disk", hint="give the path alone")
     try:
         from fsspec import url_to_fs
 
@@ -219,6 +233,10 @@ def _resolve(url: str) -> tuple[AbstractFileSystem, str]:
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
         raise UsageError(_in_one_line(error)) from None
+
+
+def _not_understood() -> UsageError:
+    return UsageError("chains and versions of objects are not understood")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from filedecryptor import files
+from filedecryptor.errors import FileDecryptorError
 from filedecryptor.names import is_url
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ class Storage(Protocol):
         """Return whether recordings are to be looked for below this."""
 
     def recordings_below(
-        self, directory: str, suffix: str, on_error: Callable[[str, OSError], object], /
+        self,
+        directory: str,
+        suffix: str,
+        on_error: Callable[[str, FileDecryptorError | OSError], object],
+        /,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield each folder that holds recordings, their names, and those that are links."""
 
