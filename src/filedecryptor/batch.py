@@ -1,4 +1,4 @@
-"""Many jobs: find the recordings, plan every output, run the plan."""
+"""Many jobs side by side: in threads, or on any executor."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, OnProgress, Outcome
-from filedecryptor.errors import FileDecryptorError, UsageError, WorkerError
-from filedecryptor.names import absolute, clean_extension, is_url, join, split
-from filedecryptor.storage import storage_of
+from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome
+from filedecryptor.errors import WorkerError
+from filedecryptor.names import absolute, clean_extension, is_url
+from filedecryptor.plan import Plan
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 Item = TypeVar("Item")
-
-SUFFIX = ".enc"
-"""What a directory's recordings end with, in any case."""
 
 PATIENCE = 5.0
 """Seconds that abandoned work has to end in."""
@@ -86,180 +83,6 @@ def decrypt_files(
         if_exists=if_exists,
     )
     return run(plan, password, Workers(jobs, executor))
-
-
-class _Folder(NamedTuple):
-    """Recordings of one directory, and the directory that their outputs go to.
-
-    Attributes:
-        path: The directory.
-        output_dir: Where the outputs go.
-        names: The recordings, sorted.
-        links: Those of them that are symbolic links.
-    """
-
-    path: str
-    output_dir: str
-    names: list[str]
-    links: list[str]
-
-
-class Plan:
-    """What is to be done: every input found, every output known to be one input's alone.
-
-    Only the names of the inputs are held, so a million of them fit in memory.
-
-    Attributes:
-        failures: What could not even be searched.
-        empty: Directories without a recording.
-
-    Raises:
-        UsageError: An output would replace an input, or two inputs share one.
-        OSError: The output directory cannot be made.
-    """
-
-    def __init__(
-        self,
-        sources: Iterable[str],
-        extension: str,
-        *,
-        output_dir: str | None = None,
-        if_exists: IfExists = "replace",
-        verify: bool = False,
-    ) -> None:
-        if if_exists not in IF_EXISTS:
-            raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
-        if output_dir is not None and is_url(output_dir):
-            output_dir = output_dir.rstrip("/")
-        self._pattern = Job("", extension, if_exists=if_exists, verify=verify)
-        self._moves = output_dir is not None
-        self.failures: list[Outcome] = []
-        self.empty: list[str] = []
-        self._folders: list[_Folder] = []
-        self._listed: tuple[str, set[str]] | None = None
-        for source in sources:
-            self._find(source, output_dir)
-        self._check()
-        if output_dir is not None:
-            storage_of(output_dir).make_directory(output_dir)
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether any input or output is in an object store."""
-        return any(is_url(folder.path) or is_url(folder.output_dir) for folder in self._folders)
-
-    def __len__(self) -> int:
-        return sum(len(folder.names) for folder in self._folders)
-
-    def __iter__(self) -> Iterator[Job]:
-        for path, output_dir, names, _ in self._folders:
-            is_new = is_url(output_dir) and self._pattern.if_exists != "replace"
-            for name in names:
-                yield self._pattern._replace(
-                    input=join(path, name),
-                    named_after=join(output_dir, name) if self._moves else None,
-                    is_new=is_new,
-                )
-
-    def check(self, job: Job) -> Outcome | None:
-        """Return the outcome of a job that needs no work; its output is there, or cannot be."""
-        try:
-            if not job.is_new:
-                return decryptor.check(job)
-            for target in job.targets():
-                directory, name = split(target)
-                if name in self._names_in(directory):
-                    return decryptor.already_there(job, target)
-        except (FileDecryptorError, OSError) as error:
-            return decryptor.failed(job, error)
-        return None
-
-    def _names_in(self, directory: str) -> set[str]:
-        """Return what a folder of a store holds, asking once for all jobs of the folder."""
-        if self._listed is None or self._listed[0] != directory:
-            from filedecryptor.objects import names_in
-
-            self._listed = directory, names_in(directory)
-        return self._listed[1]
-
-    def _find(self, source: str, output_dir: str | None) -> None:
-        storage = storage_of(source)
-        if not storage.is_directory(source):
-            path, name = split(source)
-            links = [name] if os.path.islink(source) else []
-            target = path if output_dir is None else output_dir
-            self._folders.append(_Folder(path, target, [name], links))
-            return
-        before = len(self._folders)
-        root = join(source, "")
-
-        def on_error(path: str, error: FileDecryptorError | OSError) -> None:
-            error.filename = error.filename or path
-            self.failures.append(decryptor.failed(Job(path, ""), error))
-
-        for path, names, links in storage.recordings_below(source, SUFFIX, on_error):
-            below = path[len(root) :]
-            target = path if output_dir is None else join(output_dir, below)
-            may_lead_away = is_url(source) and not is_url(target)
-            harmless = self._harmless(path, below, names) if may_lead_away else names
-            self._folders.append(_Folder(path, target, harmless, links))
-        if len(self._folders) == before:
-            self.empty.append(source)
-
-    def _harmless(self, path: str, below: str, names: list[str]) -> list[str]:
-        """Return the objects whose keys lead to no other directory; the others are failures."""
-        harmless = []
-        for name in names:
-            if all(map(_is_plain, (below + name).split("/"))):
-                harmless.append(name)
-            else:
-                error = FileDecryptorError("its name would choose another directory")
-                self.failures.append(decryptor.failed(Job(join(path, name), ""), error))
-        return harmless
-
-    def _check(self) -> None:
-        """Refuse the whole plan rather than let an output take the place of anything in it.
-
-        Paths are compared by name, in directories without links. An input that is a link stands
-        for what it leads to as well; an output that is one would be replaced itself.
-        """
-        # Hashes take a fraction of the memory that paths would; a hit is looked into.
-        inputs: set[int] = set()
-        for folder in self._folders:
-            directory = _real_path(folder.path)
-            inputs.update(hash((directory, os.path.normcase(name))) for name in folder.names)
-            for name in folder.links:
-                path = _real_path(join(folder.path, name))
-                inputs.add(hash(split(path)))
-        outputs: set[int] = set()
-        for folder in self._folders:
-            directory = _real_path(folder.output_dir)
-            for name in folder.names:
-                for target in self._pattern._replace(input=name).targets():
-                    place = hash((directory, os.path.normcase(target)))
-                    if place in inputs or place in outputs:
-                        self._refuse()
-                    outputs.add(place)
-
-    def _refuse(self) -> None:
-        """Say what collides; two paths of the same hash do not."""
-        seen: dict[str, str] = {}
-        inputs = {_place(job.input): job.input for job in self}
-        inputs |= {_real_path(job.input): job.input for job in self}
-        for job in self:
-            for place in map(_place, job.targets()):
-                if place in inputs:
-                    raise UsageError(
-                        f"its output would replace the input {inputs[place]!r}",
-                        filename=job.input,
-                    )
-                if place in seen:
-                    raise UsageError(
-                        f"it would have the same output as {seen[place]!r}",
-                        hint="decrypt them one after the other, with other names or directories",
-                        filename=job.input,
-                    )
-                seen[place] = job.input
 
 
 class Workers(NamedTuple):
@@ -498,21 +321,6 @@ def _ended(
 
 class _AbandonedError(Exception):
     """Ends a job that nobody waits for any more; raised and lost in its thread."""
-
-
-def _is_plain(part: str) -> bool:
-    """Return whether a part of a key is the name of a file here, and nothing but that."""
-    is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
-    return is_name and not os.path.splitdrive(part)[0] and "\0" not in part
-
-
-def _place(path: str) -> str:
-    directory, name = split(path)
-    return join(_real_path(directory), os.path.normcase(name))
-
-
-def _real_path(path: str) -> str:
-    return storage_of(path).real_path(path)
 
 
 def usable_cpus() -> int:

@@ -31,6 +31,8 @@ TIMEOUT = 10
 NO_WORKERS_TIMEOUT = 60
 """Seconds to wait for a worker where there was one: it may be about to start again."""
 
+WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
+
 
 @contextmanager
 def connected(address: str, directory: str | None) -> Iterator[Workers]:
@@ -184,9 +186,6 @@ class _Watch:
                 hint=WHAT_IS_DONE_STAYS,
                 filename=self._address,
             )
-
-
-WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 
 
 def _gone(address: str) -> ClusterError:

@@ -17,6 +17,7 @@ from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE, Source
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.password import find_password
+from filedecryptor.plan import Plan
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
@@ -93,7 +94,7 @@ def run(
             filenames = [absolute(name) for name in filenames]
             output_dir = None if output_dir is None else absolute(output_dir)
         with _workers(cluster, output_dir, jobs) as workers:
-            plan = batch.Plan(
+            plan = Plan(
                 filenames,
                 extension,
                 output_dir=output_dir,
@@ -172,7 +173,7 @@ def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) 
 
 
 def _do_all(
-    plan: batch.Plan,
+    plan: Plan,
     password: Password,
     report: Report,
     workers: batch.Workers,

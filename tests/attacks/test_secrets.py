@@ -24,11 +24,11 @@ from encryptor import encrypt
 from leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
 
 from filedecryptor import decrypt, decrypt_file, decrypt_files, open_recording
-from filedecryptor.batch import Plan
 from filedecryptor.crypto import StreamDecryptor
 from filedecryptor.decryptor import Job, attempt
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.password import ENVIRONMENT_VARIABLE
+from filedecryptor.plan import Plan
 
 FAILING = (sys.executable, str(Path(__file__).with_name("failing.py")))
 
