@@ -301,7 +301,7 @@ def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
     process = begin(cluster, tmp_path, outputs=1)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     lines = stderr.decode().splitlines()
     assert len(lines) == 2, lines
     assert lines[1] == "filedecryptor: error: interrupted"

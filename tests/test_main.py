@@ -74,6 +74,23 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
         assert set(contents(folder)) <= {"a.enc", "a.opus"}
 
 
+def test_a_signal_in_a_destructor_is_not_lost() -> None:
+    """Python drops what is raised there, so the interruption comes a little later."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from filedecryptor import process\n"
+        "class Closing:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
+        "def start(_):\n"
+        "    Closing(); time.sleep(20); return 0\n"
+        "sys.exit(process.run(start))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 130
+    assert done.stderr == b"filedecryptor: error: interrupted\n"
+
+
 def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
     """A hangup that was to be ignored is ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from filedecryptor import __version__
+from filedecryptor import __version__, process
 from filedecryptor.batch import Workers
 from filedecryptor.errors import ClusterError, UsageError
 from filedecryptor.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, make_directory
@@ -55,6 +55,7 @@ def connected(address: str, directory: str | None) -> Iterator[Workers]:
             "the package for clusters is not installed", hint="pip install 'filedecryptor[dask]'"
         )
     logging.disable()  # what matters is said here in one line; it would add pages to it
+    process.delicate_packages.add("distributed")
     from distributed.client import ClosedClientError
 
     client = _connect(address)
@@ -107,10 +108,11 @@ def _check_versions(client: Client, address: str) -> None:
     Raises:
         ClusterError: There are none, or one of them has not.
     """
-    try:
-        client.wait_for_workers(1, timeout=TIMEOUT)
-    except asyncio.TimeoutError:  # which is not the builtin one before Python 3.11
-        raise ClusterError("the cluster has no workers", filename=address) from None
+    deadline = time.monotonic() + TIMEOUT
+    while not _answer(address, client.nthreads):
+        if time.monotonic() > deadline:
+            raise ClusterError("the cluster has no workers", filename=address)
+        time.sleep(0.1)
     versions = _answer(address, client.run, version, "filedecryptor", on_error="return")
     for worker, found in versions.items():
         if found != __version__:

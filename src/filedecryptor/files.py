@@ -169,7 +169,8 @@ class PendingFile:
         """
         with _errors_named(target):
             os.fsync(self._stream.fileno())
-            if not _is_at(self._stream.fileno(), self._temporary):  # or another's would appear
+            is_ours = _is_at(self._stream.fileno(), self._temporary)
+            if os.path.lexists(self._temporary) and not is_ours:  # or another's would appear
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             if sys.platform == "win32":  # where an open file cannot be renamed
                 self._stream.close()

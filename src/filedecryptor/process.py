@@ -5,14 +5,22 @@ Little is imported before the signals are taken care of, so that an early one sh
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 INTERRUPTED = 130
 """The exit code after a signal that asked the program to end."""
+
+RETRY_INTERVAL = 0.02
+"""Seconds until a signal is looked at again that came at a bad moment."""
+
+delicate_packages: set[str] = set()
+"""Packages whose objects must not be torn while they are made; their calls must be short."""
 
 ENDING_SIGNALS = [
     getattr(signal, name)
@@ -69,7 +77,23 @@ class _Interruption:
             if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
                 signal.signal(number, self._interrupt)
 
-    def _interrupt(self, _number: int, _frame: object) -> None:
-        if not self.over:
-            self.over = True
-            raise KeyboardInterrupt
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.over:
+            return
+        if _would_get_lost(frame):
+            retry = threading.Timer(RETRY_INTERVAL, _thread.interrupt_main, [number])
+            retry.daemon = True
+            retry.start()
+            return
+        self.over = True
+        raise KeyboardInterrupt
+
+
+def _would_get_lost(frame: FrameType | None) -> bool:
+    """Return whether an exception would be dropped, or make noise, where the program is now."""
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "__del__" or package in delicate_packages:
+            return True
+        frame = frame.f_back
+    return False
