@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +21,16 @@ class Cluster:
     def __init__(self, folder: Path, protocol: str, env: Mapping[str, str]) -> None:
         self.folder = folder
         self.env = {**os.environ, **env}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"{protocol}://127.0.0.1:{port}"
         self.workers: list[subprocess.Popen[bytes]] = []
-        where = ("--protocol", protocol, "--host", "127.0.0.1", "--port", str(port))
-        self.scheduler = self._start("scheduler", *where, "--no-dashboard")
+        where = ("--protocol", protocol, "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.scheduler = self._start("scheduler", *where, "--scheduler-file", "scheduler.json")
+        self.address = ""
+        end = time.monotonic() + DEADLINE
+        while not self.address:  # a port chosen here could be taken by another process meanwhile
+            assert time.monotonic() < end, self.logs()
+            time.sleep(0.05)
+            with suppress(FileNotFoundError, ValueError):  # it may be half-written
+                self.address = json.loads((folder / "scheduler.json").read_text())["address"]
 
     def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{kind}-{len(self.workers)}.log").open("wb") as log:
