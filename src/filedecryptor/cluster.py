@@ -177,12 +177,15 @@ class _Watch:
     def __init__(self, client: Client, address: str) -> None:
         self._client = client
         self._address = address
-        self._seen = time.monotonic()
+        self._missing_since: float | None = None
 
     def __call__(self) -> None:
         if _answer(self._address, self._client.nthreads):
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > NO_WORKERS_TIMEOUT:
+            self._missing_since = None
+            return
+        # Not since the last look: as long as work ends, nobody looks.
+        self._missing_since = self._missing_since or time.monotonic()
+        if time.monotonic() - self._missing_since > NO_WORKERS_TIMEOUT:
             raise ClusterError(
                 f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
                 hint=WHAT_IS_DONE_STAYS,
