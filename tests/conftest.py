@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 from encryptor import encrypt
@@ -147,15 +147,16 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def wait_for_a_temporary_file(folder: Path) -> None:
-    """Return once the command has begun an output in a folder."""
-    wait_until(lambda: any(name.startswith(".filedecryptor-") for name in os.listdir(folder)))
+def wait_until_read(pipe: IO[bytes]) -> None:
+    """Return once the other side has read all that was written to a pipe."""
+    waiting = bytearray(4)
+    wait_until(lambda: not any(fcntl.ioctl(pipe, termios.FIONREAD, waiting) or waiting))
 
 
 def begin(
     folder: Path, encrypted_audio: bytes, *words: str, output: str = "a.opus"
 ) -> subprocess.Popen[bytes]:
-    """Start a run that waits in the middle of its input, with an output begun."""
+    """Start a run that waits in the middle of its input."""
     process = subprocess.Popen(
         [COMMAND, "-", PASSWORD, "opus", "-o", output, *words],
         cwd=folder,
@@ -165,7 +166,7 @@ def begin(
     assert process.stdin
     process.stdin.write(encrypted_audio[:5000])
     process.stdin.flush()
-    wait_for_a_temporary_file((folder / output).parent)
+    wait_until_read(process.stdin)
     return process
 
 

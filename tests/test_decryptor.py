@@ -27,7 +27,7 @@ from filedecryptor import (
     decrypt_file,
     open_recording,
 )
-from filedecryptor.decryptor import MEMORY_LIMIT
+from filedecryptor.spool import MEMORY_LIMIT
 
 # A derivation takes some 60 ms, so examples are few.
 few = settings(max_examples=20, deadline=None)
@@ -136,7 +136,7 @@ def test_errors_say_which_file(make_enc: MakeEnc) -> None:
 
 @pytest.mark.parametrize("size", [0, 5, MEMORY_LIMIT, MEMORY_LIMIT + 1])
 def test_open_recording_is_a_real_file(size: int, make_enc: MakeEnc) -> None:
-    """Readable and seekable, in memory or, beyond the limit, in a file that has no name."""
+    """Readable and seekable at any byte, in memory or, beyond the limit, from a private copy."""
     audio = os.urandom(size)
     with open_recording(make_enc(audio=audio), PASSWORD) as recording:
         assert recording.readable()
@@ -144,9 +144,12 @@ def test_open_recording_is_a_real_file(size: int, make_enc: MakeEnc) -> None:
         assert recording.read() == audio
         recording.seek(-1, os.SEEK_END) if size else None
         assert recording.read() == audio[-1:]
-        in_memory = isinstance(recording, io.BytesIO)
-        assert in_memory == (size <= MEMORY_LIMIT)
-        assert in_memory or os.fstat(recording.fileno()).st_nlink == 0
+        assert isinstance(recording, io.BytesIO) == (size <= MEMORY_LIMIT)
+        for position in (0, 1, 15, 16, 17, size // 2 + 3, size + 100):
+            assert recording.seek(position) == position
+            assert recording.read(100) == audio[position : position + 100]
+    with pytest.raises(ValueError, match="closed"):
+        recording.read(1)
 
 
 def test_open_recording_takes_an_open_file() -> None:
@@ -239,7 +242,8 @@ def test_a_full_temporary_directory_is_named(
 ) -> None:
     """It is neither the recording nor the audio that has no room."""
     source = make_enc(audio=bytes(MEMORY_LIMIT + 1_000_000))
-    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108 - the usual place
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/tmp")  # noqa: S108 - the usual place
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
     try:

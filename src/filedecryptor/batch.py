@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome
+from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
 from filedecryptor.errors import WorkerError
+from filedecryptor.files import Written
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.plan import Plan
+from filedecryptor.spool import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -29,6 +32,9 @@ THREADS_PER_OBJECT = 4
 
 WATCH_INTERVAL = 5.0
 """Seconds without an outcome after which an executor is asked whether it is still there."""
+
+MEMORY = 256 * 1024 * 1024
+"""Bytes of audio that all threads together take in memory at most."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
@@ -197,10 +203,13 @@ def _side_by_side(
 ) -> Generator[Outcome]:
     from threading import Semaphore
 
-    processors = Semaphore(jobs)
+    from filedecryptor.workers import affordable
+
+    threads = affordable(threads)
+    shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, MEMORY // threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        return decryptor.attempt(job, password, turn=processors, on_progress=advance)
+        return decryptor.attempt(job, password, shared=shared, on_progress=advance)
 
     yield from side_by_side(items, work, check=check, threads=threads, on_progress=on_progress)
 
@@ -220,39 +229,27 @@ def side_by_side(
         work: Does it for one item, and tells its second argument the bytes done, which is also
             where work that nobody waits for any more ends.
         check: Returns the outcome of an item that needs no work.
-        threads: How many threads.
+        threads: How many threads, if the system gives as many.
         on_progress: Told an item and a number of bytes after each piece of work.
     """
-    from concurrent.futures import ThreadPoolExecutor, wait
-    from threading import Event
+    from filedecryptor.workers import Threads
 
-    abandoned = Event()
+    pool = Threads(threads)
 
     def task(item: Item) -> list[Outcome]:
         def advance(count: int) -> None:
-            if abandoned.is_set():
+            if pool.is_over:
                 raise _AbandonedError
             if on_progress is not None:
                 on_progress(item, count)
 
         return [work(item, advance)]
 
-    pool = ThreadPoolExecutor(threads)
-    begun: set[Future[list[Outcome]]] = set()
-
-    def submit(item: Item) -> Future[list[Outcome]]:
-        future = pool.submit(task, item)
-        begun.add(future)
-        future.add_done_callback(begun.discard)
-        return future
-
     try:
-        yield from _windowed((check(item) or item for item in items), submit, threads * 2)
+        to_do = (check(item) or item for item in items)
+        yield from _windowed(to_do, partial(pool.submit, task), threads * 2)
     finally:
-        abandoned.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        # A thread that waits for a pipe or for the network cannot be told; it is left behind.
-        wait(begun.copy(), timeout=PATIENCE)
+        pool.end(PATIENCE)
 
 
 def _windowed(

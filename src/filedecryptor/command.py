@@ -12,8 +12,8 @@ from io import FileIO
 
 from filedecryptor import batch
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, attempt, errors_naming, spool
-from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.decryptor import IfExists, Job, attempt, decrypted
+from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, Source
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.password import find_password
@@ -27,6 +27,7 @@ from filedecryptor.report import (
     say_error,
     write_to_standard_output,
 )
+from filedecryptor.spool import Beginning
 from filedecryptor.storage import storage_of
 
 STANDARD_STREAM = "-"
@@ -195,7 +196,7 @@ def _to_standard_output(filename: str, password: Password, *, show: bool | None)
                 _refuse_overwriting(source)
             with bar([source if isinstance(source, FileIO) else filename], 1, show=show) as shown:
                 on_progress = partial(shown.advance, Job(filename, ""))
-                recording = spool(source, password, on_progress)
+                recording, _ = decrypted(Beginning(source), password, on_progress)
     except (FileDecryptorError, OSError) as error:
         return say_error(error)
     with recording:

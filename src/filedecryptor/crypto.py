@@ -17,6 +17,9 @@ ITERATIONS = 310_000
 
 KEY_SIZE = 32
 
+BLOCK_SIZE = 16
+"""Bytes of an AES block (FIPS 197)."""
+
 Password: TypeAlias = str | bytes
 
 
@@ -101,3 +104,39 @@ class StreamDecryptor:
             raise AuthenticationError(
                 "authentication failed: the password is wrong, or the file was altered"
             ) from None
+
+
+class RangeDecryptor:
+    """AES-256 in counter mode, as GCM uses it: an authenticated message, from any byte on.
+
+    With a nonce of 96 bits, GCM encrypts by counting up from the nonce and a 32-bit 2 (NIST SP
+    800-38D, sections 6.5 and 7.1). It authenticates nothing, so `StreamDecryptor` must have.
+
+    Args:
+        key: 32 bytes. They are copied, and wiped by `close`.
+        nonce: 12 bytes.
+    """
+
+    def __init__(self, key: bytearray, nonce: bytes) -> None:
+        self._key = bytearray(key)
+        self._nonce = nonce
+        self.seek(0)
+
+    def seek(self, position: int) -> None:
+        """Go to a byte of the message."""
+        from cryptography.hazmat.primitives.ciphers import Cipher
+        from cryptography.hazmat.primitives.ciphers.algorithms import AES
+        from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+        block, offset = divmod(position, BLOCK_SIZE)
+        counter = self._nonce + (2 + block).to_bytes(4, "big")
+        self._context = Cipher(AES(self._key), CTR(counter)).decryptor()
+        self._context.update(bytes(offset))
+
+    def update_into(self, ciphertext: memoryview, plaintext: memoryview) -> None:
+        """Decrypt the next bytes; both are of the same length."""
+        self._context.update_into(ciphertext, plaintext)
+
+    def close(self) -> None:
+        """Wipe the key, as far as that is possible."""
+        self._key[:] = bytes(KEY_SIZE)

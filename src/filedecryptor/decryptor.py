@@ -6,22 +6,26 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from filedecryptor import audio
-from filedecryptor.crypto import Password, StreamDecryptor, derive_key
+from filedecryptor.crypto import Password, RangeDecryptor, StreamDecryptor, derive_key
 from filedecryptor.errors import (
     AuthenticationError,
     FileDecryptorError,
     NotEncError,
     UnknownFormatError,
     UsageError,
+    errors_naming,
     unexpected,
 )
+from filedecryptor.files import PendingFile, Written
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, password_hint
 from filedecryptor.names import clean_extension, is_url, replace_suffix, split
+from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAudio, Tee, Watched
 from filedecryptor.storage import storage_of
 
 if TYPE_CHECKING:
@@ -30,14 +34,10 @@ if TYPE_CHECKING:
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
 
-MEMORY_LIMIT = 8 * 1024 * 1024
-"""Bytes of audio that `open_recording` keeps in memory; more of it goes to a temporary file."""
-
 IfExists: TypeAlias = Literal["replace", "skip", "fail"]
 IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
-Turn: TypeAlias = AbstractContextManager[object]
 
 
 def _discard(_: object) -> None:
@@ -59,7 +59,8 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes.
     """
     audio_file = io.BytesIO()
-    _decrypt(io.BytesIO(data), password, audio_file.write)
+    head = data[: audio.HEAD_SIZE]
+    _decrypt(io.BytesIO(data), head, password, audio_file.write, _discard)
     return audio_file.getvalue()
 
 
@@ -116,8 +117,8 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
 
     Returns:
         A file at its beginning, readable and seekable, every byte of it authenticated. Up to
-        8 MiB of audio are held in memory; more of it in a temporary file without a name, which
-        is gone once it is closed.
+        8 MiB of audio are held in memory. More of it is kept as ciphertext, in a temporary file
+        without a name, and decrypted as it is read; file and key are gone once it is closed.
 
     Raises:
         AuthenticationError: The password is wrong, or the file was altered.
@@ -127,8 +128,8 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
     if isinstance(path_or_file, (str, os.PathLike)):
         path = os.fspath(path_or_file)
         with errors_naming(path), storage_of(path).open_source(path) as source:
-            return spool(source, password)
-    return spool(path_or_file, password)
+            return decrypted(Beginning(source), password)[0]
+    return decrypted(Beginning(path_or_file), password)[0]
 
 
 class Job(NamedTuple):
@@ -184,17 +185,44 @@ class Outcome(NamedTuple):
     error: FileDecryptorError | OSError | None = None
 
 
+class Content(NamedTuple):
+    """What a recording turned out to hold.
+
+    Attributes:
+        format: `opus`, `mp3` or `wav`; None if the audio is none of these.
+        size: The audio's length in bytes.
+    """
+
+    format: str | None
+    size: int
+
+
+class Shared(NamedTuple):
+    """What the jobs of one run have in common.
+
+    Attributes:
+        written: What they have written.
+        turn: Entered for as long as a job needs a processor, and left while it waits for the disk
+            to take everything: a semaphore of several jobs.
+        memory_limit: Bytes of audio that each of them takes in memory at most.
+    """
+
+    written: Written
+    turn: AbstractContextManager[object] = nullcontext()
+    memory_limit: int = MEMORY_LIMIT
+
+
 def attempt(
     job: Job,
     password: Password,
     *,
     source: io.FileIO | None = None,
-    turn: Turn | None = None,
+    shared: Shared | None = None,
     on_progress: OnProgress = _discard,
 ) -> Outcome:
     """Do one job as `run` does, and return a failure as an outcome instead of raising it."""
     try:
-        return run(job, password, source=source, turn=turn, on_progress=on_progress)
+        return run(job, password, source=source, shared=shared, on_progress=on_progress)
     except (FileDecryptorError, OSError) as error:
         return failed(job, error)
     except MemoryError:
@@ -219,7 +247,7 @@ def run(
     password: Password,
     *,
     source: io.FileIO | None = None,
-    turn: Turn | None = None,
+    shared: Shared | None = None,
     on_progress: OnProgress = _discard,
 ) -> Outcome:
     """Do one job. Jobs may run side by side, in threads or processes.
@@ -228,8 +256,7 @@ def run(
         job: What to do.
         password: The `recordCallPassword` in force when the call was recorded.
         source: Read this instead of opening the job's input.
-        turn: Entered for as long as the job needs a processor, and left while it waits for the
-            disk to take everything: a semaphore of several jobs.
+        shared: What it has in common with other jobs, if there are any.
         on_progress: Told the number of bytes after each piece of work.
 
     Raises:
@@ -239,11 +266,11 @@ def run(
     with errors_naming(job.input):
         if existing := check(job, source):
             return existing
-        turn = turn or nullcontext()
+        shared = shared or Shared(Written())
         if source is not None:
-            return _run(job, password, source, turn, on_progress)
+            return _run(job, password, source, shared, on_progress)
         with storage_of(job.input).open_source(job.input) as opened:
-            return _run(job, password, opened, turn, on_progress)
+            return _run(job, password, opened, shared, on_progress)
 
 
 def check(job: Job, source: io.FileIO | None = None) -> Outcome | None:
@@ -278,25 +305,32 @@ def already_there(job: Job, target: str) -> Outcome:
 
 
 def _run(
-    job: Job, password: Password, source: Source, turn: Turn, on_progress: OnProgress
+    job: Job, password: Password, source: Source, shared: Shared, on_progress: OnProgress
 ) -> Outcome:
+    beginning = Beginning(source, shared.memory_limit)
     if job.verify:
-        with turn:
-            content = _decrypt(source, password, _discard, on_progress)
+        with shared.turn:
+            content = _decrypt(beginning, beginning.head, password, _discard, on_progress)
         return Outcome(job.input, None, content.format, content.size, "verified")
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."
         storage_of(directory).make_directory(directory)
     first = job.targets()[0]
-    with storage_of(first).pending_file(first) as pending:
-        with turn:
-            content = _decrypt(source, password, pending.write, on_progress)
+    storage = storage_of(first)
+    with shared.turn:
+        nameless = partial(storage.nameless, first)
+        recording, content = decrypted(beginning, password, on_progress, nameless)
+    with recording:
         target = _target(job, content.format)
+        replace = job.if_exists == "replace"
+        if not isinstance(recording, PendingFile):  # which is not read again
+            recording = cast("BinaryIO", Watched(recording, on_progress))
         try:
-            pending.commit(target, replace=job.if_exists == "replace")
+            storage.publish(target, recording, replace=replace, written=shared.written)
         except FileExistsError:
-            if job.if_exists == "replace":
+            if replace:
                 raise
+            shared.written.refuse(target)
             return already_there(job, target)
     return Outcome(job.input, target, content.format, content.size, "decrypted")
 
@@ -313,88 +347,99 @@ def _target(job: Job, audio_format: str | None) -> str:
     return targets[audio.FORMATS.index(audio_format)]
 
 
-class _Content(NamedTuple):
-    format: str | None
-    size: int
+def decrypted(
+    beginning: Beginning,
+    password: Password,
+    on_progress: OnProgress = _discard,
+    nameless: Callable[[], PendingFile | None] = lambda: None,
+) -> tuple[BinaryIO, Content]:
+    """Return the audio of a recording as a file, all of it authenticated, and what it is.
+
+    Args:
+        beginning: The recording.
+        password: The `recordCallPassword` in force when the call was recorded.
+        on_progress: Told the number of bytes after each piece of work.
+        nameless: Returns a file to take audio that is too long for the memory, if there is one
+            that nobody sees before the audio has been authenticated.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the recording was altered.
+        NotEncError: The recording is shorter than 44 bytes.
+        OSError: There is no place for the audio.
+    """
+    head = beginning.head
+    file = _place_for(beginning, nameless)
+    if file is None:
+        audio_file = io.BytesIO()
+        content = _decrypt(beginning, head, password, audio_file.write, on_progress)
+        audio_file.seek(0)
+        return audio_file, content
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        if isinstance(file, PendingFile):
+            content = _decrypt(beginning, head, password, file.write_all, on_progress)
+            stack.pop_all()
+            return cast("BinaryIO", file), content
+        with _hints(head, password):
+            reader = EncReader(Tee(beginning, file))
+            with derive_key(password, reader.header.salt) as key:
+                content = _decrypt_with(key, reader, _discard, on_progress)
+                decryptor = RangeDecryptor(key, reader.header.nonce)
+        stack.pop_all()
+        return io.BufferedReader(SpooledAudio(file, decryptor, content.size), CHUNK_SIZE), content
+
+
+def _place_for(
+    beginning: Beginning, nameless: Callable[[], PendingFile | None]
+) -> PendingFile | PrivateFile | None:
+    """Return a file for what does not fit in memory; None if all of it does."""
+    if beginning.is_whole:
+        return None
+    if pending := nameless():
+        return pending
+    try:
+        return PrivateFile()
+    except OSError:  # no directory to make one in: then what is not long may take more memory
+        beginning.read_on(MEMORY_LIMIT)
+        if beginning.is_whole:
+            return None
+        raise
 
 
 def _decrypt(
-    source: Source, password: Password, write: OnPlaintext, on_progress: OnProgress = _discard
-) -> _Content:
+    source: Source, head: bytes, password: Password, write: OnPlaintext, on_progress: OnProgress
+) -> Content:
     """Decrypt a recording. What was given to `write` is authentic only once this has returned."""
-    remembering = _HeadKeeper(source)
+    with _hints(head, password):
+        reader = EncReader(source)
+        with derive_key(password, reader.header.salt) as key:
+            return _decrypt_with(key, reader, write, on_progress)
+
+
+def _decrypt_with(
+    key: bytearray, reader: EncReader, write: OnPlaintext, on_progress: OnProgress
+) -> Content:
     head = b""
     size = 0
-    try:
-        reader = EncReader(remembering)
-        with derive_key(password, reader.header.salt) as key:
-            decryptor = StreamDecryptor(key, reader.header.nonce, CHUNK_SIZE)
-            for ciphertext in reader.ciphertext():
-                plaintext = decryptor.update(ciphertext)
-                write(plaintext)
-                size += len(plaintext)
-                head += plaintext[: audio.HEAD_SIZE - len(head)]
-                on_progress(len(plaintext))
-            decryptor.verify(reader.tag)
-    except AuthenticationError as error:
-        error.hint = file_hint(remembering.head) or password_hint(password)
-        raise
-    except NotEncError as error:
-        error.hint = file_hint(remembering.head)
-        raise
-    return _Content(audio.detect(head), size)
-
-
-class _HeadKeeper:
-    """A source that remembers how it began."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.head = b""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        count = self._source.readinto(buffer)
-        self.head += buffer[: min(count or 0, audio.HEAD_SIZE - len(self.head))]
-        return count
-
-
-def spool(source: Source, password: Password, on_progress: OnProgress = _discard) -> BinaryIO:
-    """Decrypt what a source holds into a file object, as `open_recording` does."""
-    file: BinaryIO = io.BytesIO()
-    place = "memory"
-
-    def write(plaintext: memoryview) -> None:
-        nonlocal file, place
-        if isinstance(file, io.BytesIO) and file.tell() + len(plaintext) > MEMORY_LIMIT:
-            import tempfile
-
-            place = tempfile.gettempdir()
-            with errors_naming(place):
-                in_memory, file = file, tempfile.TemporaryFile()  # noqa: SIM115 - handed on
-                file.write(in_memory.getbuffer())
-        with errors_naming(place):
-            file.write(plaintext)
-
-    try:
-        _decrypt(source, password, write, on_progress)
-        with errors_naming(place):
-            file.seek(0)
-    except BaseException:
-        with suppress(OSError):  # what a full disk did not take, closing tries to write again
-            file.close()
-        raise
-    return file
+    decryptor = StreamDecryptor(key, reader.header.nonce, CHUNK_SIZE)
+    for ciphertext in reader.ciphertext():
+        plaintext = decryptor.update(ciphertext)
+        write(plaintext)
+        size += len(plaintext)
+        head += plaintext[: audio.HEAD_SIZE - len(head)]
+        on_progress(len(plaintext))
+    decryptor.verify(reader.tag)
+    return Content(audio.detect(head), size)
 
 
 @contextmanager
-def errors_naming(path: str) -> Iterator[None]:
-    """Let errors that name no file speak of this one."""
+def _hints(head: bytes, password: Password) -> Iterator[None]:
+    """Let errors say why a recording that begins like this may not decrypt."""
     try:
         yield
-    except FileDecryptorError as error:
-        error.filename = error.filename or path
+    except AuthenticationError as error:
+        error.hint = file_hint(head) or password_hint(password)
         raise
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror or str(error), path) from error
+    except NotEncError as error:
+        error.hint = file_hint(head)
+        raise

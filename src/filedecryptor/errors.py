@@ -7,6 +7,8 @@ What the operating system refuses stays the `OSError` that it is, with `filename
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class FileDecryptorError(Exception):
@@ -98,3 +100,17 @@ def unexpected(error: Exception) -> UnexpectedError:
     return UnexpectedError(
         f"unexpected {type(error).__name__} in {place}", hint="please report this"
     )
+
+
+@contextmanager
+def errors_naming(path: str) -> Iterator[None]:
+    """Let errors that name no file speak of this one."""
+    try:
+        yield
+    except FileDecryptorError as error:
+        error.filename = error.filename or path
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), path) from error

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
-import zlib
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO
+from threading import Lock
+from typing import BinaryIO
 
 from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.names import is_url
-
-if sys.platform != "win32":
-    import fcntl
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
 
-MOST_TEMPORARY_FILES = 1000
-"""Of one output, on a file system where nobody can tell which of them are abandoned."""
+_TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f-]+\.tmp")
+
+LEFTOVER_AGE = 24 * 60 * 60
+"""Seconds after which nobody writes to a temporary file any more: a killed run has left it."""
+
+CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
 
 def is_directory(path: str) -> bool:
@@ -142,160 +148,130 @@ def _not_a_file(target: str) -> OSError:
     return OSError(errno.EINVAL, "Not a regular file", target)
 
 
-class PendingFile:
-    """A file being written that has no visible name yet. Made by `pending_file`."""
-
-    def __init__(self, stream: FileIO, temporary: str, target: str) -> None:
-        self._stream = stream
-        self._temporary = temporary
-        self._target = target
-
-    def write(self, data: memoryview) -> None:
-        """Append all of `data`."""
-        with _errors_named(self._target):
-            while data:
-                data = data[self._stream.write(data) :]
-
-    def commit(self, target: str, *, replace: bool) -> None:
-        """Bring what was written to the disk, then let it appear as `target`.
-
-        Args:
-            target: A path in the directory of the target that the file was begun for.
-            replace: Whether a file of that name gives way.
-
-        Raises:
-            OSError: It could not be done, and what stood at `target` still does. (Only a
-                directory that cannot be flushed is noticed after the file has appeared.)
-        """
-        with _errors_named(target):
-            os.fsync(self._stream.fileno())
-            is_ours = _is_at(self._stream.fileno(), self._temporary)
-            if os.path.lexists(self._temporary) and not is_ours:  # or another's would appear
-                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-            if sys.platform == "win32":  # where an open file cannot be renamed
-                self._stream.close()
-            if replace:
-                os.replace(self._temporary, target)
-            else:
-                _rename_to_new(self._temporary, target)
-            self._stream.close()
-            _flush_directory(os.path.dirname(target) or ".")
-
-
-@contextmanager
-def pending_file(target: str) -> Iterator[PendingFile]:
-    """Begin a file in the directory of `target`; without a `commit` it is gone on leaving.
-
-    Its permissions are what the umask leaves of 0666, as those of any new file.
+class PendingFile(FileIO):
+    """A new file that is its owner's alone until it is finished.
 
     Args:
-        target: Where the file is meant to go; errors speak of this name.
+        path: Its name; or its directory, with `O_TMPFILE` among the flags: it has no name then,
+            nobody can foresee or block it, and it is gone once it is closed, however that happens.
+        flags: How to make it.
+        target: Where it is meant to go; errors speak of this name.
 
     Raises:
-        OSError: The directory is not there, or is not writable.
+        OSError: There is no such directory, or no such kind of file in it.
     """
-    stream: FileIO | None = None
-    temporary = ""
-    names = _temporary_names(target)
-    try:
-        with _errors_named(target):
-            for temporary in names:
-                _remove_abandoned(temporary)
-                with suppress(FileExistsError):  # another run is writing the same output
-                    stream = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed below
-                    if _is_ours(stream.fileno(), temporary):
-                        break
-                    stream.close()
-        if stream is None or stream.closed:
-            raise OSError(errno.EEXIST, "Too many temporary files are in the way", target)
-        while _remove_abandoned(next(names, "")):
-            pass
-        yield PendingFile(stream, temporary, target)
-    finally:
-        if stream is not None and not stream.closed:
-            with suppress(OSError):  # the next run removes it
-                if sys.platform != "win32" and _is_at(stream.fileno(), temporary):
-                    os.unlink(temporary)
-            stream.close()
-        _remove_abandoned(temporary)
+
+    def __init__(self, path: str, flags: int, target: str) -> None:
+        flags |= os.O_RDWR | getattr(os, "O_BINARY", 0)
+        super().__init__(os.open(path, flags, 0o666), "r+")
+        self._target = target
+        # What a new file gets follows from the umask or an access control list of the directory.
+        self._permissions = stat.S_IMODE(os.fstat(self.fileno()).st_mode)
+        self._permit(0o600)
+
+    def fill(self, content: BinaryIO) -> None:
+        """Write all that is in another file."""
+        content.seek(0)
+        while piece := content.read(CHUNK_SIZE):
+            self.write_all(memoryview(piece))
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`, however little the system takes at once."""
+        with _errors_named(self._target):
+            while data:
+                data = data[self.write(data) :]
+
+    def finish(self) -> None:
+        """Give it the permissions of any new file, and bring it to the disk."""
+        self._permit(self._permissions)
+        os.fsync(self.fileno())
+
+    def _permit(self, permissions: int) -> None:
+        if hasattr(os, "fchmod"):
+            with suppress(OSError):  # a file system that has no permissions
+                os.fchmod(self.fileno(), permissions)
 
 
-def remove_leftovers(directory: str) -> None:
-    """Remove what killed runs left half-written, and nothing that is being written."""
-    for name in os.listdir(directory):
-        if name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX):
-            _remove_abandoned(os.path.join(directory, name))
+def nameless(target: str) -> PendingFile | None:
+    """Return a new file without a name in the target's directory, if there is such a thing.
 
-
-def _temporary_names(target: str) -> Iterator[str]:
-    """Yield what a temporary file for a target may be called.
-
-    The names follow from the target's, so that what a killed run has left is found without a look
-    at the whole directory. The suffix has no part in it: `auto` learns it at the end only. Nor is
-    the name itself in it, which may be as long as the file system allows. Where two targets share
-    a name, or two runs a target, each takes the first that is free. Every machine has names of its
-    own, since on some shared disks it does not see the locks of others.
+    Linux has it (open(2), `O_TMPFILE`), on most of its file systems.
     """
-    directory, name = os.path.split(target)
-    machine = "" if sys.platform == "win32" else os.uname().nodename
-    key = zlib.crc32(os.fsencode(f"{machine}/{os.path.splitext(name)[0]}"))
-    for number in range(MOST_TEMPORARY_FILES):
-        yield os.path.join(directory, f"{TEMPORARY_PREFIX}{key:08x}-{number}{TEMPORARY_SUFFIX}")
+    if sys.platform == "linux":
+        with suppress(OSError):  # whatever is wrong with the disk, the next attempt tells
+            return PendingFile(os.path.dirname(target) or ".", os.O_TMPFILE, target)
+    return None
 
 
-def _is_ours(descriptor: int, temporary: str) -> bool:
-    """Lock a new temporary file for as long as it is open; return whether that came in time.
+def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) -> None:
+    """Let a file appear whole under its name.
 
-    The lock ends with the process, however it ends: a file without one is abandoned.
+    Args:
+        target: The name.
+        content: What it holds, all of it authenticated. A file that `nameless` has made for the
+            same directory gets the name itself.
+        replace: Whether a file that has the name gives way.
+        written: What the same run has written; none of that gives way.
+
+    Raises:
+        UsageError: The target is an output of the same run.
+        OSError: It could not be done, and what stood at `target` still does. (Only a directory
+            that cannot be flushed is noticed after the file has appeared.)
     """
-    try:
-        return _lock(descriptor) and _is_at(descriptor, temporary)
-    except OSError:  # a file system without locks, where nobody will take it for abandoned either
-        return True
+    directory = os.path.dirname(target) or "."
+    with _errors_named(target), _temporary_name(directory) as temporary:
+        _remove_leftovers(directory)
+        if not _name(content, target, temporary, replace=replace, written=written):
+            with _naming:
+                file = PendingFile(temporary, os.O_CREAT | os.O_EXCL, target)
+            with file:
+                file.fill(content)
+                file.finish()
+                written.add(file)
+                if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
+                    raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
+            # By now it is closed: not every file system renames what is open.
+            if replace:
+                written.replace(temporary, target)
+            else:
+                _rename_to_new(temporary, target)
+        _flush_directory(directory)
 
 
-def _remove_abandoned(temporary: str) -> bool:
-    """Remove a temporary file that nobody is writing any more; return whether there was one."""
-    with suppress(OSError):  # there is none, or nobody can tell, or it is none of ours
-        if sys.platform == "win32":
-            os.unlink(temporary)  # which fails while somebody has it open
-            return True
-        if stat.S_ISREG(os.lstat(temporary).st_mode):
-            descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                if _lock(descriptor) and _is_at(descriptor, temporary):
-                    os.unlink(temporary)
-                    return True
-            finally:
-                os.close(descriptor)
-    return False
+def _name(
+    content: BinaryIO, target: str, temporary: str, *, replace: bool, written: Written
+) -> bool:
+    """Give a file without a name its name; return whether this file system can do it.
 
-
-def _lock(descriptor: int) -> bool:
-    """Lock an open file against other runs, and return whether none of them has."""
-    if sys.platform != "win32":
+    What exists is replaced by way of the temporary name, since only a rename replaces anything.
+    """
+    is_ready = isinstance(content, PendingFile)
+    file = content if isinstance(content, PendingFile) else nameless(target)
+    if file is None:
+        return False
+    with nullcontext() if is_ready else file:
+        if not is_ready:
+            file.fill(content)
+        file.finish()
+        written.add(file)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _link(file, target)
+        except FileExistsError:
+            if not replace:
+                raise
+            with _naming:
+                _link(file, temporary)
+            written.replace(temporary, target)
+        except OSError:  # nor has such a file any name in /proc, perhaps
             return False
     return True
 
 
-def _is_at(descriptor: int, path: str) -> bool:
-    """Return whether an open file is still the one at `path`."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def _errors_named(target: str) -> Iterator[None]:
-    """Let errors speak of the target, not of a temporary file that nobody knows."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, target) from error
+def _link(file: PendingFile, name: str) -> None:
+    """Give a file without a name a new one."""
+    descriptor = file.fileno()
+    # Python follows the link in /proc only if it is given a directory's descriptor as well.
+    os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
 
 
 def _rename_to_new(temporary: str, target: str) -> None:
@@ -307,13 +283,108 @@ def _rename_to_new(temporary: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         os.rename(temporary, target)
-    else:
-        with suppress(OSError):  # the output is there, and the next run removes the other name
-            os.unlink(temporary)
+
+
+class Written:
+    """The outputs that one run has written, by their identity on the disk.
+
+    A file system may hold to be one name what are two here, as those that ignore case do. So a run
+    looks whose output it is before it replaces one, or takes one for finished.
+    """
+
+    def __init__(self) -> None:
+        self._identities: set[tuple[int, int]] = set()
+        self._lock = Lock()
+
+    def add(self, file: PendingFile) -> None:
+        """Remember a file that is about to get its name."""
+        found = os.fstat(file.fileno())
+        if found.st_ino:  # not every drive of Windows numbers its files
+            self._identities.add((found.st_dev, found.st_ino))
+
+    def refuse(self, target: str) -> None:
+        """Refuse an output that this run has written for another input.
+
+        Raises:
+            UsageError: It has.
+        """
+        with suppress(FileNotFoundError):
+            found = os.lstat(target)
+            if (found.st_dev, found.st_ino) in self._identities:
+                raise UsageError(
+                    f"it would have the same output as another input, {target!r}",
+                    hint="decrypt them one after the other, with other names or directories",
+                )
+
+    def replace(self, name: str, target: str) -> None:
+        """Rename a file, over whatever has the new name, unless this run has written that.
+
+        Raises:
+            UsageError: It has.
+        """
+        with self._lock:  # or two threads might look before either of them renames
+            self.refuse(target)
+            os.replace(name, target)
+
+
+_unfinished: set[str] = set()
+_naming = Lock()
+"""Held while a file gets a temporary name, so that none appears once they have been removed."""
+
+
+@contextmanager
+def _temporary_name(directory: str) -> Iterator[str]:
+    """Yield a name that nobody can foresee; no file has it any more on leaving."""
+    name = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
+    path = os.path.join(directory, name)
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+        _unfinished.discard(path)
+
+
+def discard_unfinished() -> None:
+    """Remove what has a temporary name, and let nothing get one: the process is about to end."""
+    _naming.acquire(timeout=1)  # a disk that does not answer may hold it for ever
+    for path in list(_unfinished):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+_directories_seen: set[str] = set()
+
+
+def _remove_leftovers(directory: str) -> None:
+    """Remove what killed runs of this user left in a directory, once in the life of a process."""
+    if directory in _directories_seen:
+        return
+    _directories_seen.add(directory)
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if _TEMPORARY_NAME.fullmatch(entry.name) and _is_leftover(entry):
+                os.unlink(entry.path)
+
+
+def _is_leftover(entry: os.DirEntry[str]) -> bool:
+    found = entry.stat(follow_symlinks=False)
+    is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
+    return is_own and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - LEFTOVER_AGE
+
+
+@contextmanager
+def _errors_named(target: str) -> Iterator[None]:
+    """Let errors speak of the target, not of a temporary file that nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), target) from error
 
 
 def _flush_directory(directory: str) -> None:
-    """Make a rename in `directory` last through a power cut, where the platform can."""
+    """Make a new name in `directory` last through a power cut, where the platform can."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:  # Windows opens no directories, and a directory may be writable only
@@ -321,7 +392,7 @@ def _flush_directory(directory: str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot flush directories
+        if error.errno not in CANNOT_FLUSH:
             raise
     finally:
         os.close(descriptor)

@@ -61,7 +61,7 @@ class EncReader:
     def __init__(self, source: Source) -> None:
         buffer = bytearray(SMALLEST_SIZE)
         filled = 0
-        while filled < SMALLEST_SIZE and (count := _read(source, memoryview(buffer)[filled:])):
+        while filled < SMALLEST_SIZE and (count := read_into(source, memoryview(buffer)[filled:])):
             filled += count
         if filled < SMALLEST_SIZE:
             raise NotEncError(
@@ -81,7 +81,7 @@ class EncReader:
         buffer = memoryview(bytearray(TAG_SIZE + CHUNK_SIZE))
         buffer[:TAG_SIZE] = self.tag
         total = 0
-        while count := _read(self._source, buffer[TAG_SIZE:]):
+        while count := read_into(self._source, buffer[TAG_SIZE:]):
             total += count
             if total > LARGEST_CIPHERTEXT_SIZE:
                 raise NotEncError(
@@ -92,7 +92,12 @@ class EncReader:
         self.tag = bytes(buffer[:TAG_SIZE])
 
 
-def _read(source: Source, buffer: memoryview) -> int:
+def read_into(source: Source, buffer: memoryview) -> int:
+    """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end.
+
+    Raises:
+        BlockingIOError: The source is in non-blocking mode, and has nothing yet.
+    """
     count = source.readinto(buffer)
     if count is None:
         raise BlockingIOError("the input is in non-blocking mode")

@@ -7,11 +7,11 @@ when an address is used, and brings its own way to find credentials.
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from shutil import copyfileobj
-from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from filedecryptor.errors import FileDecryptorError, StorageError, UsageError
@@ -157,57 +157,40 @@ class ObjectReader:
             return int(self._file.readinto(buffer))
 
 
-class PendingObject:
-    """Audio that waits here, in memory or in a file without a name, until it may be sent."""
-
-    def __init__(self, spool: BinaryIO) -> None:
-        self._spool = spool
-
-    def write(self, data: memoryview) -> None:
-        """Append all of `data`."""
-        with _errors_naming(gettempdir()):
-            self._spool.write(data)
-
-    def commit(self, target: str, *, replace: bool) -> None:
-        """Send what was written, to appear whole as `target`.
-
-        Args:
-            target: The address.
-            replace: Whether an object of that name gives way.
-
-        Raises:
-            OSError: It could not be done, and what was at `target` still is.
-        """
-        size = self._spool.tell()
-        self._spool.seek(0)
-        with _errors_naming(target):
-            file_system, key = _resolve(target)
-            if size <= BLOCK_SIZE:
-                mode = "overwrite" if replace else "create"
-                file_system.pipe_file(key, self._spool.read(), mode=mode)
-            else:
-                _send(self._spool, file_system.open(key, "wb" if replace else "xb", BLOCK_SIZE))
+def nameless(target: str) -> None:
+    """Return None: a store keeps nothing without a key."""
 
 
-@contextmanager
-def pending_file(target: str) -> Iterator[PendingObject]:
-    """Begin an object. Nothing of it is sent before `commit`, so a failure leaves no upload behind.
+def publish(target: str, content: BinaryIO, *, replace: bool, written: object) -> None:  # noqa: ARG001
+    """Let what is in a file appear whole as `target`.
 
     Args:
-        target: Where it is meant to go.
+        target: The address.
+        content: What it holds, all of it authenticated.
+        replace: Whether an object of that name gives way.
+        written: What the same run has written; keys are unlike, so none of it is in the way.
 
     Raises:
-        UsageError: There is no such store.
+        OSError: It could not be done, and what was at `target` still is.
     """
+    size = content.seek(0, io.SEEK_END)
+    content.seek(0)
     with _errors_naming(target):
-        _resolve(target)
-    with SpooledTemporaryFile(BLOCK_SIZE) as spool:
-        yield PendingObject(cast("BinaryIO", spool))
+        file_system, key = _resolve(target)
+        if size <= BLOCK_SIZE:
+            mode = "overwrite" if replace else "create"
+            file_system.pipe_file(key, content.read(), mode=mode)
+        else:
+            _send(content, file_system.open(key, "wb" if replace else "xb", BLOCK_SIZE))
 
 
-def _send(spool: BinaryIO, upload: AbstractBufferedFile) -> None:
+def discard_unfinished() -> None:
+    """Abort what is being sent, and let no more begin: the process is about to end."""
+
+
+def _send(content: BinaryIO, upload: AbstractBufferedFile) -> None:
     try:
-        copyfileobj(spool, upload, CHUNK_SIZE)
+        copyfileobj(content, upload, CHUNK_SIZE)
         upload.close()
     except BaseException:
         upload.closed = True  # or its destructor would complete it, cut off as it is

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 130
@@ -33,17 +34,33 @@ def run(start: Callable[[Sequence[str]], int]) -> int:
     """Hand the words of the command line on and return the exit code of this process."""
     try:
         interruption = _Interruption()
+        _set_limits()
         code = _run(start)
         interruption.over = True
     except KeyboardInterrupt:
         from filedecryptor.report import say
+        from filedecryptor.storage import discard_unfinished
 
+        discard_unfinished()
         say("error: interrupted")
         if threading.active_count() > 1:  # Python would wait for them, perhaps for ever
             sys.stdout.flush()
             os._exit(INTERRUPTED)
         return INTERRUPTED
     return code
+
+
+def _set_limits() -> None:
+    """Let no core dump hold secrets, and have as many files open as the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows has neither
+        return
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # macOS allows fewer than it says
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _run(start: Callable[[Sequence[str]], int]) -> int:
@@ -81,12 +98,19 @@ class _Interruption:
         if self.over:
             return
         if _would_get_lost(frame):
-            retry = threading.Timer(RETRY_INTERVAL, _thread.interrupt_main, [number])
+            retry = threading.Timer(RETRY_INTERVAL, _send_again, [signal.Signals(number)])
             retry.daemon = True
             retry.start()
             return
         self.over = True
         raise KeyboardInterrupt
+
+
+def _send_again(number: signal.Signals) -> None:
+    if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)
 
 
 def _would_get_lost(frame: FrameType | None) -> bool:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 
-from filedecryptor.decryptor import Outcome, errors_naming
-from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.decryptor import Outcome
+from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.names import is_url
 from filedecryptor.progress import MEGABYTE, Progress
 

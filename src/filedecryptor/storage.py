@@ -5,26 +5,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from filedecryptor import files
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.names import is_url
 
 if TYPE_CHECKING:
+    from filedecryptor.files import PendingFile, Written
     from filedecryptor.format import Source
-
-
-class Pending(Protocol):
-    """An output being written that nobody sees yet."""
-
-    def write(self, data: memoryview, /) -> None:
-        """Append all of `data`."""
-
-    def commit(self, target: str, /, *, replace: bool) -> None:
-        """Let it appear whole as `target`."""
 
 
 class Storage(Protocol):
@@ -60,8 +52,16 @@ class Storage(Protocol):
     def check_target(self, target: str, source: str | int, /) -> None:
         """Refuse an output that cannot or must not be written."""
 
-    def pending_file(self, target: str, /) -> AbstractContextManager[Pending]:
-        """Begin an output; without a `commit` nothing of it stays."""
+    def nameless(self, target: str, /) -> PendingFile | None:
+        """Return a file without a name that `publish` can give it, if there is such a thing."""
+
+    def publish(
+        self, target: str, content: BinaryIO, /, *, replace: bool, written: Written
+    ) -> None:
+        """Let what is in a file appear whole as `target`."""
+
+    def discard_unfinished(self) -> None:
+        """Remove what is being written, and let no more begin: the process is about to end."""
 
 
 def storage_of(path: str) -> Storage:
@@ -71,3 +71,10 @@ def storage_of(path: str) -> Storage:
 
         return objects
     return files
+
+
+def discard_unfinished() -> None:
+    """Remove what is being written, and let no more begin: the process is about to end."""
+    files.discard_unfinished()
+    if objects := sys.modules.get("filedecryptor.objects"):
+        objects.discard_unfinished()

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from io import FileIO
-from tempfile import TemporaryFile
+from io import BytesIO, FileIO
+from typing import BinaryIO, cast
 from uuid import UUID
 
 from filedecryptor import audio, batch, decryptor, files
@@ -23,10 +23,10 @@ from filedecryptor.errors import (
     NotFoundError,
     UnknownFormatError,
 )
-from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.hints import file_hint
 from filedecryptor.names import replace_suffix
 from filedecryptor.report import printable
+from filedecryptor.spool import PrivateFile
 from filedecryptor.vns.client import Client
 
 LOCK_NAME = ".vns-recordings.lock"
@@ -101,7 +101,7 @@ class Archive:
                 safe = not str(present.output).endswith(".enc")
                 return self._deleted(guid, present) if safe else present
             # It has no name, so whatever happens nothing of it stays.
-            with TemporaryFile(dir=self._directory, buffering=0) as raw:
+            with files.nameless(self._path(guid)) or PrivateFile() as raw:
                 whole = self._download(guid, raw, on_progress)
                 outcome = self._store(guid, raw, whole=whole)
         except (FileDecryptorError, OSError) as error:
@@ -160,11 +160,7 @@ class Archive:
             raise
 
     def _write(self, raw: FileIO, target: str) -> None:
-        raw.seek(0)
-        with files.pending_file(target) as pending:
-            while piece := raw.read(CHUNK_SIZE):
-                pending.write(memoryview(piece))
-            pending.commit(target, replace=True)
+        files.publish(target, cast("BinaryIO", raw), replace=True, written=files.Written())
 
     def _deleted(self, guid: UUID, outcome: Outcome) -> Outcome:
         """Delete on the server what is safe here, if that is wanted."""
@@ -216,11 +212,8 @@ def locked(directory: str) -> Iterator[None]:
             by = printable(file.read(200).strip())
         raise FileDecryptorError(f"another run is at work here: {by}", filename=directory) from None
     try:
-        files.remove_leftovers(directory)
-        with files.pending_file(holder) as pending:
-            who = f"process {os.getpid()} on {socket.gethostname()}\n"
-            pending.write(memoryview(who.encode()))
-            pending.commit(holder, replace=True)
+        who = BytesIO(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        files.publish(holder, who, replace=True, written=files.Written())
         yield
     finally:
         lock.release()

@@ -1,0 +1,189 @@
+"""A recording's first bytes in memory, and the rest of its ciphertext in a private file.
+
+What is kept here is what an attacker may have altered, so it stays ciphertext until all of it has
+been authenticated: no plaintext gets into a temporary directory, or is left on its disk.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+from filedecryptor.errors import errors_naming
+from filedecryptor.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
+
+if TYPE_CHECKING:
+    from filedecryptor.crypto import RangeDecryptor
+
+MEMORY_LIMIT = 8 * 1024 * 1024
+"""Bytes of audio that one recording takes in memory at most."""
+
+
+HEAD_SIZE = 4096
+"""Bytes of a source that are remembered, to tell what it is if it is not a recording."""
+
+
+class Beginning:
+    """A source whose first bytes are in memory, so that a short recording is there as a whole.
+
+    Attributes:
+        is_whole: Whether nothing follows what is in memory.
+        head: How it begins, a few thousand bytes.
+
+    Args:
+        source: What to read.
+        limit: The most bytes of audio to have in memory.
+    """
+
+    def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
+        self._source = source
+        self._buffer = _memory(limit)
+        self._filled = self._taken = 0
+        self._fill()
+        self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
+
+    def _fill(self) -> None:
+        while self._filled < len(self._buffer):
+            count = read_into(self._source, self._buffer[self._filled :])
+            if not count:
+                break
+            self._filled += count
+        self.is_whole = self._filled < len(self._buffer)
+
+    def read_on(self, limit: int) -> None:
+        """Have more bytes of audio in memory: `limit` of them, if there are as many."""
+        buffer = _memory(limit)
+        buffer[: self._filled] = self._buffer[: self._filled]
+        self._buffer = buffer
+        self._fill()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        if self._taken < self._filled:
+            count = min(len(buffer), self._filled - self._taken)
+            buffer[:count] = self._buffer[self._taken : self._taken + count]
+            self._taken += count
+            if self._taken == self._filled:
+                self._buffer = memoryview(b"")
+            return count
+        return 0 if self.is_whole else read_into(self._source, buffer)
+
+
+def _memory(limit: int) -> memoryview:
+    # One byte more than fits shows that there is more. Pages that nobody writes to cost nothing.
+    return memoryview(mmap.mmap(-1, limit + SMALLEST_SIZE + 1))
+
+
+class PrivateFile(io.FileIO):
+    """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
+
+    Raises:
+        OSError: No such file can be made, or it is full; `filename` is the directory.
+    """
+
+    def __init__(self) -> None:
+        import tempfile
+
+        self._directory = tempfile.gettempdir()  # which also finds TMPDIR
+        if not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK):  # noqa: S108
+            self._directory = "/var/tmp"  # noqa: S108 - what lies there has no name
+        with errors_naming(self._directory), tempfile.TemporaryFile(dir=self._directory) as file:
+            super().__init__(os.dup(file.fileno()), "r+")
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`, however little the system takes at once."""
+        with errors_naming(self._directory):
+            while data:
+                data = data[self.write(data) :]
+
+
+class Tee:
+    """A source that keeps what is read from it in a file."""
+
+    def __init__(self, source: Source, file: PrivateFile) -> None:
+        self._source = source
+        self._file = file
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        count = read_into(self._source, buffer)
+        self._file.write_all(buffer[:count])
+        return count
+
+
+class SpooledAudio(io.RawIOBase):
+    """Audio that is decrypted as it is read, from ciphertext that has been authenticated.
+
+    Args:
+        file: The whole recording, in a file that nobody else can open. It is closed with this.
+        decryptor: Decrypts it. It is closed with this.
+        size: The length of the audio in bytes.
+    """
+
+    def __init__(self, file: PrivateFile, decryptor: RangeDecryptor, size: int) -> None:
+        self._file = file
+        self._decryptor = decryptor
+        self._size = size
+        self._position = 0
+        self._ciphertext = memoryview(bytearray(CHUNK_SIZE))
+        self.seek(0)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position and return it."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = start + offset
+        if self._position < self._size:
+            self._file.seek(HEADER_SIZE + self._position)
+            self._decryptor.seek(self._position)
+        return self._position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        buffer = memoryview(buffer).cast("B")
+        wanted = min(len(buffer), CHUNK_SIZE, max(0, self._size - self._position))
+        count = self._file.readinto(self._ciphertext[:wanted])
+        self._decryptor.update_into(self._ciphertext[:count], buffer[:count])
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        """Close the file, and wipe the key."""
+        self._decryptor.close()
+        self._file.close()
+        super().close()
+
+
+class Watched:
+    """A file that tells of each piece that is read from it, which is where reading can be ended.
+
+    Args:
+        file: What to read.
+        on_piece: Called with 0 before each piece; what it raises ends the reading.
+    """
+
+    def __init__(self, file: BinaryIO, on_piece: Callable[[int], object]) -> None:
+        self.seek = file.seek
+        self._read = file.read
+        self._on_piece = on_piece
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes: `size` of them, or all."""
+        self._on_piece(0)
+        return self._read(size)
