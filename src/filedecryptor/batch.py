@@ -34,7 +34,10 @@ WATCH_INTERVAL = 5.0
 """Seconds without an outcome after which an executor is asked whether it is still there."""
 
 MEMORY = 256 * 1024 * 1024
-"""Bytes of audio that all threads together take in memory at most."""
+"""Bytes of audio that all threads together have in memory at most."""
+
+MEMORY_FOR_OBJECTS = 64 * 1024 * 1024
+"""The same where there are objects, each of which takes more to be sent."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
@@ -130,9 +133,13 @@ def run(
     jobs, executor = workers.jobs or usable_cpus(), workers.executor
     yield from plan.failures
     if executor is None:
-        threads = jobs * (THREADS_PER_OBJECT if plan.has_objects else THREADS_PER_JOB)
         yield from _side_by_side(
-            plan, password, jobs, threads, check=plan.check, on_progress=on_progress
+            plan,
+            password,
+            jobs,
+            has_objects=plan.has_objects,
+            check=plan.check,
+            on_progress=on_progress,
         )
     else:
         size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
@@ -164,8 +171,9 @@ class GroupWork:
     def __call__(self, group: list[Job]) -> list[Outcome]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
-        threads = THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB
-        return list(_side_by_side(group, self._password, 1, threads, check=lambda _: None))
+        return list(
+            _side_by_side(group, self._password, 1, has_objects=has_objects, check=lambda _: None)
+        )
 
 
 def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
@@ -196,8 +204,8 @@ def _side_by_side(
     items: Iterable[Job],
     password: Password,
     jobs: int,
-    threads: int,
     *,
+    has_objects: bool,
     check: Callable[[Job], Outcome | None],
     on_progress: Callable[[Job, int], object] | None = None,
 ) -> Generator[Outcome]:
@@ -205,8 +213,9 @@ def _side_by_side(
 
     from filedecryptor.workers import affordable
 
-    threads = affordable(threads)
-    shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, MEMORY // threads))
+    threads = affordable(jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB))
+    memory = (MEMORY_FOR_OBJECTS if has_objects else MEMORY) // threads
+    shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, memory))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
         return decryptor.attempt(job, password, shared=shared, on_progress=advance)

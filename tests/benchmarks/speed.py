@@ -1,6 +1,7 @@
 """Measure the command against simpler ways to do the same, and print a table.
 
     python tests/benchmarks/speed.py [--pairs 15] [NAME...]
+    python tests/benchmarks/speed.py versions --against OTHER/bin/filedecryptor
 
 Run it with the Python of the environment that the package is installed in. Each row is a ratio:
 the command's time over the other's, measured in turns in one run, the median of all pairs, with
@@ -41,10 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME")
     parser.add_argument("--pairs", type=int, default=15)
-    words = parser.parse_args()
+    parser.add_argument("--against", metavar="COMMAND", help="another version of the command")
+    words = parser.parse_args(namespace=OPTIONS)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are what users run
     print(f"{'measured':<52} {'seconds':>8} {'against':>8} {'ratio':>6}  quartiles   bar")
-    for name in words.names or MEASUREMENTS:
+    for name in words.names or [name for name in MEASUREMENTS if name != "versions"]:
         MEASUREMENTS[name](words.pairs)
 
 
@@ -117,6 +119,26 @@ def large_file(pairs: int) -> None:
         ours = lambda: process(COMMAND, path, PASSWORD, "wav")[0]
         theirs = lambda: process(sys.executable, SHORTEST, path, PASSWORD, "wav")[0]
         compare("1 GiB on a RAM disk, command : shortest script", ours, theirs, pairs, "1.00")
+
+
+def versions(pairs: int) -> None:
+    """This version against another one, by whole processes on a RAM disk."""
+    if OPTIONS.against is None:
+        raise SystemExit("name the other version with --against")
+    for size, count, name in (
+        (400 * KB, 1, "400 kB"),
+        (400 * KB, 200, "400 kB"),
+        (GIB, 1, "1 GiB"),
+    ):
+        with recording(size, "/dev/shm") as path:
+            folder = Path(path).parent
+            for number in range(1, count):
+                shutil.copy(path, folder / f"{number}.enc")
+            words = (path if count == 1 else str(folder), PASSWORD, "wav", "-q")
+            ours = lambda: process(COMMAND, *words)[0]  # noqa: B023 - called before the next round
+            theirs = lambda: process(OPTIONS.against, *words)[0]  # noqa: B023 - as above
+            some = max(5, pairs // 3) if count > 1 or size == GIB else pairs
+            compare(f"{count} x {name}, this version : the other one", ours, theirs, some, "1.02")
 
 
 def many_files(pairs: int) -> None:
@@ -244,11 +266,15 @@ def memory(_: int) -> None:
             print(f"{'peak memory, ' + name + ' file':<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB")
 
 
+OPTIONS = argparse.Namespace(against=None)
+"""The words of the command line."""
+
 MEASUREMENTS: dict[str, Callable[[int], None]] = {
     "short_file": short_file,
     "large_file": large_file,
     "memory": memory,
     "many_files": many_files,
+    "versions": versions,
     "skipped": skipped,
     "from_the_api": from_the_api,
     "on_a_cluster": on_a_cluster,
