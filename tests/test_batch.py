@@ -542,6 +542,23 @@ def test_with_an_executor_paths_mean_the_same_everywhere(
     assert {os.path.dirname(outcome.output or "") for outcome in outcomes} == {str(some / "x")}
 
 
+def test_with_an_executor_links_are_followed_before_their_parents(
+    tmp_path: Path, encrypted_audio: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`link/..` is beside what the link leads to, as without an executor."""
+    (tmp_path / "far" / "calls").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    (tmp_path / "far" / "a.enc").write_bytes(encrypted_audio)
+    monkeypatch.chdir(tmp_path / "here")
+    with ThreadPoolExecutor(1) as executor:
+        [outcome] = decrypt_files(
+            ["calls/../a.enc"], PASSWORD, "opus", output_dir="calls/../x", executor=executor
+        )
+    assert outcome.error is None
+    assert (tmp_path / "far" / "x" / "a.opus").read_bytes() == AUDIO
+
+
 def test_work_for_others_shows_no_password() -> None:
     """Neither itself nor the name that Dask would give its tasks; that is always another one."""
     one, other = GroupWork("marked"), GroupWork("marked")

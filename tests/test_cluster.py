@@ -81,6 +81,28 @@ def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
     assert result.lines[-1].startswith("30 decrypted; ")
 
 
+def test_links_are_followed_before_their_parents(cluster: Cluster, tmp_path: Path) -> None:
+    """`link/..` is beside what the link leads to, as without a cluster."""
+    make_recordings(tmp_path / "far", 1)
+    make_recordings(tmp_path / "here", 2)
+    (tmp_path / "far" / "calls").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    words = ("calls/..", "-", "auto", "-d", "calls/../audio")
+    with nothing_changes(tmp_path / "here"):
+        result = on(cluster, *words, cwd=tmp_path / "here")
+    assert result.code == 0, result.stderr
+    assert contents(tmp_path / "far" / "audio") == {"000.opus": AUDIO}
+
+
+def test_an_empty_name_is_no_directory(cluster: Cluster, folder: Path) -> None:
+    """As without a cluster; a script whose variable is empty means no directory."""
+    with nothing_changes(folder):
+        for words in (["", "-", "auto"], [".", "-", "auto", "-d", ""]):
+            result = on(cluster, *words, cwd=folder)
+            assert result.code == 1
+            assert "No such file or directory" in result.lines[0]
+
+
 def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
     """Each failure is told apart, with its hint, as on one machine."""
     make_recordings(tmp_path / "in", 20)

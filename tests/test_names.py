@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from filedecryptor.errors import UsageError
-from filedecryptor.names import clean_extension, is_url, join, replace_suffix, split
+from filedecryptor.names import absolute, clean_extension, is_url, join, replace_suffix, split
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x.enc", "S3://b", "gs://b/x", "a+b-c.d://x"])
@@ -21,6 +24,37 @@ def test_an_address_begins_with_a_protocol(url: str) -> None:
 def test_a_path_that_holds_a_colon_is_a_path(path: str) -> None:
     """A drive of Windows too."""
     assert not is_url(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(".", ""), ("./x", "/x"), ("a//./x/", "/a/x"), ("..", "/.."), ("a/../x", "/a/../x")],
+)
+def test_an_absolute_path_leads_to_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, expected: str
+) -> None:
+    """What comes before a `..` is kept, and nothing is said twice."""
+    monkeypatch.chdir(tmp_path)
+    assert absolute(path) == f"{tmp_path}{expected}"
+    assert absolute(f"{tmp_path}{expected}") == f"{tmp_path}{expected}"
+
+
+def test_an_absolute_path_follows_a_link_before_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system does: `link/..` is beside what the link leads to."""
+    (tmp_path / "far" / "calls").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    monkeypatch.chdir(tmp_path / "here")
+    assert os.path.samefile(absolute("calls/.."), "calls/..")
+    assert os.path.samefile(absolute("calls/.."), tmp_path / "far")
+
+
+@pytest.mark.parametrize("path", ["", "s3://b/a/../x"])
+def test_what_is_no_path_is_no_absolute_one_either(path: str) -> None:
+    """An empty one would become the current directory."""
+    assert absolute(path) == path
 
 
 def test_addresses_are_joined_with_slashes() -> None:

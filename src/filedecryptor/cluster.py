@@ -133,9 +133,12 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
     """
     make_directory(directory)
     with NamedTemporaryFile(
-        dir=directory, prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX
+        dir=os.path.realpath(directory),  # of `link/..` it would make something else
+        prefix=TEMPORARY_PREFIX,
+        suffix=TEMPORARY_SUFFIX,
     ) as file:
-        seen = _answer(address, client.run, os.path.exists, file.name)
+        path = os.path.join(directory, os.path.basename(file.name))  # as the workers get it
+        seen = _answer(address, client.run, os.path.exists, path)
     for worker, sees in seen.items():
         if not sees:
             raise ClusterError(

@@ -17,8 +17,13 @@ def is_url(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path that means the same in any directory."""
-    return path if is_url(path) else os.path.abspath(path)
+    """Return a path that means the same in any directory; an empty one stays what it is.
+
+    No `..` is taken away with the name before it: that may be a link, which leads elsewhere.
+    """
+    from pathlib import Path  # which most runs do without
+
+    return path if not path or is_url(path) else str(Path(path).absolute())
 
 
 def join(directory: str, name: str) -> str:
