@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -28,9 +29,13 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 from dask_cluster import Cluster, running
 
 from filedecryptor import __version__
+from filedecryptor.decryptor import Outcome
+from filedecryptor.errors import ClusterError
+from filedecryptor.report import reporting
 
 MARKED = "marked password"
 DEADLINE = 60
+SUMMARY = r"filedecryptor: \d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
 
 
 @pytest.fixture(scope="module")
@@ -233,13 +238,15 @@ def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
-    """Exit 1 and one clear line; what is finished stays, whole."""
+    """Exit 1, the summary and one clear line; what is finished stays, whole."""
     with running(tmp_path / "cluster", "", "") as cluster:
         process = begin(cluster, tmp_path, outputs=10)
         cluster.scheduler.kill()
         _, stderr = process.communicate(timeout=DEADLINE)
         assert process.returncode == 1
-    assert stderr.decode().splitlines() == [
+    summary, *lines = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert lines == [
         f"filedecryptor: error: {cluster.address}: the scheduler went away",
         "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
     ]
@@ -268,7 +275,9 @@ def test_workers_that_all_go_away(tmp_path: Path) -> None:
         cluster.workers[0].kill()
         _, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
-    assert stderr.decode().splitlines() == [
+    summary, *lines = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert lines == [
         f"filedecryptor: error: {cluster.address}: there has been no worker for 3 seconds",
         "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
     ]
@@ -285,6 +294,28 @@ def test_a_worker_that_does_not_share_the_disk(tmp_path: Path) -> None:
     assert error.endswith(f" does not see what is written to {tmp_path / 'out'}")
     assert hint == "hint: use a directory that all machines share, or an object store"
     assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(
+    "end", [ClusterError("gone"), KeyboardInterrupt(), MemoryError(), OSError(28, "full")]
+)
+def test_whatever_ends_the_work_the_summary_is_printed(
+    capsys: pytest.CaptureFixture[str], end: BaseException
+) -> None:
+    """Once, and not without any outcome."""
+    outcome = Outcome("a.enc", None, None, None, "verified")
+    for outcomes in ([], [outcome, outcome]):
+        with (
+            pytest.raises(type(end)),
+            reporting(quiet=False, json=False, many=True) as report,
+        ):
+            for one in outcomes:
+                report.add(one)
+            raise end
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.partition(" in ")[0] for line in lines] == (
+            ["filedecryptor: 2 verified"] if outcomes else []
+        )
 
 
 def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:

@@ -95,14 +95,12 @@ class Report:
 
 @contextmanager
 def reporting(*, quiet: bool, json: bool, many: bool) -> Iterator[Report]:
-    """Lend a `Report`, and say how it went at the end, even at an early one."""
+    """Yield a `Report`, and print its summary on exit, whatever ends the work."""
     report = Report(quiet=quiet, json=json, many=many)
     try:
         yield report
-    except KeyboardInterrupt:
+    finally:
         report.summary()
-        raise
-    report.summary()
 
 
 def say(line: str) -> None:
