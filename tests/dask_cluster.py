@@ -57,6 +57,11 @@ class Cluster:
             assert time.monotonic() < end, self.logs("worker")
             time.sleep(0.05)
 
+    def worker_address(self, number: int) -> str:
+        """Return the address of a worker that is there."""
+        log = (self.folder / f"worker-{number}.log").read_text()
+        return log.split("Start worker at:")[1].split()[0]
+
     def logs(self, kind: str = "") -> list[str]:
         """Return what the processes have written."""
         return [path.read_text() for path in self.folder.glob(f"{kind}*.log")]

@@ -36,6 +36,7 @@ from filedecryptor.report import reporting
 MARKED = "marked password"
 DEADLINE = 60
 SUMMARY = r"filedecryptor: \d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
+WORKER = r"tcp://127\.0\.0\.1:\d+"
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,22 @@ def test_an_empty_name_is_no_directory(cluster: Cluster, folder: Path) -> None:
             assert "No such file or directory" in result.lines[0]
 
 
+def test_a_failure_names_its_worker(cluster: Cluster, tmp_path: Path) -> None:
+    """It may be due to what is there on that machine, or is not."""
+    (tmp_path / "short.enc").write_bytes(b"short")
+    words = ("missing.enc", "short.enc", "-", "auto")
+    result = on(cluster, *words, cwd=tmp_path)
+    assert result.code == 1
+    errors = sorted(line for line in result.lines if line.startswith("error: "))
+    for name, cause, line in zip(
+        ("missing", "short"), ("No such file or directory", ".+"), errors, strict=True
+    ):
+        path = re.escape(f"{tmp_path / name}.enc")
+        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
+    result = on(cluster, *words, "--json", cwd=tmp_path)
+    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 2
+
+
 def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
     """Each failure is told apart, with its hint, as on one machine."""
     make_recordings(tmp_path / "in", 20)
@@ -147,7 +164,7 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
             env={"FILEDECRYPTOR_PASSWORD": MARKED},
         )
         assert result.code == 1
-        assert "its worker ended with RuntimeError" in result.stderr
+        assert ": the worker ended with RuntimeError" in result.stderr
         from distributed import Client
 
         with Client(cluster.address, set_as_default=False) as client:
@@ -318,6 +335,23 @@ def test_whatever_ends_the_work_the_summary_is_printed(
         )
 
 
+@pytest.mark.slow
+def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
+    """It is named; what the others work on is done."""
+    make_recordings(tmp_path / "in", 20)
+    deadly = "import os; from filedecryptor import batch\nbatch.GroupWork.__call__ = lambda *_: os._exit(1)"
+    env = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with running(tmp_path / "cluster", "", deadly, env=env) as cluster:
+        address = cluster.worker_address(1)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    errors = [line for line in result.lines if line.startswith("error: ")]
+    assert errors
+    assert all(line.endswith(f": worker {address} ended with KilledWorker") for line in errors)
+    done = [name for name in contents(tmp_path / "in") if name.endswith(".opus")]
+    assert len(done) == 20 - len(errors) > 0
+
+
 def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:
     """One frozen worker is named as the reason, instead of being waited for."""
     make_recordings(tmp_path / "in", 1)
@@ -325,7 +359,9 @@ def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:
         cluster.workers[0].send_signal(signal.SIGSTOP)
         result = on(cluster, "in", "-", "auto", cwd=tmp_path)
     assert result.code == 1
-    assert result.lines == [f"error: {cluster.address}: it does not answer within 10 seconds"]
+    assert result.lines == [
+        f"error: {cluster.address}: the cluster does not answer within 10 seconds"
+    ]
 
 
 def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
@@ -385,7 +421,7 @@ def test_a_worker_that_cannot_do_the_work(tmp_path: Path, code: str, has: str) -
     assert result.code == 1
     assert result.stdout == b""
     error, hint = result.lines
-    assert error.startswith(f"error: {cluster.address}: its worker tcp://127.0.0.1:")
+    assert error.startswith(f"error: {cluster.address}: worker tcp://127.0.0.1:")
     assert error.endswith(f" has {has}")
     assert hint.startswith(f"hint: install filedecryptor {__version__} there")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -171,9 +172,28 @@ class GroupWork:
     def __call__(self, group: list[Job]) -> list[Outcome]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
-        return list(
-            _side_by_side(group, self._password, 1, has_objects=has_objects, check=lambda _: None)
+        outcomes = _side_by_side(
+            group, self._password, 1, has_objects=has_objects, check=lambda _: None
         )
+        return [_placed(outcome) for outcome in outcomes]
+
+
+def _placed(outcome: Outcome) -> Outcome:
+    """Return an outcome whose error says on which worker of Dask's it happened, if on one."""
+    error = outcome.error
+    distributed = sys.modules.get("distributed")
+    if error is None or distributed is None:
+        return outcome
+    try:
+        place = f" (on worker {distributed.get_worker().address})"
+    except ValueError:  # it is another executor
+        return outcome
+    if isinstance(error, OSError):
+        # Only what it was made of is sent along with one.
+        error = OSError(error.errno, f"{error.strerror or error}{place}", error.filename)
+    else:
+        error.cause += place
+    return outcome._replace(error=error)
 
 
 def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
@@ -193,7 +213,9 @@ def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
 
 def _lost(group: list[Job], error: Exception) -> list[Outcome]:
     """Return the outcomes of jobs whose worker did not answer, but for an error of its own."""
-    cause = f"its worker ended with {type(error).__name__}"
+    place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
+    worker = "the worker" if place is None else f"worker {place.address}"
+    cause = f"{worker} ended with {type(error).__name__}"
     hint = "it may be done all the same: run this again with --if-exists skip"
     return [
         decryptor.failed(job, WorkerError(cause, hint=hint, filename=job.input)) for job in group

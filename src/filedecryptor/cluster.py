@@ -44,9 +44,9 @@ def connected(address: str, directory: str | None) -> Iterator[Workers]:
         directory: Where the outputs go on the disk, if they do. It is made if it is not there.
 
     Raises:
-        UsageError: The address is none, or Dask or its certificates are not there.
+        UsageError: The address is not valid, or Dask or its certificates are missing.
         ClusterError: The cluster cannot be reached, goes away, or cannot do the work.
-        OSError: The directory cannot be made, or nothing be written to it.
+        OSError: The directory cannot be made, or nothing can be written to it.
     """
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
@@ -54,7 +54,7 @@ def connected(address: str, directory: str | None) -> Iterator[Workers]:
         raise UsageError(
             "the package for clusters is not installed", hint="pip install 'filedecryptor[dask]'"
         )
-    logging.disable()  # what matters is said here in one line; it would add pages to it
+    logging.disable()  # our errors say what matters in one line, Dask's log would add pages
     process.delicate_packages.add("distributed")
     from distributed.client import ClosedClientError
 
@@ -77,7 +77,7 @@ def _connect(address: str) -> Client:
 
     Raises:
         UsageError: The address, or what TLS needs, is not valid.
-        ClusterError: There is no scheduler, but perhaps something else.
+        ClusterError: No scheduler is there, though something else may be.
     """
     from distributed import Client
 
@@ -103,10 +103,10 @@ async def _identity(address: str) -> object:
 
 
 def _check_versions(client: Client, address: str) -> None:
-    """See that there are workers, and that each of them has this version of the package.
+    """Check that there are workers, and that each of them has this version of the package.
 
     Raises:
-        ClusterError: There are none, or one of them has not.
+        ClusterError: There are none, or one of them has another version, or none.
     """
     deadline = time.monotonic() + TIMEOUT
     while not _answer(address, client.nthreads):
@@ -118,18 +118,18 @@ def _check_versions(client: Client, address: str) -> None:
         if found != __version__:
             has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
             raise ClusterError(
-                f"its worker {worker} has {has}",
+                f"worker {worker} has {has}",
                 hint=f"install filedecryptor {__version__} there, with the extras that it needs",
                 filename=address,
             )
 
 
 def _check_sharing(client: Client, address: str, directory: str) -> None:
-    """See that what is written to a directory here is there for every worker.
+    """Check that every worker sees what is written to a directory here.
 
     Raises:
         ClusterError: A worker has another directory of that name, or none.
-        OSError: The directory cannot be made, or nothing be written to it.
+        OSError: The directory cannot be made, or nothing can be written to it.
     """
     make_directory(directory)
     with NamedTemporaryFile(
@@ -142,31 +142,33 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
     for worker, sees in seen.items():
         if not sees:
             raise ClusterError(
-                f"its worker {worker} does not see what is written to {directory}",
+                f"worker {worker} does not see what is written to {directory}",
                 hint="use a directory that all machines share, or an object store",
                 filename=address,
             )
 
 
 def _answer(
-    address: str, ask: Callable[..., dict[str, Any]], *words: object, **more: object
+    address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
-    """Return what a cluster answers, which may be never.
+    """Return what a cluster answers, without waiting for ever.
 
     Raises:
-        ClusterError: It is not there in time.
+        ClusterError: There is no answer in time.
     """
     found: list[dict[str, Any]] = []
 
     def wait() -> None:
         with suppress(Exception):
-            found.append(ask(*words, **more))
+            found.append(ask(*arguments, **options))
 
     thread = Thread(target=wait, daemon=True)
     thread.start()
     thread.join(TIMEOUT)
     if not found:
-        raise ClusterError(f"it does not answer within {TIMEOUT} seconds", filename=address)
+        raise ClusterError(
+            f"the cluster does not answer within {TIMEOUT} seconds", filename=address
+        )
     return found[0]
 
 
