@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import AUDIO, COMMAND, PASSWORD, Result, contents, nothing_changes, run
@@ -29,9 +31,10 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 from dask_cluster import Cluster, running
 
 from filedecryptor import __version__
+from filedecryptor.cluster import _Watch
 from filedecryptor.decryptor import Outcome
 from filedecryptor.errors import ClusterError
-from filedecryptor.report import reporting
+from filedecryptor.report import Report, reporting
 
 MARKED = "marked password"
 DEADLINE = 60
@@ -60,11 +63,27 @@ def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
         (folder / f"{number:03}.enc").write_bytes(recording)
 
 
-def begin(cluster: Cluster, folder: Path, *, outputs: int) -> subprocess.Popen[bytes]:
-    """Begin to work on 200 recordings, and return once that many are done."""
-    make_recordings(folder / "in", 200)
+def impatient(timeout: str) -> list[str]:
+    """Return a command that waits no longer than 3 seconds where it would wait a minute."""
+    code = (
+        "import sys; from filedecryptor import batch, cluster; from filedecryptor.__main__ import main;"
+        f"cluster.{timeout} = 3; batch.WATCH_INTERVAL = 1.0; sys.exit(main())"
+    )
+    return [sys.executable, "-c", code]
+
+
+def begin(
+    cluster: Cluster,
+    folder: Path,
+    *,
+    inputs: int = 200,
+    outputs: int,
+    command: Sequence[str] = (COMMAND,),
+) -> subprocess.Popen[bytes]:
+    """Begin to work on many recordings, and return once that many are done."""
+    make_recordings(folder / "in", inputs)
     process = subprocess.Popen(
-        [COMMAND, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+        [*command, "--cluster", cluster.address, "in", PASSWORD, "auto"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -274,21 +293,8 @@ def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
 
 def test_workers_that_all_go_away(tmp_path: Path) -> None:
     """They are waited for, but not for ever."""
-    code = (
-        "import sys; from filedecryptor import batch, cluster; from filedecryptor.__main__ import main;"
-        "cluster.NO_WORKERS_TIMEOUT = 3; batch.WATCH_INTERVAL = 1.0; sys.exit(main())"
-    )
-    make_recordings(tmp_path / "in", 200)
     with running(tmp_path / "cluster", "") as cluster:
-        words = ["--cluster", cluster.address, "in", PASSWORD, "auto"]
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *words],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout
-        process.stdout.readline()
+        process = begin(cluster, tmp_path, outputs=1, command=impatient("NO_WORKERS_TIMEOUT"))
         cluster.workers[0].kill()
         _, stderr = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
@@ -313,6 +319,111 @@ def test_a_worker_that_does_not_share_the_disk(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {}
 
 
+@pytest.mark.slow
+def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
+    """It is named; what the others work on is done."""
+    make_recordings(tmp_path / "in", 20)
+    deadly = "import os; from filedecryptor import batch\nbatch.GroupWork.__call__ = lambda *_: os._exit(1)"
+    env = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with running(tmp_path / "cluster", "", deadly, env=env) as cluster:
+        address = cluster.worker_address(1)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    errors = [line for line in result.lines if line.startswith("error: ")]
+    assert errors
+    assert all(line.endswith(f": worker {address} ended with KilledWorker") for line in errors)
+    done = [name for name in contents(tmp_path / "in") if name.endswith(".opus")]
+    assert len(done) == 20 - len(errors) > 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_freezes(tmp_path: Path) -> None:
+    """It is named while it is waited for; once it goes on, all is done."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        address = cluster.worker_address(0)
+        command = impatient("SILENCE_INTERVAL")
+        process = begin(cluster, tmp_path, inputs=60, outputs=1, command=command)
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        awaken = partial(cluster.workers[0].send_signal, signal.SIGCONT)
+        alarm = threading.Timer(DEADLINE, awaken)  # if nothing is said
+        alarm.start()
+        assert process.stderr
+        line = process.stderr.readline().decode()
+        alarm.cancel()
+        awaken()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    said = re.fullmatch(r"filedecryptor: nothing has ended for (\d+) s; busy: (.+)\n", line)
+    assert said, line
+    assert int(said[1]) >= 3
+    assert address in said[2].split(", ")
+    assert process.returncode == 0, stderr
+    assert stderr.decode().splitlines()[-1].startswith("filedecryptor: 60 decrypted; ")
+
+
+class Watched:
+    """A watch over workers that are what a test says, at the time that it says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.processing: Callable[[], dict[str, list[str]]] = dict
+        self.said: list[tuple[float, Sequence[str]]] = []
+        self._now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self._now)
+        client: Any = self  # of which nothing but `processing` is asked for
+        self._watch = _Watch(client, "tcp://a:1", lambda *said: self.said.append(said))
+
+    def look(self, now: float, last_outcome: float) -> None:
+        """Let the watch look at the workers."""
+        self._now = now
+        self._watch(now - last_outcome)
+
+
+def test_busy_workers_are_named_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nothing ends, and not sooner after the last time."""
+    watched = Watched(monkeypatch)
+    watched.processing = lambda: {"tcp://b:1": ["task"], "tcp://c:1": []}
+    for now in range(1005, 1201, 5):
+        watched.look(now, 1000)
+    watched.look(1230, 1170)
+    watched.look(1240, 1170)
+    assert watched.said == [(seconds, ["tcp://b:1"]) for seconds in (60, 120, 180, 70)]
+
+
+def test_where_work_ended_there_was_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time without one counts from when it was missed, or from the last outcome."""
+    watched = Watched(monkeypatch)
+    for now, last_outcome in [(1005, 1000), (1300, 1290), (1350, 1290)]:
+        watched.look(now, last_outcome)
+    with pytest.raises(ClusterError, match="there has been no worker for 60 seconds"):
+        watched.look(1351, 1290)
+    assert watched.said == []
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_freezes(tmp_path: Path) -> None:
+    """What asks which workers are busy does not wait for ever for an answer."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = begin(cluster, tmp_path, outputs=1, command=impatient("SILENCE_INTERVAL"))
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    summary, error = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert error.endswith(": the cluster does not answer within 10 seconds")
+
+
+def test_the_names_of_busy_workers_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are escaped, a few stand for many, and nobody hears of them who wants errors only."""
+    Report(quiet=True, json=False, many=True).say_silence(60.4, ["tcp://a:1"])
+    report = Report(quiet=False, json=False, many=True)
+    report.say_silence(60.4, [])
+    report.say_silence(60.4, ["tcp://\x1b[2J:1", *(f"tcp://b:{number}" for number in range(9))])
+    named = ", ".join(f"tcp://b:{number}" for number in range(7))
+    assert capsys.readouterr().err.splitlines() == [
+        "filedecryptor: nothing has ended for 60 s; busy: no worker",
+        f"filedecryptor: nothing has ended for 60 s; busy: tcp://\\x1b[2J:1, {named}, and 2 more",
+    ]
+
+
 @pytest.mark.parametrize(
     "end", [ClusterError("gone"), KeyboardInterrupt(), MemoryError(), OSError(28, "full")]
 )
@@ -333,23 +444,6 @@ def test_whatever_ends_the_work_the_summary_is_printed(
         assert [line.partition(" in ")[0] for line in lines] == (
             ["filedecryptor: 2 verified"] if outcomes else []
         )
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
-    """It is named; what the others work on is done."""
-    make_recordings(tmp_path / "in", 20)
-    deadly = "import os; from filedecryptor import batch\nbatch.GroupWork.__call__ = lambda *_: os._exit(1)"
-    env = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
-    with running(tmp_path / "cluster", "", deadly, env=env) as cluster:
-        address = cluster.worker_address(1)
-        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
-    assert result.code == 1
-    errors = [line for line in result.lines if line.startswith("error: ")]
-    assert errors
-    assert all(line.endswith(f": worker {address} ended with KilledWorker") for line in errors)
-    done = [name for name in contents(tmp_path / "in") if name.endswith(".opus")]
-    assert len(done) == 20 - len(errors) > 0
 
 
 def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:

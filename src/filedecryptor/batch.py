@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -101,12 +102,13 @@ class Workers(NamedTuple):
     Attributes:
         jobs: Files worked on at once; the CPUs that this process may use if None.
         executor: Runs the work, in groups of jobs, instead of threads of our own.
-        watch: Called every now and then while nothing ends; raises what ends the waiting.
+        watch: Told every now and then for how many seconds no work has ended; raises what ends
+            the waiting.
     """
 
     jobs: int | None = None
     executor: Executor | None = None
-    watch: Callable[[], object] | None = None
+    watch: Callable[[float], object] | None = None
 
 
 def run(
@@ -288,7 +290,7 @@ def _windowed(
     submit: Callable[[Item], Future[list[Outcome]]],
     window: int,
     lost: Callable[[Item, Exception], list[Outcome]] | None = None,
-    watch: Callable[[], object] | None = None,
+    watch: Callable[[float], object] | None = None,
 ) -> Generator[Outcome]:
     """Submit the items, no more than `window` of them waiting or under way at any time.
 
@@ -326,14 +328,15 @@ def _windowed(
 def _ended(
     pending: dict[Future[list[Outcome]], Item],
     lost: Callable[[Item, Exception], list[Outcome]] | None,
-    watch: Callable[[], object] | None,
+    watch: Callable[[float], object] | None,
 ) -> Iterator[Outcome]:
     """Wait until some of what is under way has ended; yield its outcomes, and take it out."""
     from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 
-    done = wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done
-    if not done and watch:
-        watch()
+    begin = time.monotonic()
+    while not (done := wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done):
+        if watch:
+            watch(time.monotonic() - begin)
     for future in done:
         item = pending.pop(future)
         try:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from tempfile import NamedTemporaryFile
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filedecryptor import __version__, process
 from filedecryptor.batch import Workers
@@ -31,17 +32,24 @@ TIMEOUT = 10
 NO_WORKERS_TIMEOUT = 60
 """Seconds to wait for a worker where there was one: it may be about to start again."""
 
+SILENCE_INTERVAL = 60
+"""Seconds without an outcome after which it is told which workers are busy, again and again."""
+
+OnSilence: TypeAlias = Callable[[float, Sequence[str]], object]
+
 WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 
 
 @contextmanager
-def connected(address: str, directory: str | None) -> Iterator[Workers]:
-    """Connect to a scheduler, see that its workers can do the work, and lend them.
+def connected(address: str, directory: str | None, on_silence: OnSilence) -> Iterator[Workers]:
+    """Connect to a scheduler, check that its workers can do the work, and yield them.
 
     Args:
         address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
             configuration names.
         directory: Where the outputs go on the disk, if they do. It is made if it is not there.
+        on_silence: Told for how many seconds no work has ended, and the addresses of the workers
+            that are busy, at most every `SILENCE_INTERVAL` seconds.
 
     Raises:
         UsageError: The address is not valid, or Dask or its certificates are missing.
@@ -64,7 +72,7 @@ def connected(address: str, directory: str | None) -> Iterator[Workers]:
         if directory is not None:
             _check_sharing(client, address, directory)
         jobs = sum(_answer(address, client.nthreads).values())
-        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address))
+        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):
         raise _gone(address) from None
     finally:
@@ -173,24 +181,35 @@ def _answer(
 
 
 class _Watch:
-    """Sees whether there is still somebody to wait for.
+    """Checks that there is still a worker to wait for, and tells which of them are busy.
 
     Raises:
         ClusterError: The scheduler does not answer, or there have been no workers for a while.
     """
 
-    def __init__(self, client: Client, address: str) -> None:
+    def __init__(self, client: Client, address: str, on_silence: OnSilence) -> None:
         self._client = client
         self._address = address
+        self._on_silence = on_silence
         self._missing_since: float | None = None
+        self._told = -math.inf
 
-    def __call__(self) -> None:
-        if _answer(self._address, self._client.nthreads):
-            self._missing_since = None
+    def __call__(self, seconds: float) -> None:
+        workers = _answer(self._address, self._client.processing)
+        now = time.monotonic()
+        if not workers:
+            self._miss(now, now - seconds)
             return
-        # Not since the last look: as long as work ends, nobody looks.
-        self._missing_since = self._missing_since or time.monotonic()
-        if time.monotonic() - self._missing_since > NO_WORKERS_TIMEOUT:
+        self._missing_since = None
+        if min(seconds, now - self._told) >= SILENCE_INTERVAL:
+            self._told = now
+            self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
+
+    def _miss(self, now: float, last_outcome: float) -> None:
+        # Not since the last look: as long as work ends, nobody looks. Nor since before the last
+        # outcome: there was a worker then.
+        self._missing_since = max(self._missing_since or now, last_outcome)
+        if now - self._missing_since > NO_WORKERS_TIMEOUT:
             raise ClusterError(
                 f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
                 hint=WHAT_IS_DONE_STAYS,

@@ -94,7 +94,7 @@ def run(
         if cluster is not None:  # whose workers run in other directories
             filenames = [absolute(name) for name in filenames]
             output_dir = None if output_dir is None else absolute(output_dir)
-        with _workers(cluster, output_dir, jobs) as workers:
+        with _workers(cluster, output_dir, jobs, report) as workers:
             plan = Plan(
                 filenames,
                 extension,
@@ -144,15 +144,15 @@ def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int
 
 
 def _workers(
-    cluster: str | None, output_dir: str | None, jobs: int | None
+    cluster: str | None, output_dir: str | None, jobs: int | None, report: Report
 ) -> AbstractContextManager[batch.Workers]:
-    """Lend what does the work: a cluster, or threads of this process."""
+    """Yield what does the work: a cluster, or threads of this process."""
     if cluster is None:
         return nullcontext(batch.Workers(jobs))
     from filedecryptor.cluster import connected
 
     on_disk = output_dir is not None and not is_url(output_dir)
-    return connected(cluster, output_dir if on_disk else None)
+    return connected(cluster, output_dir if on_disk else None, report.say_silence)
 
 
 def _standard_output_unless_terminal() -> str:

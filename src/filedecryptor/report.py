@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 
 from filedecryptor.decryptor import Outcome
@@ -17,6 +17,9 @@ from filedecryptor.progress import MEGABYTE, Progress
 
 WRITTEN = {"decrypted", "stored"}
 """What has become of an input that has a new output."""
+
+MOST_NAMES = 8
+"""Workers named in one line."""
 
 
 program = "filedecryptor"
@@ -41,6 +44,7 @@ class Report:
         self._counts: Counter[str] = Counter()
         self._size = 0
         self._codes: set[int] = set()
+        self._shown = Progress()
 
     @property
     def code(self) -> int:
@@ -49,6 +53,7 @@ class Report:
 
     def add_all(self, outcomes: Generator[Outcome], shown: Progress) -> None:
         """Say what became of each recording as it ends; an interruption ends the work too."""
+        self._shown = shown
         with closing(outcomes):
             for outcome in outcomes:
                 self.add_above(outcome, shown)
@@ -78,6 +83,15 @@ class Report:
             _write_result(os.fsencode(outcome.output or ""))
         else:
             say(_note(outcome))
+
+    def say_silence(self, seconds: float, busy: Sequence[str]) -> None:
+        """Say that no work has ended for some time, and which workers are busy."""
+        if self._quiet:
+            return
+        names = ", ".join(map(printable, busy[:MOST_NAMES])) or "no worker"
+        more = f", and {len(busy) - MOST_NAMES} more" if len(busy) > MOST_NAMES else ""
+        with self._shown.above():
+            say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
 
     def summary(self) -> None:
         """Say how it went, if there were many recordings."""
