@@ -7,6 +7,9 @@ import codecs
 from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
 
+BLOCK_SIZE = 4096
+"""Bytes of which a copy or download writes a whole number until its last piece."""
+
 
 def file_hint(head: bytes) -> str | None:
     """Say what the file is instead of a recording, as far as its first bytes show it."""
@@ -15,6 +18,23 @@ def file_hint(head: bytes) -> str | None:
         return f"this is plain {plain_format} audio already: it was recorded without a password"
     if kind := _kind_of_text(head):
         return f"this is {kind}, not a recording: look into it, then download the recording again"
+    return None
+
+
+def incomplete_hint(size: int | None, *, grew: bool) -> str | None:
+    """Say that the file may not be complete, as far as its length shows it.
+
+    Args:
+        size: Its length in bytes, if it has one.
+        grew: Whether it was longer at the end than when it was opened.
+    """
+    if grew:
+        return "the file is still growing: run this again once it is complete"
+    if size and size % BLOCK_SIZE == 0:  # what was cut off elsewhere seldom ends so
+        return (
+            "the password may be wrong, or the file incomplete: its size is a whole number of "
+            "disk blocks, as that of an unfinished copy"
+        )
     return None
 
 
