@@ -174,25 +174,10 @@ def test_a_stdout_that_nobody_reads_ends_quietly(folder: Path, words: list[str])
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_non_blocking_stdin_is_not_taken_for_a_short_one(folder: Path) -> None:
-    """What has not arrived yet is no end of the recording."""
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    command = [COMMAND, "-", PASSWORD, "opus", "-o", "x"]
-    with nothing_changes(folder):
-        done = subprocess.run(
-            command, check=False, cwd=folder, stdin=reading, stderr=subprocess.PIPE, text=True
-        )
-    os.close(reading)
-    os.close(writing)
-    assert done.returncode == 1
-    assert done.stderr == "filedecryptor: error: -: the input is in non-blocking mode\n"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("a.enc - opus <&-", "error: standard input: there is no secret in it"),
+        ("a.enc - opus <&-", "error: standard input is closed"),
         (f"- {PASSWORD} opus -o x <&-", "error: standard input is closed"),
         (f"a.enc {PASSWORD} opus -o - >&-", "error: standard output is closed"),
     ],

@@ -21,7 +21,7 @@ from filedecryptor.plan import Plan
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
-    printable,
+    is_read_by_people,
     reporting,
     say,
     say_error,
@@ -29,8 +29,7 @@ from filedecryptor.report import (
 )
 from filedecryptor.spool import Beginning
 from filedecryptor.storage import storage_of
-
-STANDARD_STREAM = "-"
+from filedecryptor.streams import STANDARD_STREAM, is_standard_input, standard_input
 
 
 def run(
@@ -82,11 +81,12 @@ def run(
         output = _standard_output_unless_terminal()
     if output == STANDARD_STREAM and json:
         raise UsageError("--json and the audio cannot both go to standard output")
-    secret = find_password(password, password_file, stdin_taken=STANDARD_STREAM in filenames)
+    stdin_taken = password == "-" and any(map(is_standard_input, filenames))  # noqa: S105
+    secret = find_password(password, password_file, stdin_taken=stdin_taken)
     show = False if quiet else progress
-    if output == STANDARD_STREAM:
-        return _to_standard_output(filenames[0], secret, show=show)
     with reporting(quiet=quiet, json=json, many=not one_file) as report:
+        if output == STANDARD_STREAM:
+            return _to_standard_output(filenames[0], secret, show=show)
         if one_file and output_dir is None and cluster is None:
             job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
             _do_one(job, secret, report, show=show)
@@ -104,7 +104,7 @@ def run(
             )
             if not quiet:
                 for directory in plan.empty:
-                    say(f"{printable(directory)}: there is no .enc file in it")
+                    say(f"{directory}: there is no .enc file in it")
             _do_all(plan, secret, report, workers, show=show)
         return report.code
 
@@ -156,7 +156,7 @@ def _workers(
 
 
 def _standard_output_unless_terminal() -> str:
-    if sys.stdout is not None and sys.stdout.isatty():
+    if is_read_by_people():
         raise UsageError(
             "the audio of standard input would go to the terminal",
             hint="redirect it, or name a file with --output",
@@ -166,7 +166,7 @@ def _standard_output_unless_terminal() -> str:
 
 def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) -> None:
     """Do one job in this thread: to import what runs many would take longer than the rest."""
-    source = _standard_input() if job.input == STANDARD_STREAM else None
+    source = standard_input() if job.input == STANDARD_STREAM else None
     with bar([source or job.input], 1, show=show) as shown:
         on_progress = partial(shown.advance, job)
         outcome = attempt(job, password, source=source, on_progress=on_progress)
@@ -207,7 +207,7 @@ def _to_standard_output(filename: str, password: Password, *, show: bool | None)
 
 def _opened(filename: str) -> AbstractContextManager[Source]:
     if filename == STANDARD_STREAM:
-        return _standard_input()
+        return standard_input()
     return storage_of(filename).open_source(filename)
 
 
@@ -218,9 +218,3 @@ def _refuse_overwriting(source: FileIO) -> None:
     found = os.fstat(sys.stdout.fileno())
     if stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.fstat(source.fileno())):
         raise UsageError("standard output would be written over the recording")
-
-
-def _standard_input() -> FileIO:
-    if sys.stdin is None:
-        raise UsageError("standard input is closed")
-    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)

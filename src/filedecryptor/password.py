@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import BufferedReader
 
 from filedecryptor.crypto import Password
 from filedecryptor.errors import UsageError
+from filedecryptor.streams import PatientFile, is_standard_input, standard_input
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
@@ -20,7 +22,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
 
     Args:
         word: The word itself; `-` means that the password is elsewhere.
-        password_file: A file whose first line it is, if one was named.
+        password_file: A file whose first line it is, if one was named; `-` is standard input.
         stdin_taken: Whether standard input is the recording.
 
     Raises:
@@ -32,8 +34,9 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
             raise UsageError("there are two passwords: give PASSWORD as '-' with --password-file")
         return word
     if password_file is not None:
-        return first_line(password_file)
-    if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
+        if not is_standard_input(password_file):
+            return first_line(password_file)
+    elif (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
         return value
     if stdin_taken:
         raise UsageError(
@@ -42,8 +45,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
         )
     if sys.stdin is not None and sys.stdin.isatty():
         return _ask()
-    line = b"" if sys.stdin is None else sys.stdin.buffer.readline(LONGEST_LINE)
-    return _without_line_end(line, "standard input")
+    return _first_line(standard_input(), "standard input")
 
 
 def first_line(path: str) -> bytes:
@@ -53,8 +55,7 @@ def first_line(path: str) -> bytes:
         UsageError: There is none, or it is too long.
         OSError: The file cannot be read.
     """
-    with open(path, "rb") as file:
-        return _without_line_end(file.readline(LONGEST_LINE), path)
+    return _first_line(PatientFile(path), path)
 
 
 def _ask() -> str:
@@ -69,7 +70,9 @@ def _ask() -> str:
     raise UsageError("the password is not text in the encoding of this terminal")
 
 
-def _without_line_end(line: bytes, origin: str) -> bytes:
+def _first_line(file: PatientFile, origin: str) -> bytes:
+    with BufferedReader(file) as buffered:
+        line = buffered.readline(LONGEST_LINE)
     if not line:
         raise UsageError("there is no secret in it", filename=origin)
     if len(line) == LONGEST_LINE:

@@ -44,7 +44,6 @@ def run(start: Callable[[Sequence[str]], int]) -> int:
         discard_unfinished()
         say("error: interrupted")
         if threading.active_count() > 1:  # Python would wait for them, perhaps for ever
-            sys.stdout.flush()
             os._exit(INTERRUPTED)
         return INTERRUPTED
     return code

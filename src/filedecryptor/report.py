@@ -8,12 +8,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
+from io import StringIO
 
 from filedecryptor.decryptor import Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.names import is_url
 from filedecryptor.progress import MEGABYTE, Progress
+from filedecryptor.streams import write_all
 
 WRITTEN = {"decrypted", "stored"}
 """What has become of an input that has a new output."""
@@ -45,6 +47,7 @@ class Report:
         self._size = 0
         self._codes: set[int] = set()
         self._shown = Progress()
+        self._is_heard = True
 
     @property
     def code(self) -> int:
@@ -74,13 +77,13 @@ class Report:
         self._counts[outcome.status] += 1
         self._size += outcome.size or 0
         if self._json:
-            _write_result(_as_json(outcome))
+            self.add_result(_as_json(outcome))
         if outcome.error is not None:
             self._codes.add(say_error(outcome.error))
         elif self._json or not self._has_words_for(outcome):
             return
         elif outcome.status in WRITTEN:
-            _write_result(os.fsencode(outcome.output or ""))
+            self.add_result(os.fsencode(outcome.output or ""))
         else:
             say(_note(outcome))
 
@@ -88,10 +91,24 @@ class Report:
         """Say that no work has ended for some time, and which workers are busy."""
         if self._quiet:
             return
-        names = ", ".join(map(printable, busy[:MOST_NAMES])) or "no worker"
+        names = ", ".join(busy[:MOST_NAMES]) or "no worker"
         more = f", and {len(busy) - MOST_NAMES} more" if len(busy) > MOST_NAMES else ""
         with self._shown.above():
             say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
+
+    def add_result(self, line: bytes) -> None:
+        """Write a line to standard output. Where it takes no more, the work goes on without."""
+        if not self._is_heard or sys.stdout is None:  # whoever closed it does not want results
+            return
+        try:
+            write_result(line)
+        except OSError as error:
+            self._is_heard = False
+            self._codes.add(_exit_code(error))
+            if self._many:
+                say(f"error: {_in_words(error)}; the work goes on, its results are not shown")
+            elif not isinstance(error, BrokenPipeError):  # a reader who left needs no message
+                say_error(error)
 
     def summary(self) -> None:
         """Say how it went, if there were many recordings."""
@@ -118,10 +135,14 @@ def reporting(*, quiet: bool, json: bool, many: bool) -> Iterator[Report]:
 
 
 def say(line: str) -> None:
-    """Write a line for people to standard error. Where nobody can read it, that is no failure."""
+    """Write a line for people to standard error, escaping what would not be shown as it is.
+
+    Where nobody can read it, that is no failure.
+    """
     if sys.stderr is not None:
+        text = f"{program}: {printable(line)}\n"
         with suppress(OSError):
-            sys.stderr.write(f"{program}: {line}\n")
+            write_all(sys.stderr, text.encode(sys.stderr.encoding, "backslashreplace"))
 
 
 def say_error(error: FileDecryptorError | OSError) -> int:
@@ -141,41 +162,44 @@ def write_to_standard_output(data: bytes) -> None:
     """
     if sys.stdout is None:
         raise UsageError("standard output is closed")
-    with standard_output():
-        rest = memoryview(data)
-        while rest:
-            # With PYTHONUNBUFFERED this is one call to the system, which may take a part only.
-            count = sys.stdout.buffer.write(rest)
-            if count is None:
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            rest = rest[count:]
+    with errors_naming("standard output"):
+        write_all(sys.stdout, data)
+
+
+def write_result(line: bytes) -> None:
+    """Write a line to standard output: byte for byte, but harmless where that is a terminal.
+
+    Raises:
+        OSError: Standard output does not take it.
+    """
+    if is_read_by_people():
+        line = os.fsencode(printable(os.fsdecode(line)))
+    write_to_standard_output(line + b"\n")
+
+
+def is_read_by_people() -> bool:
+    """Return whether standard output is a terminal, which obeys what is written to it."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Let errors speak of standard output, and see that all written has left."""
+    """Collect what others print, and write it as `write_to_standard_output` does."""
+    printed = StringIO()
     try:
-        with errors_naming("standard output"):
+        with redirect_stdout(printed):
             yield
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except OSError:
-        # Python flushes once more at its end: what could not be written would fail again there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+    finally:
+        if printed.getvalue() and sys.stdout is not None:
+            write_to_standard_output(printed.getvalue().encode(sys.stdout.encoding, "replace"))
 
 
-def printable(name: str) -> str:
-    """Return a name as one harmless line: no line ends, no terminal commands, never empty."""
+def printable(text: str) -> str:
+    """Return a text as one harmless line: no line ends, no terminal commands, never empty."""
     shown = "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in name
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
     return shown or "''"
-
-
-def _write_result(line: bytes) -> None:
-    if sys.stdout is not None:  # whoever closed it does not want results
-        write_to_standard_output(line + b"\n")
 
 
 def _as_json(outcome: Outcome) -> bytes:
@@ -188,16 +212,16 @@ def _as_json(outcome: Outcome) -> bytes:
         "size": outcome.size,
         "status": outcome.status,
         "code": 0 if outcome.error is None else _exit_code(outcome.error),
-        "error": None if outcome.error is None else _in_words(outcome.error),
+        "error": None if outcome.error is None else printable(_in_words(outcome.error)),
     }
     return dumps(fields).encode("ascii")  # bytes that are not text become \udcXX, which is
 
 
 def _note(outcome: Outcome) -> str:
     if outcome.status == "skipped":
-        return f"skipped: {printable(outcome.input)}: {printable(outcome.output or '')} exists"
+        return f"skipped: {outcome.input}: {outcome.output} exists"
     kind = outcome.format or "unknown"
-    return f"verified: {printable(outcome.input)}: {outcome.size} bytes of {kind} audio"
+    return f"verified: {outcome.input}: {outcome.size} bytes of {kind} audio"
 
 
 def _exit_code(error: FileDecryptorError | OSError) -> int:
@@ -205,7 +229,7 @@ def _exit_code(error: FileDecryptorError | OSError) -> int:
 
 
 def _in_words(error: FileDecryptorError | OSError) -> str:
-    subject = "" if error.filename is None else f"{printable(str(error.filename))}: "
+    subject = "" if error.filename is None else f"{str(error.filename) or repr('')}: "
     if isinstance(error, FileDecryptorError):
         return subject + error.cause
     return subject + (error.strerror or str(error))
@@ -217,5 +241,5 @@ def _hint(error: OSError) -> str | None:
     if error.errno == errno.ENOENT and error.filename:
         directory = os.path.dirname(str(error.filename))
         if directory and not is_url(directory) and not os.path.isdir(directory):
-            return f"there is no directory {printable(directory)}"
+            return f"there is no directory {directory}"
     return None

@@ -447,6 +447,70 @@ def test_an_empty_recording(api: Server, tmp_path: Path, audio: bytes | None, co
     assert api.deleted == []
 
 
+@pytest.mark.parametrize("stream", ["full", "left"])
+@pytest.mark.parametrize("command", ["archive", "delete"])
+def test_the_work_goes_on_without_standard_output(
+    api: Server, tmp_path: Path, command: str, stream: str
+) -> None:
+    """A full log must not cost recordings: it is said once, and the exit code tells."""
+    for guid in (TWO, THREE):
+        api.recordings[guid] = encrypt(AUDIO, PASSWORD)
+    words = {"archive": ["archive", "calls"], "delete": ["delete", "--yes", ONE, TWO, THREE]}
+    if stream == "full":
+        output, cause = os.open("/dev/full", os.O_WRONLY), "No space left on device"
+    else:
+        reading, output = os.pipe()
+        os.close(reading)
+        cause = "Broken pipe"
+    done = subprocess.run(
+        [VNS, *words[command]],
+        check=False,
+        cwd=tmp_path,
+        env=environment(api),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(output)
+    lines = done.stderr.splitlines()
+    said = f"{cause}; the work goes on, its results are not shown"
+    assert done.returncode == 1
+    assert lines[0] == f"vns-recordings: error: standard output: {said}"
+    if command == "archive":
+        assert sorted(path.name for path in (tmp_path / "calls").glob("*.opus")) == [
+            f"{guid}.opus" for guid in (ONE, TWO, THREE)
+        ]
+    else:
+        assert api.deleted == [ONE, TWO, THREE]
+        assert len(lines) == 1
+
+
+def test_what_a_terminal_gets_is_harmless(api: Server, tmp_path: Path) -> None:
+    """The server's JSON, and paths; elsewhere they are as they came."""
+    body = '[{"sessionGuid": "x \x9b31m \u202e"},\n"\x1b[31m"]\n'.encode()
+    api.list_body = body
+    screen = run_in_terminal("list", "--json", cwd=tmp_path, env=environment(api), command=VNS)
+    assert screen.code == 0
+    assert screen.text.splitlines() == [
+        '[{"sessionGuid": "x \\x9b31m \\u202e"},',
+        '"\\x1b[31m"]',
+    ]
+    assert vns(api, "list", "--json", cwd=tmp_path).stdout == body
+    words = ("download", ONE, "-d", "a\x1b[31m")
+    screen = run_in_terminal(*words, cwd=tmp_path, env=environment(api), command=VNS)
+    assert f"a\\x1b[31m/{ONE}.opus" in screen.text
+    assert "\x1b[31m" not in screen.text
+
+
+def test_what_is_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> None:
+    """Its beginning, in one line."""
+    api.list_body = "nothing\nof the \x1b[31m kind \x9b \u202e".encode()
+    result = vns(api, "list", cwd=tmp_path)
+    assert result.code == 7
+    assert result.lines[0].endswith("it begins: nothing of the \\x1b[31m kind \\x9b \\u202e")
+
+
 def test_delete(api: Server, tmp_path: Path) -> None:
     """Only with consent; what is not there is an error."""
     refused = vns(api, "delete", ONE, cwd=tmp_path)

@@ -25,7 +25,6 @@ from filedecryptor.errors import (
 )
 from filedecryptor.hints import file_hint
 from filedecryptor.names import replace_suffix
-from filedecryptor.report import printable
 from filedecryptor.spool import PrivateFile
 from filedecryptor.vns.client import Client
 
@@ -209,7 +208,7 @@ def locked(directory: str) -> Iterator[None]:
     except Timeout:
         by = "nobody knows which"
         with suppress(OSError), open(holder, encoding="utf-8", errors="replace") as file:
-            by = printable(file.read(200).strip())
+            by = file.read(200).strip()
         raise FileDecryptorError(f"another run is at work here: {by}", filename=directory) from None
     try:
         who = BytesIO(f"process {os.getpid()} on {socket.gethostname()}\n".encode())

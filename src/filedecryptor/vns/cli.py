@@ -20,8 +20,9 @@ from filedecryptor.progress import Progress
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
+    is_read_by_people,
     reporting,
-    say_error,
+    write_result,
     write_to_standard_output,
 )
 from filedecryptor.usage import without_words
@@ -125,11 +126,11 @@ def group() -> None:
 def list_command(*, json: bool, **api: Any) -> int:
     """List the recordings of the account."""
     data = _client(**api).list_recordings()
-    if json:
+    if json and not is_read_by_people():
         write_to_standard_output(data)
         return 0
-    for line in listing.table(data):
-        write_to_standard_output(f"{line}\n".encode())
+    for line in data.splitlines() if json else map(str.encode, listing.table(data)):
+        write_result(line)
     return 0
 
 
@@ -155,18 +156,16 @@ def delete(guids: Sequence[str], *, yes: bool, **api: Any) -> int:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("nobody can be asked whether to delete", hint="use --yes")
         click.confirm(f"Delete {len(parsed)} recordings on the server?", abort=True, err=True)
-    codes = {_delete(client, guid) for guid in parsed} - {0}
-    return codes.pop() if len(codes) == 1 else int(bool(codes))
-
-
-def _delete(client: Client, guid: UUID) -> int:
-    try:
-        client.delete(guid)
-    except FileDecryptorError as error:
-        error.filename = str(guid)
-        return say_error(error)
-    write_to_standard_output(f"{guid}\n".encode())
-    return 0
+    report = Report(quiet=False, json=False, many=len(parsed) > 1)
+    for guid in parsed:
+        try:
+            client.delete(guid)
+        except FileDecryptorError as error:  # noqa: PERF203 - it must not stop the others
+            error.filename = str(guid)
+            report.add(failed(Job(str(guid), ""), error))
+        else:
+            report.add_result(str(guid).encode())
+    return report.code
 
 
 @group.command()

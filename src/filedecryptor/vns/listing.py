@@ -93,7 +93,7 @@ def _as_json(value: object) -> str:
 
 
 def _not_understood(data: bytes) -> ApiError:
-    beginning = printable(" ".join(data[:SHOWN].decode("utf-8", "replace").split()))
+    beginning = " ".join(data[:SHOWN].decode("utf-8", "replace").split())
     return ApiError(
         f"the list of recordings is not understood; it begins: {beginning}",
         hint="recordings can be fetched one by one: vns-recordings download GUID",
