@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from conftest import AUDIO, PASSWORD, MakeEnc, nothing_changes, run
 
 import filedecryptor
+from filedecryptor.usage import without_words
 
 SECRET = "-Secret123"
+ORDER = "if this is the password: the order is FILENAME... PASSWORD OUTPUTEXTENSION"
 
 
 @pytest.mark.parametrize("word", ["-x", "--help", "-- ", "--verify", "--", "-o", " ", "*"])
@@ -68,6 +71,49 @@ def test_words_that_make_no_sense(folder: Path, words: list[str], message: str) 
     assert result.lines[0].startswith(f"error: {message}")
     assert all(line.startswith("hint: ") for line in result.lines[1:])
     assert "Secret123" not in result.stderr
+
+
+def test_what_click_says_is_not_repeated() -> None:
+    """A fault that is not foreseen is named in our own words only."""
+    for kind in (click.UsageError, click.BadArgumentUsage, type("New", (click.UsageError,), {})):
+        error = without_words(kind("Got unexpected extra argument: Secret123"), "filedecryptor")
+        assert str(error) == "the arguments make no sense"
+        assert error.hint == "see 'filedecryptor --help'"
+    error = without_words(click.BadOptionUsage("-o", "What is Secret123?"), "filedecryptor")
+    assert str(error) == "option '-o' requires an argument"
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["-q"], ["--verify"], ["-d", "out"]])
+@pytest.mark.parametrize("word", ["Secret123", "Secret123/x", "./Secret123", "S" * 300])
+def test_a_misplaced_password_is_not_repeated(folder: Path, word: str, more: list[str]) -> None:
+    """A word that names nothing fails as the number that it is, and the others go on."""
+    result = run("a.enc", word, PASSWORD, "opus", *more, cwd=folder)
+    assert result.code == 1
+    assert word not in result.stderr
+    assert word not in result.stdout.decode()
+    assert result.lines[0].startswith("error: FILENAME 2: ")
+    assert result.lines[1] == f"hint: {ORDER}"
+    if "--verify" not in more:
+        assert len(list(folder.rglob("a.opus"))) == 1
+
+
+@pytest.mark.parametrize("more", [[], ["-o", "-"], ["-o", "x"], ["--json"], ["-d", "out"]])
+def test_a_password_in_the_first_place_is_not_repeated(folder: Path, more: list[str]) -> None:
+    """Where it is the only name."""
+    with nothing_changes(folder):
+        result = run("Secret123", "a.enc", "opus", *more, cwd=folder)
+    assert result.code == 1
+    assert result.lines == ["error: FILENAME 1: No such file or directory", f"hint: {ORDER}"]
+    assert b"Secret123" not in result.stdout
+
+
+@pytest.mark.parametrize("name", ["none.enc", "none/a.ENC"])
+def test_a_mistyped_name_is_shown(folder: Path, name: str) -> None:
+    """What ends as recordings do is no password: whoever mistyped it wants to see it."""
+    result = run("a.enc", name, PASSWORD, "opus", cwd=folder)
+    assert result.lines[0] == f"error: {name}: No such file or directory"
+    result = run(name, PASSWORD, "opus", cwd=folder)
+    assert result.lines[0] == f"error: {name}: No such file or directory"
 
 
 def test_a_mistyped_option_is_suggested(folder: Path) -> None:

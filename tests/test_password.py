@@ -125,10 +125,17 @@ def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:
 
 
 def test_a_password_file_that_is_not_there(folder: Path) -> None:
-    """The line names it."""
-    result = run("a.enc", "-", "opus", "--password-file", "nope", cwd=folder)
+    """The line names the option, since its value may be the password itself."""
+    result = run("a.enc", "-", "opus", "--password-file", "Secret123", cwd=folder)
     assert result.code == 1
-    assert result.lines == ["error: nope: No such file or directory"]
+    assert result.lines == ["error: --password-file: No such file or directory"]
+
+
+def test_a_password_file_that_cannot_be_read(folder: Path) -> None:
+    """It is there, so it is named."""
+    (folder / "p").mkdir()
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result.lines == ["error: p: Is a directory"]
 
 
 def test_a_recording_from_stdin_with_its_password_elsewhere(

@@ -12,12 +12,12 @@ from io import FileIO
 
 from filedecryptor import batch
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, attempt, decrypted
+from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, decrypted, failed
 from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, Source
 from filedecryptor.names import absolute, clean_extension, is_url
-from filedecryptor.password import find_password
-from filedecryptor.plan import Plan
+from filedecryptor.password import find_password, names_nothing
+from filedecryptor.plan import SUFFIX, Plan
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
@@ -85,6 +85,9 @@ def run(
     secret = find_password(password, password_file, stdin_taken=stdin_taken)
     show = False if quiet else progress
     with reporting(quiet=quiet, json=json, many=not one_file) as report:
+        filenames = _without_misplaced(filenames, report)
+        if not filenames:
+            return report.code
         if output == STANDARD_STREAM:
             return _to_standard_output(filenames[0], secret, show=show)
         if one_file and output_dir is None and cluster is None:
@@ -107,6 +110,27 @@ def run(
                     say(f"{directory}: there is no .enc file in it")
             _do_all(plan, secret, report, workers, show=show)
         return report.code
+
+
+def _without_misplaced(filenames: Sequence[str], report: Report) -> list[str]:
+    """Return the inputs without those that may be the password; they fail, and nobody names them.
+
+    What looks like a recording's name is one, however it is mistyped.
+    """
+    inputs = []
+    for number, name in enumerate(filenames, 1):
+        may_be_name = name == STANDARD_STREAM or is_url(name) or name.lower().endswith(SUFFIX)
+        if may_be_name or not (reason := names_nothing(name)):
+            inputs.append(name)
+        else:
+            report.add(_misplaced(f"FILENAME {number}", reason))
+    return inputs
+
+
+def _misplaced(place: str, reason: OSError) -> Outcome:
+    hint = "if this is the password: the order is FILENAME... PASSWORD OUTPUTEXTENSION"
+    error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
+    return failed(Job(place, ""), error)
 
 
 def _refuse_contradictions(

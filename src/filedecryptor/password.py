@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -15,6 +16,8 @@ ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
 LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
+
+_NAMES_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
 def find_password(word: str, password_file: str | None, *, stdin_taken: bool) -> Password:
@@ -35,7 +38,7 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
         return word
     if password_file is not None:
         if not is_standard_input(password_file):
-            return first_line(password_file)
+            return first_line(password_file, "--password-file")
     elif (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
         return value
     if stdin_taken:
@@ -48,14 +51,29 @@ def find_password(word: str, password_file: str | None, *, stdin_taken: bool) ->
     return _first_line(standard_input(), "standard input")
 
 
-def first_line(path: str) -> bytes:
+def first_line(path: str, option: str) -> bytes:
     """Return the first line of a file, which is a secret, without its line end.
+
+    Args:
+        path: The file.
+        option: What named it; somebody may have given it the secret itself.
 
     Raises:
         UsageError: There is none, or it is too long.
         OSError: The file cannot be read.
     """
+    if error := names_nothing(path):
+        raise OSError(error.errno, error.strerror, option)
     return _first_line(PatientFile(path), path)
+
+
+def names_nothing(word: str) -> OSError | None:
+    """Return why a word is no name of a file, so that it may be a secret in the wrong place."""
+    try:
+        os.lstat(word)
+    except OSError as error:
+        return error if error.errno in _NAMES_NOTHING else None
+    return None
 
 
 def _ask() -> str:

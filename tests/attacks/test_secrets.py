@@ -323,6 +323,35 @@ def test_usage_errors_quote_nothing(place: Place, setting: Setting, line: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["developer"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("a.enc PASSWORD opus b.enc", 1),
+        ("a.enc PASSWORD opus b.enc --json", 1),
+        ("a.enc PASSWORD opus b.enc -d out", 1),
+        ("a.enc PASSWORD b.enc x opus --verify --progress", 1),
+        ("a.enc PASSWORD auto wav", 1),
+        ("PASSWORD a.enc opus", 1),
+        ("PASSWORD a.enc opus -o -", 1),
+        ("PASSWORD a.enc opus -o x --json", 1),
+        ("calls PASSWORD PASSWORD opus wav", 1),
+        ("a.enc - opus --password-file PASSWORD", 1),
+        ("a.enc opus PASSWORD", 3),
+        ("a.enc b.enc opus PASSWORD", 3),
+    ],
+)
+def test_a_password_in_the_wrong_place(
+    place: Place, setting: Setting, line: str, code: int
+) -> None:
+    """It is not repeated where it is taken for a name."""
+    line = line.replace("PASSWORD", setting.secret.replace(" ", "_"))
+    result = searched_run(place, setting, line)
+    assert result.code == code
+    assert result.lines[0].startswith("error: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["developer"], indirect=True)
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_too_little_memory(place: Place, setting: Setting, way: str) -> None:
     """At whatever point it runs out, be it before our first line or in another library.

@@ -511,6 +511,14 @@ def test_what_is_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> Non
     assert result.lines[0].endswith("it begins: nothing of the \\x1b[31m kind \\x9b \\u202e")
 
 
+def test_a_misplaced_token_is_not_repeated(api: Server, tmp_path: Path) -> None:
+    """Where a file's name is expected."""
+    result = vns(api, "list", "--token-file", "Secret123", cwd=tmp_path)
+    assert result.lines[0] == "error: --token-file: No such file or directory"
+    result = vns(api, "download", ONE, "--password-file", "Secret123", cwd=tmp_path)
+    assert result.lines[0] == "error: --password-file: No such file or directory"
+
+
 def test_delete(api: Server, tmp_path: Path) -> None:
     """Only with consent; what is not there is an error."""
     refused = vns(api, "delete", ONE, cwd=tmp_path)

@@ -203,7 +203,7 @@ def main(words: Sequence[str]) -> int:
 
 def _client(*, token_file: str | None, api_url: str, timeout: float) -> Client:
     if token_file is not None:
-        token = first_line(token_file).decode("utf-8", "replace")
+        token = first_line(token_file, "--token-file").decode("utf-8", "replace")
     elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
         token = found
     else:
@@ -212,7 +212,9 @@ def _client(*, token_file: str | None, api_url: str, timeout: float) -> Client:
 
 
 def _password(path: str | None) -> Password | None:
-    return os.environ.get(ENVIRONMENT_VARIABLE) if path is None else first_line(path)
+    if path is None:
+        return os.environ.get(ENVIRONMENT_VARIABLE)
+    return first_line(path, "--password-file")
 
 
 def _guid(word: str) -> UUID:
