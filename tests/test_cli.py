@@ -84,7 +84,9 @@ def test_what_click_says_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"], ["-q"], ["--verify"], ["-d", "out"]])
-@pytest.mark.parametrize("word", ["Secret123", "Secret123/x", "./Secret123", "S" * 300])
+@pytest.mark.parametrize(
+    "word", ["Secret123", "Secret123/x", "./Secret123", "/Secret123", "S" * 300]
+)
 def test_a_misplaced_password_is_not_repeated(folder: Path, word: str, more: list[str]) -> None:
     """A word that names nothing fails as the number that it is, and the others go on."""
     result = run("a.enc", word, PASSWORD, "opus", *more, cwd=folder)
@@ -107,9 +109,11 @@ def test_a_password_in_the_first_place_is_not_repeated(folder: Path, more: list[
     assert b"Secret123" not in result.stdout
 
 
-@pytest.mark.parametrize("name", ["none.enc", "none/a.ENC"])
+@pytest.mark.parametrize("name", ["none.enc", "none/a.ENC", "sub/none", "{folder}/none"])
 def test_a_mistyped_name_is_shown(folder: Path, name: str) -> None:
-    """What ends as recordings do is no password: whoever mistyped it wants to see it."""
+    """What ends as recordings do, or begins with a directory, is a name: it helps to see it."""
+    (folder / "sub").mkdir()
+    name = name.format(folder=folder)
     result = run("a.enc", name, PASSWORD, "opus", cwd=folder)
     assert result.lines[0] == f"error: {name}: No such file or directory"
     result = run(name, PASSWORD, "opus", cwd=folder)

@@ -131,6 +131,13 @@ def test_a_password_file_that_is_not_there(folder: Path) -> None:
     assert result.lines == ["error: --password-file: No such file or directory"]
 
 
+def test_a_password_file_that_is_not_in_its_directory(folder: Path) -> None:
+    """What begins with a directory is a name, and is shown."""
+    path = str(folder / "none")
+    result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
+    assert result.lines == [f"error: {path}: No such file or directory"]
+
+
 def test_a_password_file_that_cannot_be_read(folder: Path) -> None:
     """It is there, so it is named."""
     (folder / "p").mkdir()

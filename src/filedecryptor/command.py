@@ -16,7 +16,7 @@ from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, decrypted, 
 from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, Source
 from filedecryptor.names import absolute, clean_extension, is_url
-from filedecryptor.password import find_password, names_nothing
+from filedecryptor.password import find_password, may_be_secret
 from filedecryptor.plan import SUFFIX, Plan
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
@@ -115,12 +115,12 @@ def run(
 def _without_misplaced(filenames: Sequence[str], report: Report) -> list[str]:
     """Return the inputs without those that may be the password; they fail, and nobody names them.
 
-    What looks like a recording's name is one, however it is mistyped.
+    What ends as recordings do is a name, however it is mistyped.
     """
     inputs = []
     for number, name in enumerate(filenames, 1):
         may_be_name = name == STANDARD_STREAM or is_url(name) or name.lower().endswith(SUFFIX)
-        if may_be_name or not (reason := names_nothing(name)):
+        if may_be_name or not (reason := may_be_secret(name)):
             inputs.append(name)
         else:
             report.add(_misplaced(f"FILENAME {number}", reason))

@@ -62,13 +62,19 @@ def first_line(path: str, option: str) -> bytes:
         UsageError: There is none, or it is too long.
         OSError: The file cannot be read.
     """
-    if error := names_nothing(path):
+    if error := may_be_secret(path):
         raise OSError(error.errno, error.strerror, option)
     return _first_line(PatientFile(path), path)
 
 
-def names_nothing(word: str) -> OSError | None:
-    """Return why a word is no name of a file, so that it may be a secret in the wrong place."""
+def may_be_secret(word: str) -> OSError | None:
+    """Return why there is no file of this name, if it may be a secret in the wrong place.
+
+    What begins with a directory that is there is a name, however it goes on.
+    """
+    directory = os.path.dirname(word)
+    if directory.strip("./\\") and os.path.isdir(directory):
+        return None
     try:
         os.lstat(word)
     except OSError as error:
