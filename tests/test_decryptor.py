@@ -25,8 +25,10 @@ from filedecryptor import (
     UsageError,
     decrypt,
     decrypt_file,
+    decryptor,
     open_recording,
 )
+from filedecryptor.decryptor import Job
 from filedecryptor.spool import MEMORY_LIMIT
 
 # A derivation takes some 60 ms, so examples are few.
@@ -252,3 +254,27 @@ def test_a_full_temporary_directory_is_named(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.filename == "/tmp"  # noqa: S108 - the usual place
+
+
+def test_a_file_cut_off_at_a_block_may_be_incomplete(make_enc: MakeEnc) -> None:
+    """So ends a copy that is still under way, or was never finished."""
+    source = make_enc()
+    os.truncate(source, 2 * 4096)
+    with pytest.raises(AuthenticationError) as caught:
+        decrypt_file(source, PASSWORD, "opus")
+    assert "incomplete" in (caught.value.hint or "")
+
+
+def test_a_file_that_grows_is_not_complete_yet(make_enc: MakeEnc) -> None:
+    """What is added while it is read shows that somebody still writes it."""
+    source = make_enc()
+
+    def grow(_: int) -> None:
+        with source.open("ab") as file:
+            file.write(b"more")
+
+    with source.open("r+b") as file:
+        file.truncate(5000)
+    with pytest.raises(AuthenticationError) as caught:
+        decryptor.run(Job(str(source), "opus"), PASSWORD, on_progress=grow)
+    assert "still growing" in (caught.value.hint or "")

@@ -23,7 +23,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.files import PendingFile, Written
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
-from filedecryptor.hints import file_hint, password_hint
+from filedecryptor.hints import file_hint, incomplete_hint, password_hint
 from filedecryptor.names import clean_extension, is_url, replace_suffix, split
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAudio, Tee, Watched
 from filedecryptor.storage import storage_of
@@ -59,8 +59,7 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes.
     """
     audio_file = io.BytesIO()
-    head = data[: audio.HEAD_SIZE]
-    _decrypt(io.BytesIO(data), head, password, audio_file.write, _discard)
+    _decrypt(Beginning(io.BytesIO(data), limit=0), password, audio_file.write, _discard)
     return audio_file.getvalue()
 
 
@@ -310,7 +309,7 @@ def _run(
     beginning = Beginning(source, shared.memory_limit)
     if job.verify:
         with shared.turn:
-            content = _decrypt(beginning, beginning.head, password, _discard, on_progress)
+            content = _decrypt(beginning, password, _discard, on_progress)
         return Outcome(job.input, None, content.format, content.size, "verified")
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."
@@ -367,20 +366,19 @@ def decrypted(
         NotEncError: The recording is shorter than 44 bytes.
         OSError: There is no place for the audio.
     """
-    head = beginning.head
     file = _place_for(beginning, nameless)
     if file is None:
         audio_file = io.BytesIO()
-        content = _decrypt(beginning, head, password, audio_file.write, on_progress)
+        content = _decrypt(beginning, password, audio_file.write, on_progress)
         audio_file.seek(0)
         return audio_file, content
     with ExitStack() as stack:
         stack.enter_context(file)
         if isinstance(file, PendingFile):
-            content = _decrypt(beginning, head, password, file.write_all, on_progress)
+            content = _decrypt(beginning, password, file.write_all, on_progress)
             stack.pop_all()
             return cast("BinaryIO", file), content
-        with _hints(head, password):
+        with _hints(beginning, password):
             reader = EncReader(Tee(beginning, file))
             with derive_key(password, reader.header.salt) as key:
                 content = _decrypt_with(key, reader, _discard, on_progress)
@@ -407,11 +405,11 @@ def _place_for(
 
 
 def _decrypt(
-    source: Source, head: bytes, password: Password, write: OnPlaintext, on_progress: OnProgress
+    beginning: Beginning, password: Password, write: OnPlaintext, on_progress: OnProgress
 ) -> Content:
     """Decrypt a recording. What was given to `write` is authentic only once this has returned."""
-    with _hints(head, password):
-        reader = EncReader(source)
+    with _hints(beginning, password):
+        reader = EncReader(beginning)
         with derive_key(password, reader.header.salt) as key:
             return _decrypt_with(key, reader, write, on_progress)
 
@@ -433,13 +431,17 @@ def _decrypt_with(
 
 
 @contextmanager
-def _hints(head: bytes, password: Password) -> Iterator[None]:
-    """Let errors say why a recording that begins like this may not decrypt."""
+def _hints(beginning: Beginning, password: Password) -> Iterator[None]:
+    """Let errors say why a recording may not decrypt, as far as its bytes and its length show it."""
     try:
         yield
     except AuthenticationError as error:
-        error.hint = file_hint(head) or password_hint(password)
+        error.hint = (
+            file_hint(beginning.head)
+            or incomplete_hint(beginning.size, grew=beginning.has_grown())
+            or password_hint(password)
+        )
         raise
     except NotEncError as error:
-        error.hint = file_hint(head)
+        error.hint = file_hint(beginning.head)
         raise

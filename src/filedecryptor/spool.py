@@ -32,16 +32,18 @@ class Beginning:
     Attributes:
         is_whole: Whether nothing follows what is in memory.
         head: How it begins, a few thousand bytes.
+        size: The bytes that have been read so far.
 
     Args:
         source: What to read.
-        limit: The most bytes of audio to have in memory.
+        limit: The most bytes of audio to have in memory, unless it is less than the head.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
-        self._buffer = _memory(limit)
-        self._filled = self._taken = 0
+        self._size_at_first = _size_of(source)
+        self._buffer = _memory(max(limit, HEAD_SIZE))
+        self._filled = self._taken = self.size = 0
         self._fill()
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
@@ -51,6 +53,7 @@ class Beginning:
             if not count:
                 break
             self._filled += count
+        self.size = self._filled
         self.is_whole = self._filled < len(self._buffer)
 
     def read_on(self, limit: int) -> None:
@@ -69,7 +72,19 @@ class Beginning:
             if self._taken == self._filled:
                 self._buffer = memoryview(b"")
             return count
-        return 0 if self.is_whole else read_into(self._source, buffer)
+        if self.is_whole:
+            return 0
+        count = read_into(self._source, buffer)
+        self.size += count
+        return count
+
+    def has_grown(self) -> bool:
+        """Return whether the source is a file that is longer now than it was at first."""
+        return _size_of(self._source) > self._size_at_first
+
+
+def _size_of(source: Source) -> int:
+    return os.fstat(source.fileno()).st_size if isinstance(source, io.FileIO) else 0
 
 
 def _memory(limit: int) -> memoryview:
