@@ -119,11 +119,12 @@ def test_a_second_run_does_no_work_twice(night: Path) -> None:
 
 def test_if_exists_fail(night: Path) -> None:
     """What is there stays, and is a failure; the others are done."""
-    (night / "night" / OUTPUTS[0]).write_bytes(b"old")
+    old = bytes(len(AUDIO))
+    (night / "night" / OUTPUTS[0]).write_bytes(old)
     result = batch("night", "-", "auto", "--if-exists", "fail", cwd=night)
     assert result.code == 1
     assert result.lines[0] == f"error: night/{OUTPUTS[0]}: File exists"
-    assert (night / "night" / OUTPUTS[0]).read_bytes() == b"old"
+    assert (night / "night" / OUTPUTS[0]).read_bytes() == old
     assert len(result.stdout.split()) == 2
 
 
@@ -473,6 +474,7 @@ def test_decrypt_files(night: Path) -> None:
         "opus",
         len(AUDIO),
         "decrypted",
+        None,
         None,
     )
 

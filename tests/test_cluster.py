@@ -163,9 +163,12 @@ def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:
     with nothing_changes(tmp_path):
         verified = on(cluster, "--verify", "in", "-", "auto", cwd=tmp_path)
     assert verified.lines[-1].startswith("6 verified; ")
-    (tmp_path / "in" / "003.wav").write_bytes(b"older")
+    (tmp_path / "in" / "003.wav").write_bytes(bytes(len(AUDIO)))
+    (tmp_path / "in" / "004.opus").write_bytes(b"cut")
     done = on(cluster, "in", "-", "auto", "--if-exists", "skip", cwd=tmp_path)
     assert done.lines[-1].startswith("5 decrypted, 1 skipped; ")
+    assert "004.opus: 3 bytes, not the 14165 of the recording: done again" in done.stderr
+    assert (tmp_path / "in" / "004.opus").read_bytes() == AUDIO
 
 
 def test_the_password_shows_nowhere(tmp_path: Path) -> None:

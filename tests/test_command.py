@@ -41,7 +41,7 @@ def test_an_existing_output_is_replaced(folder: Path) -> None:
 
 def test_if_exists_skip_and_fail(folder: Path) -> None:
     """Both leave the old file alone: one is a success, the other is not."""
-    (folder / "a.opus").write_bytes(b"old")
+    (folder / "a.opus").write_bytes(bytes(len(AUDIO)))
     with nothing_changes(folder):
         skipped = run("--if-exists", "skip", "a.enc", PASSWORD, "auto", cwd=folder)
         failed = run("--if-exists", "fail", "a.enc", PASSWORD, "opus", cwd=folder)
@@ -215,18 +215,22 @@ def test_verify_does_not_care_for_the_output(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["opus", "auto"])
-def test_a_link_to_nowhere_is_an_existing_output(folder: Path, extension: str) -> None:
-    """Somebody put it there."""
+def test_a_link_to_nowhere_is_there_but_not_the_audio(folder: Path, extension: str) -> None:
+    """Somebody put it there: `fail` leaves it alone, `skip` does what is missing."""
     (folder / "a.opus").symlink_to("nowhere")
     words = ("a.enc", PASSWORD, extension)
     with nothing_changes(folder):
-        assert run("--if-exists", "skip", *words, cwd=folder).code == 0
-        assert run("--if-exists", "fail", *words, cwd=folder).code == 1
+        failed = run("--if-exists", "fail", *words, cwd=folder)
+    assert (failed.code, failed.lines) == (1, ["error: a.opus: File exists"])
+    done = run("--if-exists", "skip", *words, cwd=folder)
+    assert (done.code, done.lines) == (0, ["note: a.opus: a link to nowhere: done again"])
+    assert not (folder / "a.opus").is_symlink()
+    assert (folder / "a.opus").read_bytes() == AUDIO
 
 
 def test_auto_with_fail_looks_at_all_three(folder: Path) -> None:
     """As it does with skip."""
-    (folder / "a.mp3").write_bytes(b"old")
+    (folder / "a.mp3").write_bytes(bytes(len(AUDIO)))
     with nothing_changes(folder):
         result = run("--if-exists", "fail", "a.enc", PASSWORD, "auto", cwd=folder)
     assert (result.code, result.lines) == (1, ["error: a.mp3: File exists"])

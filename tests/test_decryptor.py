@@ -114,7 +114,7 @@ def test_an_existing_output_can_be_kept(make_enc: MakeEnc, tmp_path: Path) -> No
     """`skip` returns it without any work, `fail` raises, also for `auto`."""
     source = make_enc()
     existing = tmp_path / "a.mp3"
-    existing.write_bytes(b"old")
+    existing.write_bytes(bytes(len(AUDIO)))
     with nothing_changes(tmp_path):
         assert decrypt_file(source, "wrong", "mp3", if_exists="skip") == existing
         assert decrypt_file(source, "wrong", "auto", if_exists="skip") == existing

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, begin, contents, nothing_changes
+from conftest import AUDIO, PASSWORD, begin, contents, nothing_changes
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -29,12 +29,32 @@ def test_an_output_that_appears_meanwhile_stays(
 ) -> None:
     """Unless it is to be replaced, whoever came first wins."""
     process = begin(folder, encrypted_audio, "--if-exists", if_exists)
-    (folder / "a.opus").write_bytes(b"first")
+    first = bytes(len(AUDIO))
+    (folder / "a.opus").write_bytes(first)
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
     assert process.returncode == code
     said = "error: a.opus: File exists" if code else "skipped: -: a.opus exists"
     assert stderr.decode() == f"filedecryptor: {said}\n"
-    assert contents(folder) == {"a.enc": encrypted_audio, "a.opus": b"first"}
+    assert contents(folder) == {"a.enc": encrypted_audio, "a.opus": first}
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_what_appears_meanwhile_is_the_audio_only_if_it_is_as_long(
+    folder: Path, encrypted_audio: bytes, if_exists: str
+) -> None:
+    """What cannot be it is replaced under `skip`, and an error under `fail`."""
+    process = begin(folder, encrypted_audio, "--if-exists", if_exists)
+    (folder / "a.opus").write_bytes(b"first")
+    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
+    fails = if_exists == "fail"
+    assert process.returncode == int(fails)
+    said = (
+        "error: a.opus: exists with another length: 5 bytes instead of 14165"
+        if fails
+        else "note: a.opus: 5 bytes, not the 14165 of the recording: done again"
+    )
+    assert stderr.decode() == f"filedecryptor: {said}\n"
+    assert contents(folder)["a.opus"] == (b"first" if fails else AUDIO)
 
 
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM", "SIGHUP"])

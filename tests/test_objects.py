@@ -201,7 +201,7 @@ def test_a_mix_of_good_and_bad(night: Bucket, tmp_path: Path) -> None:
 def test_skip_and_fail(night: Bucket, tmp_path: Path) -> None:
     """With `auto`, an output of any of the three extensions counts; nothing is read again."""
     words = [f"{night.url}/in", "-", "auto", "-d", f"{night.url}/out"]
-    night.put("out/a.wav", b"older")
+    night.put("out/a.wav", bytes(len(OUTPUTS["a.opus"])))
     skipping = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
     assert skipping.code == 0
     assert skipping.lines[-1].startswith("2 decrypted, 1 skipped; ")
@@ -216,14 +216,51 @@ def test_skip_and_fail(night: Bucket, tmp_path: Path) -> None:
 
 def test_skip_and_fail_for_one(night: Bucket, tmp_path: Path) -> None:
     """As on the disk."""
-    night.put("in/a.opus", b"old")
+    old = bytes(len(AUDIO))
+    night.put("in/a.opus", old)
     words = [f"{night.url}/in/a.enc", "-", "opus", "--if-exists"]
     skipped = night.run(*words, "skip", cwd=tmp_path)
     assert (skipped.code, skipped.stdout) == (0, b"")
     assert skipped.lines == [f"skipped: {night.url}/in/a.enc: {night.url}/in/a.opus exists"]
     failed = night.run(*words, "fail", cwd=tmp_path)
     assert failed.lines == [f"error: {night.url}/in/a.opus: File exists"]
-    assert night.get("in/a.opus") == b"old"
+    assert night.get("in/a.opus") == old
+
+
+@pytest.mark.parametrize("words", [["in/a.enc"], ["in/"]])
+def test_what_is_not_as_long_as_the_audio_is_done_again(
+    night: Bucket, tmp_path: Path, words: list[str]
+) -> None:
+    """As on the disk; for many, the listings tell."""
+    night.put("in/a.opus", b"cut")
+    words = [*(f"{night.url}/{word}" for word in words), "-", "auto", "--if-exists"]
+    failed = night.run(*words, "fail", cwd=tmp_path)
+    said = f"{night.url}/in/a.opus: exists with another length: 3 bytes instead of 14165"
+    assert failed.code == 1
+    assert f"error: {said}" in failed.lines
+    done = night.run(*words, "skip", cwd=tmp_path)
+    assert done.code == 0
+    note = f"note: {night.url}/in/a.opus: 3 bytes, not the 14165 of the recording: done again"
+    assert note in done.lines
+    assert night.get("in/a.opus") == OUTPUTS["a.opus"]
+
+
+def test_skip_between_the_store_and_the_disk(night: Bucket, tmp_path: Path) -> None:
+    """A second run believes what is as long as the audio, and nothing else."""
+    (tmp_path / "a.enc").write_bytes(night.get("in/a.enc"))
+    for words, output in (
+        ([f"{night.url}/in", "-", "auto", "-d", "out"], "out/a.opus"),
+        (["a.enc", "-", "auto", "-d", f"{night.url}/up"], f"{night.url}/up/a.opus"),
+    ):
+        assert night.run(*words, cwd=tmp_path).code == 0
+        assert night.run(*words, "--if-exists", "skip", cwd=tmp_path).stdout == b""
+        if output.startswith("out"):
+            (tmp_path / output).write_bytes(b"cut")
+        else:
+            night.put("up/a.opus", b"cut")
+        done = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
+        assert (done.code, done.stdout.decode()) == (0, output + "\n")
+        assert "3 bytes, not the 14165" in done.lines[0]
 
 
 @pytest.mark.parametrize("size", [0, 1000, LARGE])
@@ -245,10 +282,11 @@ def test_an_object_that_appears_meanwhile_stays(
     process.stdin.write(recording[:44])
     process.stdin.flush()
     time.sleep(3)  # until it has looked for the output
-    bucket.put("a.wav", b"first")
+    first = b"1" * size
+    bucket.put("a.wav", first)
     _, stderr = process.communicate(recording[44:], timeout=60)
     assert process.returncode == code, stderr
-    assert bucket.contents() == {"a.wav": b"first"}
+    assert bucket.contents() == {"a.wav": first}
     assert (b"File exists" if code else b"skipped") in stderr
 
 
@@ -288,7 +326,11 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
     folder.mkdir(parents=True)
     result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", "out", cwd=folder)
     assert result.code == 1
-    assert sum("would choose another directory" in line for line in result.lines) == 3
+    said = [line.partition(": ")[2] for line in result.lines if "another directory" in line]
+    assert sorted(said) == [
+        f"{bucket.url}/in/{key}: its name would choose another directory"
+        for key in ("../../evil.enc", "./x.enc", "/etc/evil.enc")
+    ]
     assert set(contents(tmp_path)) == {
         "deep", "deep/down", "deep/down/out", "deep/down/out/good.opus",
     }  # fmt: skip
@@ -298,12 +340,13 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
 def test_slashes_too_many_hide_nothing(night: Bucket, tmp_path: Path, if_exists: str) -> None:
     """At the end of `-d` they count as one; a folder without a name is one of its own."""
     night.put("in//a.enc", night.get("in/a.enc"))
-    night.put("out//a.opus", b"old")
+    old = bytes(len(AUDIO))
+    night.put("out//a.opus", old)
     words = [f"{night.url}/in", "-", "auto", "-d", f"{night.url}/out//", "--if-exists", if_exists]
     result = night.run(*words, cwd=tmp_path)
     assert result.code == (0 if if_exists == "skip" else 1), result.stderr
     found = night.contents()
-    assert found["out//a.opus"] == b"old"
+    assert found["out//a.opus"] == old
     assert {name: found.get(f"out/{name}") for name in OUTPUTS} == OUTPUTS
 
 
@@ -500,7 +543,7 @@ def test_a_signal_in_the_middle(bucket: Bucket, tmp_path: Path, name: str) -> No
 def test_five_thousand_tiny_objects(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All are found, page by page; a second run asks for the two listings only."""
+    """All are found, page by page; a second run asks for listings only."""
     recording = encrypt(b"tiny", PASSWORD, iterations=1)
     for number in range(5000):
         bucket.put(f"in/{number % 50:02}/{number:04}.enc", recording)

@@ -74,7 +74,7 @@ def decrypt_files(
         output_dir: Where the outputs go instead of beside their inputs, with the subfolders of
             a source that is a directory. It is made if it is not there.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
-            work, or `fail`.
+            work if it is as long as the audio (and else replace it), or `fail`.
         jobs: Files worked on at once; the CPUs that this process may use if None.
         executor: Runs the work, in groups, instead of threads of our own, and is left running;
             `jobs` is then how many files it works on at once.

@@ -106,6 +106,8 @@ def run(
                 verify=verify,
             )
             if not quiet:
+                for link in plan.links:
+                    say(f"note: {printable(link)}: a link to a directory, which is not followed")
                 for directory in plan.empty:
                     say(f"{directory}: there is no .enc file in it")
             _do_all(plan, secret, report, workers, show=show)

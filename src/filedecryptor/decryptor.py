@@ -22,7 +22,7 @@ from filedecryptor.errors import (
     unexpected,
 )
 from filedecryptor.files import PendingFile, Written
-from filedecryptor.format import CHUNK_SIZE, EncReader, Source
+from filedecryptor.format import CHUNK_SIZE, SMALLEST_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, incomplete_hint, password_hint
 from filedecryptor.names import clean_extension, is_url, replace_suffix, split
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAudio, Tee, Watched
@@ -38,6 +38,7 @@ IfExists: TypeAlias = Literal["replace", "skip", "fail"]
 IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
+SizeOf: TypeAlias = Callable[[str], "int | None"]
 
 
 def _discard(_: object) -> None:
@@ -80,7 +81,7 @@ def decrypt_file(
             stands for the format of the audio.
         output: The file to write, instead of the one beside `path`.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
-            work, or `fail`.
+            work if it is as long as the audio (and else replace it), or `fail`.
 
     Returns:
         The path of the audio file.
@@ -141,7 +142,7 @@ class Job(NamedTuple):
         named_after: The path whose suffix is replaced to name the output, if that is not the
             input's own. Its directory is made if it is not there.
         if_exists: What to do about an output that is already there.
-        is_new: Whether it is known that no output is there, so that nobody need look.
+        is_checked: Whether what is there has been looked at, so that nobody need look again.
         verify: Authenticate only, write nothing.
     """
 
@@ -150,7 +151,7 @@ class Job(NamedTuple):
     output: str | None = None
     named_after: str | None = None
     if_exists: IfExists = "replace"
-    is_new: bool = False
+    is_checked: bool = False
     verify: bool = False
 
     def targets(self) -> tuple[str, ...]:
@@ -174,6 +175,7 @@ class Outcome(NamedTuple):
         status: `decrypted`, `verified`, `stored` (as it came, from the API), `skipped` or
             `failed`.
         error: Why it failed.
+        note: What was wrong with an output that was there, and has been replaced.
     """
 
     input: str
@@ -182,6 +184,7 @@ class Outcome(NamedTuple):
     size: int | None
     status: Literal["decrypted", "verified", "stored", "skipped", "failed"]
     error: FileDecryptorError | OSError | None = None
+    note: str | None = None
 
 
 class Content(NamedTuple):
@@ -263,17 +266,31 @@ def run(
         OSError: The operating system refused something; `filename` is set.
     """
     with errors_naming(job.input):
-        if existing := check(job, source):
+        if not job.is_checked and (existing := check(job, source)):
             return existing
         shared = shared or Shared(Written())
         if source is not None:
-            return _run(job, password, source, shared, on_progress)
+            return _run(job, password, source, shared, on_progress, identity=source.fileno())
         with storage_of(job.input).open_source(job.input) as opened:
-            return _run(job, password, opened, shared, on_progress)
+            return _run(job, password, opened, shared, on_progress, identity=job.input)
 
 
-def check(job: Job, source: io.FileIO | None = None) -> Outcome | None:
+def size_of(path: str) -> int | None:
+    """Return the length of a file or an object in bytes; None if there is none."""
+    return storage_of(path).size_of(path)
+
+
+def check(
+    job: Job, source: io.FileIO | None = None, *, size_of: SizeOf = size_of
+) -> Outcome | None:
     """Return the outcome of a job that needs no work, since its output is there already.
+
+    Of the three outputs that `auto` may write, the one that fits the audio is checked by `run`.
+
+    Args:
+        job: What is to be done.
+        source: What is read instead of the job's input.
+        size_of: Returns the length of an input or an output, as `size_of` here does.
 
     Raises:
         UsageError: The output is the input, or `if_exists` is none of its values.
@@ -282,29 +299,62 @@ def check(job: Job, source: io.FileIO | None = None) -> Outcome | None:
     if job.if_exists not in IF_EXISTS:
         raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
     with errors_naming(job.input):
-        for target in job.targets():
-            storage = storage_of(target)
-            if job.if_exists != "replace" and (job.is_new or not storage.exists(target)):
+        targets = job.targets()
+        if len(targets) == 1:
+            identity = source.fileno() if source else job.input
+            storage_of(targets[0]).check_target(targets[0], identity)
+        if job.if_exists == "replace":
+            return None
+        size: int | None = None
+        others: dict[str, int] = {}
+        for target in targets:
+            found = size_of(target)
+            if found is None:
                 continue
-            storage.check_target(target, source.fileno() if source else job.input)
-            if job.if_exists != "replace":
-                return already_there(job, target)
+            if not others and source is None and (input_size := size_of(job.input)) is not None:
+                size = input_size - SMALLEST_SIZE
+                if size < 0:  # no recording, which is said when it is read
+                    return None
+            if size is None or found == size:
+                return already_there(job, target, size, found)
+            others[target] = found
+        for target, found in others.items():
+            already_there(job, target, size, found)  # an error under `fail`
         return None
 
 
-def already_there(job: Job, target: str) -> Outcome:
-    """Return the outcome of a job of which an output exists, and is not to be replaced.
+def already_there(job: Job, target: str, size: int | None, found: int | None) -> Outcome | None:
+    """Return the outcome of a job that is not to replace what is at its output.
+
+    That is its audio only if it is as long as that. What is not, is to be replaced if the job
+    would be skipped for it: None is returned.
+
+    Args:
+        job: The job.
+        target: The output.
+        size: How long the audio is, in bytes; None if nobody knows.
+        found: How long what is there is; None if it is no file, but a link to nowhere.
 
     Raises:
-        FileExistsError: It should not exist.
+        FileExistsError: Nothing should be there.
     """
+    can_be_it = size is None or size == found
     if job.if_exists == "fail":
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    return Outcome(job.input, target, None, None, "skipped")
+        cause = os.strerror(errno.EEXIST)
+        if not can_be_it and found is not None:
+            cause = f"exists with another length: {found} bytes instead of {size}"
+        raise FileExistsError(errno.EEXIST, cause, target)
+    return Outcome(job.input, target, None, None, "skipped") if can_be_it else None
 
 
 def _run(
-    job: Job, password: Password, source: Source, shared: Shared, on_progress: OnProgress
+    job: Job,
+    password: Password,
+    source: Source,
+    shared: Shared,
+    on_progress: OnProgress,
+    *,
+    identity: str | int,
 ) -> Outcome:
     beginning = Beginning(source, shared.memory_limit)
     if job.verify:
@@ -314,13 +364,14 @@ def _run(
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."
         storage_of(directory).make_directory(directory)
+    note = None
     first = job.targets()[0]
     storage = storage_of(first)
     with shared.turn:
         nameless = partial(storage.nameless, first)
         recording, content = decrypted(beginning, password, on_progress, nameless)
     with recording:
-        target = _target(job, content.format)
+        target = _target(job, content.format, identity)
         replace = job.if_exists == "replace"
         if not isinstance(recording, PendingFile):  # which is not read again
             recording = cast("BinaryIO", Watched(recording, on_progress))
@@ -330,11 +381,24 @@ def _run(
             if replace:
                 raise
             shared.written.refuse(target)
-            return already_there(job, target)
-    return Outcome(job.input, target, content.format, content.size, "decrypted")
+            found = size_of(target)
+            if existing := already_there(job, target, content.size, found):
+                return existing
+            storage.check_target(target, identity)
+            storage.publish(target, recording, replace=True, written=shared.written)
+            what = f"{found} bytes, not the {content.size} of the recording"
+            note = f"{'a link to nowhere' if found is None else what}: done again"
+    return Outcome(job.input, target, content.format, content.size, "decrypted", note=note)
 
 
-def _target(job: Job, audio_format: str | None) -> str:
+def _target(job: Job, audio_format: str | None, source: str | int) -> str:
+    """Return the output that fits the audio.
+
+    Raises:
+        UnknownFormatError: None does.
+        UsageError: It is the input.
+        OSError: It cannot be written.
+    """
     targets = job.targets()
     if len(targets) == 1:
         return targets[0]
@@ -343,7 +407,9 @@ def _target(job: Job, audio_format: str | None) -> str:
             "the audio is not opus, mp3 or wav",
             hint="name the output's extension instead of 'auto'",
         )
-    return targets[audio.FORMATS.index(audio_format)]
+    target = targets[audio.FORMATS.index(audio_format)]
+    storage_of(target).check_target(target, source)
+    return target
 
 
 def decrypted(

@@ -49,26 +49,28 @@ def make_directory(path: str) -> None:
     os.makedirs(path, exist_ok=True)
 
 
-def size_of(path: str | int) -> int:
-    """Return the length of a regular file, by path or descriptor, in bytes; 0 for others."""
+def size_of(path: str | int) -> int | None:
+    """Return the length of a regular file, by path or descriptor, in bytes; None for others."""
     try:
         found = os.stat(path)
     except OSError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def recordings_below(
-    directory: str, suffix: str, on_error: Callable[[str, FileDecryptorError | OSError], object]
+    directory: str,
+    suffix: str,
+    on_error: Callable[[str, FileDecryptorError | OSError], object],
+    on_link: Callable[[str], object],
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder at or below a directory that holds recordings, their names, the links.
-
-    Links to directories are not followed.
 
     Args:
         directory: Where to begin.
         suffix: What a recording's name ends with, in any case.
         on_error: Told each folder that cannot be read, and why.
+        on_link: Told each link to a directory; none is followed.
     """
     waiting = [directory]
     while waiting:
@@ -83,6 +85,8 @@ def recordings_below(
                         recordings.append(entry.name)
                         if entry.is_symlink():
                             links.append(entry.name)
+                    elif entry.is_symlink() and os.path.isdir(entry.path):
+                        on_link(entry.path)
         except OSError as error:
             on_error(folder, error)
         if recordings:
@@ -107,18 +111,14 @@ def open_source(path: str) -> FileIO:
     return open(path, "rb", buffering=0)
 
 
-def exists(target: str) -> bool:
-    """Return whether there is something of that name, be it a link to nowhere."""
-    return os.path.lexists(target)
-
-
 def check_target(target: str, source: str | int) -> None:
     """Refuse an output that cannot or must not be written.
 
     Args:
         target: The output.
         source: The input's path or descriptor. It is compared by its identity on the disk, so
-            that no link and no other spelling of its name hides it.
+            that no link and no other spelling of its name hides it; by its path where the disk
+            gives its files none.
 
     Raises:
         UsageError: The output is the input.
@@ -140,7 +140,9 @@ def check_target(target: str, source: str | int) -> None:
         raise _not_a_file(target)
     if isinstance(source, str) and is_url(source):
         return
-    if os.path.samestat(found, os.stat(source)):
+    if os.path.samestat(found, os.stat(source)) and (
+        found.st_ino or (isinstance(source, str) and real_path(target) == real_path(source))
+    ):
         raise UsageError("the output would replace the input", filename=target)
 
 

@@ -43,6 +43,7 @@ def recordings_below(
     directory: str,
     suffix: str,
     on_error: Callable[[str, FileDecryptorError | OSError], object],
+    on_link: Callable[[str], object],  # noqa: ARG001 - other storages tell it
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder below an address that holds recordings, with a slash, and their names.
 
@@ -50,6 +51,7 @@ def recordings_below(
         directory: Where to begin.
         suffix: What a recording's name ends with, in any case.
         on_error: Told each recording whose key cannot be part of an address, and why.
+        on_link: Told nothing: an object store has no links.
 
     Raises:
         OSError: It cannot be listed.
@@ -69,21 +71,26 @@ def recordings_below(
         yield f"{directory.rstrip('/')}{folder}/", sorted(names), []
 
 
-def names_in(directory: str) -> set[str]:
-    """Return the names of the objects in a folder; none if it is not there, or has no name.
+def sizes_in(directory: str) -> dict[str, int]:
+    """Return the objects in a folder by name, with their lengths in bytes.
+
+    There are none if the folder is not there, or has no name.
 
     Raises:
         OSError: It cannot be listed.
     """
     if directory.endswith("/"):  # whose name is empty: fsspec cannot ask for it
-        return set()
+        return {}
     with _errors_naming(directory):
         file_system, key = _resolve(directory)
         try:
-            found = (name.rpartition("/") for name in file_system.ls(key, detail=False))
-            return {name for folder, _, name in found if folder == key}
+            return {
+                entry["name"].rpartition("/")[2]: int(entry["size"] or 0)
+                for entry in file_system.ls(key, detail=True)
+                if entry["type"] != "directory" and entry["name"].rpartition("/")[0] == key
+            }
         except FileNotFoundError:
-            return set()
+            return {}
 
 
 def real_path(path: str) -> str:
@@ -95,25 +102,19 @@ def real_path(path: str) -> str:
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
-def size_of(path: str) -> int:
-    """Return the length of an object in bytes, 0 if it is not there."""
+def size_of(path: str) -> int | None:
+    """Return the length of an object in bytes, None if it is not there."""
     with _errors_naming(path):
         file_system, key = _resolve(path)
         try:
-            return int(file_system.info(key)["size"] or 0)
+            found = file_system.info(key)
         except FileNotFoundError:
-            return 0
+            return None
+        return None if found["type"] == "directory" else int(found["size"] or 0)
 
 
 def make_directory(path: str) -> None:
     """Do nothing: an object store has no directories, and its buckets are not for us to make."""
-
-
-def exists(target: str) -> bool:
-    """Return whether there is such an object."""
-    with _errors_naming(target):
-        file_system, key = _resolve(target)
-        return bool(file_system.exists(key))
 
 
 def check_target(target: str, source: str | int) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from filedecryptor import decryptor
+from filedecryptor import decryptor, files
 from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.names import is_url, join, split
@@ -14,6 +14,12 @@ from filedecryptor.storage import storage_of
 
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
+
+APPLE_DOUBLE = "._"
+"""What macOS begins the name of a file with that it leaves beside another on foreign disks."""
+
+LISTINGS = 2
+"""Folders of stores that are remembered: that of the last inputs, and that of their outputs."""
 
 
 class _Folder(NamedTuple):
@@ -40,6 +46,7 @@ class Plan:
     Attributes:
         failures: What could not even be searched.
         empty: Directories without a recording.
+        links: Links to directories, which are not followed.
 
     Raises:
         UsageError: An output would replace an input, or two inputs share one.
@@ -63,8 +70,9 @@ class Plan:
         self._moves = output_dir is not None
         self.failures: list[Outcome] = []
         self.empty: list[str] = []
+        self.links: list[str] = []
         self._folders: list[_Folder] = []
-        self._listed: tuple[str, set[str]] | None = None
+        self._listed: dict[str, dict[str, int]] = {}
         for source in sources:
             self._find(source, output_dir)
         self._check()
@@ -81,34 +89,33 @@ class Plan:
 
     def __iter__(self) -> Iterator[Job]:
         for path, output_dir, names, _ in self._folders:
-            is_new = is_url(output_dir) and self._pattern.if_exists != "replace"
+            is_checked = is_url(output_dir) and self._pattern.if_exists != "replace"
             for name in names:
                 yield self._pattern._replace(
                     input=join(path, name),
                     named_after=join(output_dir, name) if self._moves else None,
-                    is_new=is_new,
+                    is_checked=is_checked,
                 )
 
     def check(self, job: Job) -> Outcome | None:
         """Return the outcome of a job that needs no work; its output is there, or cannot be."""
         try:
-            if not job.is_new:
-                return decryptor.check(job)
-            for target in job.targets():
-                directory, name = split(target)
-                if name in self._names_in(directory):
-                    return decryptor.already_there(job, target)
+            return decryptor.check(job, size_of=self._size_of)
         except (FileDecryptorError, OSError) as error:
             return decryptor.failed(job, error)
-        return None
 
-    def _names_in(self, directory: str) -> set[str]:
-        """Return what a folder of a store holds, asking once for all jobs of the folder."""
-        if self._listed is None or self._listed[0] != directory:
-            from filedecryptor.objects import names_in
+    def _size_of(self, path: str) -> int | None:
+        """Return the length of a file or an object; a folder of objects is asked about once."""
+        if not is_url(path):
+            return files.size_of(path)
+        directory, name = split(path)
+        if directory not in self._listed:
+            from filedecryptor.objects import sizes_in
 
-            self._listed = directory, names_in(directory)
-        return self._listed[1]
+            if len(self._listed) == LISTINGS:
+                del self._listed[next(iter(self._listed))]
+            self._listed[directory] = sizes_in(directory)
+        return self._listed[directory].get(name)
 
     def _find(self, source: str, output_dir: str | None) -> None:
         storage = storage_of(source)
@@ -125,25 +132,31 @@ class Plan:
             error.filename = error.filename or path
             self.failures.append(decryptor.failed(Job(path, ""), error))
 
-        for path, names, links in storage.recordings_below(source, SUFFIX, on_error):
+        found = storage.recordings_below(source, SUFFIX, on_error, self.links.append)
+        for path, all_names, links in found:
+            names = [name for name in all_names if not name.startswith(APPLE_DOUBLE)]
+            if not names:
+                continue
             below = path[len(root) :]
             target = path if output_dir is None else join(output_dir, below)
-            may_lead_away = is_url(source) and not is_url(target)
-            harmless = self._harmless(path, below, names) if may_lead_away else names
-            self._folders.append(_Folder(path, target, harmless, links))
+            if is_url(source) and not is_url(target):
+                names = self._that_stay_below(path, below, names)
+            self._folders.append(_Folder(path, target, names, links))
         if len(self._folders) == before:
             self.empty.append(source)
 
-    def _harmless(self, path: str, below: str, names: list[str]) -> list[str]:
+    def _that_stay_below(self, path: str, below: str, names: list[str]) -> list[str]:
         """Return the objects whose keys lead to no other directory; the others are failures."""
-        harmless = []
+        staying = []
         for name in names:
             if all(map(_is_plain, (below + name).split("/"))):
-                harmless.append(name)
+                staying.append(name)
             else:
-                error = FileDecryptorError("its name would choose another directory")
+                error = FileDecryptorError(
+                    "its name would choose another directory", filename=join(path, name)
+                )
                 self.failures.append(decryptor.failed(Job(join(path, name), ""), error))
-        return harmless
+        return staying
 
     def _check(self) -> None:
         """Refuse the whole plan rather than let an output take the place of anything in it.

@@ -98,8 +98,8 @@ def progress(
 def size_of(source: str | FileIO) -> int:
     """Return the length of a file in bytes, 0 if it has none."""
     if isinstance(source, str):
-        return storage_of(source).size_of(source)
-    return files.size_of(source.fileno())
+        return storage_of(source).size_of(source) or 0
+    return files.size_of(source.fileno()) or 0
 
 
 class _Bar(Progress):

@@ -78,6 +78,8 @@ class Report:
         self._size += outcome.size or 0
         if self._json:
             self.add_result(_as_json(outcome))
+        if outcome.note is not None and not self._quiet:
+            say(f"note: {outcome.output or ''}: {outcome.note}")
         if outcome.error is not None:
             self._codes.add(say_error(outcome.error))
         elif self._json or not self._has_words_for(outcome):

@@ -30,6 +30,7 @@ class Storage(Protocol):
         directory: str,
         suffix: str,
         on_error: Callable[[str, FileDecryptorError | OSError], object],
+        on_link: Callable[[str], object],
         /,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield each folder that holds recordings, their names, and those that are links."""
@@ -37,17 +38,14 @@ class Storage(Protocol):
     def real_path(self, path: str, /) -> str:
         """Return the one name of a place that all its names have in common."""
 
-    def size_of(self, path: str, /) -> int:
-        """Return the length of a file in bytes, 0 if it has none."""
+    def size_of(self, path: str, /) -> int | None:
+        """Return the length of a file in bytes; None if there is none, or nobody knows it."""
 
     def make_directory(self, path: str, /) -> None:
         """Make a directory if it is not there."""
 
     def open_source(self, path: str, /) -> AbstractContextManager[Source]:
         """Open a recording."""
-
-    def exists(self, target: str, /) -> bool:
-        """Return whether there is an output of that name."""
 
     def check_target(self, target: str, source: str | int, /) -> None:
         """Refuse an output that cannot or must not be written."""
