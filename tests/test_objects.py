@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import folding_disk
 import pytest
 from conftest import AUDIO, COMMAND, FIXTURES, PASSWORD, PLAIN, RECORDINGS, contents, run
 from encryptor import encrypt
@@ -334,6 +335,20 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
     assert set(contents(tmp_path)) == {
         "deep", "deep/down", "deep/down/out", "deep/down/out/good.opus",
     }  # fmt: skip
+
+
+def test_keys_that_are_one_name_on_the_disk(bucket: Bucket, tmp_path: Path) -> None:
+    """Two objects never share an output: refused where the disk overlooks case."""
+    if not folding_disk.is_possible():
+        pytest.skip(folding_disk.REASON)
+    for key in ("in/A/x.enc", "in/a/x.enc"):
+        bucket.put(key, encrypt(AUDIO, PASSWORD))
+    with folding_disk.mounted(tmp_path) as disk:
+        result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", disk / "out", cwd=tmp_path)
+        assert (result.code, list(disk.iterdir())) == (2, [])
+        assert "it would have the same output as" in result.lines[0]
+    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
+    assert result.code == 0
 
 
 @pytest.mark.parametrize("if_exists", ["skip", "fail"])

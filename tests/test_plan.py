@@ -5,18 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import unicodedata
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import folding_disk
 import pytest
 from conftest import AUDIO, FIXTURES, PASSWORD, PLAIN, contents, nothing_changes, run
 from encryptor import encrypt
 
 from filedecryptor import UsageError, decrypt_files
-from filedecryptor.files import check_target
+from filedecryptor.files import Folding, check_target, folding
+from filedecryptor.plan import Plan
 
 WAV = FIXTURES / "recording_ghi789.enc"
 WAV_AUDIO = (PLAIN / "recording_ghi789.wav").read_bytes()
+
+E = unicodedata.normalize("NFC", "\u00e9")
+E_AND_ACCENT = unicodedata.normalize("NFD", E)
+
+PAIRS = [
+    (["x/Call.enc", "y/call.enc"], "same output as 'x/Call.enc'"),
+    (["x/STRASSE.enc", "y/stra\u00dfe.enc"], "same output as 'x/STRASSE.enc'"),
+    (["x/Q/r.enc", "x/q/r.enc"], "same output as 'x/Q/r.enc'"),
+    ([f"x/{E}.enc", f"y/{E_AND_ACCENT}.enc"], f"same output as 'x/{E}.enc'"),
+    ([f"x/{E.upper()}.enc", f"y/{E_AND_ACCENT}.enc"], f"same output as 'x/{E.upper()}.enc'"),
+]
 
 
 def make(folder: Path, *names: str) -> None:
@@ -26,11 +41,172 @@ def make(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
+class Disk:
+    """Lets the operating system overlook what some file systems do in the names of files.
+
+    Attributes:
+        looks: The paths that were looked for.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, case: bool, form: bool) -> None:
+        fold = Folding(case=case, form=form)
+        self.looks: list[str] = []
+
+        def lexists(path: str) -> bool:
+            directory, name = os.path.split(path)
+            self.looks.append(path)
+            return any(fold(other) == fold(name) for other in os.listdir(directory))
+
+        monkeypatch.setattr(os.path, "lexists", lexists)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def disk(here: Path) -> Iterator[Path]:
+    """A real disk that overlooks case and normalisation, as the working directory's `disk`."""
+    if not folding_disk.is_possible():
+        pytest.skip(folding_disk.REASON)
+    with folding_disk.mounted(here) as path:
+        yield path
+
+
+@pytest.mark.parametrize("overlooked", [set(), {"case"}, {"form"}, {"case", "form"}])
+def test_what_a_disk_overlooks_is_seen_on_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, overlooked: set[str]
+) -> None:
+    """By a file that is there for a moment; case and normalisation each for itself."""
+    Disk(monkeypatch, case="case" in overlooked, form="form" in overlooked)
+    with nothing_changes(here):
+        assert folding(".") == ("case" in overlooked, "form" in overlooked)
+
+
+def test_what_a_real_disk_overlooks(disk: Path) -> None:
+    """The directory is as empty as before; the one beside it is another file system."""
+    assert folding(str(disk)) == (True, True)
+    assert folding(str(disk.parent)) == (False, False)
+    assert list(disk.iterdir()) == []
+
+
+def test_where_no_file_can_be_made_nothing_is_overlooked(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read only fails later, by its own words."""
+    Disk(monkeypatch, case=True, form=True)
+    make(here, "x/Call.enc", "x/call.enc")
+
+    def refuse(path: str, *_: object) -> int:
+        raise OSError(30, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert folding(".") == (False, False)
+    assert len(Plan(["x"], "opus", output_dir=".")) == 2
+
+
+@pytest.mark.parametrize("extension", ["opus", "auto"])
+@pytest.mark.parametrize(("names", "message"), PAIRS)
+def test_names_that_are_one_on_the_disk_are_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], message: str, extension: str
+) -> None:
+    """Also where the directory is still to be made; nothing is written."""
+    make(here, *names)
+    Disk(monkeypatch, case=True, form=True)
+    with nothing_changes(here), pytest.raises(UsageError, match="would have the") as caught:
+        Plan(sorted({name[0] for name in names}), extension, output_dir="out/new")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("output_dir", ["out", "memory://out"])
+@pytest.mark.parametrize("names", [names for names, _ in PAIRS])
+def test_names_that_are_two_are_done(here: Path, names: list[str], output_dir: str) -> None:
+    """On a disk that tells them apart, and on every store."""
+    if "://" in output_dir:
+        pytest.importorskip("fsspec")
+    make(here, *names)
+    assert len(Plan(sorted({name[0] for name in names}), "opus", output_dir=output_dir)) == 2
+
+
+@pytest.mark.parametrize(("overlooked", "names"), [("case", PAIRS[3][0]), ("form", PAIRS[0][0])])
+def test_what_the_disk_does_not_overlook_is_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch, overlooked: str, names: list[str]
+) -> None:
+    """The one overlooks case only, as exFAT, the other normalisation only."""
+    make(here, *names)
+    Disk(monkeypatch, case=overlooked == "case", form=overlooked == "form")
+    assert len(Plan(["x", "y"], "opus", output_dir="out")) == 2
+
+
+def test_directories_that_differ_are_two_whatever_is_overlooked_in_them(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two disks may be mounted at names that differ in case only."""
+    make(here, "A/x.enc", "a/x.enc")
+    Disk(monkeypatch, case=True, form=True)
+    assert len(Plan(["A", "a"], "opus")) == 2
+
+
+def test_an_input_of_another_suffix_is_not_replaced(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its name is the output's on that disk."""
+    make(here, "CALL.WAV", "call.enc")
+    Disk(monkeypatch, case=True, form=True)
+    with pytest.raises(UsageError, match=r"call\.enc: its output would replace the input 'CALL"):
+        Plan(["call.enc", "CALL.WAV"], "wav")
+
+
+def test_a_disk_is_asked_once_for_each_directory(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each pair of names, and not at all where no names are alike."""
+    make(here, *(f"x/{letter}{number}.enc" for number in range(500) for letter in "aA"))
+    make(here, "y/b.enc", "y/c.enc")
+    asked = Disk(monkeypatch, case=False, form=False)
+    assert len(Plan(["y"], "auto")) == 2
+    assert asked.looks == []
+    assert len(Plan(["x"], "auto", output_dir="out/new")) == 1000
+    assert len(asked.looks) == 2
+
+
+def test_directories_of_other_case_that_are_still_to_be_made(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows has them: what is not there has no case of its own yet."""
+    make(here, "x/Sub/call.enc", "y/sub/call.enc")
+    monkeypatch.setattr(os.path, "normcase", str.lower)
+    with pytest.raises(UsageError, match="same output"):
+        Plan(["x", "y"], "wav", output_dir="OUT")
+
+
+@pytest.mark.parametrize("if_exists", ["replace", "skip"])
+@pytest.mark.parametrize(("names", "message"), PAIRS)
+def test_on_a_real_disk(
+    here: Path, disk: Path, names: list[str], message: str, if_exists: str
+) -> None:
+    """The command as a user runs it: exit code 2, and nothing on the disk."""
+    make(here, *names)
+    for name in names:
+        shutil.copy(WAV, here / name)
+    words = ["x", *(["y"] if (here / "y").exists() else []), PASSWORD, "wav"]
+    result = run(*words, "-d", "disk/out", "--if-exists", if_exists, cwd=here)
+    assert (result.code, result.stdout) == (2, b"")
+    assert message in result.lines[0]
+    assert list(disk.iterdir()) == []
+
+
+def test_an_input_on_a_real_disk_is_not_replaced(here: Path, disk: Path) -> None:
+    """Though it is written in another case."""
+    shutil.copyfile(FIXTURES / "recording_abc123.enc", disk / "CALL.WAV")
+    shutil.copyfile(WAV, disk / "call.enc")
+    with nothing_changes(disk):
+        result = run("call.enc", "CALL.WAV", PASSWORD, "wav", cwd=disk)
+    assert result.code == 2
+    assert result.lines == ["error: call.enc: its output would replace the input 'CALL.WAV'"]
 
 
 @pytest.mark.parametrize("extension", ["opus", "auto"])
@@ -207,7 +383,7 @@ def test_with_auto_only_the_output_that_fits_matters(
 
 
 @pytest.mark.parametrize("if_exists", ["replace", "skip"])
-@pytest.mark.parametrize("words", [["r.wav"]])
+@pytest.mark.parametrize("words", [["r.wav"], ["r.wav", "b.enc"], ["r.wav", "-d", "."]])
 def test_with_auto_an_input_called_like_audio(
     folder: Path, words: list[str], if_exists: str
 ) -> None:

@@ -8,11 +8,12 @@ import re
 import stat
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.format import CHUNK_SIZE
@@ -36,8 +37,60 @@ def is_directory(path: str) -> bool:
 
 
 def real_path(path: str) -> str:
-    """Return the one name of a place that all its names have in common."""
-    return os.path.realpath(path)
+    """Return the one name of a place that all its names have in common.
+
+    A directory that is not there yet has no case of its own, where case has no meaning.
+    """
+    return os.path.normcase(os.path.realpath(path))
+
+
+class Folding(NamedTuple):
+    """What a file system overlooks in names: two that differ in nothing else are one file.
+
+    Attributes:
+        case: The case of letters.
+        form: Whether an accent is part of its letter or follows it (Unicode normalisation).
+    """
+
+    case: bool = False
+    form: bool = False
+
+    def __call__(self, name: str) -> str:
+        """Return a name without what is overlooked."""
+        if self.form and not name.isascii():
+            name = unicodedata.normalize("NFD", name)
+        if not self.case:
+            return name
+        folded = name.casefold()  # which may bring composed letters back
+        return (
+            unicodedata.normalize("NFD", folded) if self.form and not folded.isascii() else folded
+        )
+
+
+def folding(directory: str) -> Folding:
+    """Return what the file system overlooks in the names of a directory.
+
+    Only the file system knows: a file is made and looked for by other names. Where none can be
+    made, nothing is known to be overlooked, and nothing can be written either.
+    """
+    name = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+    with_accent = f"{name}\u00e9{TEMPORARY_SUFFIX}"
+    return Folding(
+        case=_are_one(directory, name + TEMPORARY_SUFFIX, (name + TEMPORARY_SUFFIX).upper()),
+        form=_are_one(directory, with_accent, unicodedata.normalize("NFD", with_accent)),
+    )
+
+
+def _are_one(directory: str, name: str, other: str) -> bool:
+    path = os.path.join(directory, name)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return os.path.lexists(os.path.join(directory, other))
+    except (OSError, UnicodeEncodeError):  # the latter where no file can have such a name
+        return False
+    finally:
+        with suppress(OSError, UnicodeEncodeError):
+            os.unlink(path)
 
 
 def make_directory(path: str) -> None:

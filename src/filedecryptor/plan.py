@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from filedecryptor import decryptor, files
-from filedecryptor.decryptor import IF_EXISTS, IfExists, Job, Outcome
+from filedecryptor.decryptor import AUTO, IF_EXISTS, IfExists, Job, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
+from filedecryptor.files import Folding, folding
 from filedecryptor.names import is_url, join, split
 from filedecryptor.storage import storage_of
 
@@ -20,6 +21,9 @@ APPLE_DOUBLE = "._"
 
 LISTINGS = 2
 """Folders of stores that are remembered: that of the last inputs, and that of their outputs."""
+
+Place: TypeAlias = tuple[str, str]
+"""A directory and a name in it."""
 
 
 class _Folder(NamedTuple):
@@ -164,55 +168,145 @@ class Plan:
         Paths are compared by name, in directories without links. An input that is a link stands
         for what it leads to as well; an output that is one would be replaced itself.
         """
+        places = _Places()
         # Hashes take a fraction of the memory that paths would; a hit is looked into.
-        inputs: set[int] = set()
-        for folder in self._folders:
-            directory = _real_path(folder.path)
-            inputs.update(hash((directory, os.path.normcase(name))) for name in folder.names)
-            for name in folder.links:
-                path = _real_path(join(folder.path, name))
-                inputs.add(hash(split(path)))
+        inputs = {places.roughly(place) for _, place in self._inputs()}
         outputs: set[int] = set()
+        shared: set[int] = set()
+        for _, place in self._outputs():
+            key = places.roughly(place)
+            if key in inputs or key in outputs:
+                shared.add(key)
+            outputs.add(key)
+        if shared:
+            self._refuse_one_of(shared, places, places.by_name)
+            self._refuse_one_of(shared, places, places.on_disk)
+
+    def _refuse_one_of(
+        self, shared: set[int], places: _Places, key_of: Callable[[Place], Hashable]
+    ) -> None:
+        """Raise a `UsageError` for the first real collision, if there is one.
+
+        Args:
+            shared: The hashes of all places that may be shared.
+            places: What they were compared by.
+            key_of: What they are to be compared by now.
+        """
+        inputs: dict[Hashable, Place] = {}
+        for source, place in self._inputs():
+            if places.roughly(place) in shared:
+                inputs.setdefault(key_of(place), source)
+        outputs: dict[Hashable, Place] = {}
+        for source, place in self._outputs():
+            if places.roughly(place) not in shared:
+                continue
+            key = key_of(place)
+            # Whether `auto` would replace the input itself, the audio tells.
+            if key in inputs and not (inputs[key] == source and self._pattern.extension == AUTO):
+                raise UsageError(
+                    f"its output would replace the input {join(*inputs[key])!r}",
+                    filename=join(*source),
+                )
+            if key in outputs:
+                raise UsageError(
+                    f"it would have the same output as {join(*outputs[key])!r}",
+                    hint="decrypt them one after the other, with other names or directories",
+                    filename=join(*source),
+                )
+            outputs[key] = source
+
+    def _inputs(self) -> Iterator[tuple[Place, Place]]:
+        """Yield every input and where it is; one that is a link is also where that leads to."""
         for folder in self._folders:
-            directory = _real_path(folder.output_dir)
+            links = set(folder.links)
+            for name in folder.names:
+                source = folder.path, name
+                yield source, source
+                if name in links:
+                    yield source, split(os.path.realpath(join(*source)))
+
+    def _outputs(self) -> Iterator[tuple[Place, Place]]:
+        """Yield every input with each place where its output may go."""
+        for folder in self._folders:
             for name in folder.names:
                 for target in self._pattern._replace(input=name).targets():
-                    place = hash((directory, os.path.normcase(target)))
-                    if place in inputs or place in outputs:
-                        self._refuse()
-                    outputs.add(place)
+                    yield (folder.path, name), (folder.output_dir, target)
 
-    def _refuse(self) -> None:
-        """Say what collides; two paths of the same hash do not."""
-        seen: dict[str, str] = {}
-        inputs = {_place(job.input): job.input for job in self}
-        inputs |= {_real_path(job.input): job.input for job in self}
-        for job in self:
-            for place in map(_place, job.targets()):
-                if place in inputs:
-                    raise UsageError(
-                        f"its output would replace the input {inputs[place]!r}",
-                        filename=job.input,
-                    )
-                if place in seen:
-                    raise UsageError(
-                        f"it would have the same output as {seen[place]!r}",
-                        hint="decrypt them one after the other, with other names or directories",
-                        filename=job.input,
-                    )
-                seen[place] = job.input
+
+_EVERYTHING = Folding(case=True, form=True)
+
+
+class _Disk(NamedTuple):
+    """Where the outputs of a directory are to lie.
+
+    Attributes:
+        directory: What the nearest directory that is there is known by.
+        missing: What is to be made below it.
+        folding: What is overlooked in names there.
+    """
+
+    directory: Hashable
+    missing: str
+    folding: Folding
+
+
+class _Places:
+    """Tells which places are one. Each directory is asked about once."""
+
+    def __init__(self) -> None:
+        self._real_paths: dict[str, str] = {}
+        self._roughly: dict[str, tuple[str, bool]] = {}
+        self._disks: dict[str, _Disk] = {}
+
+    def roughly(self, place: Place) -> int:
+        """Return a hash that is equal for places that any file system may hold to be one."""
+        directory, name = place
+        if directory not in self._roughly:
+            real = self._real_path(directory)
+            is_disk = not is_url(directory)
+            self._roughly[directory] = (_EVERYTHING(real) if is_disk else real), is_disk
+        real, is_disk = self._roughly[directory]
+        return hash((real, _EVERYTHING(name) if is_disk else name))
+
+    def by_name(self, place: Place) -> Place:
+        """Return what is equal for the same name in the same directory."""
+        directory, name = place
+        return self._real_path(directory), name if is_url(directory) else os.path.normcase(name)
+
+    def on_disk(self, place: Place) -> Hashable:
+        """Return what is equal for names that are one where they are, or are to be."""
+        directory, name = self.by_name(place)
+        if is_url(directory):
+            return directory, name
+        disk = self._disk_of(directory)
+        return disk.directory, disk.folding(disk.missing), disk.folding(name)
+
+    def _real_path(self, directory: str) -> str:
+        if directory not in self._real_paths:
+            self._real_paths[directory] = storage_of(directory).real_path(directory)
+        return self._real_paths[directory]
+
+    def _disk_of(self, directory: str) -> _Disk:
+        if directory not in self._disks:
+            parent, name = os.path.split(directory)
+            if os.path.isdir(directory) or parent == directory:
+                self._disks[directory] = _Disk(_identity(directory), "", folding(directory))
+            else:
+                above = self._disk_of(parent)
+                self._disks[directory] = above._replace(missing=join(above.missing, name))
+        return self._disks[directory]
+
+
+def _identity(directory: str) -> Hashable:
+    """Return what a directory is known by, whatever it is called."""
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return directory
+    return (found.st_dev, found.st_ino) if found.st_ino else directory
 
 
 def _is_plain(part: str) -> bool:
     """Return whether a part of a key is the name of a file here, and nothing but that."""
     is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
     return is_name and not os.path.splitdrive(part)[0] and "\0" not in part
-
-
-def _place(path: str) -> str:
-    directory, name = split(path)
-    return join(_real_path(directory), os.path.normcase(name))
-
-
-def _real_path(path: str) -> str:
-    return storage_of(path).real_path(path)

@@ -1,0 +1,133 @@
+"""A disk on which names that differ in case or in Unicode normalisation only are one file.
+
+    python tests/folding_disk.py ROOT MOUNTPOINT
+
+It keeps its files in ROOT. FUSE is what it needs: /dev/fuse, libfuse3 and `mfusepy` of PyPI.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import mfusepy  # type: ignore[import-untyped, import-not-found, unused-ignore]
+except (ImportError, OSError):  # the latter without its library
+    mfusepy = None
+
+REASON = "needs /dev/fuse, fusermount3 and mfusepy"
+
+
+def is_possible() -> bool:
+    """Return whether such a disk can be had here."""
+    return mfusepy is not None and os.access("/dev/fuse", os.R_OK | os.W_OK)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Path]:
+    """Make such a disk in a folder, yield where it is, and take it away again."""
+    root, disk = folder / "root", folder / "disk"
+    root.mkdir()
+    disk.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(root), str(disk)], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout
+        if not process.stdout.readline():
+            pytest.skip("no disk may be mounted here")
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+        process.wait(30)
+
+
+def fold(name: str) -> str:
+    """Return a name without what such a disk overlooks."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, unused-ignore]
+    """What the kernel asks of the disk."""
+
+    use_ns = True
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def _real(self, path: str) -> str:
+        """Return where a path of the disk is kept."""
+        found = self._root
+        for part in filter(None, path.split("/")):
+            names = os.listdir(found) if os.path.isdir(found) else []
+            name = next((name for name in names if fold(name) == fold(part)), part)
+            found = os.path.join(found, name)
+        return found
+
+    def init(self, path: str) -> None:
+        os.write(1, os.fsencode(path) + b"\n")  # whoever waits may begin
+
+    def getattr(self, path: str, *_: object) -> dict[str, Any]:
+        found = os.lstat(self._real(path))
+        names = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_ino")
+        return {name: getattr(found, name) for name in names}
+
+    def readdir(self, path: str, *_: object) -> list[str]:
+        return [".", "..", *os.listdir(self._real(path))]
+
+    def create(self, path: str, mode: int, *_: object) -> int:
+        return os.open(self._real(path), os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
+
+    def open(self, path: str, flags: int) -> int:
+        return os.open(self._real(path), flags & ~(os.O_CREAT | os.O_EXCL))
+
+    def read(self, *where: Any) -> bytes:
+        _, size, offset, file = where
+        return os.pread(file, size, offset)
+
+    def write(self, *where: Any) -> int:
+        _, data, offset, file = where
+        return os.pwrite(file, data, offset)
+
+    def release(self, *where: Any) -> int:
+        os.close(where[-1])
+        return 0
+
+    def mkdir(self, path: str, mode: int) -> int:
+        os.mkdir(self._real(path), mode)
+        return 0
+
+    def chmod(self, path: str, mode: int) -> int:
+        os.chmod(self._real(path), mode)
+        return 0
+
+    def unlink(self, path: str) -> int:
+        os.unlink(self._real(path))
+        return 0
+
+    def rename(self, old: str, new: str) -> int:
+        os.rename(self._real(old), self._real(new))
+        return 0
+
+    def link(self, target: str, source: str) -> int:
+        os.link(self._real(source), self._real(target))
+        return 0
+
+
+if __name__ == "__main__":
+    mfusepy.FUSE(
+        _Disk(sys.argv[1]),
+        sys.argv[2],
+        foreground=True,
+        nothreads=True,
+        attr_timeout=0,
+        entry_timeout=0,
+    )
