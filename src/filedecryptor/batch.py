@@ -175,7 +175,7 @@ class GroupWork:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
         outcomes = _side_by_side(
-            group, self._password, 1, has_objects=has_objects, check=lambda _: None
+            group, self._password, 1, has_objects=has_objects, check=lambda _job, _written: None
         )
         return [_placed(outcome) for outcome in outcomes]
 
@@ -202,7 +202,7 @@ def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
-        if outcome := plan.check(job):
+        if outcome := plan.check(job, Written()):
             yield outcome
             continue
         group.append(job)
@@ -230,7 +230,7 @@ def _side_by_side(
     jobs: int,
     *,
     has_objects: bool,
-    check: Callable[[Job], Outcome | None],
+    check: Callable[[Job, Written], Outcome | None],
     on_progress: Callable[[Job, int], object] | None = None,
 ) -> Generator[Outcome]:
     from threading import Semaphore
@@ -244,7 +244,13 @@ def _side_by_side(
     def work(job: Job, advance: OnProgress) -> Outcome:
         return decryptor.attempt(job, password, shared=shared, on_progress=advance)
 
-    yield from side_by_side(items, work, check=check, threads=threads, on_progress=on_progress)
+    yield from side_by_side(
+        items,
+        work,
+        check=lambda job: check(job, shared.written),
+        threads=threads,
+        on_progress=on_progress,
+    )
 
 
 def side_by_side(

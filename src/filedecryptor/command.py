@@ -106,12 +106,16 @@ def run(
                 verify=verify,
             )
             if not quiet:
-                for link in plan.links:
-                    say(f"note: {printable(link)}: a link to a directory, which is not followed")
-                for directory in plan.empty:
-                    say(f"{directory}: there is no .enc file in it")
+                _say_what_is_passed_over(plan)
             _do_all(plan, secret, report, workers, show=show)
         return report.code
+
+
+def _say_what_is_passed_over(plan: Plan) -> None:
+    for link in plan.links:
+        say(f"note: {link}: a link to a directory, which is not followed")
+    for directory in plan.empty:
+        say(f"{directory}: there is no .enc file in it")
 
 
 def _without_misplaced(filenames: Sequence[str], report: Report) -> list[str]:

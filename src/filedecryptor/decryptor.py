@@ -266,9 +266,9 @@ def run(
         OSError: The operating system refused something; `filename` is set.
     """
     with errors_naming(job.input):
-        if not job.is_checked and (existing := check(job, source)):
-            return existing
         shared = shared or Shared(Written())
+        if not job.is_checked and (existing := check(job, source, written=shared.written)):
+            return existing
         if source is not None:
             return _run(job, password, source, shared, on_progress, identity=source.fileno())
         with storage_of(job.input).open_source(job.input) as opened:
@@ -281,7 +281,7 @@ def size_of(path: str) -> int | None:
 
 
 def check(
-    job: Job, source: io.FileIO | None = None, *, size_of: SizeOf = size_of
+    job: Job, source: io.FileIO | None = None, *, size_of: SizeOf = size_of, written: Written
 ) -> Outcome | None:
     """Return the outcome of a job that needs no work, since its output is there already.
 
@@ -291,9 +291,10 @@ def check(
         job: What is to be done.
         source: What is read instead of the job's input.
         size_of: Returns the length of an input or an output, as `size_of` here does.
+        written: The outputs that other jobs of the run have written.
 
     Raises:
-        UsageError: The output is the input, or `if_exists` is none of its values.
+        UsageError: The output is the input or another job's, or `if_exists` is none of its values.
         OSError: The output cannot be written, or must not since it exists.
     """
     if job.if_exists not in IF_EXISTS:
@@ -316,6 +317,7 @@ def check(
                 if size < 0:  # no recording, which is said when it is read
                     return None
             if size is None or found == size:
+                written.refuse(target)
                 return already_there(job, target, size, found)
             others[target] = found
         for target, found in others.items():

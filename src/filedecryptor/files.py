@@ -22,7 +22,7 @@ from filedecryptor.names import is_url
 TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
 
-_TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f-]+\.tmp")
+_TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f-]+\u00e9?\.tmp")
 
 LEFTOVER_AGE = 24 * 60 * 60
 """Seconds after which nobody writes to a temporary file any more: a killed run has left it."""

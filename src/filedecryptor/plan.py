@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from filedecryptor import decryptor, files
 from filedecryptor.decryptor import AUTO, IF_EXISTS, IfExists, Job, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.files import Folding, folding
+from filedecryptor.files import Folding, Written, folding
 from filedecryptor.names import is_url, join, split
 from filedecryptor.storage import storage_of
 
@@ -101,10 +101,15 @@ class Plan:
                     is_checked=is_checked,
                 )
 
-    def check(self, job: Job) -> Outcome | None:
-        """Return the outcome of a job that needs no work; its output is there, or cannot be."""
+    def check(self, job: Job, written: Written) -> Outcome | None:
+        """Return the outcome of a job that needs no work; its output is there, or cannot be.
+
+        Args:
+            job: The job.
+            written: The outputs that have been written for others.
+        """
         try:
-            return decryptor.check(job, size_of=self._size_of)
+            return decryptor.check(job, size_of=self._size_of, written=written)
         except (FileDecryptorError, OSError) as error:
             return decryptor.failed(job, error)
 
