@@ -16,7 +16,8 @@ from conftest import AUDIO, FIXTURES, PASSWORD, PLAIN, contents, nothing_changes
 from encryptor import encrypt
 
 from filedecryptor import UsageError, decrypt_files
-from filedecryptor.files import Folding, check_target, folding
+from filedecryptor.files import check_target
+from filedecryptor.folding import Folding, folding
 from filedecryptor.plan import Plan
 
 WAV = FIXTURES / "recording_ghi789.enc"

@@ -13,8 +13,8 @@ from filedecryptor import decryptor
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
 from filedecryptor.errors import WorkerError
-from filedecryptor.files import Written
 from filedecryptor.names import absolute, clean_extension, is_url
+from filedecryptor.outputs import Written
 from filedecryptor.plan import Plan
 from filedecryptor.spool import MEMORY_LIMIT
 

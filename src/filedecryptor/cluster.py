@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filedecryptor import __version__, process
 from filedecryptor.batch import Workers
 from filedecryptor.errors import ClusterError, UsageError
-from filedecryptor.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, make_directory
+from filedecryptor.files import make_directory
+from filedecryptor.outputs import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
 if TYPE_CHECKING:
     from distributed import Client

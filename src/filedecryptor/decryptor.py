@@ -21,10 +21,10 @@ from filedecryptor.errors import (
     errors_naming,
     unexpected,
 )
-from filedecryptor.files import PendingFile, Written
 from filedecryptor.format import CHUNK_SIZE, SMALLEST_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, incomplete_hint, password_hint
 from filedecryptor.names import clean_extension, is_url, replace_suffix, split
+from filedecryptor.outputs import PendingFile, Written
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAudio, Tee, Watched
 from filedecryptor.storage import storage_of
 

@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeAlias
 from filedecryptor import decryptor, files
 from filedecryptor.decryptor import AUTO, IF_EXISTS, IfExists, Job, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.files import Folding, Written, folding
+from filedecryptor.folding import Folding, folding
 from filedecryptor.names import is_url, join, split
+from filedecryptor.outputs import Written
 from filedecryptor.storage import storage_of
 
 SUFFIX = ".enc"

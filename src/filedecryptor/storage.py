@@ -15,8 +15,8 @@ from filedecryptor.errors import FileDecryptorError
 from filedecryptor.names import is_url
 
 if TYPE_CHECKING:
-    from filedecryptor.files import PendingFile, Written
     from filedecryptor.format import Source
+    from filedecryptor.outputs import PendingFile, Written
 
 
 class Storage(Protocol):

@@ -33,7 +33,7 @@ from filedecryptor.__main__ import main
 from filedecryptor.audio import FORMATS, HEAD_SIZE, detect
 from filedecryptor.cli import COMMAND
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError
-from filedecryptor.files import TEMPORARY_PREFIX
+from filedecryptor.outputs import TEMPORARY_PREFIX
 from filedecryptor.format import EncReader
 from filedecryptor.process import ENDING_SIGNALS
 from filedecryptor.vns import listing

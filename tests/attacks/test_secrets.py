@@ -236,7 +236,7 @@ INJECTED = [
     ("builtins.open", "EMFILE", "a.enc PASSWORD opus", 1, "a.enc: Too many open files"),
     ("filedecryptor.format._read", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
     ("filedecryptor.format._read", "EIO", "a.enc PASSWORD opus -o -", 1, "Input/output error"),
-    ("filedecryptor.files.PendingFile.write", "ENOSPC", "long.enc PASSWORD wav", 1, "No space"),
+    ("filedecryptor.outputs.PendingFile.write_all", "ENOSPC", "long.enc PASSWORD wav", 1, "No space"),
     ("filedecryptor.crypto.encode_password", "EIO", "a.enc PASSWORD opus", 1, "Input/output"),
     ("filedecryptor.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/"),
     ("io.BytesIO", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),

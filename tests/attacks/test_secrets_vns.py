@@ -252,7 +252,7 @@ INJECTED = [
     ("os.replace", "EACCES", 1),
     ("os.listdir", "EACCES", 1),
     ("filedecryptor.vns.archive.TemporaryFile", "ENOSPC", 1),
-    ("filedecryptor.files.PendingFile.write", "ENOSPC", 1),
+    ("filedecryptor.outputs.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.crypto.encode_password", "EIO", 1),
     ("urllib3.util.connection.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),

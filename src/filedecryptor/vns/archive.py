@@ -12,7 +12,7 @@ from io import BytesIO, FileIO
 from typing import BinaryIO, cast
 from uuid import UUID
 
-from filedecryptor import audio, batch, decryptor, files
+from filedecryptor import audio, batch, decryptor
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import AUTO, Job, OnProgress, Outcome
 from filedecryptor.errors import (
@@ -25,6 +25,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.hints import file_hint
 from filedecryptor.names import replace_suffix
+from filedecryptor.outputs import Written, nameless, publish
 from filedecryptor.spool import PrivateFile
 from filedecryptor.vns.client import Client
 
@@ -100,7 +101,7 @@ class Archive:
                 safe = not str(present.output).endswith(".enc")
                 return self._deleted(guid, present) if safe else present
             # It has no name, so whatever happens nothing of it stays.
-            with files.nameless(self._path(guid)) or PrivateFile() as raw:
+            with nameless(self._path(guid)) or PrivateFile() as raw:
                 whole = self._download(guid, raw, on_progress)
                 outcome = self._store(guid, raw, whole=whole)
         except (FileDecryptorError, OSError) as error:
@@ -159,7 +160,7 @@ class Archive:
             raise
 
     def _write(self, raw: FileIO, target: str) -> None:
-        files.publish(target, cast("BinaryIO", raw), replace=True, written=files.Written())
+        publish(target, cast("BinaryIO", raw), replace=True, written=Written())
 
     def _deleted(self, guid: UUID, outcome: Outcome) -> Outcome:
         """Delete on the server what is safe here, if that is wanted."""
@@ -212,7 +213,7 @@ def locked(directory: str) -> Iterator[None]:
         raise FileDecryptorError(f"another run is at work here: {by}", filename=directory) from None
     try:
         who = BytesIO(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        files.publish(holder, who, replace=True, written=files.Written())
+        publish(holder, who, replace=True, written=Written())
         yield
     finally:
         lock.release()
