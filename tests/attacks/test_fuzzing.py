@@ -33,8 +33,8 @@ from filedecryptor.__main__ import main
 from filedecryptor.audio import FORMATS, HEAD_SIZE, detect
 from filedecryptor.cli import COMMAND
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError
-from filedecryptor.outputs import TEMPORARY_PREFIX
 from filedecryptor.format import EncReader
+from filedecryptor.outputs import TEMPORARY_PREFIX
 from filedecryptor.process import ENDING_SIGNALS
 from filedecryptor.vns import listing
 
