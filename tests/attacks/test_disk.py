@@ -50,21 +50,21 @@ def test_what_the_system_refuses_changes_nothing(folder: Path, case: str, many: 
     assert said[: len(expected)] == expected
 
 
-@pytest.mark.parametrize(("function", "left"), [("os.link", 0), ("os.unlink", 1)])
-def test_a_disk_without_links_or_removals(folder: Path, function: str, left: int) -> None:
-    """The output appears whole all the same; what cannot be removed is left to the next run."""
+@pytest.mark.parametrize("function", ["os.link", "os.unlink", "os.fchmod", "os.scandir"])
+def test_a_disk_without_links_or_removals_or_permissions(folder: Path, function: str) -> None:
+    """The output appears whole all the same, and nothing else."""
     words = [function, "EIO", "--", "--if-exists", "fail", "a.enc", PASSWORD, "opus"]
     done = subprocess.run(
         [sys.executable, FAILING, *words], check=False, cwd=folder, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "a.opus\n", "")
     assert contents(folder)["a.opus"] == AUDIO
-    assert len(contents(folder)) == 2 + left
+    assert len(contents(folder)) == 2
 
 
 def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
     """What somebody has put there stays, with what is in it."""
-    process = begin(folder, encrypted_audio, output="a.opus")
+    process = begin(folder, encrypted_audio)
     (folder / "a.opus").mkdir()
     (folder / "a.opus" / "precious").write_bytes(b"precious")
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
@@ -81,8 +81,6 @@ def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: byt
     """There is no place for the output any more; nothing is made elsewhere."""
     (folder / "sub").mkdir()
     process = begin(folder, encrypted_audio, output="sub/a.opus")
-    for leftover in (folder / "sub").iterdir():
-        leftover.unlink()
     (folder / "sub").rmdir()
     _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
     assert process.returncode == 1

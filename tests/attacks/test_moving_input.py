@@ -11,10 +11,14 @@ from conftest import PASSWORD, contents
 from encryptor import encrypt
 
 from filedecryptor import AuthenticationError
-from filedecryptor.decryptor import Job, run
+from filedecryptor.decryptor import Job, Shared, run
 from filedecryptor.format import CHUNK_SIZE
+from filedecryptor.outputs import Written
 
 AUDIO = os.urandom(3 * CHUNK_SIZE)
+PIECES = 4
+"""In so many it is worked on here: half a chunk from memory, then chunks."""
+
 OTHER_AUDIO = os.urandom(3 * CHUNK_SIZE)
 
 
@@ -74,19 +78,19 @@ def test_what_changes_under_our_hands_is_refused(
 def test_what_grows_at_the_last_moment_is_refused(tmp_path: Path) -> None:
     """The end of the file decides which bytes are the tag, also if it was reached before."""
     with pytest.raises(AuthenticationError):
-        decrypt_while(grown, tmp_path, 3)
+        decrypt_while(grown, tmp_path, PIECES)
     assert (tmp_path / "a.wav").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("change", [truncated, emptied, overwritten])
 def test_what_was_read_whole_is_decrypted(tmp_path: Path, change: Callable[[Path], None]) -> None:
     """What happens afterwards does not matter."""
-    decrypt_while(change, tmp_path, 3)
+    decrypt_while(change, tmp_path, PIECES)
     assert (tmp_path / "a.wav").read_bytes() == AUDIO
 
 
 @pytest.mark.parametrize("change", [replaced, removed, put_back])
-@pytest.mark.parametrize("piece", [1, 2, 3])
+@pytest.mark.parametrize("piece", [1, 2, PIECES])
 def test_what_stays_readable_is_decrypted(
     tmp_path: Path, change: Callable[[Path], None], piece: int
 ) -> None:
@@ -108,5 +112,7 @@ def decrypt_while(change: Callable[[Path], None], folder: Path, piece: int) -> N
         if done == piece:
             change(source)
 
-    run(Job(str(source), "wav"), PASSWORD, on_progress=on_progress)
+    # Too little memory for the whole, so that it is read while it is worked on.
+    shared = Shared(Written(), memory_limit=CHUNK_SIZE // 2)
+    run(Job(str(source), "wav"), PASSWORD, shared=shared, on_progress=on_progress)
     assert done >= piece

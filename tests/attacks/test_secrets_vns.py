@@ -250,8 +250,7 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
 INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
-    ("os.listdir", "EACCES", 1),
-    ("filedecryptor.vns.archive.TemporaryFile", "ENOSPC", 1),
+    ("filedecryptor.vns.archive.nameless", "ENOSPC", 1),
     ("filedecryptor.outputs.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.crypto.encode_password", "EIO", 1),
     ("urllib3.util.connection.create_connection", "EIO", 7),
