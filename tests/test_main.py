@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -94,21 +95,55 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
         assert set(contents(folder)) <= {"a.enc", "a.opus"}
 
 
-def test_a_signal_in_a_destructor_is_not_lost() -> None:
-    """Python drops what is raised there, so the interruption comes a little later."""
+@pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_a_destructor_is_not_lost(name: str, waiting: str) -> None:
+    """Python drops what is raised there, so the interruption comes a little later.
+
+    It also wakes a main thread that waits for something which may never come.
+    """
     code = (
         "import os, signal, sys, time\n"
         "from filedecryptor import process\n"
         "class Closing:\n"
         "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
+        f"        os.kill(os.getpid(), signal.{name}); time.sleep(0.1)\n"
         "def start(_):\n"
-        "    Closing(); time.sleep(20); return 0\n"
+        f"    Closing(); {waiting}; return 0\n"
         "sys.exit(process.run(start))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    assert done.returncode == 130
-    assert done.stderr == b"filedecryptor: error: interrupted\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
+        assert process.stderr
+        assert process.stderr.read() == b"filedecryptor: error: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_core_dump_is_written_and_many_files_may_be_open(
+    folder: Path, encrypted_audio: bytes
+) -> None:
+    """A dump would hold password, key and audio; the soft limit of files is in nobody's interest."""
+    process = begin(folder, encrypted_audio)
+    limits = dict(
+        re.findall(
+            r"^Max (core file size|open files) +(\S+ +\S+)", proc_limits(process), re.MULTILINE
+        )
+    )
+    process.kill()
+    process.communicate()
+    assert limits["core file size"].split() == ["0", "0"]
+    soft, hard = limits["open files"].split()
+    assert soft == hard
+
+
+def proc_limits(process: subprocess.Popen[bytes]) -> str:
+    """Return the limits of a process."""
+    return Path(f"/proc/{process.pid}/limits").read_text()
 
 
 def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:

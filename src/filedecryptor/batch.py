@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor
-from filedecryptor.crypto import Password
+from filedecryptor.crypto import Password, load
 from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
 from filedecryptor.errors import WorkerError
 from filedecryptor.names import absolute, clean_extension, is_url
@@ -237,6 +237,7 @@ def _side_by_side(
 
     from filedecryptor.workers import affordable
 
+    load()  # where memory or files to open are scarce, this is better said once, here
     threads = affordable(jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB))
     memory = (MEMORY_FOR_OBJECTS if has_objects else MEMORY) // threads
     shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, memory))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TypeAlias
 
 from filedecryptor.errors import AuthenticationError, UsageError
@@ -37,6 +38,13 @@ def encode_password(password: Password) -> bytes:
     with suppress(UnicodeEncodeError):  # which carries the password, so it must not be chained
         return password.encode("utf-8", "surrogateescape")
     raise UsageError("the password is not valid Unicode text")
+
+
+def load() -> None:
+    """Load all that is used here of `cryptography`, before many threads need it at once."""
+    for module in ("exceptions", "hazmat.primitives.ciphers.modes", "hazmat.primitives.kdf.pbkdf2"):
+        import_module(f"cryptography.{module}")
+    StreamDecryptor(bytearray(KEY_SIZE), bytes(12), 0)
 
 
 @contextmanager

@@ -6,7 +6,9 @@ What the operating system refuses stays the `OSError` that it is, with `filename
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -88,11 +90,14 @@ class NotFoundError(FileDecryptorError):
     """The API has no such recording."""
 
 
-def unexpected(error: Exception) -> UnexpectedError:
+def unexpected(error: Exception) -> FileDecryptorError | OSError:
     """Return an error of ours for one that nobody foresaw.
 
-    It says where that comes from, and not what it says itself, which may hold a secret.
+    It says where that comes from, and not what it says itself, which may hold a secret. Only a lack
+    of memory is known by what it says, where a library could not be loaded for it.
     """
+    if isinstance(error, ImportError) and re.search("memory|failed to map", str(error)):
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     from traceback import extract_tb
 
     frame = extract_tb(error.__traceback__)[-1]

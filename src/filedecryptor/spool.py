@@ -42,7 +42,7 @@ class Beginning:
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
         self._size_at_first = _size_of(source)
-        self._buffer = _memory(max(limit, HEAD_SIZE))
+        self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
         self._filled = self._taken = self.size = 0
         self._fill()
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])

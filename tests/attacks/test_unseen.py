@@ -1,0 +1,167 @@
+"""Who looks while a recording is decrypted sees nothing that is not authenticated."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, PASSWORD, contents
+from encryptor import encrypt
+
+LONG = os.urandom(30_000_000)
+SHORT = LONG[:50_000]
+
+LOOKING = """
+import os, sys
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print('ready', flush=True)
+known = set(sys.argv[2:])
+while True:
+    for name in os.listdir(sys.argv[1]):
+        if name not in known:
+            try:
+                with open(os.path.join(sys.argv[1], name), 'rb') as file:
+                    print(name, len(file.read()), flush=True)
+            except OSError as error:
+                print(name, error.errno, flush=True)
+"""
+"""A program of another user, if root runs the tests, that reads whatever appears in a directory."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that everybody may list."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "out").mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def altered(recording: bytes) -> bytes:
+    """Return a recording of which the last bit is another one."""
+    return recording[:-1] + bytes([recording[-1] ^ 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["out/a.wav", "-"])
+def test_nobody_reads_what_is_not_authenticated(place: Path, output: str) -> None:
+    """Neither where the output goes nor in the temporary directory, and nothing of it stays."""
+    (place / "a.enc").write_bytes(altered(encrypt(LONG, PASSWORD)))
+    (place / "tmp").mkdir()
+    watched = place / ("tmp" if output == "-" else "out")
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOKING, watched], stdout=subprocess.PIPE, text=True
+    ) as looking:
+        assert looking.stdout
+        assert looking.stdout.readline() == "ready\n"
+        done = subprocess.run(
+            [COMMAND, "a.enc", PASSWORD, "wav", "-o", output],
+            check=False,
+            cwd=place,
+            capture_output=True,
+            env={**os.environ, "TMPDIR": str(place / "tmp")},
+        )
+        looking.kill()
+        assert (done.returncode, done.stdout) == (3, b"")
+        assert looking.stdout.read() == ""
+    assert set(contents(place)) == {"a.enc", "out", "tmp"}
+
+
+def strace(folder: Path, *words: str) -> str:
+    """Run the command and return what it asked of the system; skip where nobody can tell."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    log = folder / "log"
+    calls = "trace=openat,open,creat,linkat,link,rename,renameat,renameat2,unlink,unlinkat,"
+    calls += "write,pwrite64,writev,sendfile,copy_file_range,fsync,fdatasync,mkdir"
+    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls, "-s", "64", "-xx", COMMAND, *words]
+    done = subprocess.run(traced, check=False, cwd=folder, capture_output=True)
+    if not log.exists() or b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    text = log.read_text()
+    log.unlink()
+    return text
+
+
+def test_a_short_recording_is_written_only_once_it_is_authenticated(place: Path) -> None:
+    """With a wrong password no byte gets to any file, whether it has a name or not."""
+    (place / "a.enc").write_bytes(encrypt(SHORT, PASSWORD))
+    log = strace(place, "a.enc", "wrong", "wav")
+    written = {line for line in log.splitlines() if re.search(r"\bp?write(64|v)?\(", line)}
+    assert written
+    assert all(re.search(r"write\(2<", line) for line in written)  # the error
+    assert "O_TMPFILE" not in log
+    assert "O_CREAT" not in log
+
+
+@pytest.mark.slow
+def test_only_ciphertext_gets_to_the_temporary_directory(place: Path) -> None:
+    """A process stopped in the middle shows what it has spooled."""
+    recording = encrypt(LONG, PASSWORD)
+    (place / "a.enc").write_bytes(recording)
+    with subprocess.Popen(
+        [COMMAND, "a.enc", PASSWORD, "wav", "-o", "-"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(place)},
+    ) as process:
+        files = Path(f"/proc/{process.pid}/fd")
+        spooled: list[Path] = []
+        while not spooled or spooled[0].stat().st_size < len(recording):  # then it waits for us
+            time.sleep(0.01)
+            links = {path: os.readlink(path) for path in files.iterdir()}
+            spooled = [path for path, name in links.items() if "deleted" in name]
+        process.send_signal(signal.SIGSTOP)
+        found = [path.read_bytes() for path in spooled]
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout
+        assert process.stdout.read() == LONG
+    assert found == [recording]
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [len(SHORT), 9_000_000])
+@pytest.mark.parametrize("old", [None, b"old"])
+@pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
+def test_the_order_survives_a_power_cut(
+    place: Path, size: int, old: bytes | None, if_exists: str
+) -> None:
+    """All bytes are flushed before the name appears, and its directory is flushed afterwards."""
+    if old and if_exists == "fail":
+        pytest.skip("nothing is written")
+    (place / "a.enc").write_bytes(encrypt(LONG[:size], PASSWORD))
+    if old:
+        (place / "out" / "a.wav").write_bytes(old)
+    log = strace(
+        place, "--if-exists", if_exists, "-d", "out" if old else "out/new", "a.enc", PASSWORD, "wav"
+    )
+    directory = "out" if old else "out/new"
+    shown = "".join(f"\\x{byte:02x}" for byte in f"{directory}/a.wav".encode())
+    steps = log.splitlines()
+    writes = [
+        n for n, line in enumerate(steps) if re.search(r"write\(\d+</.*#?\d*.*(deleted|tmp)", line)
+    ]
+    flushes = [n for n, line in enumerate(steps) if "fsync(" in line]
+    names = [
+        n
+        for n, line in enumerate(steps)
+        if ("link" in line or "rename" in line) and shown in line and line.endswith("= 0")
+    ]
+    assert len(names) == 1, log
+    assert len(flushes) == 2, log
+    assert writes
+    assert max(writes) < flushes[0] < names[0] < flushes[1], log
+    assert (place / directory / "a.wav").read_bytes() == LONG[:size]
+    assert len(list((place / directory).iterdir())) == 1
