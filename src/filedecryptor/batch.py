@@ -6,13 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from filedecryptor import decryptor
 from filedecryptor.crypto import Password, load
 from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
-from filedecryptor.errors import WorkerError
+from filedecryptor.errors import UnavailableError, WorkerError
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.outputs import Written
 from filedecryptor.plan import Plan
@@ -40,6 +41,9 @@ MEMORY = 256 * 1024 * 1024
 
 MEMORY_FOR_OBJECTS = 64 * 1024 * 1024
 """The same where there are objects, each of which takes more to be sent."""
+
+FAILURES_IN_A_ROW = 20
+"""Recordings that a store fails for, with none among them that it answers, until it is given up."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
@@ -132,7 +136,26 @@ def run(
 
     Raises:
         CancelledError: The executor does not do what it was given.
+        UnavailableError: A store failed for many recordings in a row.
     """
+    failures = 0
+    with closing(_outcomes(plan, password, workers, on_progress)) as outcomes:
+        for outcome in outcomes:
+            yield outcome
+            failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
+            if failures == FAILURES_IN_A_ROW:
+                raise UnavailableError(
+                    f"the store failed for {failures} recordings in a row; the rest is not tried",
+                    hint="run this again with --if-exists skip once it answers",
+                )
+
+
+def _outcomes(
+    plan: Plan,
+    password: Password,
+    workers: Workers,
+    on_progress: Callable[[Job, int], object] | None,
+) -> Generator[Outcome]:
     jobs, executor = workers.jobs or usable_cpus(), workers.executor
     yield from plan.failures
     if executor is None:

@@ -18,6 +18,7 @@ from filedecryptor.format import CHUNK_SIZE, Source
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.password import find_password, may_be_secret
 from filedecryptor.plan import SUFFIX, Plan
+from filedecryptor.process import share_one_heap
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
     Report,
@@ -214,6 +215,8 @@ def _do_all(
     # A cluster tells of files only, and to ask for the size of each object would take too long.
     is_counted = workers.executor is not None or plan.has_objects
     inputs = () if is_counted else (job.input for job in plan)
+    if plan.has_objects:
+        share_one_heap()
     with bar(inputs, len(plan), show=show) as shown:
         outcomes = batch.run(plan, password, workers, on_progress=shown.advance)
         report.add_all(outcomes, shown)

@@ -62,6 +62,10 @@ class StorageError(FileDecryptorError):
     """An object store could not be reached, or refused something."""
 
 
+class UnavailableError(StorageError):
+    """An object store does not answer, or keeps failing."""
+
+
 class ClusterError(FileDecryptorError):
     """The cluster cannot be reached, went away, or does not have this package."""
 
@@ -88,6 +92,19 @@ class ApiError(FileDecryptorError):
 
 class NotFoundError(FileDecryptorError):
     """The API has no such recording."""
+
+
+_LONGEST_TEXT = 400
+"""Characters of somebody else's message that are shown."""
+
+_SECRETS_IN_ADDRESSES = re.compile(r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*")
+"""Names and passwords before a host, and queries, which may hold a signature."""
+
+
+def in_one_line(text: object) -> str:
+    """Return what another package or a server says, as one line of bounded length."""
+    line = _SECRETS_IN_ADDRESSES.sub("", " ".join(str(text).split())) or type(text).__name__
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
 
 
 def unexpected(error: Exception) -> FileDecryptorError | OSError:

@@ -10,22 +10,38 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from shutil import copyfileobj
+from contextlib import contextmanager, nullcontext, suppress
+from threading import Condition, Semaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from filedecryptor.errors import FileDecryptorError, StorageError, UsageError
+from filedecryptor.errors import (
+    FileDecryptorError,
+    StorageError,
+    UnavailableError,
+    UsageError,
+    in_one_line,
+)
 from filedecryptor.format import CHUNK_SIZE
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from fsspec.spec import AbstractBufferedFile
 
-BLOCK_SIZE = 8 << 20
-"""Bytes asked for at once, and audio that is held in memory and sent in one piece.
+SMALL = 1 << 20
+"""Bytes that any number of threads may hold at once."""
 
-More is sent in parts of this size: 64 GiB are 8,192 of them, and S3 takes 10,000.
-"""
+READ_AHEAD = 1 << 20
+"""Bytes asked for at once, unless the reader has room for a number that is not small."""
+
+LARGEST_PIECE = 8 << 20
+"""Bytes of audio that are sent in one request, rather than in parts."""
+
+SMALLEST_PART = 5 << 20
+LARGEST_NUMBER_OF_PARTS = 10_000
+"""What S3 takes."""
+
+DISCARD_TIME = 5.0
+"""Seconds that a store has to forget unfinished uploads."""
 
 MARKS = ("::", "?versionId=")
 """What fsspec and s3fs take for something else than a part of a key."""
@@ -35,8 +51,12 @@ def is_directory(path: str) -> bool:
     """Return whether recordings are to be looked for below this."""
     with _errors_naming(path):
         file_system, key = _resolve(path)
-        is_bucket = "/" not in key
-        return is_bucket or path.endswith("/") or bool(file_system.isdir(key))
+        if "/" not in key or path.endswith("/"):
+            return True
+        try:  # an object comes first: what is below it is found with a slash at the end
+            return bool(file_system.info(key)["type"] == "directory")
+        except FileNotFoundError:
+            return False
 
 
 def recordings_below(
@@ -64,7 +84,8 @@ def recordings_below(
         folder, slash, name = key[len(root) :].rpartition("/")
         if slash and name.lower().endswith(suffix):
             if any(mark in key for mark in MARKS):
-                on_error(f"{directory.rstrip('/')}{key[len(root) :]}", _not_understood())
+                error = StorageError(f"an address cannot hold {' or '.join(MARKS)}")
+                on_error(f"{directory.rstrip('/')}{key[len(root) :]}", error)
             else:
                 folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
@@ -84,13 +105,15 @@ def sizes_in(directory: str) -> dict[str, int]:
     with _errors_naming(directory):
         file_system, key = _resolve(directory)
         try:
-            return {
-                entry["name"].rpartition("/")[2]: int(entry["size"] or 0)
-                for entry in file_system.ls(key, detail=True)
-                if entry["type"] != "directory" and entry["name"].rpartition("/")[0] == key
-            }
+            entries = file_system.ls(key, detail=True)
         except FileNotFoundError:
             return {}
+    sizes = {}
+    for entry in entries:
+        folder, _, name = entry["name"].rpartition("/")
+        if folder == key and entry["type"] != "directory":
+            sizes[name] = int(entry["size"] or 0)
+    return sizes
 
 
 def real_path(path: str) -> str:
@@ -129,33 +152,59 @@ def check_target(target: str, source: str | int) -> None:
 
 @contextmanager
 def open_source(path: str) -> Iterator[ObjectReader]:
-    """Open a recording, and read its first block, which a short one is all of.
+    """Open a recording. Nothing is asked of the store before it is read.
 
     Raises:
-        OSError: It cannot be opened.
+        UsageError: There is no such store.
     """
     with _errors_naming(path):
-        file_system, key = _resolve(path)
-        file = file_system.open(key, "rb", block_size=BLOCK_SIZE, cache_type="readahead")
-    with file:
-        reader = ObjectReader(file, path)
-        with _errors_naming(path):
-            file.read(1)
-            file.seek(0)
-        yield reader
+        reader = ObjectReader(path, *_resolve(path))
+    yield reader
 
 
 class ObjectReader:
-    """An object being read."""
+    """An object being read from its beginning to its end. Made by `open_source`."""
 
-    def __init__(self, file: AbstractBufferedFile, path: str) -> None:
-        self._file = file
+    def __init__(self, path: str, file_system: AbstractFileSystem, key: str) -> None:
         self._path = path
+        self._file_system = file_system
+        self._key = key
+        self._position = 0
+        self._block = b""
+        self._begin = 0
+        self._ended = False
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        if not self._block and not self._ended:
+            self._block = self._fetch(len(buffer) if len(buffer) >= SMALL else READ_AHEAD)
+        end = min(self._begin + len(buffer), len(self._block))
+        count = end - self._begin
+        buffer[:count] = memoryview(self._block)[self._begin : end]
+        self._begin = end
+        if end == len(self._block):
+            self._block, self._begin = b"", 0  # many readers wait now, and need hold nothing
+        return count
+
+    def _fetch(self, count: int) -> bytes:
+        """Return the next bytes; fewer than asked for are the last."""
+        begin = self._position
         with _errors_naming(self._path):
-            return int(self._file.readinto(buffer))
+            try:
+                data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
+            except Exception:
+                # Where nothing is left, stores refuse to send some of it.
+                if not self._ends_at(begin):
+                    raise
+                data = b""
+        self._position += len(data)
+        self._ended = len(data) < count
+        return data
+
+    def _ends_at(self, position: int) -> bool:
+        with suppress(Exception):  # the first error is the one to tell
+            return bool(self._file_system.info(self._key)["size"] == position)
+        return False
 
 
 def nameless(target: str) -> None:
@@ -167,37 +216,118 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: object) -
 
     Args:
         target: The address.
-        content: What it holds, all of it authenticated.
+        content: Its file, all of it authenticated. What reading it raises abandons the upload.
         replace: Whether an object of that name gives way.
-        written: What the same run has written; keys are unlike, so none of it is in the way.
+        written: What the same run has written; keys that differ never name the same object.
 
     Raises:
+        FileExistsError: There is one, and it does not give way.
         OSError: It could not be done, and what was at `target` still is.
     """
     size = content.seek(0, io.SEEK_END)
     content.seek(0)
+    with nullcontext() if size <= SMALL else _LARGE_UPLOADS:
+        if size <= LARGEST_PIECE:
+            _send_in_one_piece(target, content, replace=replace)
+        else:
+            _send_in_parts(target, content, size, replace=replace)
+
+
+def _send_in_one_piece(target: str, content: BinaryIO, *, replace: bool) -> None:
+    data = content.read()
     with _errors_naming(target):
         file_system, key = _resolve(target)
-        if size <= BLOCK_SIZE:
-            mode = "overwrite" if replace else "create"
-            file_system.pipe_file(key, content.read(), mode=mode)
-        else:
-            _send(content, file_system.open(key, "wb" if replace else "xb", BLOCK_SIZE))
+        _uploads.check()
+        if not replace:
+            _look(file_system, key)
+        file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
+
+
+def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
+    part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
+    with _errors_naming(target):
+        file_system, key = _resolve(target)
+        upload = file_system.open(key, "wb" if replace else "xb", part_size)
+    _uploads.begin(upload)
+    try:
+        while piece := content.read(CHUNK_SIZE):
+            with _errors_naming(target):
+                _uploads.check()
+                upload.write(piece)
+        with _errors_naming(target):
+            _uploads.check()
+            if not replace:
+                _look(file_system, key)
+            upload.close()
+    except BaseException:
+        _abort(upload)
+        raise
+    finally:
+        _uploads.end(upload)
+
+
+def _look(file_system: AbstractFileSystem, key: str) -> None:
+    """Refuse to replace an object; not every store has requests that refuse it themselves."""
+    if file_system.exists(key):
+        raise FileExistsError
 
 
 def discard_unfinished() -> None:
-    """Abort what is being sent, and let no more begin: the process is about to end."""
+    """Abort every upload of this process that is under way, and let no new one begin.
+
+    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
+    """
+    _uploads.stop()
+    _uploads.wait(DISCARD_TIME / 2)  # their own threads do it, once a part has arrived
+    for upload in _uploads.under_way():
+        Thread(target=_abort, args=[upload], daemon=True).start()
+    _uploads.wait(DISCARD_TIME / 2)
 
 
-def _send(content: BinaryIO, upload: AbstractBufferedFile) -> None:
-    try:
-        copyfileobj(content, upload, CHUNK_SIZE)
-        upload.close()
-    except BaseException:
-        upload.closed = True  # or its destructor would complete it, cut off as it is
-        with suppress(Exception):  # the store may refuse that as well
-            upload.discard()
-        raise
+def _abort(upload: AbstractBufferedFile) -> None:
+    upload.closed = True  # or its destructor would complete it, cut off as it is
+    with suppress(Exception):  # the store may refuse that as well
+        upload.discard()
+
+
+class _Uploads:
+    """The uploads in parts of this process that are under way."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._under_way: dict[int, AbstractBufferedFile] = {}
+        self._stopped = False
+
+    def begin(self, upload: AbstractBufferedFile) -> None:
+        with self._changed:
+            self._under_way[id(upload)] = upload
+
+    def end(self, upload: AbstractBufferedFile) -> None:
+        with self._changed:
+            del self._under_way[id(upload)]
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise an error where nothing may be sent any more."""
+        if self._stopped:
+            raise StorageError("the run has been interrupted")
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def under_way(self) -> list[AbstractBufferedFile]:
+        with self._changed:
+            return list(self._under_way.values())
+
+    def wait(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, seconds)
+
+
+_uploads = _Uploads()
+
+_LARGE_UPLOADS = Semaphore(2)
+"""What more than a small upload holds in memory is held by so many of them."""
 
 
 def _resolve(url: str) -> tuple[AbstractFileSystem, str]:
@@ -207,16 +337,22 @@ def _resolve(url: str) -> tuple[AbstractFileSystem, str]:
     if url.lower().startswith(("file:", "local:")):  # which would be written in place
         raise UsageError("this is on the disk", hint="give the path alone")
     try:
+        # What is listed is never remembered: other programs change it too.
+        if url.startswith(("s3://", "s3a://")):
+            from filedecryptor.s3 import S3
+
+            file_system = S3(use_listings_cache=False)
+            return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
         from fsspec import url_to_fs
 
-        # What is listed is never remembered: other programs change it too.
         return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
-        hint = "pip install 'filedecryptor[s3]'" if missing in {"fsspec", "s3"} else str(error)
+        is_ours = missing in {"fsspec", "s3", "s3a"}
+        hint = "pip install 'filedecryptor[s3]'" if is_ours else str(error)
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
-        raise UsageError(_in_one_line(error)) from None
+        raise UsageError(in_one_line(error)) from None
 
 
 def _not_understood() -> UsageError:
@@ -231,15 +367,15 @@ def _errors_naming(path: str) -> Iterator[None]:
     except FileDecryptorError as error:
         error.filename = error.filename or path
         raise
-    except (FileNotFoundError, FileExistsError, PermissionError) as error:
-        numbers = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST}
-        number = numbers.get(type(error), errno.EACCES)
-        raise OSError(number, os.strerror(number), path) from None
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, _in_one_line(error), path) from None
+    except (FileNotFoundError, FileExistsError) as error:
+        number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EEXIST
+        raise OSError(number, error.strerror or os.strerror(number), path) from None
+    except (ConnectionError, TimeoutError) as error:
+        raise UnavailableError(_words_of(error), filename=path) from None
     except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
-        raise StorageError(_in_one_line(error), filename=path) from None
+        raise StorageError(_words_of(error), filename=path) from None
 
 
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _words_of(error: Exception) -> str:
+    """Return what an error says, without the number that is in front of the text of some."""
+    return in_one_line(getattr(error, "strerror", None) or error)

@@ -1,0 +1,107 @@
+"""A proxy on loopback that stands before an S3 server, and lets it misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """What a client asks for."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What it is told."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Behaviour = Callable[[Request, Callable[[Request], Answer]], "Answer | None"]
+"""Given a request, and what passes one on, it returns the answer, or None to hang up."""
+
+
+class StoreProxy:
+    """The proxy's address, and what it was asked for."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[Request] = []
+
+
+def refusal(status: int, code: str, message: str, extra: str = "") -> Answer:
+    """Return an S3 store's way to say no."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message>{extra}</Error>"
+    return Answer(status, {"Content-Type": "application/xml"}, body.encode())
+
+
+@contextmanager
+def proxy(
+    endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False
+) -> Iterator[StoreProxy]:
+    """Run a proxy before the server at `endpoint`; yield it.
+
+    With `announce_whole`, the length that it tells is the server's own, also of a body that the
+    behaviour has cut off.
+    """
+    host = endpoint.removeprefix("http://")
+
+    def forward(request: Request) -> Answer:
+        connection = HTTPConnection(host, timeout=60)
+        connection.request(request.method, request.path, request.body, request.headers)
+        response = connection.getresponse()
+        answer = Answer(response.status, dict(response.getheaders()), response.read())
+        connection.close()
+        return answer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if name.startswith("do_"):  # every method
+                return self._serve
+            raise AttributeError(name)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request(self.command, self.path, dict(self.headers.items()), body)
+            shown.requests.append(request)
+            answer = behaviour(request, forward)
+            if answer is None:
+                self.close_connection = True
+                return
+            length = len(answer.body)
+            if self.command == "HEAD" or announce_whole:
+                length = int(answer.headers.get("Content-Length", length))
+            with suppress(ConnectionError):  # the client may have left
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    if name.lower() not in {"content-length", "connection", "transfer-encoding"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else answer.body)
+            self.close_connection = self.command != "HEAD" and len(answer.body) < length
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    shown = StoreProxy(f"http://127.0.0.1:{server.server_port}")
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield shown
+    finally:
+        server.shutdown()
+        server.server_close()
