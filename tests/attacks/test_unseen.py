@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +30,8 @@ while True:
             try:
                 with open(os.path.join(sys.argv[1], name), 'rb') as file:
                     print(name, len(file.read()), flush=True)
-            except OSError as error:
-                print(name, error.errno, flush=True)
+            except OSError:
+                pass
 """
 """A program of another user, if root runs the tests, that reads whatever appears in a directory."""
 
@@ -85,7 +83,7 @@ def strace(folder: Path, *words: str) -> str:
     log = folder / "log"
     calls = "trace=openat,open,creat,linkat,link,rename,renameat,renameat2,unlink,unlinkat,"
     calls += "write,pwrite64,writev,sendfile,copy_file_range,fsync,fdatasync,mkdir"
-    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls, "-s", "64", "-xx", COMMAND, *words]
+    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls, "-s", "64", COMMAND, *words]
     done = subprocess.run(traced, check=False, cwd=folder, capture_output=True)
     if not log.exists() or b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
@@ -110,25 +108,23 @@ def test_only_ciphertext_gets_to_the_temporary_directory(place: Path) -> None:
     """A process stopped in the middle shows what it has spooled."""
     recording = encrypt(LONG, PASSWORD)
     (place / "a.enc").write_bytes(recording)
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [COMMAND, "a.enc", PASSWORD, "wav", "-o", "-"],
         cwd=place,
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(place)},
-    ) as process:
-        files = Path(f"/proc/{process.pid}/fd")
-        spooled: list[Path] = []
-        while not spooled or spooled[0].stat().st_size < len(recording):  # then it waits for us
-            time.sleep(0.01)
-            links = {path: os.readlink(path) for path in files.iterdir()}
-            spooled = [path for path, name in links.items() if "deleted" in name]
-        process.send_signal(signal.SIGSTOP)
-        found = [path.read_bytes() for path in spooled]
-        process.send_signal(signal.SIGCONT)
-        assert process.stdout
-        assert process.stdout.read() == LONG
+    )
+    assert process.stdout
+    try:
+        assert process.stdout.read(1) == LONG[:1]  # all is spooled, and it waits for us
+        files = list(Path(f"/proc/{process.pid}/fd").iterdir())
+        spooled = [path for path in files if str(place) in os.readlink(path)]
+        found = [path.read_bytes() for path in spooled if "deleted" in os.readlink(path)]
+        assert process.stdout.read() == LONG[1:]
+        assert process.wait() == 0
+    finally:
+        process.kill()
     assert found == [recording]
-    assert process.returncode == 0
 
 
 @pytest.mark.slow
@@ -148,11 +144,9 @@ def test_the_order_survives_a_power_cut(
         place, "--if-exists", if_exists, "-d", "out" if old else "out/new", "a.enc", PASSWORD, "wav"
     )
     directory = "out" if old else "out/new"
-    shown = "".join(f"\\x{byte:02x}" for byte in f"{directory}/a.wav".encode())
+    shown = f'"{directory}/a.wav"'
     steps = log.splitlines()
-    writes = [
-        n for n, line in enumerate(steps) if re.search(r"write\(\d+</.*#?\d*.*(deleted|tmp)", line)
-    ]
+    writes = [n for n, line in enumerate(steps) if re.search(r"write\(\d+<[^>]*/out/", line)]
     flushes = [n for n, line in enumerate(steps) if "fsync(" in line]
     names = [
         n
@@ -160,8 +154,8 @@ def test_the_order_survives_a_power_cut(
         if ("link" in line or "rename" in line) and shown in line and line.endswith("= 0")
     ]
     assert len(names) == 1, log
-    assert len(flushes) == 2, log
+    assert len(flushes) >= 2, log
     assert writes
-    assert max(writes) < flushes[0] < names[0] < flushes[1], log
+    assert max(writes) < flushes[-2] < names[0] < flushes[-1], log
     assert (place / directory / "a.wav").read_bytes() == LONG[:size]
     assert len(list((place / directory).iterdir())) == 1

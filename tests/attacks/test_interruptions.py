@@ -1,0 +1,109 @@
+"""Batches that somebody interrupts, at the worst moments: exit 130, and nothing half-done stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, PASSWORD, contents, wait_until
+from encryptor import encrypt
+
+INTERRUPTIONS = 100
+"""Runs that are interrupted; the same again and again is a matter of patience."""
+
+AUDIO = os.urandom(3_000_000)
+
+SLOW_FLUSH = """
+import os, sys, time
+from filedecryptor.__main__ import main
+real = os.fsync
+def fsync(descriptor):
+    open('flushing', 'w').close(); time.sleep(20); real(descriptor)
+os.fsync = fsync
+sys.exit(main())
+"""
+"""The command on a disk that takes longer to flush than anybody waits."""
+
+
+def make(folder: Path, count: int) -> dict[str, bytes | str | None]:
+    """Fill a folder with recordings, and return what it holds."""
+    folder.mkdir()
+    recording = encrypt(AUDIO, PASSWORD)
+    for number in range(count):
+        (folder / f"{number:02}.enc").write_bytes(recording)
+    return contents(folder)
+
+
+def interrupt_often(folder: Path, count: int) -> None:
+    """Interrupt batches soon after they have begun, and look at the folder after each."""
+    chance = random.Random(folder.name)  # noqa: S311 - chance that can be repeated
+    before = make(folder, 60)
+    for _ in range(count):
+        process = subprocess.Popen(
+            [COMMAND, ".", PASSWORD, "wav", "-j", "30"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        # By then the handlers are there, and threads are being started.
+        tasks = Path(f"/proc/{process.pid}/task")
+        wait_until(lambda tasks=tasks: len(list(tasks.iterdir())) > 1)  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.2))
+        process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, stderr
+        assert stderr.endswith(b"filedecryptor: error: interrupted\n")
+        after = contents(folder)
+        assert set(after.values()) <= {AUDIO, *before.values()}
+        assert all(name.endswith((".enc", ".wav")) for name in after)
+        for path in folder.glob("*.wav"):
+            path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_interrupted_batches_leave_nothing(tmp_path: Path) -> None:
+    """Also where the signal comes while a thread is just being started."""
+    with ThreadPoolExecutor() as pool:
+        folders = [tmp_path / "one", tmp_path / "two"]
+        list(pool.map(interrupt_often, folders, [INTERRUPTIONS // 2] * 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["a pipe", "a slow flush"])
+def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
+    """The command ends some seconds later, and what was being written has no name yet."""
+    folder = tmp_path / "folder"
+    make(folder, 3)
+    if way == "a pipe":
+        os.mkfifo(folder / "pipe.enc")
+        (folder / "pipe.enc").chmod(0o600)
+    before = set(contents(folder)) if way != "a pipe" else {p.name for p in folder.iterdir()}
+    code = ["-c", SLOW_FLUSH] if way == "a slow flush" else ["-m", "filedecryptor"]
+    words = [f"{number:02}.enc" for number in range(3)]
+    words += ["pipe.enc"] if way == "a pipe" else []
+    process = subprocess.Popen(
+        [sys.executable, *code, *words, PASSWORD, "wav"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if way == "a pipe":
+        assert process.stdout
+        for _ in range(3):
+            process.stdout.readline()
+    else:
+        wait_until((folder / "flushing").exists)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert stderr.endswith(b"filedecryptor: error: interrupted\n")
+    done = {f"{number:02}.wav" for number in range(3)} if way == "a pipe" else {"flushing"}
+    assert {path.name for path in folder.iterdir()} == before | done
