@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-import folding_disk
+import odd_disk
 import pytest
 from conftest import AUDIO, COMMAND, FIXTURES, PASSWORD, PLAIN, RECORDINGS, contents, run
 from encryptor import encrypt
@@ -345,11 +345,11 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
 
 def test_keys_that_are_one_name_on_the_disk(bucket: Bucket, tmp_path: Path) -> None:
     """Two objects never share an output: refused where the disk overlooks case."""
-    if not folding_disk.is_possible():
-        pytest.skip(folding_disk.REASON)
+    if not odd_disk.is_possible():
+        pytest.skip(odd_disk.REASON)
     for key in ("in/A/x.enc", "in/a/x.enc"):
         bucket.put(key, encrypt(AUDIO, PASSWORD))
-    with folding_disk.mounted(tmp_path) as disk:
+    with odd_disk.mounted(tmp_path) as disk:
         result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", disk / "out", cwd=tmp_path)
         assert (result.code, list(disk.iterdir())) == (2, [])
         assert "it would have the same output as" in result.lines[0]

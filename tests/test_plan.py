@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import folding_disk
+import odd_disk
 import pytest
 from conftest import AUDIO, FIXTURES, PASSWORD, PLAIN, contents, nothing_changes, run
 from encryptor import encrypt
@@ -71,9 +71,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def disk(here: Path) -> Iterator[Path]:
     """A real disk that overlooks case and normalisation, as the working directory's `disk`."""
-    if not folding_disk.is_possible():
-        pytest.skip(folding_disk.REASON)
-    with folding_disk.mounted(here) as path:
+    if not odd_disk.is_possible():
+        pytest.skip(odd_disk.REASON)
+    with odd_disk.mounted(here) as path:
         yield path
 
 
