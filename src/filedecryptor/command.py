@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from io import FileIO
+from typing import TYPE_CHECKING
 
-from filedecryptor import batch
 from filedecryptor.crypto import Password
 from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, decrypted, failed
 from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.names import absolute, clean_extension, is_url
+from filedecryptor.names import SUFFIX, absolute, clean_extension, is_url
 from filedecryptor.password import find_password, may_be_secret
-from filedecryptor.plan import SUFFIX, Plan
 from filedecryptor.process import share_one_heap
 from filedecryptor.progress import progress as bar
 from filedecryptor.report import (
@@ -31,6 +30,10 @@ from filedecryptor.report import (
 from filedecryptor.spool import Beginning
 from filedecryptor.storage import storage_of
 from filedecryptor.streams import STANDARD_STREAM, is_standard_input, standard_input
+
+if TYPE_CHECKING:
+    from filedecryptor.batch import Workers
+    from filedecryptor.plan import Plan
 
 
 def run(
@@ -99,6 +102,8 @@ def run(
             filenames = [absolute(name) for name in filenames]
             output_dir = None if output_dir is None else absolute(output_dir)
         with _workers(cluster, output_dir, jobs, report) as workers:
+            from filedecryptor.plan import Plan
+
             plan = Plan(
                 filenames,
                 extension,
@@ -176,10 +181,12 @@ def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int
 
 def _workers(
     cluster: str | None, output_dir: str | None, jobs: int | None, report: Report
-) -> AbstractContextManager[batch.Workers]:
+) -> AbstractContextManager[Workers]:
     """Yield what does the work: a cluster, or threads of this process."""
     if cluster is None:
-        return nullcontext(batch.Workers(jobs))
+        from filedecryptor.batch import Workers
+
+        return nullcontext(Workers(jobs))
     from filedecryptor.cluster import connected
 
     on_disk = output_dir is not None and not is_url(output_dir)
@@ -208,17 +215,19 @@ def _do_all(
     plan: Plan,
     password: Password,
     report: Report,
-    workers: batch.Workers,
+    workers: Workers,
     *,
     show: bool | None,
 ) -> None:
     # A cluster tells of files only, and to ask for the size of each object would take too long.
     is_counted = workers.executor is not None or plan.has_objects
     inputs = () if is_counted else (job.input for job in plan)
+    from filedecryptor.batch import run as run_plan
+
     if plan.has_objects:
         share_one_heap()
     with bar(inputs, len(plan), show=show) as shown:
-        outcomes = batch.run(plan, password, workers, on_progress=shown.advance)
+        outcomes = run_plan(plan, password, workers, on_progress=shown.advance)
         report.add_all(outcomes, shown)
 
 

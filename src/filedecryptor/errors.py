@@ -97,13 +97,13 @@ class NotFoundError(FileDecryptorError):
 _LONGEST_TEXT = 400
 """Characters of somebody else's message that are shown."""
 
-_SECRETS_IN_ADDRESSES = re.compile(r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*")
+_SECRETS_IN_ADDRESSES = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
 """Names and passwords before a host, and queries, which may hold a signature."""
 
 
 def in_one_line(text: object) -> str:
     """Return what another package or a server says, as one line of bounded length."""
-    line = _SECRETS_IN_ADDRESSES.sub("", " ".join(str(text).split())) or type(text).__name__
+    line = re.sub(_SECRETS_IN_ADDRESSES, "", " ".join(str(text).split())) or type(text).__name__
     return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from filedecryptor.errors import UsageError
 
+SUFFIX = ".enc"
+"""What a directory's recordings end with, in any case."""
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # longer than the C of C://
 
 

@@ -24,7 +24,7 @@ from filedecryptor.format import CHUNK_SIZE
 TEMPORARY_PREFIX = ".filedecryptor-"
 TEMPORARY_SUFFIX = ".tmp"
 
-_TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f-]+\u00e9?\.tmp")
+TEMPORARY_NAME = r"\.filedecryptor-[0-9a-f-]+\u00e9?\.tmp"
 
 LEFTOVER_AGE = 24 * 60 * 60
 """Seconds after which nobody writes to a temporary file any more: a killed run has left it."""
@@ -249,7 +249,8 @@ def _remove_leftovers(directory: str) -> None:
     _directories_seen.add(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            if _TEMPORARY_NAME.fullmatch(entry.name) and _is_leftover(entry):
+            is_temporary = entry.name.startswith(TEMPORARY_PREFIX)
+            if is_temporary and re.fullmatch(TEMPORARY_NAME, entry.name) and _is_leftover(entry):
                 os.unlink(entry.path)
 
 

@@ -10,12 +10,9 @@ from filedecryptor import decryptor, files
 from filedecryptor.decryptor import AUTO, IF_EXISTS, IfExists, Job, Outcome
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.folding import Folding, folding
-from filedecryptor.names import is_url, join, split
+from filedecryptor.names import SUFFIX, is_url, join, split
 from filedecryptor.outputs import Written
 from filedecryptor.storage import storage_of
-
-SUFFIX = ".enc"
-"""What a directory's recordings end with, in any case."""
 
 APPLE_DOUBLE = "._"
 """What macOS begins the name of a file with that it leaves beside another on foreign disks."""

@@ -7,7 +7,6 @@ been authenticated: no plaintext gets into a temporary directory, or is left on 
 from __future__ import annotations
 
 import io
-import mmap
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that one recording takes in memory at most."""
 
+
+SMALL = 1024 * 1024
+"""Bytes that are filled with zeros in less time than it takes to load another module."""
 
 HEAD_SIZE = 4096
 """Bytes of a source that are remembered, to tell what it is if it is not a recording."""
@@ -88,8 +90,12 @@ def _size_of(source: Source) -> int:
 
 
 def _memory(limit: int) -> memoryview:
-    # One byte more than fits shows that there is more. Pages that nobody writes to cost nothing.
-    return memoryview(mmap.mmap(-1, limit + SMALLEST_SIZE + 1))
+    size = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
+    if size < SMALL:
+        return memoryview(bytearray(size))
+    import mmap
+
+    return memoryview(mmap.mmap(-1, size))  # whose pages cost nothing until they are written to
 
 
 class PrivateFile(io.FileIO):

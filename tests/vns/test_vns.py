@@ -762,8 +762,10 @@ def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> N
 
 
 def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> None:
-    """By the next one, which has the directory to itself."""
-    (tmp_path / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"half")
+    """By a later one, which writes into the directory when they are a day old."""
+    left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
