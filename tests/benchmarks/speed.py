@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -261,11 +264,35 @@ def skipped(_: int) -> None:
 
 
 def memory(_: int) -> None:
-    """Peak memory for a short and two large files."""
+    """Peak memory for a short and two large recordings, by file and by standard output."""
     for size, name in ((10 * MIB, "10 MiB"), (GIB, "1 GiB"), (4 * GIB, "4 GiB")):
         with recording(size, "/dev/shm") as path:
-            peak = process(COMMAND, path, PASSWORD, "wav")[1]
-            print(f"{'peak memory, ' + name + ' file':<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB")
+            for way, words in (("file", ()), ("standard output", ("-o", "-"))):
+                peak = process(COMMAND, path, PASSWORD, "wav", *words)[1]
+                title = f"peak memory, {name}, {way}"
+                print(f"{title:<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB", flush=True)
+
+
+def memory_of_objects(_: int) -> None:
+    """Peak memory from a store to a store, against what its package takes to be loaded."""
+    from bucket import Bucket
+
+    words = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr
+        address = next(filter(None, (re.search(r"http://\S+:\d+", line) for line in server.stderr)))
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        bucket = Bucket(address[0])
+        os.environ.update(bucket.env)
+        bare = process(sys.executable, "-c", "import s3fs; s3fs.S3FileSystem().s3")[1]
+        print(f"{'peak memory, s3fs alone, connected to nothing':<52} {bare / MIB:8.1f} MiB")
+        for size, name in ((400 * KB, "400 kB"), (10 * MIB, "10 MiB"), (100 * MIB, "100 MiB")):
+            with recording(size, "/dev/shm") as path:
+                bucket.client.upload_file(path, bucket.name, "a.enc")
+            peak = process(COMMAND, f"{bucket.url}/a.enc", PASSWORD, "wav")[1]
+            title = f"peak memory, {name}, from a store to a store"
+            print(f"{title:<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB", flush=True)
+        server.kill()
 
 
 OPTIONS = argparse.Namespace(against=None)
@@ -275,6 +302,7 @@ MEASUREMENTS: dict[str, Callable[[int], None]] = {
     "short_file": short_file,
     "large_file": large_file,
     "memory": memory,
+    "memory_of_objects": memory_of_objects,
     "many_files": many_files,
     "versions": versions,
     "skipped": skipped,
