@@ -121,7 +121,7 @@ HELD_BY = {
     ),
     "On a disk, that is a file called `.filedecryptor-*.tmp`, its owner's alone, until it is "
     "whole.": "test_outputs.py::test_what_is_unfinished_is_its_owners_alone",
-    "A run that failed has changed nothing.": (
+    "A run that failed has changed no file; it may have made the directory of `--output-dir`.": (
         "test_outputs.py::test_what_is_refused_leaves_the_old_output_and_nothing_else "
         "attacks/test_disk.py::test_what_the_system_refuses_changes_nothing"
     ),
