@@ -52,7 +52,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
 
     def refusing(path: str, *words: Any, **options: Any) -> Any:
         no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
-        if no_name or (function == "link" and path.startswith("/proc/")):
+        if no_name or (function == "link" and str(path).startswith("/proc/")):
             raise OSError(number, os.strerror(number))
         return real(path, *words, **options)
 
@@ -388,6 +388,17 @@ def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> Non
     written.refuse(str(tmp_path / "nowhere"))
     publish(tmp_path / "x", b"another run's", written=Written())
     assert contents(tmp_path) == {"x": b"another run's"}
+
+
+def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
+    """The number that its file had on the disk may be another one's then."""
+    written = Written()
+    publish(tmp_path / "x", b"first", written=written)
+    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
+    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "y", b"second", written=written)
+    publish(tmp_path / "x", b"third", written=written)
+    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
 
 
 def test_at_the_end_of_the_process_nothing_appears_any_more(tmp_path: Path, way: str) -> None:

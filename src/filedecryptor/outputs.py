@@ -112,7 +112,7 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) 
             with file:
                 file.fill(content)
                 file.finish()
-                written.add(file)
+                written.add(file, target)
                 if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
                     raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
             # By now it is closed: not every file system renames what is open.
@@ -138,7 +138,7 @@ def _name(
         if not is_ready:
             file.fill(content)
         file.finish()
-        written.add(file)
+        written.add(file, target)
         try:
             _link(file, target)
         except FileExistsError:
@@ -178,14 +178,14 @@ class Written:
     """
 
     def __init__(self) -> None:
-        self._identities: set[tuple[int, int]] = set()
+        self._targets: dict[int, str] = {}
         self._lock = Lock()
 
-    def add(self, file: PendingFile) -> None:
+    def add(self, file: PendingFile, target: str) -> None:
         """Remember a file that is about to get its name."""
-        found = os.fstat(file.fileno())
-        if found.st_ino:  # not every drive of Windows numbers its files
-            self._identities.add((found.st_dev, found.st_ino))
+        number = os.fstat(file.fileno()).st_ino
+        if number:  # not every drive of Windows numbers its files
+            self._targets[number] = target
 
     def refuse(self, target: str) -> None:
         """Refuse an output that this run has written for another input.
@@ -195,7 +195,9 @@ class Written:
         """
         with suppress(FileNotFoundError):
             found = os.lstat(target)
-            if (found.st_dev, found.st_ino) in self._identities:
+            own = self._targets.get(found.st_ino)
+            # Somebody may have replaced our output meanwhile, and its number be a new file's.
+            if own is not None and os.path.samestat(found, os.lstat(own)):
                 raise UsageError(
                     f"it would have the same output as another input, {target!r}",
                     hint="decrypt them one after the other, with other names or directories",

@@ -117,6 +117,17 @@ def test_two_runs_of_one_output_do_not_meet(folder: Path, encrypted_audio: bytes
 
 
 @pytest.mark.slow
+def test_batches_of_the_same_outputs_do_not_meet(tmp_path: Path, encrypted_audio: bytes) -> None:
+    """Each replaces what the others have written, and takes none of it for its own."""
+    for number in range(30):
+        (tmp_path / f"{number}.enc").write_bytes(encrypted_audio)
+    processes = [start(tmp_path, ".", PASSWORD, "opus") for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    assert set(contents(tmp_path).values()) == {encrypted_audio, AUDIO}
+    assert len(contents(tmp_path)) == 60
+
+
+@pytest.mark.slow
 def test_a_killed_batch_is_simply_repeated(tmp_path: Path) -> None:
     """With `skip`, the next run does what is missing; the killed ones have left nothing."""
     chance = random.Random("batch")  # noqa: S311 - as above
