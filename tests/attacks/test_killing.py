@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -87,6 +89,69 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         counts = list(pool.map(kill_often, folders, [KILLS // 2] * 2))
     print(f"{KILLS} kills:", dict(sum(counts, Counter())))  # noqa: T201 - for pytest -s
+
+
+STEPS = {
+    "without a name": (
+        "write",
+        "fchmod",
+        "fsync",
+        "linkat",
+        "?rename,?renameat",
+        "?unlink,?unlinkat",
+    ),
+    "with a name": ("write", "fchmod", "fsync", "?rename,?renameat", "?unlink,?unlinkat"),
+}
+"""What a run asks of the system from the moment that it has a file, as strace calls it."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize(("way", "step"), [(way, step) for way in STEPS for step in STEPS[way]])
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new", "replaced"])
+def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | None) -> None:
+    """As above, without chance. The next run does the work, and a day later nothing is left."""
+    target = tmp_path / "a.opus"
+    audio = AUDIO + bytes(LONG if step == "write" else 0)
+    done = {"a.enc": encrypt(audio, PASSWORD), "a.opus": audio}
+    (tmp_path / "a.enc").write_bytes(done["a.enc"])
+    words = ["a.enc", PASSWORD, "opus", *([] if old else ["--if-exists", "fail"])]
+    number = 1
+    while True:
+        target.write_bytes(old) if old else target.unlink(missing_ok=True)
+        if not is_killed_at(step, number, words, tmp_path, can_link=way == "without a name"):
+            break
+        found = target.read_bytes() if target.exists() else None
+        assert found in {old, audio}
+        for left in leftovers(tmp_path):
+            data = left.read_bytes()
+            # Another file gets its name early, but it has been authenticated by then.
+            assert data == audio or (way == "with a name" and audio.startswith(data))
+            if 0 < len(data) < len(audio):
+                assert left.stat().st_mode & 0o077 == 0
+            os.utime(left, (0, 0))
+        assert run("a.enc", PASSWORD, "opus", cwd=tmp_path).code == 0
+        assert contents(tmp_path) == done
+        number = max(number + 1, 2 * number - 4)  # there are many pieces to write
+    assert contents(tmp_path) == done
+    assert number > 1 or (not old and "rename" in step)  # which is for what was there
+
+
+def is_killed_at(step: str, number: int, words: list[str], folder: Path, *, can_link: bool) -> bool:
+    """Run the command, and kill it when it calls a function that often; return if it did."""
+    kill = ["-e", f"inject={step}:signal=SIGKILL:when={number}"]
+    if not can_link:
+        kill += ["-e", "inject=linkat:error=EPERM"]
+    process = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", *kill, COMMAND, *words],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+    )
+    if b"ptrace" in process.stderr:
+        pytest.skip("strace may not trace here")
+    assert process.returncode in {0, -signal.SIGKILL}, process
+    return process.returncode != 0
 
 
 def test_leftovers_are_no_recordings(folder: Path) -> None:
