@@ -31,6 +31,17 @@ sys.exit(main())
 """
 """The command on a disk that takes longer to flush than anybody waits."""
 
+ONLY_NAMES = """
+import os
+open_any = os.open
+def open_named(path, flags, *words, **options):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(95, 'Operation not supported')
+    return open_any(path, flags, *words, **options)
+os.open = open_named
+"""
+"""What makes it a disk without nameless files as well."""
+
 
 def make(folder: Path, count: int) -> dict[str, bytes | str | None]:
     """Fill a folder with recordings, and return what it holds."""
@@ -77,16 +88,17 @@ def test_interrupted_batches_leave_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["a pipe", "a slow flush"])
+@pytest.mark.parametrize("way", ["a pipe", "a slow flush", "a slow flush of a named file"])
 def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
-    """The command ends some seconds later, and what was being written has no name yet."""
+    """The command ends some seconds later, and what was being written has no name, or none now."""
     folder = tmp_path / "folder"
     make(folder, 3)
     if way == "a pipe":
         os.mkfifo(folder / "pipe.enc")
         (folder / "pipe.enc").chmod(0o600)
     before = set(contents(folder)) if way != "a pipe" else {p.name for p in folder.iterdir()}
-    code = ["-c", SLOW_FLUSH] if way == "a slow flush" else ["-m", "filedecryptor"]
+    program = (ONLY_NAMES if "named" in way else "") + SLOW_FLUSH
+    code = ["-m", "filedecryptor"] if way == "a pipe" else ["-c", program]
     words = [f"{number:02}.enc" for number in range(3)]
     words += ["pipe.enc"] if way == "a pipe" else []
     process = subprocess.Popen(
@@ -101,6 +113,7 @@ def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
             process.stdout.readline()
     else:
         wait_until((folder / "flushing").exists)
+        assert any(folder.glob(".filedecryptor-*")) == ("named" in way)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=15)
     assert process.returncode == 130
