@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from conftest import AUDIO, COMMAND, PASSWORD, MakeEnc, contents, run
 from encryptor import encrypt
 
-from filedecryptor import AuthenticationError, open_recording, outputs
+from filedecryptor import AuthenticationError, decrypt_file, open_recording, outputs
 from filedecryptor.decryptor import Job, Shared, decrypted
 from filedecryptor.decryptor import run as run_job
 from filedecryptor.format import SMALLEST_SIZE
@@ -100,18 +102,41 @@ def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
         file.seek(-20, os.SEEK_END)
         file.write(b"altered")
     before = os.listdir("/proc/self/fd")
-    with pytest.raises(AuthenticationError):
-        open_recording(path, PASSWORD)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
+        with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
+            attempt(path, PASSWORD)
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+        del caught
 
 
 def test_closing_wipes_the_key(make_enc: MakeEnc) -> None:
-    """As far as Python allows."""
+    """As far as Python allows. The file goes as well, though somebody may hold the object."""
+    before = os.listdir("/proc/self/fd")
     recording: Any = open_recording(make_enc(audio=LONG), PASSWORD)
     decryptor = recording.raw._decryptor  # noqa: SLF001 - it is nobody's to see otherwise
     assert any(decryptor._key)  # noqa: SLF001 - as above
     recording.close()
     assert not any(decryptor._key)  # noqa: SLF001 - as above
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_no_position_lies_before_the_audio(make_enc: MakeEnc) -> None:
+    """There are the salt and the nonce; a refused seek changes nothing."""
+    with open_recording(make_enc(audio=LONG), PASSWORD) as recording:
+        recording.seek(7)
+        with pytest.raises(ValueError, match="negative"):
+            recording.seek(-len(LONG) - 1, os.SEEK_END)
+        assert recording.read(100) == LONG[7:107]
+
+
+def test_all_is_spooled_however_little_the_system_takes(
+    monkeypatch: pytest.MonkeyPatch, make_enc: MakeEnc
+) -> None:
+    """A short write is not the end."""
+    write = PrivateFile.write
+    monkeypatch.setattr(PrivateFile, "write", lambda file, data: write(file, data[:40_000]))
+    with open_recording(make_enc(audio=LONG), PASSWORD) as recording:
+        assert recording.read() == LONG
 
 
 def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +153,25 @@ def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPat
     assert recording.read() == LONG[:-1]
     with pytest.raises(OSError, match="Read-only"):
         decrypted(Beginning(io.BytesIO(encrypt(LONG, PASSWORD)), LIMIT), PASSWORD)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a disk")
+def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
+    """What fits gets to standard output without a place to write; what does not says so."""
+    script = 'mount -o remount,bind,ro / || exit 99; touch x 2>/dev/null && exit 99; exec "$0" "$@"'
+    read_only = ("unshare", "-m", "bash", "-c", script, COMMAND)
+    for size in (MEMORY_LIMIT, MEMORY_LIMIT + 1):
+        path = make_enc(audio=LONG[:size])
+        words = ("a.enc", PASSWORD, "wav", "-o", "-")
+        result = run(*words, cwd=path.parent, command=read_only)
+        if result.code == 99 or "unshare" in result.stderr:
+            pytest.skip("nothing may be mounted here")
+        if size == MEMORY_LIMIT:
+            assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
+        else:
+            assert (result.code, result.stdout) == (1, b"")
+            assert len(result.lines) == 1
+            assert "No usable temporary directory" in result.lines[0]
 
 
 @pytest.mark.parametrize("size", [MEMORY_LIMIT, MEMORY_LIMIT + 1])

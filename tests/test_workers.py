@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import AUDIO, COMMAND, PASSWORD, contents
 
+from filedecryptor.batch import side_by_side
+from filedecryptor.decryptor import Outcome
 from filedecryptor.workers import Threads, affordable
 
 
@@ -91,6 +94,30 @@ def test_the_end_does_not_wait_for_ever() -> None:
     hanging.set()
 
 
+def test_abandoned_work_ends_at_its_next_step() -> None:
+    """Nobody waits for it to finish a long recording."""
+    ended = []
+
+    def work(item: str, advance: Callable[[int], object]) -> Outcome:
+        if item == "long":
+            deadline = time.monotonic() + 30
+            try:
+                while time.monotonic() < deadline:
+                    advance(0)
+                    time.sleep(0.01)
+            except Exception:
+                ended.append(item)
+                raise
+        return Outcome(item, None, None, None, "verified")
+
+    outcomes = side_by_side(
+        ["long", "short"], work, check=lambda _: None, threads=2, on_progress=None
+    )
+    assert next(outcomes).input == "short"
+    outcomes.close()
+    assert ended == ["long"]
+
+
 def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
     """At least one of them is always worth a try."""
     import resource
@@ -105,7 +132,7 @@ def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-@pytest.mark.parametrize("limit", ["-n 64", "-n 20", "-n 16"])
+@pytest.mark.parametrize("limit", ["-n 64", "-n 20", "-n 12"])
 def test_few_open_files_fail_nothing(some: Path, limit: str) -> None:
     """The hard limit is what counts; however low it is, one recording after another is done."""
     script = f'ulimit {limit}; exec "$0" . EncryptMe opus -j 64 -q'

@@ -68,8 +68,10 @@ def test_two_recordings_have_no_output_in_common(disk: Path, if_exists: str) -> 
         for name, output in (("one", "Call.opus"), ("other", "call.opus"))
     ]
     decryptor.run(jobs[0], PASSWORD, shared=shared)
-    with pytest.raises(UsageError, match="same output"):
-        decryptor.run(jobs[1], PASSWORD, shared=shared)
+    error = decryptor.attempt(jobs[1], PASSWORD, shared=shared).error
+    assert isinstance(error, UsageError)
+    assert (error.exit_code, error.filename) == (2, jobs[1].input)
+    assert "same output" in str(error)
     found = contents(disk)
     assert found["Call.opus"] == AUDIO
     assert set(found) == {"one.enc", "other.enc", "Call.opus"}
