@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import odd_disk
 import pytest
-from conftest import COMMAND, PASSWORD, contents
+from conftest import COMMAND, PASSWORD, Result, contents, run
 from encryptor import encrypt
 
 LONG = os.urandom(30_000_000)
@@ -23,17 +27,37 @@ import os, sys
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print('ready', flush=True)
-known = set(sys.argv[2:])
 while True:
-    for name in os.listdir(sys.argv[1]):
-        if name not in known:
+    for directory in sys.argv[1:]:
+        for name in os.listdir(directory):
             try:
-                with open(os.path.join(sys.argv[1], name), 'rb') as file:
+                with open(os.path.join(directory, name), 'rb') as file:
                     print(name, len(file.read()), flush=True)
             except OSError:
                 pass
 """
-"""A program of another user, if root runs the tests, that reads whatever appears in a directory."""
+"""A program of another user, if root runs the tests, that reads whatever appears in directories."""
+
+IN_CREATE, IN_MOVED_TO = 0x100, 0x80
+"""Kinds of events of inotify(7)."""
+
+
+@contextmanager
+def names_that_appear(directory: Path) -> Iterator[set[str]]:
+    """Yield a set that holds on leaving whatever name a directory had, however briefly."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names: set[str] = set()
+    with open(libc.inotify_init1(os.O_NONBLOCK), "rb", buffering=0) as events:
+        watch = libc.inotify_add_watch(
+            events.fileno(), os.fsencode(directory), IN_CREATE | IN_MOVED_TO
+        )
+        assert watch > 0, os.strerror(ctypes.get_errno())
+        yield names
+        while data := events.read(100_000):
+            while data:
+                *_, length = struct.unpack_from("iIII", data)
+                names.add(os.fsdecode(data[16 : 16 + length].rstrip(b"\0")))
+                data = data[16 + length :]
 
 
 @pytest.fixture
@@ -57,23 +81,53 @@ def test_nobody_reads_what_is_not_authenticated(place: Path, output: str) -> Non
     """Neither where the output goes nor in the temporary directory, and nothing of it stays."""
     (place / "a.enc").write_bytes(altered(encrypt(LONG, PASSWORD)))
     (place / "tmp").mkdir()
-    watched = place / ("tmp" if output == "-" else "out")
     with subprocess.Popen(
-        [sys.executable, "-c", LOOKING, watched], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", LOOKING, place / "out", place / "tmp"],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as looking:
         assert looking.stdout
-        assert looking.stdout.readline() == "ready\n"
-        done = subprocess.run(
-            [COMMAND, "a.enc", PASSWORD, "wav", "-o", output],
-            check=False,
-            cwd=place,
-            capture_output=True,
-            env={**os.environ, "TMPDIR": str(place / "tmp")},
-        )
-        looking.kill()
-        assert (done.returncode, done.stdout) == (3, b"")
-        assert looking.stdout.read() == ""
-    assert set(contents(place)) == {"a.enc", "out", "tmp"}
+        try:
+            assert looking.stdout.readline() == "ready\n"
+            with names_that_appear(place / "out") as names:
+                result = decrypt_there(place, output)
+            assert (result.code, result.stdout) == (3, b"")
+            assert names == set()
+            assert set(contents(place)) == {"a.enc", "out", "tmp"}
+            (place / "seen").write_bytes(b"seen")
+            (place / "seen").chmod(0o644)
+            for directory in ("out", "tmp"):  # and these are the first that it finds to read
+                (place / directory / directory).hardlink_to(place / "seen")
+                while (line := looking.stdout.readline()) == "out 4\n" and directory == "tmp":
+                    pass  # it finds it again and again
+                assert line == f"{directory} 4\n"
+        finally:
+            looking.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not odd_disk.is_possible(), reason=odd_disk.REASON)
+def test_no_name_appears_on_a_disk_without_nameless_files(place: Path) -> None:
+    """Before the audio is authenticated, that is; then there are two, one after the other."""
+    (place / "tmp").mkdir()
+    with odd_disk.mounted(place, "busy") as disk:
+        (place / "a.enc").write_bytes(altered(encrypt(LONG, PASSWORD)))
+        with names_that_appear(disk) as names:
+            result = decrypt_there(place, "disk/a.wav")
+        assert (result.code, names) == (3, set())
+        assert contents(disk) == {}
+        (place / "a.enc").write_bytes(encrypt(LONG, PASSWORD))
+        with names_that_appear(disk) as names:
+            result = decrypt_there(place, "disk/a.wav")
+        assert (result.code, len(names)) == (0, 2)
+        assert contents(disk) == {"a.wav": LONG}
+    assert contents(place / "tmp") == {}
+
+
+def decrypt_there(place: Path, output: str) -> Result:
+    """Decrypt with a temporary directory that nothing else uses."""
+    tmp = str(place / "tmp")
+    return run("a.enc", PASSWORD, "wav", "-o", output, cwd=place, env={"TMPDIR": tmp})
 
 
 def strace(folder: Path, *words: str) -> str:
