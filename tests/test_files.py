@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from filedecryptor.errors import UsageError
-from filedecryptor.files import check_target
+from filedecryptor.files import check_target, make_directory
 
 
 @pytest.mark.parametrize("how", ["same", "spelling", "symbolic link", "hard link"])
@@ -58,3 +59,39 @@ def test_other_outputs_are_fine(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name in ("new", "old", "dangling", "loop"):
         check_target(str(tmp_path / name), str(tmp_path / "a.enc"))
+
+
+@pytest.mark.parametrize("spelling", ["new/newer", "new/newer/", "./new//newer"])
+def test_a_directory_that_is_made_lasts_through_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    """Each name that is made for it is flushed, in the directory above; what was there is not."""
+    flushed = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    monkeypatch.chdir(tmp_path)
+    make_directory(spelling)
+    assert Path("new/newer").is_dir()
+    assert {Path().stat().st_ino, Path("new").stat().st_ino} <= flushed
+    flushed.clear()
+    make_directory(spelling)
+    assert flushed == set()
+    make_directory("new/newest")
+    assert flushed == {Path("new").stat().st_ino}
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is in its place, or the disk fails when it is flushed: the error names it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError) as caught:
+        make_directory(str(tmp_path / "file"))
+    assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        make_directory(str(tmp_path / "file" / "x" / "y"))
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output") as failed:
+        make_directory(str(tmp_path / "new"))
+    assert failed.value.filename == str(tmp_path)

@@ -10,7 +10,7 @@ from io import FileIO
 
 from filedecryptor.errors import FileDecryptorError, UsageError
 from filedecryptor.names import is_url
-from filedecryptor.outputs import discard_unfinished, nameless, publish
+from filedecryptor.outputs import discard_unfinished, flush_directory, nameless, publish
 
 __all__ = [
     "check_target",
@@ -40,12 +40,19 @@ def real_path(path: str) -> str:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory, with those above it, if it is not there.
+    """Make a directory, with those above it, if it is not there; it lasts through a power cut.
 
     Raises:
         OSError: It cannot be made.
     """
+    parents = []
+    missing = path
+    while not os.path.isdir(missing) and (parent := os.path.dirname(missing)) != missing:
+        parents.append(parent or ".")
+        missing = parent
     os.makedirs(path, exist_ok=True)
+    for parent in parents:
+        flush_directory(parent)
 
 
 def size_of(path: str | int) -> int | None:

@@ -120,7 +120,7 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) 
                 written.replace(temporary, target)
             else:
                 _rename_to_new(temporary, target)
-        _flush_directory(directory)
+        flush_directory(directory)
 
 
 def _name(
@@ -271,8 +271,12 @@ def _errors_named(target: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), target) from error
 
 
-def _flush_directory(directory: str) -> None:
-    """Make a new name in `directory` last through a power cut, where the platform can."""
+def flush_directory(directory: str) -> None:
+    """Make a new name in `directory` last through a power cut, where the platform can.
+
+    Raises:
+        OSError: The disk fails.
+    """
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:  # Windows opens no directories, and a directory may be writable only
@@ -281,6 +285,7 @@ def _flush_directory(directory: str) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in CANNOT_FLUSH:
+            error.filename = directory
             raise
     finally:
         os.close(descriptor)

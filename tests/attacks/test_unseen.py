@@ -194,10 +194,8 @@ def test_the_order_survives_a_power_cut(
     (place / "a.enc").write_bytes(encrypt(LONG[:size], PASSWORD))
     if old:
         (place / "out" / "a.wav").write_bytes(old)
-    log = strace(
-        place, "--if-exists", if_exists, "-d", "out" if old else "out/new", "a.enc", PASSWORD, "wav"
-    )
-    directory = "out" if old else "out/new"
+    directory = "out" if old else "out/new/newer"
+    log = strace(place, "--if-exists", if_exists, "-d", directory, "a.enc", PASSWORD, "wav")
     shown = f'"{directory}/a.wav"'
     steps = log.splitlines()
     writes = [n for n, line in enumerate(steps) if re.search(r"write\(\d+<[^>]*/out/", line)]
@@ -211,5 +209,10 @@ def test_the_order_survives_a_power_cut(
     assert len(flushes) >= 2, log
     assert writes
     assert max(writes) < flushes[-2] < names[0] < flushes[-1], log
+    made = [n for n, line in enumerate(steps) if "mkdir" in line and line.endswith("= 0")]
+    assert len(made) == (0 if old else 2)
+    for step, parent in zip(made, ("out", "out/new"), strict=False):
+        flush = re.compile(rf"fsync\(\d+<{re.escape(str(place / parent))}>\) += 0")
+        assert any(map(flush.search, steps[step:])), log
     assert (place / directory / "a.wav").read_bytes() == LONG[:size]
     assert len(list((place / directory).iterdir())) == 1

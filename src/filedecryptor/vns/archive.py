@@ -23,6 +23,7 @@ from filedecryptor.errors import (
     NotFoundError,
     UnknownFormatError,
 )
+from filedecryptor.files import make_directory
 from filedecryptor.hints import file_hint
 from filedecryptor.names import replace_suffix
 from filedecryptor.outputs import Written, nameless, publish
@@ -77,7 +78,7 @@ class Archive:
                 most of them wait for the network.
             on_progress: Told a GUID and a number of bytes after each piece, from any thread.
         """
-        os.makedirs(self._directory, exist_ok=True)
+        make_directory(self._directory)
         return batch.side_by_side(
             guids,
             partial(self._attempt, again=again),
@@ -201,7 +202,7 @@ def locked(directory: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    os.makedirs(directory, exist_ok=True)
+    make_directory(directory)
     holder = os.path.join(directory, HOLDER_NAME)
     lock = FileLock(os.path.join(directory, LOCK_NAME))
     try:
