@@ -73,6 +73,7 @@ def test_further_signals_do_not_tear_the_clean_up(
     assert stderr == b"filedecryptor: error: interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
     """From the moment that we handle it to the end; Python's own start cannot be helped."""
     code = (
