@@ -442,6 +442,26 @@ def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -
     assert contents(tmp_path) == {"x": b"third", "y": b"second"}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount disks")
+def test_files_of_two_disks_are_not_mixed_up(tmp_path: Path) -> None:
+    """Each disk numbers its files from the beginning, so numbers are equal as a rule."""
+    disks = [tmp_path / "one", tmp_path / "other"]
+    written = Written()
+    try:
+        for disk in disks:
+            disk.mkdir()
+            if subprocess.run(["mount", "-t", "tmpfs", "none", disk], check=False).returncode:
+                pytest.skip("no disk may be mounted here")
+            publish(disk / "x", b"first", written=written)
+        assert len({(disk / "x").stat().st_ino for disk in disks}) == 1
+        for disk in disks:
+            with pytest.raises(UsageError):
+                publish(disk / "x", b"second", written=written)
+    finally:
+        for disk in disks:
+            subprocess.run(["umount", disk], check=False, stderr=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_at_the_end_of_the_process_nothing_appears_any_more(
     tmp_path: Path, way: str, old: bytes | None

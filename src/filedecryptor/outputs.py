@@ -178,14 +178,14 @@ class Written:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[int, str] = {}
+        self._targets: dict[tuple[int, int], str] = {}
         self._lock = Lock()
 
     def add(self, file: PendingFile, target: str) -> None:
         """Remember a file that is about to get its name."""
-        number = os.fstat(file.fileno()).st_ino
-        if number:  # not every drive of Windows numbers its files
-            self._targets[number] = target
+        found = os.fstat(file.fileno())
+        if found.st_ino:  # not every drive of Windows numbers its files
+            self._targets[found.st_dev, found.st_ino] = target
 
     def refuse(self, target: str) -> None:
         """Refuse an output that this run has written for another input.
@@ -195,7 +195,7 @@ class Written:
         """
         with suppress(FileNotFoundError):
             found = os.lstat(target)
-            own = self._targets.get(found.st_ino)
+            own = self._targets.get((found.st_dev, found.st_ino))
             # Somebody may have replaced our output meanwhile, and its number be a new file's.
             if own is not None and os.path.samestat(found, os.lstat(own)):
                 raise UsageError(
