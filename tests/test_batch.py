@@ -487,6 +487,13 @@ def test_decrypt_files_returns_failures(folder: Path) -> None:
     assert bad.status == missing.status == "failed"
 
 
+@pytest.mark.parametrize("one", ["/a", b"/b", Path("/c")], ids=["text", "bytes", "path"])
+def test_decrypt_files_takes_no_single_path(one: Any) -> None:
+    """Of a text it would take each letter for a path, and `/` is the whole machine."""
+    with pytest.raises(UsageError, match="one path"):
+        decrypt_files(one, PASSWORD, "opus")
+
+
 def test_decrypt_files_refuses_a_bad_plan_at_once(folder: Path) -> None:
     """When it is called, not when it is iterated over."""
     with pytest.raises(UsageError):

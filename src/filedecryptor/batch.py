@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from filedecryptor import decryptor
 from filedecryptor.crypto import Password, load
 from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
-from filedecryptor.errors import UnavailableError, WorkerError
+from filedecryptor.errors import UnavailableError, UsageError, WorkerError
 from filedecryptor.names import absolute, clean_extension, is_url
 from filedecryptor.outputs import Written
 from filedecryptor.plan import Plan
@@ -87,9 +87,12 @@ def decrypt_files(
         What became of each recording, in the order they end.
 
     Raises:
-        UsageError: The extension is unusable, an output is an input, or two inputs share one.
+        UsageError: The extension is unusable, an output is an input, two inputs share one, or the
+            sources are a single path.
         OSError: The output directory cannot be made.
     """
+    if isinstance(sources, (str, bytes, os.PathLike)):  # whose letters would be taken for paths
+        raise UsageError("the sources are not a list of paths, but one path")
     place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
         [place(os.fspath(source)) for source in sources],
