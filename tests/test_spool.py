@@ -73,6 +73,9 @@ def test_a_private_file_lies_where_it_is_wanted(
         assert (found.st_nlink, found.st_mode & 0o777, found.st_size) == (0, 0o600, 10)
         assert contents(tmp_path) == {}
         assert os.path.dirname(os.readlink(f"/proc/self/fd/{file.fileno()}")) == str(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    with PrivateFile() as file:
+        assert os.readlink(f"/proc/self/fd/{file.fileno()}").startswith("/var/tmp/")  # noqa: S108
     monkeypatch.delenv("TMPDIR")
     with PrivateFile() as file:
         assert os.readlink(f"/proc/self/fd/{file.fileno()}").startswith("/var/tmp/")  # noqa: S108
@@ -126,6 +129,8 @@ def test_no_position_lies_before_the_audio(make_enc: MakeEnc) -> None:
         recording.seek(7)
         with pytest.raises(ValueError, match="negative"):
             recording.seek(-len(LONG) - 1, os.SEEK_END)
+        with pytest.raises(ValueError, match="whence"):
+            recording.raw.seek(0, 9)  # type: ignore[attr-defined]
         assert recording.read(100) == LONG[7:107]
 
 

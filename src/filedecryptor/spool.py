@@ -108,9 +108,9 @@ class PrivateFile(io.FileIO):
     def __init__(self) -> None:
         import tempfile
 
-        self._directory = tempfile.gettempdir()  # which also finds TMPDIR
-        if not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK):  # noqa: S108
-            self._directory = "/var/tmp"  # noqa: S108 - what lies there has no name
+        wanted = (os.environ.get("TMPDIR") or "/var/tmp", "/var/tmp")  # noqa: S108 - without a name
+        usable = (path for path in wanted if os.path.isdir(path) and os.access(path, os.W_OK))
+        self._directory = next(usable, None) or tempfile.gettempdir()
         with errors_naming(self._directory), tempfile.TemporaryFile(dir=self._directory) as file:
             super().__init__(os.dup(file.fileno()), "r+")
 
@@ -166,7 +166,10 @@ class SpooledAudio(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position and return it."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        start = starts.get(whence)
+        if start is None:
+            raise ValueError(f"invalid whence: {whence}")
         if start + offset < 0:
             raise ValueError("negative seek position")
         self._position = start + offset
