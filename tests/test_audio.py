@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from conftest import PLAIN, RECORDINGS
+from support.recordings import PLAIN, RECORDINGS
 
 from filedecryptor.audio import HEAD_SIZE, detect
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import click
 import pytest
-from conftest import AUDIO, PASSWORD, MakeEnc, nothing_changes, run
+from support.commands import run
+from support.folders import nothing_changes
+from support.recordings import PASSWORD, MakeEnc
 
 import filedecryptor
-from filedecryptor.usage import without_words
 
 SECRET = "-Secret123"
 ORDER = "if this is the password: the order is FILENAME... PASSWORD OUTPUTEXTENSION"
@@ -73,16 +70,6 @@ def test_words_that_make_no_sense(folder: Path, words: list[str], message: str) 
     assert "Secret123" not in result.stderr
 
 
-def test_what_click_says_is_not_repeated() -> None:
-    """A fault that is not foreseen is named in our own words only."""
-    for kind in (click.UsageError, click.BadArgumentUsage, type("New", (click.UsageError,), {})):
-        error = without_words(kind("Got unexpected extra argument: Secret123"), "filedecryptor")
-        assert str(error) == "the arguments make no sense"
-        assert error.hint == "see 'filedecryptor --help'"
-    error = without_words(click.BadOptionUsage("-o", "What is Secret123?"), "filedecryptor")
-    assert str(error) == "option '-o' requires an argument"
-
-
 @pytest.mark.parametrize("more", [[], ["--json"], ["-q"], ["--verify"], ["-d", "out"]])
 @pytest.mark.parametrize(
     "word", ["Secret123", "Secret123/x", "./Secret123", "/Secret123", "S" * 300]
@@ -120,12 +107,6 @@ def test_a_mistyped_name_is_shown(folder: Path, name: str) -> None:
     assert result.lines[0] == f"error: {name}: No such file or directory"
 
 
-def test_a_mistyped_option_is_suggested(folder: Path) -> None:
-    """The suggestion comes from the options there are, not from the word."""
-    result = run("--if-exist", "skip", "a.enc", "x", "opus", cwd=folder)
-    assert result.lines == ["error: unknown option", "hint: did you mean --if-exists?"]
-
-
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_explains_every_word(tmp_path: Path, option: str) -> None:
     """On stdout, with the exit codes."""
@@ -139,35 +120,3 @@ def test_version(tmp_path: Path) -> None:
     """The package's own."""
     expected = f"filedecryptor {filedecryptor.__version__}\n".encode()
     assert run("--version", cwd=tmp_path) == (0, expected, "")
-
-
-@pytest.mark.parametrize(
-    ("words", "absent"),
-    [
-        (["--version"], "cryptography"),
-        (["--help"], "cryptography"),
-        (["a.enc", PASSWORD, "opus"], "click"),
-    ],
-)
-def test_nothing_is_imported_in_vain(folder: Path, words: list[str], absent: str) -> None:
-    """Help needs no cryptography, and the reference's call no option parser."""
-    command = [sys.executable, "-X", "importtime", "-m", "filedecryptor", *words]
-    done = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
-    assert "filedecryptor.command" in done.stderr
-    assert f" {absent}\n" not in done.stderr
-
-
-def test_python_m_is_the_same(folder: Path) -> None:
-    """Where the scripts' folder is not on the PATH."""
-    command = [sys.executable, "-m", "filedecryptor", "a.enc", PASSWORD, "opus"]
-    assert (
-        subprocess.run(command, check=True, cwd=folder, capture_output=True).stdout == b"a.opus\n"
-    )
-    assert (folder / "a.opus").read_bytes() == AUDIO
-
-
-def test_messages_do_not_depend_on_the_locale(folder: Path) -> None:
-    """With an ASCII terminal a name is still one readable line."""
-    result = run("é.enc", "x", "opus", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
-    assert result.lines == ["error: \\xe9.enc: No such file or directory"]
-    assert os.environ.get("FILEDECRYPTOR_PASSWORD") is None

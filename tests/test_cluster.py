@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import socket
@@ -18,23 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, Result, contents, nothing_changes, run
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from encryptor import encrypt
+from support.commands import COMMAND, Result, run, run_process
+from support.folders import contents, nothing_changes
+from support.recordings import AUDIO, PASSWORD, encrypt
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from dask_cluster import Cluster, running
+from support.dask_cluster import Cluster, running
 
 from filedecryptor import __version__
 from filedecryptor.cluster import _Watch
-from filedecryptor.decryptor import Outcome
 from filedecryptor.errors import ClusterError
-from filedecryptor.report import Report, reporting
 
 MARKED = "marked password"
 DEADLINE = 60
@@ -47,6 +47,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of two workers that nobody harms."""
     with running(tmp_path_factory.mktemp("cluster") / "it", "", "") as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """What a run switches off is switched on again."""
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is waited for two seconds only."""
+    monkeypatch.setattr("filedecryptor.cluster.TIMEOUT", 2)
 
 
 def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
@@ -66,8 +79,8 @@ def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
 def impatient(timeout: str) -> list[str]:
     """Return a command that waits no longer than 3 seconds where it would wait a minute."""
     code = (
-        "import sys; from filedecryptor import batch, cluster; from filedecryptor.__main__ import main;"
-        f"cluster.{timeout} = 3; batch.WATCH_INTERVAL = 1.0; sys.exit(main())"
+        "import sys; from filedecryptor import cluster, workers; from filedecryptor.__main__ import main;"
+        f"cluster.TIMEOUT = 2; cluster.{timeout} = 3; workers.WATCH_INTERVAL = 1.0; sys.exit(main())"
     )
     return [sys.executable, "-c", code]
 
@@ -206,7 +219,7 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
 def test_objects(tmp_path: Path) -> None:
     """The workers read and write them; nothing passes through the machine of the command."""
     pytest.importorskip("s3fs", reason="the extra s3 is not installed")
-    from bucket import Bucket, serving
+    from support.bucket import Bucket, serving
 
     with serving() as endpoint:
         bucket = Bucket(endpoint)
@@ -255,8 +268,9 @@ def test_tls(tmp_path: Path) -> None:
     make_recordings(tmp_path / "in", 3)
     env = certificates(tmp_path)
     with running(tmp_path / "cluster", "", protocol="tls", env=env) as cluster:
-        done = on(cluster, "in", "-", "auto", cwd=tmp_path)
-        without = run("--cluster", cluster.address, "in", "x", "auto", cwd=tmp_path)
+        words = ("--cluster", cluster.address, "in", PASSWORD, "auto")
+        done = run_process(*words, cwd=tmp_path, env=env)
+        without = run_process("--cluster", cluster.address, "in", "x", "auto", cwd=tmp_path)
     assert done.code == 0, done.stderr
     assert done.lines[-1].startswith("3 decrypted; ")
     assert without.code == 2
@@ -411,45 +425,10 @@ def test_a_scheduler_that_freezes(tmp_path: Path) -> None:
     assert process.returncode == 1
     summary, error = stderr.decode().splitlines()
     assert re.fullmatch(SUMMARY, summary), summary
-    assert error.endswith(": the cluster does not answer within 10 seconds")
+    assert error.endswith(": the cluster does not answer within 2 seconds")
 
 
-def test_the_names_of_busy_workers_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are escaped, a few stand for many, and nobody hears of them who wants errors only."""
-    Report(quiet=True, json=False, many=True).say_silence(60.4, ["tcp://a:1"])
-    report = Report(quiet=False, json=False, many=True)
-    report.say_silence(60.4, [])
-    report.say_silence(60.4, ["tcp://\x1b[2J:1", *(f"tcp://b:{number}" for number in range(9))])
-    named = ", ".join(f"tcp://b:{number}" for number in range(7))
-    assert capsys.readouterr().err.splitlines() == [
-        "filedecryptor: nothing has ended for 60 s; busy: no worker",
-        f"filedecryptor: nothing has ended for 60 s; busy: tcp://\\x1b[2J:1, {named}, and 2 more",
-    ]
-
-
-@pytest.mark.parametrize(
-    "end", [ClusterError("gone"), KeyboardInterrupt(), MemoryError(), OSError(28, "full")]
-)
-def test_whatever_ends_the_work_the_summary_is_printed(
-    capsys: pytest.CaptureFixture[str], end: BaseException
-) -> None:
-    """Once, and not without any outcome."""
-    outcome = Outcome("a.enc", None, None, None, "verified")
-    for outcomes in ([], [outcome, outcome]):
-        with (
-            pytest.raises(type(end)),
-            reporting(quiet=False, json=False, many=True) as report,
-        ):
-            for one in outcomes:
-                report.add(one)
-            raise end
-        lines = capsys.readouterr().err.splitlines()
-        assert [line.partition(" in ")[0] for line in lines] == (
-            ["filedecryptor: 2 verified"] if outcomes else []
-        )
-
-
-def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_answer(tmp_path: Path, impatience: None) -> None:
     """One frozen worker is named as the reason, instead of being waited for."""
     make_recordings(tmp_path / "in", 1)
     with running(tmp_path / "cluster", "", "") as cluster:
@@ -457,7 +436,7 @@ def test_a_worker_that_does_not_answer(tmp_path: Path) -> None:
         result = on(cluster, "in", "-", "auto", cwd=tmp_path)
     assert result.code == 1
     assert result.lines == [
-        f"error: {cluster.address}: the cluster does not answer within 10 seconds"
+        f"error: {cluster.address}: the cluster does not answer within 2 seconds"
     ]
 
 
@@ -465,15 +444,15 @@ def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
     """However deep in a library it happens: Dask would lose a long traceback, and wait for ever."""
     make_recordings(tmp_path / "in", 20)
     code = (
-        "from filedecryptor import decryptor\n"
-        "if decryptor.run.__name__ == 'run': run = decryptor.run\n"  # it is loaded twice
+        "from filedecryptor import job as module\n"
+        "if module.do_job.__name__ == 'do_job': do_job = module.do_job\n"  # it is loaded twice
         "def deep(n):\n"
         "    if n: deep(n - 1)\n"
         "    raise RuntimeError\n"
         "def fail(job, *words, **more):\n"
         "    if '007' in job.input: deep(800)\n"
-        "    return run(job, *words, **more)\n"
-        "decryptor.run = fail\n"
+        "    return do_job(job, *words, **more)\n"
+        "module.do_job = fail\n"
     )
     with running(tmp_path / "cluster", code) as cluster:
         result = on(cluster, "in", "-", "auto", cwd=tmp_path)
@@ -493,11 +472,10 @@ def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
     assert lines[1] == "filedecryptor: error: interrupted"
 
 
-def test_a_cluster_without_workers(tmp_path: Path) -> None:
+def test_a_cluster_without_workers(tmp_path: Path, impatience: None) -> None:
     """It would be waited for endlessly."""
     make_recordings(tmp_path / "in", 1)
     with running(tmp_path / "cluster") as cluster:
-        time.sleep(2)
         result = on(cluster, "in", "-", "auto", cwd=tmp_path)
     assert result.code == 1
     assert result.lines == [f"error: {cluster.address}: the cluster has no workers"]
@@ -525,7 +503,7 @@ def test_a_worker_that_cannot_do_the_work(tmp_path: Path, code: str, has: str) -
 
 @contextmanager
 def listening(*, answering: bool) -> Iterator[int]:
-    """Lend the port of something that accepts connections, and is no scheduler."""
+    """Yield the port of something that accepts connections, and is no scheduler."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -547,7 +525,7 @@ def listening(*, answering: bool) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("kind", ["nobody", "mute", "another protocol"])
-def test_a_wrong_address(folder: Path, kind: str) -> None:
+def test_a_wrong_address(folder: Path, kind: str, impatience: None) -> None:
     """One line within seconds, whatever is there, and nothing is done."""
     begin = time.monotonic()
     with listening(answering=kind == "another protocol") as port, nothing_changes(folder):

@@ -10,16 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import (
-    AUDIO,
-    COMMAND,
-    PASSWORD,
-    PLAIN,
-    MakeEnc,
-    contents,
-    nothing_changes,
-    run,
-)
+from support.commands import COMMAND, run, run_process
+from support.folders import contents, nothing_changes
+from support.recordings import AUDIO, PASSWORD, PLAIN, MakeEnc
 
 WRONG = "authentication failed: the password is wrong, or the file was altered"
 
@@ -307,10 +300,11 @@ def test_help_into_a_full_disk_is_an_error(folder: Path) -> None:
     assert done.stderr.startswith(b"filedecryptor: error: standard output: No space left")
 
 
+@pytest.mark.real_iterations
 def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
     """The reference reads 2 GiB at the most. This one comes and goes without a disk."""
     script = (
-        "import sys; from encryptor import encrypted;"
+        "import sys; from support.encryptor import encrypted;"
         "sys.stdout.buffer.writelines(encrypted((bytes(1 << 20) for _ in range(2049)), 'x'))"
     )
     writer = subprocess.Popen(
@@ -462,7 +456,7 @@ def test_what_bad_input_gets(case: str, bad_folder: Path) -> None:
     """A clear line, the documented exit code, and nothing created, replaced or left behind."""
     words, lines, code = BAD[case]
     with nothing_changes(bad_folder):
-        result = run(*words, cwd=bad_folder, as_anybody=True)
+        result = run_process(*words, cwd=bad_folder, as_anybody=True)
     assert result.code == code
     assert result.stdout == b""
     assert [line[: len(start)] for line, start in zip(result.lines, lines, strict=False)] == lines
@@ -478,7 +472,7 @@ def test_a_file_that_grows_too_large_leaves_the_old_one(folder: Path, make_enc: 
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
 
     with nothing_changes(folder):
-        result = run("a.enc", PASSWORD, "wav", cwd=folder, preexec_fn=limit)
+        result = run_process("a.enc", PASSWORD, "wav", cwd=folder, preexec_fn=limit)
     assert result.code == 1
     assert result.lines == ["error: a.wav: File too large"]
 
@@ -530,7 +524,5 @@ def test_failures_of_different_kinds(bad_folder: Path) -> None:
     with nothing_changes(bad_folder):
         result = run("short.enc", "cut.enc", PASSWORD, "opus", cwd=bad_folder)
     assert result.code == 1
-    assert [line.split(":")[1] for line in result.lines if "error" in line] == [
-        " short.enc",
-        " cut.enc",
-    ]
+    names = sorted(line.split(":")[1] for line in result.lines if line.startswith("error: "))
+    assert names == [" cut.enc", " short.enc"]

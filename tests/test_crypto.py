@@ -9,12 +9,14 @@ from collections.abc import Iterator
 
 import cryptography_vectors
 import pytest
-from conftest import FIXTURES
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from support.recordings import FIXTURES
 
 from filedecryptor import crypto
 from filedecryptor.crypto import StreamDecryptor, derive_key, encode_password
 from filedecryptor.errors import AuthenticationError, UsageError
+
+pytestmark = pytest.mark.real_iterations
 
 
 def test_the_key_is_pbkdf2_hmac_sha256_with_310000_iterations() -> None:

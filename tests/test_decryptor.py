@@ -5,30 +5,22 @@ from __future__ import annotations
 import io
 import os
 import resource
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 import soundfile
-from conftest import AUDIO, FIXTURES, PASSWORD, PLAIN, RECORDINGS, MakeEnc, nothing_changes
-from encryptor import encrypt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.recordings import FIXTURES, PASSWORD, PLAIN, MakeEnc, encrypt
 
-import filedecryptor
 from filedecryptor import (
     AuthenticationError,
     NotEncError,
-    UnknownFormatError,
-    UsageError,
     decrypt,
     decrypt_file,
-    decryptor,
     open_recording,
 )
-from filedecryptor.decryptor import Job
+from filedecryptor.job import Job, do_job
 from filedecryptor.spool import MEMORY_LIMIT
 
 # A derivation takes some 60 ms, so examples are few.
@@ -72,70 +64,6 @@ def test_too_short_is_not_an_enc_file() -> None:
         decrypt(bytes(43), PASSWORD)
 
 
-@pytest.mark.parametrize("entry", RECORDINGS, ids=lambda entry: entry["format"])
-def test_decrypted_audio_plays(entry: dict[str, str], tmp_path: Path) -> None:
-    """A real decoder reads all of it, and it lasts as long as what was spoken."""
-    path = decrypt_file(
-        FIXTURES / entry["file"],
-        entry["password"],
-        "auto",
-        output=tmp_path / f"x.{entry['format']}",
-    )
-    samples, rate = soundfile.read(path)
-    assert len(samples) / rate == pytest.approx(float(entry["seconds"]), abs=0.01)
-    assert abs(samples).max() > 0.1
-
-
-def test_decrypt_file_names_the_output_beside_the_input(make_enc: MakeEnc) -> None:
-    """As the .NET utility does, and it replaces what is there."""
-    source = make_enc("a.enc")
-    source.with_suffix(".opus").write_bytes(b"old")
-    target = decrypt_file(source, PASSWORD, "opus")
-    assert target == source.with_suffix(".opus")
-    assert target.read_bytes() == AUDIO
-
-
-def test_decrypt_file_can_name_the_output_after_its_audio(make_enc: MakeEnc) -> None:
-    """The extension `auto` follows the format."""
-    wav = (PLAIN / "recording_ghi789.wav").read_bytes()
-    assert decrypt_file(make_enc(audio=wav), PASSWORD, "auto").name == "a.wav"
-
-
-def test_unknown_audio_has_no_automatic_name(make_enc: MakeEnc, tmp_path: Path) -> None:
-    """Nothing is written, and the error says what to do."""
-    source = make_enc(audio=b"neither of the three" * 100)
-    with nothing_changes(tmp_path), pytest.raises(UnknownFormatError) as caught:
-        decrypt_file(source, PASSWORD, "auto")
-    assert caught.value.filename == str(source)
-    assert "instead of 'auto'" in str(caught.value.hint)
-
-
-def test_an_existing_output_can_be_kept(make_enc: MakeEnc, tmp_path: Path) -> None:
-    """`skip` returns it without any work, `fail` raises, also for `auto`."""
-    source = make_enc()
-    existing = tmp_path / "a.mp3"
-    existing.write_bytes(bytes(len(AUDIO)))
-    with nothing_changes(tmp_path):
-        assert decrypt_file(source, "wrong", "mp3", if_exists="skip") == existing
-        assert decrypt_file(source, "wrong", "auto", if_exists="skip") == existing
-        with pytest.raises(FileExistsError):
-            decrypt_file(source, PASSWORD, "mp3", if_exists="fail")
-    assert decrypt_file(source, PASSWORD, "opus", if_exists="fail").read_bytes() == AUDIO
-
-
-def test_errors_say_which_file(make_enc: MakeEnc) -> None:
-    """A traceback in a log is enough to find the recording."""
-    source = make_enc()
-    with pytest.raises(AuthenticationError) as caught:
-        decrypt_file(source, "wrong", "opus")
-    assert str(caught.value).startswith(f"{source}: authentication failed")
-    with pytest.raises(FileNotFoundError) as missing:
-        decrypt_file("nowhere.enc", "x", "opus")
-    assert missing.value.filename == "nowhere.enc"
-    with pytest.raises(UsageError, match="extension"):
-        decrypt_file(source, "x", "a/b")
-
-
 @pytest.mark.parametrize("size", [0, 5, MEMORY_LIMIT, MEMORY_LIMIT + 1])
 def test_open_recording_is_a_real_file(size: int, make_enc: MakeEnc) -> None:
     """Readable and seekable at any byte, in memory or, beyond the limit, from a private copy."""
@@ -162,6 +90,7 @@ def test_open_recording_takes_an_open_file() -> None:
     assert not source.closed
 
 
+@pytest.mark.real_iterations
 def test_open_recording_goes_straight_into_a_decoder() -> None:
     """No named file is needed to play a recording."""
     with open_recording(FIXTURES / "recording_abc123.enc", PASSWORD) as recording:
@@ -177,18 +106,6 @@ def test_open_recording_hands_out_nothing_unauthenticated(make_enc: MakeEnc) -> 
     with pytest.raises(AuthenticationError) as caught:
         open_recording(source, PASSWORD)
     assert caught.value.filename == str(source)
-
-
-def test_importing_the_package_imports_neither_click_nor_cryptography() -> None:
-    """Programs that use the functions do not pay for the command."""
-    code = "import filedecryptor, sys; print({'click', 'cryptography'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "set()\n"
-
-
-def test_every_public_name_is_there() -> None:
-    """`__all__` promises nothing that is missing."""
-    assert all(hasattr(filedecryptor, name) for name in filedecryptor.__all__)
 
 
 @pytest.mark.parametrize(
@@ -232,13 +149,6 @@ def test_too_short_is_no_matter_of_the_password(data: bytes) -> None:
     assert caught.value.hint is None
 
 
-def test_a_mistyped_if_exists_is_refused(make_enc: MakeEnc, tmp_path: Path) -> None:
-    """It must not pass for one of the three."""
-    source = make_enc()
-    with nothing_changes(tmp_path), pytest.raises(UsageError, match="if_exists"):
-        decrypt_file(source, PASSWORD, "opus", if_exists="overwrite")  # type: ignore[arg-type]
-
-
 def test_a_full_temporary_directory_is_named(
     make_enc: MakeEnc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,5 +186,5 @@ def test_a_file_that_grows_is_not_complete_yet(make_enc: MakeEnc) -> None:
     with source.open("r+b") as file:
         file.truncate(5000)
     with pytest.raises(AuthenticationError) as caught:
-        decryptor.run(Job(str(source), "opus"), PASSWORD, on_progress=grow)
+        do_job(Job(str(source), "opus"), PASSWORD, on_progress=grow)
     assert "still growing" in (caught.value.hint or "")

@@ -1,15 +1,30 @@
-"""What the README promises is held by tests, and whoever changes a sentence finds them here."""
+"""The README: its examples are true, and what it promises is held by tests.
+
+Whoever changes one of its promises finds the tests for it here.
+"""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import SCRIPTS
+from support.recordings import FIXTURES
 
 TESTS = Path(__file__).parent
 README = (TESTS.parent / "README.md").read_text()
+
+GUIDS = {
+    "2c0e1f8a-5d0b-4e0f-9a57-1f0a6c1d9b11": "recording_abc123.enc",
+    "7be3ab10-1c7e-4e57-8f5e-0a4f4c9d2e22": "recording_ghi789.enc",
+}
+"""The recordings of the account in the examples."""
 
 INTRODUCTIONS = {
     (
@@ -27,165 +42,158 @@ INTRODUCTIONS = {
 """Sentences that promise nothing."""
 
 HELD_BY = {
-    "Name as many files and directories as you like.": "test_batch.py::test_many_files",
+    "Name as many files and directories as you like.": "test_many_files",
     "They are worked on side by side, and one that fails does not stop the others:": (
-        "test_batch.py::test_the_good_are_done_although_others_fail"
+        "test_the_good_are_done_although_others_fail"
     ),
     "With `--if-exists skip`, a second run does only what is missing.": (
-        "test_batch.py::test_a_second_run_does_no_work_twice"
+        "test_a_second_run_does_no_work_twice"
     ),
     "It does not read the other recordings, so it is quick:": (
-        "test_batch.py::test_a_second_run_does_no_work_twice"
+        "test_a_second_run_does_no_work_twice"
     ),
     "An output counts as there if it is as long as the audio must be: 44 bytes shorter than its "
-    "`.enc` file.": "test_plan.py::test_skip_does_again_what_is_not_as_long_as_the_audio",
+    "`.enc` file.": "test_skip_does_again_what_is_not_as_long_as_the_audio",
     "One of another length was not finished by whatever wrote it.": (
-        "test_plan.py::test_skip_does_again_what_is_not_as_long_as_the_audio"
+        "test_skip_does_again_what_is_not_as_long_as_the_audio"
     ),
     "`skip` replaces it and says so in a note; `fail` says so in its error.": (
-        "test_plan.py::test_skip_does_again_what_is_not_as_long_as_the_audio "
-        "test_plan.py::test_fail_says_that_the_length_is_another"
+        "test_skip_does_again_what_is_not_as_long_as_the_audio "
+        "test_fail_says_that_the_length_is_another"
     ),
     "Two inputs that would share an output, or an output that would replace an input, are refused "
     "before anything is written, also where the file system takes two names for one (case, "
     "accents).": (
-        "test_batch.py::test_outputs_that_collide_are_refused "
-        "test_plan.py::test_names_that_are_one_on_the_disk_are_refused "
-        "test_plan.py::test_on_a_real_disk"
+        "test_outputs_that_collide_are_refused "
+        "test_names_that_are_one_on_the_disk_are_refused "
+        "test_on_a_real_disk"
     ),
     "What cannot be known before is found out later, and is then a failure of that recording "
     "alone: with `auto`, that the output would be the recording itself; that the output is a link "
     "to its own input; on an unusual disk, that this run has written the same output for another "
     "input.": (
-        "test_plan.py::test_with_auto_an_input_called_like_audio "
-        "test_batch.py::test_an_output_that_is_its_input_through_a_link "
-        "attacks/test_odd_disks.py::test_two_recordings_have_no_output_in_common"
+        "test_with_auto_an_input_called_like_audio "
+        "test_an_output_that_is_its_input_through_a_link "
+        "test_two_recordings_have_no_output_in_common"
     ),
     "If standard output takes no more (a full disk, a reader that has left), a batch says so once, "
     "goes on, and exits with 1.": (
-        "test_streams.py::test_a_batch_goes_on_without_standard_output "
-        "test_streams.py::test_a_batch_whose_reader_takes_one_line"
+        "test_a_batch_goes_on_without_standard_output test_a_batch_whose_reader_takes_one_line"
     ),
     "With `--json`, standard output has an object for each input, in the order they end: `input`, "
     "`output`, `format`, `size` (of the audio, in bytes), `status` (`decrypted`, `verified`, "
     "`skipped` or `failed`), `code` (the exit code that this input alone would have given) and "
-    "`error` (null or the message).": "test_batch.py::test_json",
+    "`error` (null or the message).": "test_json",
     "A byte of a file's name that is not UTF-8 is written as `\\udc80` to `\\udcff`, as Python does "
-    "it.": "test_batch.py::test_names_of_every_kind",
+    "it.": "test_names_of_every_kind",
     "An argument that names nothing may be the password in the wrong place: `input` is then "
     "`FILENAME 2`, for example, and no message shows it either.": (
-        "test_cli.py::test_a_misplaced_password_is_not_repeated"
+        "test_a_misplaced_password_is_not_repeated"
     ),
     "After SIGINT, SIGTERM or SIGHUP, what is done stays, what is under way is dropped without a "
     "trace, and the summary is printed all the same.": (
-        "test_batch.py::test_a_signal_in_the_middle "
-        "test_objects_faults.py::test_an_interruption_leaves_no_upload "
-        "attacks/test_interruptions.py::test_interrupted_batches_leave_nothing"
+        "test_a_signal_in_the_middle "
+        "test_an_interruption_leaves_no_upload "
+        "test_interrupted_batches_leave_nothing"
     ),
     "What does not end by itself (a pipe, a disk that does not answer) is waited for five seconds, "
-    "and then left.": "attacks/test_interruptions.py::test_what_does_not_end_is_not_waited_for",
+    "and then left.": "test_what_does_not_end_is_not_waited_for",
     "A run that is killed (SIGKILL, a power cut) can leave a file called `.filedecryptor-*.tmp` "
     "beside an output, of authenticated audio, whole or in part.": (
-        "attacks/test_killing.py::test_killed_at_any_moment "
-        "test_spool.py::test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
+        "test_killed_at_any_moment test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
     ),
     "It is never taken for a recording, and when it is a day old, the next run of the same user "
     "that writes into that directory removes it.": (
-        "attacks/test_killing.py::test_leftovers_are_no_recordings "
-        "attacks/test_killing.py::test_a_later_run_removes_what_a_killed_one_left "
-        "test_outputs.py::test_what_killed_runs_left_is_removed_when_it_is_a_day_old "
-        "test_outputs.py::test_what_others_left_stays"
+        "test_leftovers_are_no_recordings "
+        "test_a_later_run_removes_what_a_killed_one_left "
+        "test_what_killed_runs_left_is_removed_when_it_is_a_day_old "
+        "test_what_others_left_stays"
     ),
     "An output appears under its name only when the whole recording has been authenticated and is "
     "on the disk.": (
-        "test_outputs.py::test_everything_is_on_the_disk_before_it_has_a_name "
-        "attacks/test_unseen.py::test_the_order_survives_a_power_cut"
+        "test_everything_is_on_the_disk_before_it_has_a_name test_the_order_survives_a_power_cut"
     ),
     "Until then up to 8 MiB of audio are in memory (less if many recordings are worked on at "
     "once); longer audio is in a file of the same directory that has no name, can be opened by "
     "nobody else, and is gone when the process ends.": (
-        "attacks/test_unseen.py::test_a_short_recording_is_written_only_once_it_is_authenticated "
-        "attacks/test_unseen.py::test_nobody_reads_what_is_not_authenticated "
-        "attacks/test_killing.py::test_killed_at_any_moment"
+        "test_a_short_recording_is_written_only_once_it_is_authenticated "
+        "test_nobody_reads_what_is_not_authenticated "
+        "test_killed_at_any_moment"
     ),
     "Where there are no files without names (Windows, macOS, some network file systems), and on "
     "its way to standard output, to Python or to an object store, a longer recording is kept as it "
     "came, encrypted, until it has been authenticated: in a temporary file, in `TMPDIR` or else in "
     "`/var/tmp`.": (
-        "test_spool.py::test_only_ciphertext_is_spooled "
-        "test_spool.py::test_a_private_file_lies_where_it_is_wanted "
-        "attacks/test_unseen.py::test_only_ciphertext_gets_to_the_temporary_directory"
+        "test_only_ciphertext_is_spooled "
+        "test_a_private_file_lies_where_it_is_wanted "
+        "test_only_ciphertext_gets_to_the_temporary_directory"
     ),
     "Only then is its audio written.": (
-        "test_spool.py::test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
+        "test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
     ),
     "On a disk, that is a file called `.filedecryptor-*.tmp`, its owner's alone, until it is "
-    "whole.": "test_outputs.py::test_what_is_unfinished_is_its_owners_alone",
+    "whole.": "test_what_is_unfinished_is_its_owners_alone",
     "A run that failed has changed no file; it may have made the directory of `--output-dir`.": (
-        "test_outputs.py::test_what_is_refused_leaves_the_old_output_and_nothing_else "
-        "attacks/test_disk.py::test_what_the_system_refuses_changes_nothing"
+        "test_what_is_refused_leaves_the_old_output_and_nothing_else "
+        "test_what_the_system_refuses_changes_nothing"
     ),
     "Only a disk that fails when it flushes a directory is noticed late: the new output is there "
-    "by then, whole.": "test_outputs.py::test_a_directory_that_cannot_be_flushed",
+    "by then, whole.": "test_a_directory_that_cannot_be_flushed",
     "The recording itself is never written to, and an output that would replace it is refused.": (
-        "test_files.py::test_an_output_that_is_the_input_is_refused "
-        "test_command.py::test_stdout_must_not_be_the_recording"
+        "test_an_output_that_is_the_input_is_refused test_stdout_must_not_be_the_recording"
     ),
     "A symbolic link in the place of an output is replaced, not followed.": (
-        "test_outputs.py::test_a_published_file_is_whole_and_alone"
+        "test_a_published_file_is_whole_and_alone"
     ),
     "Two inputs never share an output, not even on a disk that ignores case.": (
-        "test_plan.py::test_on_a_real_disk "
-        "attacks/test_odd_disks.py::test_two_recordings_have_no_output_in_common"
+        "test_on_a_real_disk test_two_recordings_have_no_output_in_common"
     ),
     "Memory does not grow with the length of a recording.": (
-        "test_command.py::test_recordings_over_two_gibibytes_work "
-        "test_objects_faults.py::test_memory_does_not_grow_with_the_number_of_objects"
+        "test_recordings_over_two_gibibytes_work "
+        "test_memory_does_not_grow_with_the_number_of_objects"
     ),
     "An output gets the permissions that the umask leaves, also where it replaces a file that had "
-    "others.": "test_outputs.py::test_permissions_are_those_of_any_new_file",
+    "others.": "test_permissions_are_those_of_any_new_file",
     "**Altered, cut or swapped recordings.** Every bit is authenticated before a byte of audio "
     "gets to where anybody else can read it: into a file that has a name, to standard output, to "
     "Python, to a store.": (
-        "attacks/test_every_bit.py::test_no_bit_can_be_flipped "
-        "test_command.py::test_stdout_gets_nothing_before_the_tag_has_verified "
-        "test_decryptor.py::test_open_recording_hands_out_nothing_unauthenticated "
-        "test_objects.py::test_what_fails_leaves_no_object_and_no_upload"
+        "test_no_bit_can_be_flipped "
+        "test_stdout_gets_nothing_before_the_tag_has_verified "
+        "test_open_recording_hands_out_nothing_unauthenticated "
+        "test_what_fails_leaves_no_object_and_no_upload"
     ),
     "**A process that is killed, a disk that is full, a file that changes while it is read.** "
     "There is the old output, or the whole new one, or none.": (
-        "attacks/test_killing.py::test_killed_at_any_moment "
-        "test_command.py::test_a_full_disk_leaves_the_old_file "
-        "attacks/test_moving_input.py::test_what_changes_under_our_hands_is_refused"
+        "test_killed_at_any_moment "
+        "test_a_full_disk_leaves_the_old_file "
+        "test_what_changes_under_our_hands_is_refused"
     ),
     "**Other users of the machine.** They can neither foresee nor block the file that an output is "
     "written to, and a link that waits where the output will be is not followed.": (
-        "test_outputs.py::test_a_file_that_another_has_put_in_place_is_not_published "
-        "test_outputs.py::test_a_published_file_is_whole_and_alone"
+        "test_a_file_that_another_has_put_in_place_is_not_published "
+        "test_a_published_file_is_whole_and_alone"
     ),
     "Nobody but its owner can read the audio before it is authenticated.": (
-        "attacks/test_unseen.py::test_nobody_reads_what_is_not_authenticated"
+        "test_nobody_reads_what_is_not_authenticated"
     ),
     "**Leaks.** Password, key and API token appear in no message, log, file or exception text.": (
-        "attacks/test_secrets.py::test_a_failure_tells_nothing "
-        "attacks/test_secrets_vns.py::test_exceptions_and_logs_tell_nothing"
+        "test_a_failure_tells_nothing test_exceptions_and_logs_tell_nothing"
     ),
     "The key is wiped from memory after use, as far as Python allows, and no core dump is "
     "written.": (
-        "test_crypto.py::test_the_key_is_wiped test_spool.py::test_closing_wipes_the_key "
-        "test_main.py::test_no_core_dump_is_written_and_many_files_may_be_open"
+        "test_the_key_is_wiped test_closing_wipes_the_key "
+        "test_no_core_dump_is_written_and_many_files_may_be_open"
     ),
     "`vns-recordings` sends the token to one server only, over TLS.": (
-        "vns/test_vns.py::test_a_redirect_to_another_server_is_not_followed "
-        "vns/test_vns.py::test_no_proxy_gets_the_token_in_clear_text"
+        "test_a_redirect_to_another_server_is_not_followed "
+        "test_no_proxy_gets_the_token_in_clear_text"
     ),
     "**What servers and files say.** Names from the API never choose a directory.": (
-        "vns/test_vns.py::test_a_list_with_what_is_no_guid"
+        "test_a_list_with_what_is_no_guid"
     ),
     "What a message holds is one line without control characters; so is a path on standard output, "
     "if that is a terminal.": (
-        "test_report.py::test_texts_from_outside_are_one_harmless_line "
-        "test_report.py::test_paths_are_escaped_in_a_terminal_only"
+        "test_texts_from_outside_are_one_harmless_line test_paths_are_escaped_in_a_terminal_only"
     ),
 }
 """Each sentence with the tests that fail if it is not true."""
@@ -211,11 +219,82 @@ def test_every_promise_is_held() -> None:
     assert found >= INTRODUCTIONS
 
 
-@pytest.mark.parametrize(
-    "name", sorted({test for tests in HELD_BY.values() for test in tests.split()})
-)
-def test_the_tests_are_there(name: str) -> None:
+def test_the_tests_are_there() -> None:
     """Under the names that stand here."""
-    file, _, function = name.partition("::")
-    tree = ast.parse((TESTS / file).read_text())
-    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    there = {
+        node.name
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    named = {test for tests in HELD_BY.values() for test in tests.split()}
+    assert named <= there
+
+
+def examples() -> list[tuple[list[str], list[str]]]:
+    """Return each block of the README that shows commands: these, and the lines that they print."""
+    found = []
+    for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE):
+        lines = [line.removeprefix("    ") for line in block.splitlines()]
+        commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        if commands:
+            found.append((commands, [line for line in lines if not line.startswith("$ ")]))
+    return found
+
+
+def comparable(lines: Iterable[str]) -> list[str]:
+    """Return lines without what differs from run to run: seconds, and the order of a batch."""
+    return sorted(re.sub(r"in \d+\.\d s$", "in N s", line) for line in lines)
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """All that the examples need: recordings, secrets, a store, an account, a cluster."""
+    for package in ("distributed", "s3fs", "requests", "filelock"):
+        pytest.importorskip(package, reason="an extra is not installed")
+    from support import api_server, dask_cluster
+    from support.bucket import Bucket, serving
+
+    (tmp_path / "secret.txt").write_text("EncryptMe\n")
+    (tmp_path / "vns-token").write_text(f"{api_server.TOKEN}\n")
+    late = tmp_path / "recordings" / "late"
+    late.mkdir(parents=True)
+    with serving() as store, api_server.serving() as api:
+        bucket = Bucket(store, "bucket")
+        for path in FIXTURES.glob("*.enc"):
+            folder = late if "ghi" in path.name else late.parent
+            shutil.copy(path, folder)
+            shutil.copy(path, tmp_path)
+            bucket.put(str((folder / path.name).relative_to(tmp_path)), path.read_bytes())
+        for guid, name in GUIDS.items():
+            api.recordings[guid] = (FIXTURES / name).read_bytes()
+        environment = {**os.environ, **bucket.env, "VNS_API_URL": api.url, "PYTHONPATH": ""}
+        with dask_cluster.running(tmp_path / "dask", "", "", env=environment) as cluster:
+            environment["PATH"] = f"{SCRIPTS}:{os.environ['PATH']}"
+            yield {**environment, "SCHEDULER": cluster.address}
+
+
+@pytest.mark.slow
+@pytest.mark.real_iterations
+def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path) -> None:
+    """Each command prints what the page shows, one after the other in one folder."""
+    assert len(examples()) > 8
+    for commands, lines in examples():
+        if "jq" in commands[0]:
+            if shutil.which("jq") is None:
+                continue
+            cut = (FIXTURES / "recording_abc123.enc").read_bytes()[:-100]
+            (tmp_path / "recordings" / "cut.enc").write_bytes(cut)
+            (tmp_path / "recordings" / "page.enc").write_text("<!doctype html>")
+        script = "\n".join(commands).replace("tcp://scheduler:8786", surroundings["SCHEDULER"])
+        done = subprocess.run(
+            ["bash", "-c", script],
+            check=False,
+            cwd=tmp_path,
+            env=surroundings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        assert comparable(done.stdout.splitlines()) == comparable(lines), commands

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, MakeEnc, contents, run
-from encryptor import encrypt
+from support.commands import COMMAND, run_process
+from support.folders import contents
+from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
 
-from filedecryptor import AuthenticationError, decrypt_file, open_recording, outputs
-from filedecryptor.decryptor import Job, Shared, decrypted
-from filedecryptor.decryptor import run as run_job
+from filedecryptor import AuthenticationError, decrypt_file, open_recording
+from filedecryptor.decryptor import decrypted
 from filedecryptor.format import SMALLEST_SIZE
-from filedecryptor.outputs import Written
+from filedecryptor.job import Job, Shared, do_job
 from filedecryptor.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning, PrivateFile
+from filedecryptor.storage import outputs
+from filedecryptor.storage.outputs import Written
 
 LIMIT = 2 * HEAD_SIZE
 LONG = os.urandom(MEMORY_LIMIT + 1)
@@ -168,7 +170,7 @@ def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
     for size in (MEMORY_LIMIT, MEMORY_LIMIT + 1):
         path = make_enc(audio=LONG[:size])
         words = ("a.enc", PASSWORD, "wav", "-o", "-")
-        result = run(*words, cwd=path.parent, command=read_only)
+        result = run_process(*words, cwd=path.parent, command=read_only)
         if result.code == 99 or "unshare" in result.stderr:
             pytest.skip("nothing may be mounted here")
         if size == MEMORY_LIMIT:
@@ -187,7 +189,7 @@ def test_audio_beyond_memory_goes_to_a_disk_without_nameless_files(
 ) -> None:
     """It is written there only once it is authenticated; an altered recording makes no file."""
     monkeypatch.setattr(outputs, "nameless", lambda _: None)
-    monkeypatch.setattr("filedecryptor.files.nameless", lambda _: None)
+    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda _: None)
     recording = bytearray(encrypt(LONG[:size], PASSWORD))
     (tmp_path / "a.enc").write_bytes(recording)
     made = []
@@ -198,13 +200,13 @@ def test_audio_beyond_memory_goes_to_a_disk_without_nameless_files(
         make(*words)
 
     monkeypatch.setattr(outputs.PendingFile, "__init__", counting)
-    run_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
+    do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
     assert contents(tmp_path) == {"a.enc": bytes(recording), "a.wav": LONG[:size]}
     assert len(made) == 1
     recording[-1] ^= 1
     (tmp_path / "a.enc").write_bytes(recording)
     with pytest.raises(AuthenticationError):
-        run_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
+        do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
     assert len(made) == 1
     assert set(contents(tmp_path)) == {"a.enc", "a.wav"}
 
@@ -221,7 +223,7 @@ def test_an_abandoned_publication_ends_at_the_next_piece(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_job(
+        do_job(
             Job(str(tmp_path / "a.enc"), "wav"),
             PASSWORD,
             shared=Shared(Written()),
@@ -234,6 +236,13 @@ def test_the_command_says_where_there_is_no_room(tmp_path: Path) -> None:
     """The temporary directory is named, not the recording."""
     (tmp_path / "a.enc").write_bytes(encrypt(LONG, PASSWORD))
     script = 'ulimit -f 1000; exec "$0" a.enc EncryptMe wav -o - >/dev/null'
-    result = run("-c", script, COMMAND, cwd=tmp_path, command=("bash",), env={"TMPDIR": "/tmp"})  # noqa: S108
+    result = run_process(
+        "-c",
+        script,
+        COMMAND,
+        cwd=tmp_path,
+        command=("bash",),
+        env={"TMPDIR": "/tmp"},  # noqa: S108
+    )
     assert result.code == 1
     assert result.lines == ["error: /tmp: File too large"]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, nothing_changes, run
+from support.commands import run
+from support.folders import nothing_changes
+from support.recordings import FIXTURES
 
 from filedecryptor import AuthenticationError, FileDecryptorError, NotEncError, decrypt
 
@@ -18,6 +20,8 @@ FAILURES: dict[str, type[FileDecryptorError]] = {
     "authentication-failed": AuthenticationError,
     "not-enc": NotEncError,
 }
+
+pytestmark = pytest.mark.real_iterations
 
 
 def vectors() -> list[Any]:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, contents
+from support.commands import COMMAND
+from support.folders import contents
+from support.recordings import AUDIO, PASSWORD
 
-from filedecryptor.batch import side_by_side
-from filedecryptor.decryptor import Outcome
-from filedecryptor.workers import Threads, affordable
+from filedecryptor.outcome import Outcome
+from filedecryptor.workers import Threads, affordable, in_threads
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
                 raise
         return Outcome(item, None, None, None, "verified")
 
-    outcomes = side_by_side(
+    outcomes = in_threads(
         ["long", "short"], work, check=lambda _: None, threads=2, on_progress=None
     )
     assert next(outcomes).input == "short"

@@ -1,18 +1,27 @@
-"""Decrypt the call recordings of Voice Nexus Service (VNS)."""
+"""Decrypt the call recordings of Voice Nexus Service (VNS).
+
+The public names are those in `__all__`. The modules of the package are its own affair.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filedecryptor.batch import decrypt_files
-    from filedecryptor.decryptor import Outcome, decrypt, decrypt_file, open_recording
+    from filedecryptor.decryptor import decrypt, open_recording
     from filedecryptor.errors import (
         AuthenticationError,
         FileDecryptorError,
         NotEncError,
+        StorageError,
+        UnavailableError,
+        UnexpectedError,
         UnknownFormatError,
         UsageError,
+        WorkerError,
     )
+    from filedecryptor.job import decrypt_file
+    from filedecryptor.outcome import Outcome
 
 __version__ = "0.1.0"
 
@@ -21,8 +30,12 @@ __all__ = [
     "FileDecryptorError",
     "NotEncError",
     "Outcome",
+    "StorageError",
+    "UnavailableError",
+    "UnexpectedError",
     "UnknownFormatError",
     "UsageError",
+    "WorkerError",
     "__version__",
     "decrypt",
     "decrypt_file",
@@ -34,8 +47,12 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # The command passes through here at every start, and must be quick to take care of signals.
     if name in __all__:
-        for module in ("errors", "decryptor", "batch"):
+        for module in ("errors", "outcome", "decryptor", "job", "batch"):
             found = import_module(f"filedecryptor.{module}")
             if hasattr(found, name):
                 return getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

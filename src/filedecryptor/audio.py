@@ -1,4 +1,4 @@
-"""Tells opus, mp3 and wav apart by their first bytes. Anything else is unknown: no guess."""
+"""The formats opus, mp3 and wav, recognised by their first bytes. Nothing else is guessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAD_SIZE = 1 << 11
 
 
 def detect(head: bytes) -> str | None:
-    """Return `opus`, `mp3` or `wav`, or None where the bytes show none of them.
+    """Return `opus`, `mp3` or `wav`; None if the audio is none of them.
 
     Args:
         head: The first bytes of the audio: `HEAD_SIZE` of them, or all if there are fewer.
@@ -27,7 +27,7 @@ def detect(head: bytes) -> str | None:
 
 
 def _is_ogg_opus(head: bytes) -> bool:
-    """An Ogg page (RFC 3533, section 6) whose first packet is `OpusHead` (RFC 7845, 5.1)."""
+    """Return whether an Ogg page (RFC 3533, section 6) begins with `OpusHead` (RFC 7845, 5.1)."""
     if len(head) < 27 or head[:5] != b"OggS\0":
         return False
     segments = head[26]
@@ -35,7 +35,10 @@ def _is_ogg_opus(head: bytes) -> bool:
 
 
 def _has_id3_tag(head: bytes) -> bool:
-    """An ID3v2 header (id3.org, ID3v2.4.0, section 3.1): its size has no byte above 127."""
+    """Return whether an ID3v2 header (ID3v2.4.0, section 3.1) comes first.
+
+    No byte of its size is above 127.
+    """
     return (
         len(head) >= 10
         and head[:3] == b"ID3"

@@ -1,40 +1,41 @@
-"""Many jobs side by side: in threads, or on any executor."""
+"""Many jobs side by side."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from threading import Semaphore
+from typing import TYPE_CHECKING
 
-from filedecryptor import decryptor
 from filedecryptor.crypto import Password, load
-from filedecryptor.decryptor import IfExists, Job, OnProgress, Outcome, Shared
+from filedecryptor.decryptor import OnProgress
 from filedecryptor.errors import UnavailableError, UsageError, WorkerError
-from filedecryptor.names import absolute, clean_extension, is_url
-from filedecryptor.outputs import Written
+from filedecryptor.existing import IfExists
+from filedecryptor.job import Job, Shared, try_job
+from filedecryptor.outcome import Outcome, failed
 from filedecryptor.plan import Plan
 from filedecryptor.spool import MEMORY_LIMIT
+from filedecryptor.storage.names import absolute, clean_extension, is_url
+from filedecryptor.storage.outputs import Written
+from filedecryptor.workers import (
+    Done,
+    Workers,
+    affordable,
+    in_threads,
+    submit_bounded,
+    usable_cpus,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
-
-Item = TypeVar("Item")
-
-PATIENCE = 5.0
-"""Seconds that abandoned work has to end in."""
 
 THREADS_PER_JOB = 2
 """Threads for each file that is worked on: the processors are busy while files are flushed."""
 
 THREADS_PER_OBJECT = 4
 """The same for object stores: a recording waits for three answers, each of some milliseconds."""
-
-WATCH_INTERVAL = 5.0
-"""Seconds without an outcome after which an executor is asked whether it is still there."""
 
 MEMORY = 256 * 1024 * 1024
 """Bytes of audio that all threads together have in memory at most."""
@@ -89,6 +90,8 @@ def decrypt_files(
     Raises:
         UsageError: The extension is unusable, an output is an input, two inputs share one, or the
             sources are a single path.
+        StorageError: An object store refused to list the sources, or failed for many recordings
+            in a row.
         OSError: The output directory cannot be made.
     """
     if isinstance(sources, (str, bytes, os.PathLike)):  # whose letters would be taken for paths
@@ -100,30 +103,15 @@ def decrypt_files(
         output_dir=None if output_dir is None else place(os.fspath(output_dir)),
         if_exists=if_exists,
     )
-    return run(plan, password, Workers(jobs, executor))
+    return run_plan(plan, password, Workers(jobs, executor))
 
 
-class Workers(NamedTuple):
-    """What works on a plan.
-
-    Attributes:
-        jobs: Files worked on at once; the CPUs that this process may use if None.
-        executor: Runs the work, in groups of jobs, instead of threads of our own.
-        watch: Told every now and then for how many seconds no work has ended; raises what ends
-            the waiting.
-    """
-
-    jobs: int | None = None
-    executor: Executor | None = None
-    watch: Callable[[float], object] | None = None
-
-
-def run(
+def run_plan(
     plan: Plan,
     password: Password,
     workers: Workers,
     *,
-    on_progress: Callable[[Job, int], object] | None = None,
+    on_progress: Callable[[str, int], object] | None = None,
 ) -> Generator[Outcome]:
     """Do all jobs of a plan, a bounded number of them under way at any time.
 
@@ -131,8 +119,8 @@ def run(
         plan: What to do.
         password: The `recordCallPassword` in force when the calls were recorded.
         workers: What does it; an executor is left running.
-        on_progress: Told a job and a number of bytes after each piece of work, from any thread;
-            not told anything by an executor.
+        on_progress: Called with an input and a number of bytes after each piece of work, from any
+            thread; not called by an executor.
 
     Yields:
         What became of each recording, in the order they end.
@@ -157,12 +145,12 @@ def _outcomes(
     plan: Plan,
     password: Password,
     workers: Workers,
-    on_progress: Callable[[Job, int], object] | None,
+    on_progress: Callable[[str, int], object] | None,
 ) -> Generator[Outcome]:
     jobs, executor = workers.jobs or usable_cpus(), workers.executor
     yield from plan.failures
     if executor is None:
-        yield from _side_by_side(
+        yield from _in_threads(
             plan,
             password,
             jobs,
@@ -178,7 +166,9 @@ def _outcomes(
             return executor.submit(work, group)
 
         window = jobs * TASKS_PER_JOB
-        yield from _windowed(_groups(plan, size), submit, window, _lost, workers.watch)
+        yield from submit_bounded(
+            _groups(plan, size), submit, window, _worker_failures, workers.watch
+        )
 
 
 class GroupWork:
@@ -200,7 +190,7 @@ class GroupWork:
     def __call__(self, group: list[Job]) -> list[Outcome]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
-        outcomes = _side_by_side(
+        outcomes = _in_threads(
             group, self._password, 1, has_objects=has_objects, check=lambda _job, _written: None
         )
         return [_placed(outcome) for outcome in outcomes]
@@ -224,12 +214,12 @@ def _placed(outcome: Outcome) -> Outcome:
     return outcome._replace(error=error)
 
 
-def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
+def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome]]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
         if outcome := plan.check(job, Written()):
-            yield outcome
+            yield Done(outcome)
             continue
         group.append(job)
         if len(group) == size:
@@ -239,156 +229,40 @@ def _groups(plan: Plan, size: int) -> Iterator[Outcome | list[Job]]:
         yield group
 
 
-def _lost(group: list[Job], error: Exception) -> list[Outcome]:
-    """Return the outcomes of jobs whose worker did not answer, but for an error of its own."""
+def _worker_failures(group: list[Job], error: Exception) -> list[Outcome]:
+    """Return the failed outcomes of a group whose worker raised an error or died."""
     place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
     worker = "the worker" if place is None else f"worker {place.address}"
     cause = f"{worker} ended with {type(error).__name__}"
     hint = "it may be done all the same: run this again with --if-exists skip"
-    return [
-        decryptor.failed(job, WorkerError(cause, hint=hint, filename=job.input)) for job in group
-    ]
+    return [failed(job.input, WorkerError(cause, hint=hint, filename=job.input)) for job in group]
 
 
-def _side_by_side(
+def _in_threads(
     items: Iterable[Job],
     password: Password,
     jobs: int,
     *,
     has_objects: bool,
     check: Callable[[Job, Written], Outcome | None],
-    on_progress: Callable[[Job, int], object] | None = None,
+    on_progress: Callable[[str, int], object] | None = None,
 ) -> Generator[Outcome]:
-    from threading import Semaphore
-
-    from filedecryptor.workers import affordable
-
-    load()  # where memory or files to open are scarce, this is better said once, here
+    load()  # where memory or files to open are scarce, this fails once, here
     threads = affordable(jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB))
     memory = (MEMORY_FOR_OBJECTS if has_objects else MEMORY) // threads
     shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, memory))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        return decryptor.attempt(job, password, shared=shared, on_progress=advance)
+        return try_job(job, password, shared=shared, on_progress=advance)
 
-    yield from side_by_side(
+    def advance_job(job: Job, count: int) -> None:
+        if on_progress is not None:
+            on_progress(job.input, count)
+
+    yield from in_threads(
         items,
         work,
         check=lambda job: check(job, shared.written),
         threads=threads,
-        on_progress=on_progress,
+        on_progress=advance_job,
     )
-
-
-def side_by_side(
-    items: Iterable[Item],
-    work: Callable[[Item, OnProgress], Outcome],
-    *,
-    check: Callable[[Item], Outcome | None],
-    threads: int,
-    on_progress: Callable[[Item, int], object] | None,
-) -> Generator[Outcome]:
-    """Do some work for each item in threads, and yield the outcomes as they come.
-
-    Args:
-        items: What is to be worked on.
-        work: Does it for one item, and tells its second argument the bytes done, which is also
-            where work that nobody waits for any more ends.
-        check: Returns the outcome of an item that needs no work.
-        threads: How many threads, if the system gives as many.
-        on_progress: Told an item and a number of bytes after each piece of work.
-    """
-    from filedecryptor.workers import Threads
-
-    pool = Threads(threads)
-
-    def task(item: Item) -> list[Outcome]:
-        def advance(count: int) -> None:
-            if pool.is_over:
-                raise _AbandonedError
-            if on_progress is not None:
-                on_progress(item, count)
-
-        return [work(item, advance)]
-
-    try:
-        to_do = (check(item) or item for item in items)
-        yield from _windowed(to_do, partial(pool.submit, task), threads * 2)
-    finally:
-        pool.end(PATIENCE)
-
-
-def _windowed(
-    items: Iterable[Outcome | Item],
-    submit: Callable[[Item], Future[list[Outcome]]],
-    window: int,
-    lost: Callable[[Item, Exception], list[Outcome]] | None = None,
-    watch: Callable[[float], object] | None = None,
-) -> Generator[Outcome]:
-    """Submit the items, no more than `window` of them waiting or under way at any time.
-
-    Args:
-        items: What is to be done; outcomes among them are passed on.
-        submit: Begins to work on an item.
-        window: How many.
-        lost: Returns the outcomes of an item whose work ended with an exception; if None, the
-            exception ends everything.
-        watch: See `Workers`.
-    """
-    from concurrent.futures import BrokenExecutor
-
-    pending: dict[Future[list[Outcome]], Item] = {}
-    try:
-        for item in items:
-            if isinstance(item, Outcome):
-                yield item
-                continue
-            try:
-                pending[submit(item)] = item
-            except BrokenExecutor as error:
-                if lost is None:
-                    raise
-                yield from lost(item, error)
-            while len(pending) >= window:
-                yield from _ended(pending, lost, watch)
-        while pending:
-            yield from _ended(pending, lost, watch)
-    finally:
-        for future in pending:
-            future.cancel()
-
-
-def _ended(
-    pending: dict[Future[list[Outcome]], Item],
-    lost: Callable[[Item, Exception], list[Outcome]] | None,
-    watch: Callable[[float], object] | None,
-) -> Iterator[Outcome]:
-    """Wait until some of what is under way has ended; yield its outcomes, and take it out."""
-    from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
-
-    begin = time.monotonic()
-    while not (done := wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done):
-        if watch:
-            watch(time.monotonic() - begin)
-    for future in done:
-        item = pending.pop(future)
-        try:
-            outcomes = future.result()
-        except CancelledError:
-            raise
-        except Exception as error:
-            if lost is None:
-                raise
-            outcomes = lost(item, error)
-        yield from outcomes
-
-
-class _AbandonedError(Exception):
-    """Ends a job that nobody waits for any more; raised and lost in its thread."""
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

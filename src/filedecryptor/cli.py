@@ -1,16 +1,30 @@
-"""The words of the command line: the grammar that click reads, and the help."""
+"""The click command `filedecryptor`: the grammar of its command line, and the help."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import click
 
-from filedecryptor import __version__, command
-from filedecryptor.report import standard_output
-from filedecryptor.usage import without_words
+from filedecryptor.audio import FORMATS
+from filedecryptor.command import decrypt_command
+from filedecryptor.errors import ExitCode
+from filedecryptor.existing import IF_EXISTS
+from filedecryptor.job import AUTO
+from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.options import (
+    CONTEXT,
+    Path,
+    Program,
+    exit_codes,
+    jobs_option,
+    output_options,
+    password_file_option,
+    version_option,
+)
 
-HELP = """Decrypt call recordings of Voice Nexus Service (VNS).
+HELP = f"""Decrypt call recordings of Voice Nexus Service (VNS).
 
 FILENAME is an .enc file, a directory (every *.enc below it), '-' for standard input, whose audio
 goes to standard output, or an address such as s3://bucket/recordings/.
@@ -28,83 +42,67 @@ Examples:
   filedecryptor --password-file secret.txt recordings/ - auto -d audio/
   curl ... | FILEDECRYPTOR_PASSWORD=EncryptMe filedecryptor - - opus | play -t opus -
 
-\b
-Exit codes:
-  0    done, or skipped as asked
-  1    the operating system refused something, or failures of different kinds
-  2    usage
-  3    authentication failed: wrong password, or the file was altered
-  4    not an .enc file: shorter than 44 bytes
-  5    'auto' could not tell the audio's format
-  130  interrupted
+{exit_codes(ExitCode.TOKEN, ExitCode.API)}
 """
 
 
-COMMAND = click.Command(
-    "filedecryptor",
-    help=HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    params=[
-        click.Argument(["filenames"], metavar="FILENAME...", nargs=-1, required=True),
-        click.Argument(["password"], metavar="PASSWORD"),
-        click.Argument(["output_extension"], metavar="OUTPUTEXTENSION"),
-        click.Option(
-            ["-o", "--output"],
-            metavar="FILE",
-            help="Name the one output; '-' is standard output.",
-        ),
-        click.Option(
-            ["-d", "--output-dir"],
-            metavar="DIR",
-            help="Put the outputs there; a directory input keeps its subfolders.",
-        ),
-        click.Option(
-            ["--if-exists"],
-            type=click.Choice(["replace", "skip", "fail"]),
-            default="replace",
-            show_default=True,
-            help="What to do with an output that exists.",
-        ),
-        click.Option(["--password-file"], metavar="PATH", help="Its first line is the password."),
-        click.Option(
-            ["-j", "--jobs"],
-            type=click.IntRange(1, 512),
-            metavar="N",
-            help="Files worked on at once (default: the CPUs).",
-        ),
-        click.Option(
-            ["--cluster"],
-            metavar="ADDRESS",
-            help="Let the Dask cluster with this scheduler do the work (tcp://host:8786).",
-        ),
-        click.Option(["--verify"], is_flag=True, help="Authenticate only, write nothing."),
-        click.Option(["--json"], is_flag=True, help="Write a JSON object for each input."),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
-        click.Option(
-            ["--progress/--no-progress"],
-            default=None,
-            help="Show a progress bar (default: in a terminal, for long work).",
-        ),
-    ],
+class DecryptCommand(Program):
+    """The command, which takes the .NET utility's own call literally."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse a command line; in exactly three words no option is looked for.
+
+        The password among them may then be `-x`, `--help` or `--`. The first and the third must
+        not begin with a dash.
+        """
+        if len(args) == 3 and args[0][:1] != "-" and args[2][:1] != "-":  # noqa: PLR2004 - FILENAME PASSWORD OUTPUTEXTENSION
+            args = ["--", *args]
+        return super().parse_args(ctx, args)
+
+
+def _extensions(context: click.Context) -> Iterable[str]:
+    """Return the extensions that may follow, once there are a name and a password."""
+    return (AUTO, *FORMATS) if context.params.get("password") is not None else ()
+
+
+@click.command("filedecryptor", cls=DecryptCommand, help=HELP, context_settings=CONTEXT)
+@click.argument(
+    "filenames", metavar="FILENAME...", nargs=-1, required=True, type=Path(words=_extensions)
 )
-click.version_option(__version__, message="%(prog)s %(version)s")(COMMAND)
-
-
-def main(words: Sequence[str]) -> int:
-    """Tell the words apart, do what they ask for, and return the exit code.
-
-    Click only parses here: run by click, an interrupt or a closed pipe would end in its way, not
-    in ours.
-
-    Raises:
-        UsageError: The words make no sense. The error repeats none of them, since any of them
-            may be the password.
-    """
-    try:
-        with standard_output():  # where help and version go
-            context = COMMAND.make_context("filedecryptor", list(words))
-    except click.exceptions.Exit as end:  # after --help and --version
-        return end.exit_code
-    except click.UsageError as error:
-        raise without_words(error, "filedecryptor") from None
-    return command.run(**context.params)
+@click.argument("password", metavar="PASSWORD")
+@click.argument("output_extension", metavar="OUTPUTEXTENSION")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=Path(),
+    help="Name the one output; '-' is standard output.",
+)
+@click.option(
+    "-d",
+    "--output-dir",
+    metavar="DIR",
+    type=Path("dir"),
+    help="Put the outputs there; a directory input keeps its subfolders.",
+)
+@click.option(
+    "--if-exists",
+    type=click.Choice(IF_EXISTS),
+    default="replace",
+    show_default=True,
+    help="What to do with an output that exists.",
+)
+@password_file_option(help="Its first line is the password.")
+@jobs_option(help="Files worked on at once (default: the CPUs).")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Let the Dask cluster with this scheduler do the work (tcp://host:8786).",
+)
+@click.option("--verify", is_flag=True, help="Authenticate only, write nothing.")
+@output_options
+@version_option
+@click.pass_obj
+def main(console: Console, /, **options: Any) -> int:  # noqa: ANN401 - named once, above
+    """Decrypt what the command line names; the help is `HELP`."""
+    return decrypt_command(console, **options)

@@ -1,4 +1,4 @@
-"""A Dask cluster as what works on batches."""
+"""A Dask cluster that works on batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -16,14 +16,17 @@ from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from filedecryptor import __version__, process
-from filedecryptor.batch import Workers
+from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError
-from filedecryptor.files import make_directory
-from filedecryptor.outputs import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from filedecryptor.storage.disk import make_directory
+from filedecryptor.storage.temporary import PREFIX, SUFFIX
+from filedecryptor.workers import Workers
 
 if TYPE_CHECKING:
     from distributed import Client
+
+PACKAGE = "distributed"
+"""Dask's package. `KeyboardInterrupt` in its functions leaves its objects half-initialised."""
 
 PROTOCOLS = ("tcp://", "tls://")
 
@@ -34,9 +37,9 @@ NO_WORKERS_TIMEOUT = 60
 """Seconds to wait for a worker where there was one: it may be about to start again."""
 
 SILENCE_INTERVAL = 60
-"""Seconds without an outcome after which it is told which workers are busy, again and again."""
+"""Seconds without an outcome between two reports of which workers are busy."""
 
-OnSilence: TypeAlias = Callable[[float, Sequence[str]], object]
+OnSilence: TypeAlias = Callable[[float, list[str]], object]
 
 WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 
@@ -49,8 +52,8 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
         address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
             configuration names.
         directory: Where the outputs go on the disk, if they do. It is made if it is not there.
-        on_silence: Told for how many seconds no work has ended, and the addresses of the workers
-            that are busy, at most every `SILENCE_INTERVAL` seconds.
+        on_silence: Called with the seconds in which no work has ended, and the addresses of the
+            workers that are busy, at most every `SILENCE_INTERVAL` seconds.
 
     Raises:
         UsageError: The address is not valid, or Dask or its certificates are missing.
@@ -59,12 +62,11 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
     """
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
-    if find_spec("distributed") is None:
+    if find_spec(PACKAGE) is None:
         raise UsageError(
             "the package for clusters is not installed", hint="pip install 'filedecryptor[dask]'"
         )
     logging.disable()  # our errors say what matters in one line, Dask's log would add pages
-    process.delicate_packages.add("distributed")
     from distributed.client import ClosedClientError
 
     client = _connect(address)
@@ -143,8 +145,8 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
     make_directory(directory)
     with NamedTemporaryFile(
         dir=os.path.realpath(directory),  # of `link/..` it would make something else
-        prefix=TEMPORARY_PREFIX,
-        suffix=TEMPORARY_SUFFIX,
+        prefix=PREFIX,
+        suffix=SUFFIX,
     ) as file:
         path = os.path.join(directory, os.path.basename(file.name))  # as the workers get it
         seen = _answer(address, client.run, os.path.exists, path)
@@ -160,7 +162,7 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
 def _answer(
     address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
-    """Return what a cluster answers, without waiting for ever.
+    """Return the answer of a cluster, waiting for it no longer than `TIMEOUT`.
 
     Raises:
         ClusterError: There is no answer in time.
@@ -182,7 +184,7 @@ def _answer(
 
 
 class _Watch:
-    """Checks that there is still a worker to wait for, and tells which of them are busy.
+    """Checks that there is still a worker to wait for, and reports which workers are busy.
 
     Raises:
         ClusterError: The scheduler does not answer, or there have been no workers for a while.

@@ -1,42 +1,41 @@
-"""One call of the command, once its words are told apart: what to read, what to write."""
+"""One call of the command, once its arguments are told apart: what to read, what to write.
+
+Nothing here needs click, so that the shortest calls need not load it.
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from filedecryptor.crypto import Password
-from filedecryptor.decryptor import IfExists, Job, Outcome, attempt, decrypted, failed
-from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
+from filedecryptor.decryptor import decrypted
+from filedecryptor.errors import ExitCode, FileDecryptorError, UsageError, errors_naming
+from filedecryptor.existing import IfExists, size_of
 from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.names import SUFFIX, absolute, clean_extension, is_url
-from filedecryptor.password import find_password, may_be_secret
-from filedecryptor.process import share_one_heap
-from filedecryptor.progress import progress as bar
-from filedecryptor.report import (
-    Report,
-    is_read_by_people,
-    reporting,
-    say,
-    say_error,
-    write_to_standard_output,
-)
+from filedecryptor.job import Job, try_job
+from filedecryptor.outcome import Outcome, failed
 from filedecryptor.spool import Beginning
-from filedecryptor.storage import storage_of
-from filedecryptor.streams import STANDARD_STREAM, is_standard_input, standard_input
+from filedecryptor.storage import disk, storage_of
+from filedecryptor.storage.names import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.terminal.console import STANDARD_STREAM, Console, is_terminal
+from filedecryptor.terminal.password import find_password, may_be_secret
+from filedecryptor.terminal.process import deferring_packages, share_one_heap
+from filedecryptor.terminal.progress import Progress, progress
+from filedecryptor.terminal.report import Reporter, reporting
 
 if TYPE_CHECKING:
-    from filedecryptor.batch import Workers
+    from filedecryptor.crypto import Password
     from filedecryptor.plan import Plan
+    from filedecryptor.workers import Workers
+
+Bar = Callable[..., AbstractContextManager[Progress]]
 
 
-def run(
+def decrypt_command(
+    console: Console,
     filenames: Sequence[str],
     password: str,
     output_extension: str,
@@ -51,13 +50,14 @@ def run(
     json: bool = False,
     quiet: bool = False,
     progress: bool | None = None,
-) -> int:
+) -> ExitCode:
     """Decrypt what the command line names.
 
     Args:
+        console: The streams of the program.
         filenames: The inputs: files, directories, or `-` for standard input.
-        password: The PASSWORD word; `-` means that the password is elsewhere.
-        output_extension: The OUTPUTEXTENSION word.
+        password: PASSWORD as it was given; `-` means that the password is elsewhere.
+        output_extension: OUTPUTEXTENSION as it was given.
         output: The one output's name; `-` is standard output.
         output_dir: Where the outputs go.
         if_exists: What to do about an output that is already there.
@@ -73,7 +73,9 @@ def run(
         The exit code.
 
     Raises:
-        UsageError: The words contradict each other, or there is no password.
+        UsageError: The arguments contradict each other, or there is no password.
+        ClusterError: The cluster cannot be reached, or cannot do the work.
+        StorageError: An object store cannot be reached, or refuses to list its objects.
         OSError: The password file cannot be read, or standard output cannot be written.
     """
     extension = clean_extension(output_extension)
@@ -82,26 +84,26 @@ def run(
     if cluster is not None:
         _refuse_on_a_cluster(filenames, output, jobs)
     if output is None and STANDARD_STREAM in filenames and not verify:
-        output = _standard_output_unless_terminal()
+        output = _standard_output(console)
     if output == STANDARD_STREAM and json:
         raise UsageError("--json and the audio cannot both go to standard output")
-    stdin_taken = password == "-" and any(map(is_standard_input, filenames))  # noqa: S105
-    secret = find_password(password, password_file, stdin_taken=stdin_taken)
-    show = False if quiet else progress
-    with reporting(quiet=quiet, json=json, many=not one_file) as report:
-        filenames = _without_misplaced(filenames, report)
+    stdin_taken = password == "-" and any(map(console.is_standard_input, filenames))  # noqa: S105
+    secret = find_password(console, password, password_file, stdin_taken=stdin_taken)
+    bar = partial(_bar, console, show=False if quiet else progress)
+    with reporting(console, quiet=quiet, json=json, many=not one_file) as reporter:
+        filenames = _without_misplaced(filenames, reporter)
         if not filenames:
-            return report.code
+            return reporter.report.code
         if output == STANDARD_STREAM:
-            return _to_standard_output(filenames[0], secret, show=show)
+            return _to_standard_output(console, filenames[0], secret, bar)
         if one_file and output_dir is None and cluster is None:
             job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
-            _do_one(job, secret, report, show=show)
-            return report.code
+            _do_one(console, job, secret, reporter, bar)
+            return reporter.report.code
         if cluster is not None:  # whose workers run in other directories
             filenames = [absolute(name) for name in filenames]
             output_dir = None if output_dir is None else absolute(output_dir)
-        with _workers(cluster, output_dir, jobs, report) as workers:
+        with _workers(cluster, output_dir, jobs, reporter) as workers:
             from filedecryptor.plan import Plan
 
             plan = Plan(
@@ -112,20 +114,20 @@ def run(
                 verify=verify,
             )
             if not quiet:
-                _say_what_is_passed_over(plan)
-            _do_all(plan, secret, report, workers, show=show)
-        return report.code
+                _say_what_is_passed_over(console, plan)
+            _do_all(plan, secret, reporter, workers, bar)
+        return reporter.report.code
 
 
-def _say_what_is_passed_over(plan: Plan) -> None:
+def _say_what_is_passed_over(console: Console, plan: Plan) -> None:
     for link in plan.links:
-        say(f"note: {link}: a link to a directory, which is not followed")
+        console.say(f"note: {link}: a link to a directory, which is not followed")
     for directory in plan.empty:
-        say(f"{directory}: there is no .enc file in it")
+        console.say(f"{directory}: there is no .enc file in it")
 
 
-def _without_misplaced(filenames: Sequence[str], report: Report) -> list[str]:
-    """Return the inputs without those that may be the password; they fail, and nobody names them.
+def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str]:
+    """Return the inputs without those that may be the password: they fail, and are not shown.
 
     What ends as recordings do is a name, however it is mistyped.
     """
@@ -135,14 +137,14 @@ def _without_misplaced(filenames: Sequence[str], report: Report) -> list[str]:
         if may_be_name or not (reason := may_be_secret(name)):
             inputs.append(name)
         else:
-            report.add(_misplaced(f"FILENAME {number}", reason))
+            reporter.add(_misplaced(f"FILENAME {number}", reason))
     return inputs
 
 
 def _misplaced(place: str, reason: OSError) -> Outcome:
     hint = "if this is the password: the order is FILENAME... PASSWORD OUTPUTEXTENSION"
     error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
-    return failed(Job(place, ""), error)
+    return failed(place, error)
 
 
 def _refuse_contradictions(
@@ -180,21 +182,23 @@ def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int
 
 
 def _workers(
-    cluster: str | None, output_dir: str | None, jobs: int | None, report: Report
+    cluster: str | None, output_dir: str | None, jobs: int | None, reporter: Reporter
 ) -> AbstractContextManager[Workers]:
-    """Yield what does the work: a cluster, or threads of this process."""
+    """Return a context manager that yields what does the work: a cluster, or threads."""
     if cluster is None:
-        from filedecryptor.batch import Workers
+        from filedecryptor.workers import Workers
 
         return nullcontext(Workers(jobs))
-    from filedecryptor.cluster import connected
+    from filedecryptor.cluster import PACKAGE, connected
 
+    deferring_packages.add(PACKAGE)
     on_disk = output_dir is not None and not is_url(output_dir)
-    return connected(cluster, output_dir if on_disk else None, report.say_silence)
+    return connected(cluster, output_dir if on_disk else None, reporter.say_silence)
 
 
-def _standard_output_unless_terminal() -> str:
-    if is_read_by_people():
+def _standard_output(console: Console) -> str:
+    """Return `-`, unless audio would be written to a terminal."""
+    if is_terminal(console.stdout):
         raise UsageError(
             "the audio of standard input would go to the terminal",
             hint="redirect it, or name a file with --output",
@@ -202,61 +206,64 @@ def _standard_output_unless_terminal() -> str:
     return STANDARD_STREAM
 
 
-def _do_one(job: Job, password: Password, report: Report, *, show: bool | None) -> None:
-    """Do one job in this thread: to import what runs many would take longer than the rest."""
-    source = standard_input() if job.input == STANDARD_STREAM else None
-    with bar([source or job.input], 1, show=show) as shown:
-        on_progress = partial(shown.advance, job)
-        outcome = attempt(job, password, source=source, on_progress=on_progress)
-        report.add_above(outcome, shown)
+def _do_one(console: Console, job: Job, password: Password, reporter: Reporter, bar: Bar) -> None:
+    """Do one job in this thread: importing what does many would take longer than the rest."""
+    source = console.open_standard_input() if job.input == STANDARD_STREAM else None
+    with bar([job.input], 1) as shown:
+        on_progress = partial(shown.advance, job.input)
+        outcome = try_job(job, password, source=source, on_progress=on_progress)
+        reporter.add(outcome)
+        shown.count(outcome)
 
 
-def _do_all(
-    plan: Plan,
-    password: Password,
-    report: Report,
-    workers: Workers,
-    *,
-    show: bool | None,
-) -> None:
-    # A cluster tells of files only, and to ask for the size of each object would take too long.
-    is_counted = workers.executor is not None or plan.has_objects
-    inputs = () if is_counted else (job.input for job in plan)
-    from filedecryptor.batch import run as run_plan
+def _do_all(plan: Plan, password: Password, reporter: Reporter, workers: Workers, bar: Bar) -> None:
+    from filedecryptor.batch import run_plan
 
     if plan.has_objects:
         share_one_heap()
-    with bar(inputs, len(plan), show=show) as shown:
-        outcomes = run_plan(plan, password, workers, on_progress=shown.advance)
-        report.add_all(outcomes, shown)
+    # A cluster tells of files only, and asking for the size of each object would take too long.
+    is_counted = workers.executor is not None or plan.has_objects
+    inputs = () if is_counted else (job.input for job in plan)
+    with (
+        bar(inputs, len(plan)) as shown,
+        closing(run_plan(plan, password, workers, on_progress=shown.advance)) as outcomes,
+    ):
+        for outcome in outcomes:
+            reporter.add(outcome)
+            shown.count(outcome)
 
 
-def _to_standard_output(filename: str, password: Password, *, show: bool | None) -> int:
+def _bar(
+    console: Console, inputs: Iterable[str], files: int, *, show: bool | None
+) -> AbstractContextManager[Progress]:
+    return progress(console, inputs, files, partial(_size_of, console), show=show)
+
+
+def _size_of(console: Console, name: str) -> int:
+    """Return the length of an input in bytes; 0 if it is not known."""
+    if name != STANDARD_STREAM:
+        return size_of(name) or 0
+    source = console.open_standard_input()
+    return (isinstance(source, FileIO) and disk.size_of(source.fileno())) or 0
+
+
+def _to_standard_output(console: Console, filename: str, password: Password, bar: Bar) -> ExitCode:
     try:
-        with errors_naming(filename), _opened(filename) as source:
+        with errors_naming(filename), _opened(console, filename) as source:
             if isinstance(source, FileIO):
-                _refuse_overwriting(source)
-            with bar([source if isinstance(source, FileIO) else filename], 1, show=show) as shown:
-                on_progress = partial(shown.advance, Job(filename, ""))
+                console.refuse_overwriting(source)
+            with bar([filename], 1) as shown:
+                on_progress = partial(shown.advance, filename)
                 recording, _ = decrypted(Beginning(source), password, on_progress)
     except (FileDecryptorError, OSError) as error:
-        return say_error(error)
+        return console.say_error(error)
     with recording:
         while chunk := recording.read(CHUNK_SIZE):
-            write_to_standard_output(chunk)
-    return 0
+            console.write(chunk)
+    return ExitCode.DONE
 
 
-def _opened(filename: str) -> AbstractContextManager[Source]:
+def _opened(console: Console, filename: str) -> AbstractContextManager[Source]:
     if filename == STANDARD_STREAM:
-        return standard_input()
+        return console.open_standard_input()
     return storage_of(filename).open_source(filename)
-
-
-def _refuse_overwriting(source: FileIO) -> None:
-    """See that standard output is not redirected into the recording."""
-    if sys.stdout is None:
-        return
-    found = os.fstat(sys.stdout.fileno())
-    if stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.fstat(source.fileno())):
-        raise UsageError("standard output would be written over the recording")

@@ -41,7 +41,7 @@ def encode_password(password: Password) -> bytes:
 
 
 def load() -> None:
-    """Load all that is used here of `cryptography`, before many threads need it at once."""
+    """Import what this module uses of `cryptography`, before many threads need it at once."""
     for module in ("exceptions", "hazmat.primitives.ciphers.modes", "hazmat.primitives.kdf.pbkdf2"):
         import_module(f"cryptography.{module}")
     StreamDecryptor(bytearray(KEY_SIZE), bytes(12), 0)
@@ -49,7 +49,7 @@ def load() -> None:
 
 @contextmanager
 def derive_key(password: Password, salt: bytes) -> Iterator[bytearray]:
-    """Derive the key, lend it, and wipe it on leaving the `with` block.
+    """Derive the key, yield it, and wipe it on exit.
 
     PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2). The GIL is released meanwhile.
 
@@ -75,7 +75,7 @@ class StreamDecryptor:
     """AES-256-GCM (NIST SP 800-38D), ciphertext in, plaintext out, piece by piece.
 
     Nothing that `update` returns may be shown to anyone before `verify` has returned (section
-    7.2): until then it is whatever an attacker made of it.
+    7.2): until then an attacker may have chosen it.
 
     Args:
         key: 32 bytes.
@@ -115,10 +115,11 @@ class StreamDecryptor:
 
 
 class RangeDecryptor:
-    """AES-256 in counter mode, as GCM uses it: an authenticated message, from any byte on.
+    """AES-256 in counter mode, as GCM uses it: decrypts a message from any byte on.
 
     With a nonce of 96 bits, GCM encrypts by counting up from the nonce and a 32-bit 2 (NIST SP
-    800-38D, sections 6.5 and 7.1). It authenticates nothing, so `StreamDecryptor` must have.
+    800-38D, sections 6.5 and 7.1). Nothing is authenticated here: `StreamDecryptor` must have
+    verified the message before.
 
     Args:
         key: 32 bytes. They are copied, and wiped by `close`.

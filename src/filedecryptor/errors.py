@@ -1,7 +1,6 @@
-"""Every exception the package raises of its own. Each knows the command's exit code for it.
+"""Every exception that the package raises of its own, and the exit code of each.
 
-What the operating system refuses stays the `OSError` that it is, with `filename` set
-(exit code 1).
+What the operating system refuses stays the `OSError` that it is, with `filename` set.
 """
 
 from __future__ import annotations
@@ -9,12 +8,37 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
+from typing import TypeAlias
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code means: `meaning` is the sentence in the help texts."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> ExitCode:  # noqa: PYI034 - Self came with Python 3.11
+        """Return a member that is `code` and knows its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "done, or skipped as asked"
+    FAILED = 1, "the operating system refused something, or failures of different kinds"
+    USAGE = 2, "usage"
+    AUTHENTICATION = 3, "authentication failed: the password is wrong, or the file was altered"
+    NOT_ENC = 4, "not an .enc file: shorter than 44 bytes"
+    UNKNOWN_FORMAT = 5, "the audio is not opus, mp3 or wav"
+    TOKEN = 6, "the API refused the token"
+    API = 7, "the API could not be reached, kept failing, or sent what is not understood"
+    INTERRUPTED = 130, "interrupted (SIGINT, SIGTERM or SIGHUP)"
 
 
 class FileDecryptorError(Exception):
-    """The base of all exceptions here; never raised itself.
+    """The base of all exceptions of this package.
 
     Args:
         cause: What is wrong, in one line, without the file's name.
@@ -22,7 +46,7 @@ class FileDecryptorError(Exception):
         filename: The file it is about, if there is one.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
     def __init__(self, cause: str, *, hint: str | None = None, filename: str | None = None) -> None:
         super().__init__(cause)
@@ -37,25 +61,25 @@ class FileDecryptorError(Exception):
 class UsageError(FileDecryptorError):
     """What was asked for makes no sense: nothing was read or written."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class AuthenticationError(FileDecryptorError):
     """The tag does not fit: the password is wrong, or the file was altered."""
 
-    exit_code = 3
+    exit_code = ExitCode.AUTHENTICATION
 
 
 class NotEncError(FileDecryptorError):
     """The bytes cannot be an `.enc` file: there are too few of them, or too many."""
 
-    exit_code = 4
+    exit_code = ExitCode.NOT_ENC
 
 
 class UnknownFormatError(FileDecryptorError):
     """The audio is none of opus, mp3 and wav, so `auto` has no name for it."""
 
-    exit_code = 5
+    exit_code = ExitCode.UNKNOWN_FORMAT
 
 
 class StorageError(FileDecryptorError):
@@ -71,68 +95,109 @@ class ClusterError(FileDecryptorError):
 
 
 class WorkerError(FileDecryptorError):
-    """What worked on a recording elsewhere ended without an answer."""
+    """The worker that had a recording ended without an answer."""
 
 
 class UnexpectedError(FileDecryptorError):
-    """Something that nobody foresaw; a defect of this package, or of one that it uses."""
+    """Something that nobody foresaw: a defect of this package, or of one that it uses."""
 
 
 class TokenError(FileDecryptorError):
     """The API refused the token."""
 
-    exit_code = 6
+    exit_code = ExitCode.TOKEN
 
 
 class ApiError(FileDecryptorError):
     """The API could not be reached, kept failing, or sent what is not understood."""
 
-    exit_code = 7
+    exit_code = ExitCode.API
 
 
 class NotFoundError(FileDecryptorError):
     """The API has no such recording."""
 
 
+Failure: TypeAlias = FileDecryptorError | OSError
+"""What a recording may fail with."""
+
 _LONGEST_TEXT = 400
-"""Characters of somebody else's message that are shown."""
+"""Characters of another program's message that are shown."""
 
 _SECRETS_IN_ADDRESSES = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
 """Names and passwords before a host, and queries, which may hold a signature."""
 
 
+def exit_code_of(error: Failure) -> ExitCode:
+    """Return the exit code of a command that ends with this error."""
+    return error.exit_code if isinstance(error, FileDecryptorError) else ExitCode.FAILED
+
+
+def cause_of(error: Failure) -> str:
+    """Return what is wrong, without the name of the file."""
+    if isinstance(error, FileDecryptorError):
+        return error.cause
+    return error.strerror or str(error)
+
+
 def in_one_line(text: object) -> str:
-    """Return what another package or a server says, as one line of bounded length."""
+    """Return the message of another package or of a server as one line of bounded length."""
     line = re.sub(_SECRETS_IN_ADDRESSES, "", " ".join(str(text).split())) or type(text).__name__
     return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
 
 
-def unexpected(error: Exception) -> FileDecryptorError | OSError:
-    """Return an error of ours for one that nobody foresaw.
+def unexpected(error: Exception, filename: str | None = None) -> Failure:
+    """Return an error of this package for one that nobody foresaw.
 
-    It says where that comes from, and not what it says itself, which may hold a secret. Only a lack
-    of memory is known by what it says, where a library could not be loaded for it.
+    It names the place in the source, but does not repeat the message, which may hold a secret. Only
+    a lack of memory is recognised by its message, where a library could not be loaded.
+
+    Args:
+        error: The exception.
+        filename: The file that was being worked on, if there is one.
     """
-    if isinstance(error, ImportError) and re.search("memory|failed to map", str(error)):
-        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    out_of_memory = isinstance(error, ImportError) and re.search("memory|failed to map", str(error))
+    if out_of_memory or isinstance(error, MemoryError):
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), filename)
     from traceback import extract_tb
 
     frame = extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
     return UnexpectedError(
-        f"unexpected {type(error).__name__} in {place}", hint="please report this"
+        f"unexpected {type(error).__name__} in {place}",
+        hint="please report this",
+        filename=filename,
     )
 
 
 @contextmanager
-def errors_naming(path: str) -> Iterator[None]:
-    """Let errors that name no file speak of this one."""
+def errors_naming(
+    path: str,
+    *,
+    instead: bool = False,
+    translate: Callable[[Exception], Failure | None] = lambda _: None,
+) -> Iterator[None]:
+    """Let the errors that are raised inside name a file.
+
+    Args:
+        path: The file.
+        instead: Whether to change each `OSError`, also one that names another file, such as a
+            temporary one, and nothing else.
+        translate: Returns the error to raise for an exception; None for those that stay.
+    """
     try:
         yield
     except FileDecryptorError as error:
-        error.filename = error.filename or path
+        if not instead:
+            error.filename = error.filename or path
         raise
-    except OSError as error:
-        if error.filename is not None:
+    except Exception as error:
+        found = translate(error) or error
+        if isinstance(found, FileDecryptorError):
+            found.filename = found.filename or path
+            raise found from None
+        is_named = found is error and getattr(error, "filename", None) is not None
+        if not isinstance(found, OSError) or (is_named and not instead):
             raise
-        raise OSError(error.errno, error.strerror or str(error), path) from error
+        # An OSError that is made anew is of the class that fits its number.
+        raise OSError(found.errno, found.strerror or str(found), path) from None

@@ -27,14 +27,14 @@ CHUNK_SIZE = 256 * 1024
 
 
 class Source(Protocol):
-    """What recordings are read from: an unbuffered or buffered binary file, or a pipe."""
+    """A binary file or a pipe that recordings are read from."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
 
 
 class Header(NamedTuple):
-    """What stands before the ciphertext."""
+    """What precedes the ciphertext."""
 
     salt: bytes
     nonce: bytes

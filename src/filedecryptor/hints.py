@@ -1,4 +1,4 @@
-"""Why a file may not decrypt, as far as its first bytes and the password show it."""
+"""Hints why a file may not decrypt, from its first bytes, its length and the password."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
 
 BLOCK_SIZE = 4096
-"""Bytes of which a copy or download writes a whole number until its last piece."""
+"""Bytes. An unfinished copy or download is a whole number of such blocks."""
 
 
 def file_hint(head: bytes) -> str | None:
-    """Say what the file is instead of a recording, as far as its first bytes show it."""
+    """Return what a file is instead of a recording; None if its first bytes do not show it."""
     plain_format = audio.detect(head)
     if plain_format:
         return f"this is plain {plain_format} audio already: it was recorded without a password"
@@ -22,7 +22,7 @@ def file_hint(head: bytes) -> str | None:
 
 
 def incomplete_hint(size: int | None, *, grew: bool) -> str | None:
-    """Say that the file may not be complete, as far as its length shows it.
+    """Return that a file may be incomplete; None if its length does not show it.
 
     Args:
         size: Its length in bytes, if it has one.
@@ -39,7 +39,7 @@ def incomplete_hint(size: int | None, *, grew: bool) -> str | None:
 
 
 def password_hint(password: Password) -> str:
-    """Say what is unusual about the password, without showing anything of it."""
+    """Return what is unusual about the password, without showing any part of it."""
     secret = encode_password(password)
     if not secret:
         return "the password is empty"
@@ -49,7 +49,7 @@ def password_hint(password: Password) -> str:
 
 
 def _kind_of_text(head: bytes) -> str | None:
-    """Name what text it is, None if it is not text. Random bytes are never taken for text."""
+    """Return what kind of text this is; None if it is not text."""
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if start[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "an HTML or XML page"

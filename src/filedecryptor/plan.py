@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from filedecryptor import decryptor, files
-from filedecryptor.decryptor import AUTO, IF_EXISTS, IfExists, Job, Outcome
-from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.folding import Folding, folding
-from filedecryptor.names import SUFFIX, is_url, join, split
-from filedecryptor.outputs import Written
+from filedecryptor import job as jobs
+from filedecryptor.errors import Failure, FileDecryptorError, UsageError
+from filedecryptor.existing import IfExists, check_if_exists, size_of
+from filedecryptor.job import AUTO, Job
+from filedecryptor.outcome import Outcome, failed
 from filedecryptor.storage import storage_of
+from filedecryptor.storage.names import is_url, join, split
+from filedecryptor.storage.outputs import Written
+from filedecryptor.storage.places import Place, Places
 
 APPLE_DOUBLE = "._"
-"""What macOS begins the name of a file with that it leaves beside another on foreign disks."""
+"""How the names of files begin that macOS leaves beside others on foreign disks."""
 
 LISTINGS = 2
 """Folders of stores that are remembered: that of the last inputs, and that of their outputs."""
 
-Place: TypeAlias = tuple[str, str]
-"""A directory and a name in it."""
-
 
 class _Folder(NamedTuple):
-    """Recordings of one directory, and the directory that their outputs go to.
+    """The recordings in one directory, and the directory that their outputs go to.
 
     Attributes:
         path: The directory.
@@ -41,12 +40,19 @@ class _Folder(NamedTuple):
 
 
 class Plan:
-    """What is to be done: every input found, every output known to be one input's alone.
+    """The jobs of a batch: every input is found, and every output is that of one input only.
 
     Only the names of the inputs are held, so a million of them fit in memory.
 
+    Args:
+        sources: Files, directories and addresses.
+        extension: The extension of the outputs without its dot, or `auto`.
+        output_dir: Where the outputs go instead of beside their inputs.
+        if_exists: What to do about an output that exists already.
+        verify: Authenticate only, write nothing.
+
     Attributes:
-        failures: What could not even be searched.
+        failures: What could not be searched.
         empty: Directories without a recording.
         links: Links to directories, which are not followed.
 
@@ -64,12 +70,11 @@ class Plan:
         if_exists: IfExists = "replace",
         verify: bool = False,
     ) -> None:
-        if if_exists not in IF_EXISTS:
-            raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
+        check_if_exists(if_exists)
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
-        self._pattern = Job("", extension, if_exists=if_exists, verify=verify)
-        self._moves = output_dir is not None
+        self._template = Job("", extension, if_exists=if_exists, verify=verify)
+        self._has_output_dir = output_dir is not None
         self.failures: list[Outcome] = []
         self.empty: list[str] = []
         self.links: list[str] = []
@@ -77,7 +82,7 @@ class Plan:
         self._listed: dict[str, dict[str, int]] = {}
         for source in sources:
             self._find(source, output_dir)
-        self._check()
+        self._refuse_collisions()
         if output_dir is not None:
             storage_of(output_dir).make_directory(output_dir)
 
@@ -91,33 +96,33 @@ class Plan:
 
     def __iter__(self) -> Iterator[Job]:
         for path, output_dir, names, _ in self._folders:
-            is_checked = is_url(output_dir) and self._pattern.if_exists != "replace"
+            is_checked = is_url(output_dir) and self._template.if_exists != "replace"
             for name in names:
-                yield self._pattern._replace(
+                yield self._template._replace(
                     input=join(path, name),
-                    named_after=join(output_dir, name) if self._moves else None,
+                    named_after=join(output_dir, name) if self._has_output_dir else None,
                     is_checked=is_checked,
                 )
 
     def check(self, job: Job, written: Written) -> Outcome | None:
-        """Return the outcome of a job that needs no work; its output is there, or cannot be.
+        """Return the outcome of a job that needs no work: its output exists, or cannot be written.
 
         Args:
             job: The job.
             written: The outputs that have been written for others.
         """
         try:
-            return decryptor.check(job, size_of=self._size_of, written=written)
+            return jobs.check(job, written, size_of=self._size_of)
         except (FileDecryptorError, OSError) as error:
-            return decryptor.failed(job, error)
+            return failed(job.input, error)
 
     def _size_of(self, path: str) -> int | None:
-        """Return the length of a file or an object; a folder of objects is asked about once."""
+        """Return the length of a file or an object; each folder of objects is listed once."""
         if not is_url(path):
-            return files.size_of(path)
+            return size_of(path)
         directory, name = split(path)
         if directory not in self._listed:
-            from filedecryptor.objects import sizes_in
+            from filedecryptor.storage.objects import sizes_in
 
             if len(self._listed) == LISTINGS:
                 del self._listed[next(iter(self._listed))]
@@ -135,43 +140,45 @@ class Plan:
         before = len(self._folders)
         root = join(source, "")
 
-        def on_error(path: str, error: FileDecryptorError | OSError) -> None:
-            error.filename = error.filename or path
-            self.failures.append(decryptor.failed(Job(path, ""), error))
-
-        found = storage.recordings_below(source, SUFFIX, on_error, self.links.append)
-        for path, all_names, links in found:
+        for path, all_names, links in storage.recordings_below(
+            source, self._fail, self.links.append
+        ):
             names = [name for name in all_names if not name.startswith(APPLE_DOUBLE)]
             if not names:
                 continue
             below = path[len(root) :]
             target = path if output_dir is None else join(output_dir, below)
             if is_url(source) and not is_url(target):
-                names = self._that_stay_below(path, below, names)
+                names = self._safe_names(path, below, names)
             self._folders.append(_Folder(path, target, names, links))
         if len(self._folders) == before:
             self.empty.append(source)
 
-    def _that_stay_below(self, path: str, below: str, names: list[str]) -> list[str]:
-        """Return the objects whose keys lead to no other directory; the others are failures."""
+    def _safe_names(self, path: str, below: str, names: list[str]) -> list[str]:
+        """Return the names of objects whose keys stay below the output directory.
+
+        The others are recorded as failures.
+        """
         staying = []
         for name in names:
             if all(map(_is_plain, (below + name).split("/"))):
                 staying.append(name)
             else:
-                error = FileDecryptorError(
-                    "its name would choose another directory", filename=join(path, name)
-                )
-                self.failures.append(decryptor.failed(Job(join(path, name), ""), error))
+                error = FileDecryptorError("its name would choose another directory")
+                self._fail(join(path, name), error)
         return staying
 
-    def _check(self) -> None:
-        """Refuse the whole plan rather than let an output take the place of anything in it.
+    def _fail(self, path: str, error: Failure) -> None:
+        error.filename = error.filename or path
+        self.failures.append(failed(path, error))
+
+    def _refuse_collisions(self) -> None:
+        """Raise a `UsageError` if an output would replace an input, or the output of another.
 
         Paths are compared by name, in directories without links. An input that is a link stands
         for what it leads to as well; an output that is one would be replaced itself.
         """
-        places = _Places()
+        places = Places()
         # Hashes take a fraction of the memory that paths would; a hit is looked into.
         inputs = {places.roughly(place) for _, place in self._inputs()}
         outputs: set[int] = set()
@@ -186,7 +193,7 @@ class Plan:
             self._refuse_one_of(shared, places, places.on_disk)
 
     def _refuse_one_of(
-        self, shared: set[int], places: _Places, key_of: Callable[[Place], Hashable]
+        self, shared: set[int], places: Places, key_of: Callable[[Place], Hashable]
     ) -> None:
         """Raise a `UsageError` for the first real collision, if there is one.
 
@@ -205,7 +212,7 @@ class Plan:
                 continue
             key = key_of(place)
             # Whether `auto` would replace the input itself, the audio tells.
-            if key in inputs and not (inputs[key] == source and self._pattern.extension == AUTO):
+            if key in inputs and not (inputs[key] == source and self._template.extension == AUTO):
                 raise UsageError(
                     f"its output would replace the input {join(*inputs[key])!r}",
                     filename=join(*source),
@@ -232,84 +239,11 @@ class Plan:
         """Yield every input with each place where its output may go."""
         for folder in self._folders:
             for name in folder.names:
-                for target in self._pattern._replace(input=name).targets():
+                for target in self._template._replace(input=name).targets():
                     yield (folder.path, name), (folder.output_dir, target)
 
 
-_EVERYTHING = Folding(case=True, form=True)
-
-
-class _Disk(NamedTuple):
-    """Where the outputs of a directory are to lie.
-
-    Attributes:
-        directory: What the nearest directory that is there is known by.
-        missing: What is to be made below it.
-        folding: What is overlooked in names there.
-    """
-
-    directory: Hashable
-    missing: str
-    folding: Folding
-
-
-class _Places:
-    """Tells which places are one. Each directory is asked about once."""
-
-    def __init__(self) -> None:
-        self._real_paths: dict[str, str] = {}
-        self._roughly: dict[str, tuple[str, bool]] = {}
-        self._disks: dict[str, _Disk] = {}
-
-    def roughly(self, place: Place) -> int:
-        """Return a hash that is equal for places that any file system may hold to be one."""
-        directory, name = place
-        if directory not in self._roughly:
-            real = self._real_path(directory)
-            is_disk = not is_url(directory)
-            self._roughly[directory] = (_EVERYTHING(real) if is_disk else real), is_disk
-        real, is_disk = self._roughly[directory]
-        return hash((real, _EVERYTHING(name) if is_disk else name))
-
-    def by_name(self, place: Place) -> Place:
-        """Return what is equal for the same name in the same directory."""
-        directory, name = place
-        return self._real_path(directory), name if is_url(directory) else os.path.normcase(name)
-
-    def on_disk(self, place: Place) -> Hashable:
-        """Return what is equal for names that are one where they are, or are to be."""
-        directory, name = self.by_name(place)
-        if is_url(directory):
-            return directory, name
-        disk = self._disk_of(directory)
-        return disk.directory, disk.folding(disk.missing), disk.folding(name)
-
-    def _real_path(self, directory: str) -> str:
-        if directory not in self._real_paths:
-            self._real_paths[directory] = storage_of(directory).real_path(directory)
-        return self._real_paths[directory]
-
-    def _disk_of(self, directory: str) -> _Disk:
-        if directory not in self._disks:
-            parent, name = os.path.split(directory)
-            if os.path.isdir(directory) or parent == directory:
-                self._disks[directory] = _Disk(_identity(directory), "", folding(directory))
-            else:
-                above = self._disk_of(parent)
-                self._disks[directory] = above._replace(missing=join(above.missing, name))
-        return self._disks[directory]
-
-
-def _identity(directory: str) -> Hashable:
-    """Return what a directory is known by, whatever it is called."""
-    try:
-        found = os.stat(directory)
-    except OSError:
-        return directory
-    return (found.st_dev, found.st_ino) if found.st_ino else directory
-
-
 def _is_plain(part: str) -> bool:
-    """Return whether a part of a key is the name of a file here, and nothing but that."""
+    """Return whether a part of a key is the plain name of a file on this system."""
     is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
     return is_name and not os.path.splitdrive(part)[0] and "\0" not in part

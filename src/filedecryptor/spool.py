@@ -1,7 +1,7 @@
-"""A recording's first bytes in memory, and the rest of its ciphertext in a private file.
+"""Where a recording waits until it is authenticated: in memory, or in a private file.
 
-What is kept here is what an attacker may have altered, so it stays ciphertext until all of it has
-been authenticated: no plaintext gets into a temporary directory, or is left on its disk.
+The file holds ciphertext only, so no plaintext gets into a temporary directory or is left on its
+disk.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ MEMORY_LIMIT = 8 * 1024 * 1024
 
 
 SMALL = 1024 * 1024
-"""Bytes that are filled with zeros in less time than it takes to load another module."""
+"""Bytes. Filling so many with zeros takes less time than importing another module."""
 
 HEAD_SIZE = 4096
-"""Bytes of a source that are remembered, to tell what it is if it is not a recording."""
+"""Bytes of a source that are kept, to recognise what is not a recording."""
 
 
 class Beginning:
-    """A source whose first bytes are in memory, so that a short recording is there as a whole.
+    """A source whose first bytes are in memory; a short recording is there as a whole.
 
     Attributes:
-        is_whole: Whether nothing follows what is in memory.
-        head: How it begins, a few thousand bytes.
-        size: The bytes that have been read so far.
+        is_whole: Whether all of the recording is in memory.
+        head: Its first `HEAD_SIZE` bytes.
+        size: The number of bytes that have been read so far.
 
     Args:
         source: What to read.
-        limit: The most bytes of audio to have in memory, unless it is less than the head.
+        limit: The most bytes of audio to have in memory; not less than `HEAD_SIZE` counts.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
@@ -59,7 +59,7 @@ class Beginning:
         self.is_whole = self._filled < len(self._buffer)
 
     def read_on(self, limit: int) -> None:
-        """Have more bytes of audio in memory: `limit` of them, if there are as many."""
+        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
         buffer = _memory(limit)
         buffer[: self._filled] = self._buffer[: self._filled]
         self._buffer = buffer
@@ -195,11 +195,11 @@ class SpooledAudio(io.RawIOBase):
 
 
 class Watched:
-    """A file that tells of each piece that is read from it, which is where reading can be ended.
+    """A file that calls a function before each read, so that the reading can be ended.
 
     Args:
         file: What to read.
-        on_piece: Called with 0 before each piece; what it raises ends the reading.
+        on_piece: Called with 0. What it raises ends the reading.
     """
 
     def __init__(self, file: BinaryIO, on_piece: Callable[[int], object]) -> None:

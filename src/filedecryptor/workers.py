@@ -1,16 +1,34 @@
-"""Threads that work on many recordings, as many of them as the system gives."""
+"""Work on many items at once, by threads of this process or by any executor.
+
+It is loaded for batches only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds that abandoned work has to end in."""
+
+WATCH_INTERVAL = 5.0
+"""Seconds without a result after which an executor is asked whether it is still there."""
 
 FILES_PER_THREAD = 4
 """Files that a recording has open at once: itself, its output, a directory, and one to spare."""
@@ -19,8 +37,146 @@ OTHER_FILES = 24
 """Files that the rest of the process has open."""
 
 
+class Workers(NamedTuple):
+    """What works on a plan.
+
+    Attributes:
+        jobs: Files worked on at once; None for as many as there are CPUs.
+        executor: Does the work, in groups of jobs, instead of threads of this process.
+        watch: Called now and then with the seconds in which no work has ended; what it raises ends
+            the waiting.
+    """
+
+    jobs: int | None = None
+    executor: Executor | None = None
+    watch: Callable[[float], object] | None = None
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_threads(
+    items: Iterable[Item],
+    work: Callable[[Item, Callable[[int], object]], Result],
+    *,
+    check: Callable[[Item], Result | None],
+    threads: int,
+    on_progress: Callable[[Item, int], object] | None,
+) -> Generator[Result]:
+    """Work on each item in threads, and yield the results in the order they come.
+
+    Args:
+        items: What is to be worked on.
+        work: Does it for one item. It calls its second argument with the number of bytes after
+            each piece of work; that call raises once nobody waits for the work any more.
+        check: Returns the result of an item that needs no work.
+        threads: The most threads there may be.
+        on_progress: Called with an item and a number of bytes after each piece of work.
+    """
+    pool = Threads(threads)
+
+    def task(item: Item) -> list[Result]:
+        def advance(count: int) -> None:
+            if pool.is_over:
+                raise _AbandonedError
+            if on_progress is not None:
+                on_progress(item, count)
+
+        return [work(item, advance)]
+
+    def to_do() -> Iterator[Item | Done[Result]]:
+        for item in items:
+            result = check(item)
+            yield item if result is None else Done(result)
+
+    try:
+        yield from submit_bounded(to_do(), partial(pool.submit, task), threads * 2)
+    finally:
+        pool.end(SHUTDOWN_TIMEOUT)
+
+
+class _AbandonedError(Exception):
+    """Ends work that nobody waits for any more; raised and lost in its thread."""
+
+
+class Done(Generic[Result]):
+    """The result of an item that needs no work."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+
+def submit_bounded(
+    items: Iterable[Item | Done[Result]],
+    submit: Callable[[Item], Future[list[Result]]],
+    window: int,
+    lost: Callable[[Item, Exception], list[Result]] | None = None,
+    watch: Callable[[float], object] | None = None,
+) -> Generator[Result]:
+    """Submit items, a bounded number of them at any time, and yield the results as they come.
+
+    Args:
+        items: What is to be worked on.
+        submit: Begins to work on an item.
+        window: The most items that wait or are under way.
+        lost: Returns the results of an item whose work ended with an exception; if None, the
+            exception ends everything.
+        watch: See `Workers`.
+    """
+    pending: dict[Future[list[Result]], Item] = {}
+    try:
+        for item in items:
+            if isinstance(item, Done):
+                yield item.result
+                continue
+            try:
+                pending[submit(item)] = item
+            except BrokenExecutor as error:
+                if lost is None:
+                    raise
+                yield from lost(item, error)
+            while len(pending) >= window:
+                yield from _collect(pending, lost, watch)
+        while pending:
+            yield from _collect(pending, lost, watch)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _collect(
+    pending: dict[Future[list[Result]], Item],
+    lost: Callable[[Item, Exception], list[Result]] | None,
+    watch: Callable[[float], object] | None,
+) -> Iterator[Result]:
+    """Wait until some work has ended, take it out of `pending`, and yield its results."""
+    begin = time.monotonic()
+    while not (done := wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done):
+        if watch:
+            watch(time.monotonic() - begin)
+    for future in done:
+        item = pending.pop(future)
+        try:
+            results = future.result()
+        except CancelledError:
+            raise
+        except Exception as error:
+            if lost is None:
+                raise
+            results = lost(item, error)
+        yield from results
+
+
 def affordable(threads: int) -> int:
-    """Return how many of some threads this process may have, by the files that it may open."""
+    """Return how many threads this process may have, by the number of files that it may open.
+
+    Args:
+        threads: How many there would be without a limit.
+    """
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -32,7 +188,10 @@ def affordable(threads: int) -> int:
 
 
 class Threads:
-    """Threads that do tasks; as many as the system gives, or else the caller's own.
+    """Threads that do tasks: as many as the system gives; if none, the caller's own thread.
+
+    Args:
+        most: The most threads there may be.
 
     Attributes:
         is_over: Whether nobody waits for the tasks any more.
@@ -78,9 +237,9 @@ class Threads:
                         self._all_ended.set()
 
     def end(self, timeout: float) -> None:
-        """Begin no more tasks, and wait for those that have begun, but not for ever.
+        """Begin no more tasks, and wait for those that have begun.
 
-        A thread that waits for a pipe or for the network cannot be told. It is left behind.
+        A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
 
         Args:
             timeout: Seconds to wait at most.

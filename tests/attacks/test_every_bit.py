@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, contents
-from encryptor import encrypt
+from support.folders import contents
+from support.recordings import PASSWORD, encrypt
 
 from filedecryptor import AuthenticationError, NotEncError, crypto, decryptor
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import Job, attempt
 from filedecryptor.format import SMALLEST_SIZE
+from filedecryptor.job import Job, try_job
 
 AUDIO = b"OggS, and twenty more bytes"
 RECORDING = encrypt(AUDIO, PASSWORD)
@@ -42,8 +42,8 @@ def refused(folder: Path, altered: bytes) -> type[Exception | None]:
     (folder / "a.enc").write_bytes(altered)
     (folder / "old.opus").write_bytes(b"old")
     before = contents(folder)
-    fresh = attempt(Job("a.enc", "opus"), PASSWORD)
-    over_an_old_one = attempt(Job("a.enc", "opus", output="old.opus"), PASSWORD)
+    fresh = try_job(Job("a.enc", "opus"), PASSWORD)
+    over_an_old_one = try_job(Job("a.enc", "opus", output="old.opus"), PASSWORD)
     assert contents(folder) == before
     assert fresh.status == over_an_old_one.status == "failed"
     assert type(fresh.error) is type(over_an_old_one.error)
@@ -60,7 +60,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_recording_as_it_is_decrypts(here: Path) -> None:
     """What is altered below is a good recording, or its refusal would mean nothing."""
     (here / "a.enc").write_bytes(RECORDING)
-    assert attempt(Job("a.enc", "opus"), PASSWORD).status == "decrypted"
+    assert try_job(Job("a.enc", "opus"), PASSWORD).status == "decrypted"
     assert (here / "a.opus").read_bytes() == AUDIO
 
 

@@ -22,20 +22,22 @@ from unittest.mock import patch
 
 import click
 import pytest
-from conftest import PASSWORD, PLAIN, Result, contents, run
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from encryptor import encrypt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.commands import Result, run
+from support.folders import contents
+from support.recordings import PASSWORD, PLAIN, encrypt
 
 from filedecryptor import decrypt, open_recording
 from filedecryptor.__main__ import main
 from filedecryptor.audio import FORMATS, HEAD_SIZE, detect
-from filedecryptor.cli import COMMAND
+from filedecryptor.cli import main as cli_main
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError
 from filedecryptor.format import EncReader
-from filedecryptor.outputs import TEMPORARY_PREFIX
-from filedecryptor.process import ENDING_SIGNALS
+from filedecryptor.storage.temporary import PREFIX as TEMPORARY_PREFIX
+from filedecryptor.terminal.process import ENDING_SIGNALS
+from filedecryptor.terminal.table import table
 from filedecryptor.vns import listing
 
 OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
@@ -296,7 +298,7 @@ def names_in(words: Sequence[str]) -> tuple[list[str], list[str]]:
         return [words[0]], [words[0], words[2]]
     try:
         with redirect_stdout(io.StringIO()):
-            found = COMMAND.make_context("filedecryptor", list(words)).params
+            found = cli_main.make_context("filedecryptor", list(words)).params
     except (click.ClickException, click.exceptions.Exit):
         return [], []
     others = ("output_extension", "output", "output_dir", "password_file")
@@ -458,7 +460,7 @@ def read_list(data: bytes) -> None:
     assert all(type(name) is str for name in names)
     assert len(set(names)) == len(names)
     try:
-        shown = list(listing.table(data))
+        shown = list(table(*listing.table(data)))
     except ApiError:
         shown = []
     assert all(line.isprintable() for line in shown)

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, PASSWORD, contents, wait_until
-from encryptor import encrypt
+from support.commands import COMMAND, wait_until
+from support.folders import contents
+from support.recordings import PASSWORD, encrypt
 
-INTERRUPTIONS = 100
+INTERRUPTIONS = 60
 """Runs that are interrupted; the same again and again is a matter of patience."""
 
 AUDIO = os.urandom(3_000_000)

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, begin, contents, run
-from encryptor import encrypt
+from support.commands import COMMAND, begin, run, run_process
+from support.folders import contents
+from support.recordings import AUDIO, PASSWORD, encrypt
 
 KILLS = 500
 LEFTOVER = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
@@ -130,7 +131,7 @@ def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | N
             if 0 < len(data) < len(audio):
                 assert left.stat().st_mode & 0o077 == 0
             os.utime(left, (0, 0))
-        assert run("a.enc", PASSWORD, "opus", cwd=tmp_path).code == 0
+        assert run_process("a.enc", PASSWORD, "opus", cwd=tmp_path).code == 0
         assert contents(tmp_path) == done
         number = max(number + 1, 2 * number - 4)  # there are many pieces to write
     assert contents(tmp_path) == done
@@ -168,7 +169,7 @@ def test_a_later_run_removes_what_a_killed_one_left(folder: Path) -> None:
     left = folder / ".filedecryptor-0123456789abcdef.tmp"
     left.write_bytes(b"half")
     os.utime(left, (0, 0))
-    assert run("a.enc", PASSWORD, "opus", cwd=folder).code == 0
+    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
     assert set(contents(folder)) == {"a.enc", "a.opus"}
 
 

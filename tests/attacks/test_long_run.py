@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD
-from encryptor import encrypt
+from support.encryptor import encrypt
+from support.recordings import PASSWORD
 
 FILES = 20_000
 LINES_PER_LOOK = 1000

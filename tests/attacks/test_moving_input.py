@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, contents
-from encryptor import encrypt
+from support.folders import contents
+from support.recordings import PASSWORD, encrypt
 
 from filedecryptor import AuthenticationError
-from filedecryptor.decryptor import Job, Shared, run
 from filedecryptor.format import CHUNK_SIZE
-from filedecryptor.outputs import Written
+from filedecryptor.job import Job, Shared, do_job
+from filedecryptor.storage.outputs import Written
 
 AUDIO = os.urandom(3 * CHUNK_SIZE)
 PIECES = 4
@@ -114,5 +114,5 @@ def decrypt_while(change: Callable[[Path], None], folder: Path, piece: int) -> N
 
     # Too little memory for the whole, so that it is read while it is worked on.
     shared = Shared(Written(), memory_limit=CHUNK_SIZE // 2)
-    run(Job(str(source), "wav"), PASSWORD, shared=shared, on_progress=on_progress)
+    do_job(Job(str(source), "wav"), PASSWORD, shared=shared, on_progress=on_progress)
     assert done >= piece

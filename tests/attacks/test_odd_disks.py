@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import odd_disk
 import pytest
-from conftest import AUDIO, PASSWORD, contents, run
-from encryptor import encrypt
+from support import odd_disk
+from support.commands import run
+from support.folders import contents
+from support.recordings import AUDIO, PASSWORD, encrypt
 
-from filedecryptor import UsageError, decryptor
-from filedecryptor.decryptor import Job, Shared
-from filedecryptor.outputs import Written
+from filedecryptor import UsageError
+from filedecryptor.job import Job, Shared, do_job, try_job
+from filedecryptor.storage.outputs import Written
 
 LONG = AUDIO + bytes(9_000_000)
 OTHER = AUDIO[:-1]
@@ -67,8 +68,8 @@ def test_two_recordings_have_no_output_in_common(disk: Path, if_exists: str) -> 
         Job(str(disk / f"{name}.enc"), "opus", output=str(disk / output), if_exists=if_exists)  # type: ignore[arg-type]
         for name, output in (("one", "Call.opus"), ("other", "call.opus"))
     ]
-    decryptor.run(jobs[0], PASSWORD, shared=shared)
-    error = decryptor.attempt(jobs[1], PASSWORD, shared=shared).error
+    do_job(jobs[0], PASSWORD, shared=shared)
+    error = try_job(jobs[1], PASSWORD, shared=shared).error
     assert isinstance(error, UsageError)
     assert (error.exit_code, error.filename) == (2, jobs[1].input)
     assert "same output" in str(error)

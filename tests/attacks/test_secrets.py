@@ -19,18 +19,19 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from conftest import AUDIO, COMMAND, Result, run, run_in_terminal, wait_until_read
-from encryptor import encrypt
-from leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
+from support.commands import COMMAND, Result, run_process, wait_until_read
+from support.leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
+from support.recordings import AUDIO, encrypt
+from support.terminal import run_in_terminal
 
 from filedecryptor import decrypt, decrypt_file, decrypt_files, open_recording
 from filedecryptor.crypto import StreamDecryptor
-from filedecryptor.decryptor import Job, attempt
 from filedecryptor.errors import FileDecryptorError
-from filedecryptor.password import ENVIRONMENT_VARIABLE
+from filedecryptor.job import Job, try_job
 from filedecryptor.plan import Plan
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 
-FAILING = (sys.executable, str(Path(__file__).with_name("failing.py")))
+FAILING = (sys.executable, str(Path(__file__).parents[1] / "support" / "failing.py"))
 
 WAYS = ("word", "file", "variable", "stdin")
 
@@ -115,7 +116,9 @@ def searched_run(
     env = {**setting.env, **place.env, **env}
     if "-" in line.split()[:2]:
         stdin = (place.work / "a.enc").read_bytes()
-    result = run(*words, cwd=place.work, env=env, stdin=stdin, command=command, as_anybody=True)
+    result = run_process(
+        *words, cwd=place.work, env=env, stdin=stdin, command=command, as_anybody=True
+    )
     assert_nothing_leaks(place, setting.secret, result.stdout, result.stderr)
     return result
 
@@ -236,7 +239,7 @@ INJECTED = [
     ("filedecryptor.spool.read_into", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
     ("filedecryptor.spool.read_into", "EIO", "a.enc PASSWORD opus -o -", 1, "Input/output error"),
     (
-        "filedecryptor.outputs.PendingFile.write_all",
+        "filedecryptor.storage.outputs.PendingFile.write_all",
         "ENOSPC",
         "long.enc PASSWORD wav",
         1,
@@ -245,7 +248,7 @@ INJECTED = [
     ("filedecryptor.crypto.encode_password", "EIO", "a.enc PASSWORD opus", 1, "Input/output"),
     ("filedecryptor.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/"),
     ("io.BytesIO", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),
-    ("filedecryptor.report.write_to_standard_output", "EIO", "a.enc PASSWORD opus", 1, "output"),
+    ("filedecryptor.terminal.console.Console.write", "EIO", "a.enc PASSWORD opus", 1, "output"),
     ("filedecryptor.decryptor.derive_key", "KeyboardInterrupt", "a.enc PASSWORD opus", 130, "int"),
 ]
 
@@ -611,7 +614,7 @@ def test_objects_tell_nothing(place: Place, setting: Setting) -> None:
     """No secret is in what represents a job, an outcome, a plan, or the decryption under way."""
     secret = setting.secret
     key = bytearray(secret.encode()[:16].ljust(32, b"\0"))
-    wrong = attempt(Job(str(place.work / "other.enc"), "opus"), secret)
+    wrong = try_job(Job(str(place.work / "other.enc"), "opus"), secret)
     assert wrong.status == "failed"
     with (
         open_recording(place.work / "a.enc", secret) as recording,
@@ -623,7 +626,7 @@ def test_objects_tell_nothing(place: Place, setting: Setting) -> None:
             StreamDecryptor(key, bytes(12), 16),
             Job("a.enc", "opus"),
             wrong,
-            attempt(Job("b.enc", "opus", verify=True), secret, source=source),
+            try_job(Job("b.enc", "opus", verify=True), secret, source=source),
             Plan([str(place.work)], "opus"),
             decrypt_files([place.work], secret, "opus"),
         ):

@@ -15,22 +15,23 @@ from typing import NamedTuple
 from uuid import UUID
 
 import pytest
-from conftest import AUDIO, COMMAND, PASSWORD, run_in_terminal
-from encryptor import encrypt
-from leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
+from support.commands import COMMAND
+from support.leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
+from support.recordings import AUDIO, PASSWORD, encrypt
+from support.terminal import run_in_terminal
 
 pytest.importorskip("requests", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
 
-from server import PATH, TOKEN, Behaviour, Handler, Server, serving
+from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
 
 from filedecryptor.errors import FileDecryptorError
-from filedecryptor.password import ENVIRONMENT_VARIABLE
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
 from filedecryptor.vns.archive import locked
 
 VNS = str(Path(COMMAND).with_name("vns-recordings"))
-FAILING = str(Path(__file__).with_name("failing.py"))
+FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
 ONE, TWO = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "12")
 WRONG_TOKEN = 'kT5wrong"token%0Gz'
 SECRETS = (TOKEN, WRONG_TOKEN, NOT_ASCII)
@@ -251,7 +252,7 @@ INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
     ("filedecryptor.vns.archive.nameless", "ENOSPC", 1),
-    ("filedecryptor.outputs.PendingFile.write_all", "ENOSPC", 1),
+    ("filedecryptor.storage.outputs.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.crypto.encode_password", "EIO", 1),
     ("urllib3.util.connection.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import odd_disk
 import pytest
-from conftest import COMMAND, PASSWORD, Result, contents, run
-from encryptor import encrypt
+from support import odd_disk
+from support.commands import COMMAND, Result, run
+from support.folders import contents
+from support.recordings import PASSWORD, encrypt
 
 LONG = os.urandom(30_000_000)
 SHORT = LONG[:50_000]

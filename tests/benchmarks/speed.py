@@ -30,7 +30,7 @@ from uuid import uuid4
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "vns")]
 
-from encryptor import encrypted  # noqa: E402 - found by the line above
+from support.encryptor import encrypted  # noqa: E402 - found by the line above
 
 COMMAND = str(Path(sysconfig.get_path("scripts"), "filedecryptor"))
 SHORTEST = str(Path(__file__).with_name("shortest.py"))
@@ -161,7 +161,7 @@ def many_files(pairs: int) -> None:
 
 def from_the_api(pairs: int) -> None:
     """The same night's recordings from a local server, against files that are there already."""
-    from server import TOKEN, serving
+    from support.api_server import TOKEN, serving
 
     archive = COMMAND.replace("filedecryptor", "vns-recordings")
     os.environ["VNS_API_TOKEN"] = TOKEN
@@ -187,7 +187,7 @@ def from_the_api(pairs: int) -> None:
 
 def on_a_cluster(pairs: int) -> None:
     """Many recordings on a cluster of this machine, against the batch command."""
-    from dask_cluster import running
+    from support.dask_cluster import running
 
     with recording(400 * KB) as path, tempfile.TemporaryDirectory() as place:
         folder = Path(path).parent
@@ -204,7 +204,7 @@ def on_a_cluster(pairs: int) -> None:
 
 def overhead(_: int) -> None:
     """What a cluster adds to each recording, seen where key derivation costs nothing."""
-    from dask_cluster import running
+    from support.dask_cluster import running
 
     one_round = "from filedecryptor import crypto; crypto.ITERATIONS = 1"
     main = "import sys; from filedecryptor.__main__ import main; sys.exit(main())"
@@ -275,7 +275,7 @@ def memory(_: int) -> None:
 
 def memory_of_objects(_: int) -> None:
     """Peak memory from a store to a store, against what its package takes to be loaded."""
-    from bucket import Bucket
+    from support.bucket import Bucket
 
     words = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:

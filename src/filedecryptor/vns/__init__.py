@@ -3,8 +3,27 @@
 It needs the extra `vns`; `recording_fields` does not.
 """
 
-from filedecryptor.vns.archive import Archive
-from filedecryptor.vns.client import Client
-from filedecryptor.vns.webhook import recording_fields
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Archive", "Client", "recording_fields"]
+if TYPE_CHECKING:
+    from filedecryptor.errors import ApiError, NotFoundError, TokenError
+    from filedecryptor.vns.archive import Archive
+    from filedecryptor.vns.client import Client
+    from filedecryptor.vns.webhook import recording_fields
+
+__all__ = ["ApiError", "Archive", "Client", "NotFoundError", "TokenError", "recording_fields"]
+
+
+def __getattr__(name: str) -> object:
+    # The command passes through here at every start, and must be quick to take care of signals.
+    if name in __all__:
+        for module in ("errors", "vns.webhook", "vns.client", "vns.archive"):
+            found = import_module(f"filedecryptor.{module}")
+            if hasattr(found, name):
+                return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

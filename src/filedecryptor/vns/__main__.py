@@ -1,21 +1,24 @@
-"""The way in: `vns-recordings` and `python -m filedecryptor.vns`."""
+"""The entry of the console script `vns-recordings` and of `python -m filedecryptor.vns`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from filedecryptor import process, report
+from filedecryptor.terminal.process import run_program
+
+if TYPE_CHECKING:
+    from filedecryptor.terminal.console import Console
 
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
-    report.program = "vns-recordings"
-    return process.run(_start)
+    return run_program("vns-recordings", _start, _discard_unfinished)
 
 
-def _start(words: Sequence[str]) -> int:
+def _start(console: Console, args: Sequence[str]) -> int:
     if find_spec("requests") is None or find_spec("filelock") is None:
         from filedecryptor.errors import FileDecryptorError
 
@@ -23,9 +26,15 @@ def _start(words: Sequence[str]) -> int:
             "vns-recordings needs more packages", hint="pip install 'filedecryptor[vns]'"
         )
 
-    from filedecryptor.vns import cli
+    from filedecryptor.vns.cli import main
 
-    return cli.main(words)
+    return main.run(args, console)
+
+
+def _discard_unfinished() -> None:
+    from filedecryptor.storage import discard_unfinished
+
+    discard_unfinished()
 
 
 if __name__ == "__main__":

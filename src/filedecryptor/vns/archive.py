@@ -1,4 +1,4 @@
-"""A directory that holds what the account lists, each recording once and whole."""
+"""A directory that holds each recording of the account once, and whole."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from io import BytesIO, FileIO
 from typing import BinaryIO, cast
 from uuid import UUID
 
-from filedecryptor import audio, batch, decryptor
+from filedecryptor import audio
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import AUTO, Job, OnProgress, Outcome
+from filedecryptor.decryptor import OnProgress
 from filedecryptor.errors import (
     ApiError,
     AuthenticationError,
+    Failure,
     FileDecryptorError,
     NotEncError,
     NotFoundError,
     UnknownFormatError,
 )
-from filedecryptor.files import make_directory
 from filedecryptor.hints import file_hint
-from filedecryptor.names import replace_suffix
-from filedecryptor.outputs import Written, nameless, publish
+from filedecryptor.job import AUTO, Job, do_job
+from filedecryptor.outcome import Outcome, failed
 from filedecryptor.spool import PrivateFile
+from filedecryptor.storage.disk import make_directory
+from filedecryptor.storage.names import replace_suffix
+from filedecryptor.storage.outputs import Written, nameless, publish
 from filedecryptor.vns.client import Client
+from filedecryptor.workers import in_threads, usable_cpus
 
 LOCK_NAME = ".vns-recordings.lock"
 HOLDER_NAME = ".vns-recordings.holder"
@@ -71,19 +75,22 @@ class Archive:
     ) -> Generator[Outcome]:
         """Download and store what is missing, side by side; yield what became of each.
 
+        The status of a recording that is stored as it came is `stored`.
+
         Args:
             guids: The recordings.
             again: Whether to fetch what is there already.
-            jobs: How many at once; four for each CPU that this process may use if None, since
+            jobs: How many at once; None for four for each CPU that this process may use, since
                 most of them wait for the network.
-            on_progress: Told a GUID and a number of bytes after each piece, from any thread.
+            on_progress: Called with a GUID and a number of bytes after each piece, from any
+                thread.
         """
         make_directory(self._directory)
-        return batch.side_by_side(
+        return in_threads(
             guids,
             partial(self._attempt, again=again),
             check=(lambda _: None) if again or self._delete_after else self._present,
-            threads=jobs or 4 * batch.usable_cpus(),
+            threads=jobs or 4 * usable_cpus(),
             on_progress=on_progress,
         )
 
@@ -106,7 +113,7 @@ class Archive:
                 whole = self._download(guid, raw, on_progress)
                 outcome = self._store(guid, raw, whole=whole)
         except (FileDecryptorError, OSError) as error:
-            return _failed(guid, error)
+            return failure(guid, error)
         safe = outcome.status == "decrypted" or (whole and outcome.format is not None)
         return self._deleted(guid, outcome) if safe else outcome
 
@@ -155,7 +162,7 @@ class Archive:
         raw.seek(0)
         job = Job(str(guid), AUTO, named_after=encrypted)
         try:
-            return decryptor.run(job, password, source=raw)
+            return do_job(job, password, source=raw)
         except UnknownFormatError as error:
             error.hint = "--keep-encrypted keeps it as it came"
             raise
@@ -171,7 +178,7 @@ class Archive:
             except NotFoundError:
                 pass  # somebody else has, or the seven days are over
             except FileDecryptorError as error:
-                return _failed(guid, error)
+                return failure(guid, error)
         return outcome
 
     def _path(self, guid: UUID, extension: str = "enc") -> str:
@@ -186,15 +193,16 @@ def _is_full_file(path: str) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
-def _failed(guid: UUID, error: FileDecryptorError | OSError) -> Outcome:
+def failure(guid: object, error: Failure) -> Outcome:
+    """Return what became of a recording that could not be fetched."""
     if error.filename is None:
         error.filename = str(guid)
-    return decryptor.failed(Job(str(guid), AUTO), error)
+    return failed(str(guid), error)
 
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Keep other runs out of a directory, and remove what a killed one left half-written.
+    """Keep other runs out of a directory.
 
     Raises:
         FileDecryptorError: Another run is in it.

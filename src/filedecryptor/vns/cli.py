@@ -1,51 +1,38 @@
-"""`vns-recordings`: the recordings API on the command line."""
+"""The click command `vns-recordings`: the recordings API on the command line."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 
-from filedecryptor import __version__
 from filedecryptor.crypto import Password
-from filedecryptor.decryptor import Job, failed
-from filedecryptor.errors import FileDecryptorError, UsageError
-from filedecryptor.password import ENVIRONMENT_VARIABLE, first_line
-from filedecryptor.progress import Progress
-from filedecryptor.progress import progress as bar
-from filedecryptor.report import (
-    Report,
-    is_read_by_people,
-    reporting,
-    write_result,
-    write_to_standard_output,
+from filedecryptor.errors import ExitCode, FileDecryptorError, UsageError
+from filedecryptor.terminal.console import Console, is_terminal
+from filedecryptor.terminal.options import (
+    CONTEXT,
+    Path,
+    Program,
+    exit_codes,
+    jobs_option,
+    output_options,
+    password_file_option,
+    version_option,
 )
-from filedecryptor.usage import without_words
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, first_line
+from filedecryptor.terminal.progress import progress as bar
+from filedecryptor.terminal.report import Reporter, reporting
+from filedecryptor.terminal.table import table
 from filedecryptor.vns import listing
-from filedecryptor.vns.archive import Archive, locked
+from filedecryptor.vns.archive import Archive, failure, locked
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
-
-EPILOG = """\b
-Exit codes:
-  0    done
-  1    the operating system refused something, there is no such recording, another run is at
-       work, or failures of different kinds
-  2    usage
-  3    authentication failed: wrong password, or the recording was altered
-  4    not an .enc file: shorter than 44 bytes
-  5    the audio is not opus, mp3 or wav
-  6    the API refused the token
-  7    the API could not be reached, or kept failing
-  130  interrupted
-"""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,6 +59,7 @@ def _api_options(command: Command) -> Command:
         click.option(
             "--token-file",
             metavar="PATH",
+            type=Path(),
             help=f"Its first line is the API key; else {TOKEN_VARIABLE} is.",
         ),
     ):
@@ -79,26 +67,12 @@ def _api_options(command: Command) -> Command:
     return command
 
 
-def _output_options(command: Command) -> Command:
+def _fetch_options(command: Command) -> Command:
     for option in (
-        click.option(
-            "--progress/--no-progress",
-            default=None,
-            help="Show a progress bar (default: in a terminal, for long work).",
-        ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", is_flag=True, help="Write a JSON object for each recording."),
-        click.option(
-            "-j",
-            "--jobs",
-            type=click.IntRange(1, 512),
-            metavar="N",
-            help="Recordings fetched at once (default: four for each CPU).",
-        ),
-        click.option(
-            "--password-file",
-            metavar="PATH",
-            help=f"Its first line is the recordings' password; else {ENVIRONMENT_VARIABLE} is.",
+        output_options,
+        jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
+        password_file_option(
+            help=f"Its first line is the recordings' password; else {ENVIRONMENT_VARIABLE} is."
         ),
         click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
     ):
@@ -106,99 +80,104 @@ def _output_options(command: Command) -> Command:
     return command
 
 
+class Group(Program, click.Group):
+    """The command, whose first argument is the name of another."""
+
+
 @click.group(
     "vns-recordings",
-    epilog=EPILOG,
+    cls=Group,
+    epilog=exit_codes(),
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
-def group() -> None:
+@version_option
+def main() -> None:
     """Fetch the call recordings of a Voice Nexus Service (VNS) account.
 
     VNS purges a recording 7 days after its call.
     """
 
 
-@group.command("list")
+@main.command("list")
 @click.option("--json", is_flag=True, help="Write the server's JSON as it came.")
 @_api_options
-def list_command(*, json: bool, **api: Any) -> int:
+@click.pass_obj
+def list_command(console: Console, /, *, json: bool, **api: Any) -> ExitCode:
     """List the recordings of the account."""
     data = _client(**api).list_recordings()
-    if json and not is_read_by_people():
-        write_to_standard_output(data)
-        return 0
-    for line in data.splitlines() if json else map(str.encode, listing.table(data)):
-        write_result(line)
-    return 0
+    if json and not is_terminal(console.stdout):
+        console.write(data)
+    elif json:
+        for line in data.splitlines():
+            console.write_line(line)
+    else:
+        for row in table(*listing.table(data)):
+            console.write_line(row.encode())
+    return ExitCode.DONE
 
 
-@group.command()
+@main.command()
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
-@click.option("-d", "--output-dir", metavar="DIR", default=".", help="Put the recordings there.")
-@_output_options
+@click.option(
+    "-d",
+    "--output-dir",
+    metavar="DIR",
+    default=".",
+    type=Path("dir"),
+    help="Put the recordings there.",
+)
+@_fetch_options
 @_api_options
-def download(guids: Sequence[str], *, output_dir: str, **options: Any) -> int:
+@click.pass_obj
+def download(
+    console: Console, /, guids: Sequence[str], *, output_dir: str, **options: Any
+) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
-    return _fetch(lambda _: guids, output_dir, again=True, **options)
+    return _fetch(console, lambda _: guids, output_dir, again=True, **options)
 
 
-@group.command()
+@main.command()
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_api_options
-def delete(guids: Sequence[str], *, yes: bool, **api: Any) -> int:
+@click.pass_obj
+def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) -> ExitCode:
     """Delete recordings on the server."""
     parsed = [_guid(word) for word in guids]
     client = _client(**api)
     if not yes:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not is_terminal(console.stdin):
             raise UsageError("nobody can be asked whether to delete", hint="use --yes")
         click.confirm(f"Delete {len(parsed)} recordings on the server?", abort=True, err=True)
-    report = Report(quiet=False, json=False, many=len(parsed) > 1)
+    reporter = Reporter(console, quiet=False, json=False, many=len(parsed) > 1)
     for guid in parsed:
         try:
             client.delete(guid)
         except FileDecryptorError as error:  # noqa: PERF203 - it must not stop the others
-            error.filename = str(guid)
-            report.add(failed(Job(str(guid), ""), error))
+            reporter.add(failure(guid, error))
         else:
-            report.add_result(str(guid).encode())
-    return report.code
+            reporter.write_result(str(guid).encode())
+    return reporter.report.code
 
 
-@group.command()
-@click.argument("directory", metavar="DIR")
+@main.command()
+@click.argument("directory", metavar="DIR", type=Path("dir"))
 @click.option(
     "--delete-after",
     is_flag=True,
     help="Delete a recording on the server once its audio is safe on the disk.",
 )
-@_output_options
+@_fetch_options
 @_api_options
-def archive(directory: str, *, delete_after: bool, **options: Any) -> int:
+@click.pass_obj
+def archive(console: Console, /, directory: str, *, delete_after: bool, **options: Any) -> ExitCode:
     """Fetch every recording of the account that DIR does not have yet. Made for cron."""
 
     def listed(client: Client) -> Sequence[str]:
         return listing.parse(client.list_recordings())
 
-    return _fetch(listed, directory, delete_after=delete_after, lock=True, **options)
-
-
-def main(words: Sequence[str]) -> int:
-    """Do what the words ask for and return the exit code.
-
-    Raises:
-        UsageError: They make no sense. The error repeats none of them, since somebody may give
-            the token as one.
-    """
-    try:
-        return int(group.main(list(words), prog_name="vns-recordings", standalone_mode=False))
-    except click.UsageError as error:
-        raise without_words(error, "vns-recordings") from None
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    return _fetch(console, listed, directory, delete_after=delete_after, lock=True, **options)
 
 
 def _client(*, token_file: str | None, api_url: str, timeout: float) -> Client:
@@ -225,6 +204,7 @@ def _guid(word: str) -> UUID:
 
 
 def _fetch(
+    console: Console,
     wanted: Callable[[Client], Sequence[str]],
     directory: str,
     *,
@@ -238,7 +218,7 @@ def _fetch(
     lock: bool = False,
     again: bool = False,
     **api: Any,
-) -> int:
+) -> ExitCode:
     client = _client(**api)
     archive = Archive(
         client,
@@ -249,28 +229,31 @@ def _fetch(
     )
     with locked(directory) if lock else nullcontext():
         words = wanted(client)
+        show = False if quiet else progress
         with (
-            reporting(quiet=quiet, json=json, many=lock or len(words) > 1) as report,
-            bar((), len(words), show=False if quiet else progress) as shown,
+            reporting(console, quiet=quiet, json=json, many=lock or len(words) > 1) as reporter,
+            bar(console, (), len(words), lambda _: 0, show=show) as shown,
         ):
-            guids = list(dict.fromkeys(_parsed(words, report, shown)))
+            guids = list(dict.fromkeys(_parsed(words, reporter)))
             outcomes = archive.fetch(
                 guids,
                 jobs=jobs,
                 again=again,
-                on_progress=lambda guid, count: shown.advance(Job(str(guid), ""), count),
+                on_progress=lambda guid, count: shown.advance(str(guid), count),
             )
-            report.add_all(outcomes, shown)
-    return report.code
+            with closing(outcomes):
+                for outcome in outcomes:
+                    reporter.add(outcome)
+                    shown.count(outcome)
+    return reporter.report.code
 
 
-def _parsed(words: Sequence[str], report: Report, shown: Progress) -> Iterator[UUID]:
-    """Yield the GUIDs; what is none is reported, and never becomes part of an address or a name."""
+def _parsed(words: Sequence[str], reporter: Reporter) -> Iterator[UUID]:
+    """Yield the GUIDs. Others are reported, and never become part of an address or a name."""
     for word in words:
         try:
             guid = UUID(word)
         except ValueError:  # noqa: PERF203 - one bad word must not stop the others
-            error = FileDecryptorError("this is not a GUID", filename=word)
-            report.add_above(failed(Job(word, ""), error), shown)
+            reporter.add(failure(word, FileDecryptorError("this is not a GUID")))
         else:
             yield guid

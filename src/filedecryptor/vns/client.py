@@ -30,6 +30,9 @@ LONGEST_TIMEOUT = 3600
 ATTEMPTS = 5
 """How often a request is made before it counts as failed."""
 
+PAUSE = 0.5
+"""Seconds before the second attempt; twice as long before each of the next."""
+
 LONGEST_PAUSE = 60
 """Seconds between two attempts at the most, whatever the server asks for."""
 
@@ -67,7 +70,7 @@ class Client:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        with self._answer("GET", RECORDINGS) as answer, _errors_of_requests(self._timeout):
+        with self._answer("GET", RECORDINGS) as answer, _api_errors(self._timeout):
             return answer.content
 
     def download(
@@ -112,10 +115,10 @@ class Client:
 
     @contextmanager
     def _answer(self, method: str, path: str) -> Iterator[requests.Response]:
-        """Lend the answer to a request, once its status is fine; the body is not read yet."""
+        """Yield the answer to a request, once its status is fine; the body is not read yet."""
         url = self._url + path
         for _ in range(MAX_REDIRECTS):
-            with _errors_of_requests(self._timeout):
+            with _api_errors(self._timeout):
                 answer = self._session().request(
                     method,
                     url,
@@ -129,7 +132,7 @@ class Client:
                     _check_status(answer, method)
                     yield answer
                     return
-                with _errors_of_requests(self._timeout):
+                with _api_errors(self._timeout):
                     target = urljoin(url, answer.headers["Location"])
             if _origin(target) != _origin(url):
                 # The token must not travel there.
@@ -153,7 +156,7 @@ def _new_session(url: str) -> requests.Session:
         total=ATTEMPTS - 1,
         status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=("GET", "DELETE"),
-        backoff_factor=0.5,
+        backoff_factor=PAUSE,
         backoff_max=LONGEST_PAUSE,
         retry_after_max=LONGEST_PAUSE,
         raise_on_status=False,
@@ -216,13 +219,13 @@ def _was_repeated(answer: requests.Response) -> bool:
 def _write_body(
     answer: requests.Response, write: Callable[[bytes], object], timeout: float
 ) -> bool:
-    with _errors_of_requests(timeout):
+    with _api_errors(timeout):
         announced = answer.headers.get("Content-Length")
         expected = None if announced is None else int(announced)
     count = 0
     pieces = answer.iter_content(CHUNK_SIZE)
     while True:
-        with _errors_of_requests(timeout):
+        with _api_errors(timeout):
             piece = next(pieces, b"")
         if not piece:
             break
@@ -240,8 +243,8 @@ def _no_answer(timeout: float) -> ApiError:
 
 
 @contextmanager
-def _errors_of_requests(timeout: float) -> Iterator[None]:
-    """Turn what requests raises into our own; its exceptions hold the request and its token."""
+def _api_errors(timeout: float) -> Iterator[None]:
+    """Turn exceptions of requests, which hold the request and its token, into our own."""
     from requests import exceptions
     from urllib3.exceptions import (
         ConnectTimeoutError,
@@ -270,7 +273,7 @@ def _errors_of_requests(timeout: float) -> Iterator[None]:
         else:
             ours = ApiError("the API cannot be reached, or breaks off")
     except (exceptions.RequestException, HTTPError, ValueError, OverflowError):
-        ours = ApiError("the API sent what is no HTTP")
+        ours = ApiError("the API's answer is not valid HTTP")
     else:
         return
     try:

@@ -1,12 +1,10 @@
-"""What the API lists. The shape of its JSON is not documented, so several are understood."""
+"""The list of recordings. Its JSON is not documented, so several shapes are understood."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 from filedecryptor.errors import ApiError
-from filedecryptor.report import printable
 
 SHOWN = 120
 """Characters of an answer that an error shows."""
@@ -14,12 +12,9 @@ SHOWN = 120
 MOST_COLUMNS = 50
 """Columns of a table. One for each entry would make it grow with the square of the answer."""
 
-WIDEST_COLUMN = 120
-"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
-
 
 def parse(data: bytes) -> list[str]:
-    """Return what the API names as GUIDs, each once. They are not checked yet.
+    """Return the GUIDs in a list, each once, as they are written there.
 
     The list is an array, or an object that holds one array, of strings or of objects with a
     `sessionGuid` in any capitalisation. Nulls are passed over.
@@ -35,8 +30,8 @@ def parse(data: bytes) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def table(data: bytes) -> Iterator[str]:
-    """Yield the lines of a table that shows the list to people.
+def table(data: bytes) -> tuple[list[str], list[dict[str, object]]]:
+    """Return the list as the columns and the rows of a table.
 
     Raises:
         ApiError: The list is not understood.
@@ -46,19 +41,7 @@ def table(data: bytes) -> Iterator[str]:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > MOST_COLUMNS:
         raise _not_understood(data)
-    # Made twice rather than kept: cells are many times as large as what they are made from.
-    widths = [0] * len(columns)
-    for cells in _lines(columns, rows):
-        sizes = (min(len(cell), WIDEST_COLUMN) for cell in cells)
-        widths = list(map(max, widths, sizes))
-    for cells in _lines(columns, rows):
-        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
-
-
-def _lines(columns: list[str], rows: list[dict[str, object]]) -> Iterator[list[str]]:
-    yield [printable(column) for column in columns]
-    for row in rows:
-        yield [printable(_cell(row.get(column))) for column in columns]
+    return columns, rows
 
 
 def _array(data: bytes) -> list[object]:
@@ -79,10 +62,6 @@ def _session_guid(entry: object) -> str | None:
         named = [value for key, value in entry.items() if key.lower() == "sessionguid"]
         entry = named[0] if named else None
     return entry if isinstance(entry, str) else None
-
-
-def _cell(value: object) -> str:
-    return value if isinstance(value, str) else _as_json(value)
 
 
 def _as_json(value: object) -> str:

@@ -1,0 +1,81 @@
+"""Where recordings lie and audio goes: on the disk, or in an object store.
+
+`storage_of` returns the module for a path or an address. Each of these modules has the functions
+of `Storage`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from filedecryptor.storage import disk
+from filedecryptor.storage.names import is_url
+
+if TYPE_CHECKING:
+    from filedecryptor.errors import Failure
+    from filedecryptor.format import Source
+    from filedecryptor.storage.outputs import PendingFile, Written
+
+
+class Storage(Protocol):
+    """What the rest of the package asks of a place."""
+
+    def is_directory(self, path: str, /) -> bool:
+        """Return whether `path` is to be searched for recordings."""
+
+    def recordings_below(
+        self,
+        directory: str,
+        on_error: Callable[[str, Failure], object],
+        on_link: Callable[[str], object],
+        /,
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Yield each folder at or below a directory that holds recordings.
+
+        With the folder come the names of its recordings, sorted, and those of them that are links.
+        """
+
+    def real_path(self, path: str, /) -> str:
+        """Return the canonical path, links resolved."""
+
+    def size_of(self, path: str, /) -> int | None:
+        """Return the length of a file in bytes; None if it is not there, or has none."""
+
+    def make_directory(self, path: str, /) -> None:
+        """Make a directory if it is not there."""
+
+    def open_source(self, path: str, /) -> AbstractContextManager[Source]:
+        """Open a recording."""
+
+    def check_target(self, target: str, source: str | int | None, /) -> None:
+        """Raise an error if `target` cannot be written, or is the source."""
+
+    def nameless(self, target: str, /) -> PendingFile | None:
+        """Return a file without a name that `publish` can name; None if there is no such thing."""
+
+    def publish(
+        self, target: str, content: BinaryIO, /, *, replace: bool, written: Written
+    ) -> None:
+        """Make what a file holds appear whole as `target`."""
+
+    def discard_unfinished(self) -> None:
+        """Remove what is being written, and let nothing more begin: the process is about to end."""
+
+
+def storage_of(path: str) -> Storage:
+    """Return the storage that a path or an address belongs to."""
+    if is_url(path):
+        from filedecryptor.storage import objects
+
+        return objects
+    return disk
+
+
+def discard_unfinished() -> None:
+    """Remove what is being written, and let nothing more begin: the process is about to end."""
+    disk.discard_unfinished()
+    if objects := sys.modules.get("filedecryptor.storage.objects"):
+        objects.discard_unfinished()

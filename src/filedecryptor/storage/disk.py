@@ -1,0 +1,152 @@
+"""The disk: recordings below a directory, and what must not be written to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from io import FileIO
+
+from filedecryptor.errors import Failure, UsageError
+from filedecryptor.storage.names import SUFFIX, is_url
+from filedecryptor.storage.outputs import flush_directory, nameless, publish
+from filedecryptor.storage.temporary import discard_unfinished
+
+__all__ = [
+    "check_target",
+    "discard_unfinished",
+    "is_directory",
+    "make_directory",
+    "nameless",
+    "open_source",
+    "publish",
+    "real_path",
+    "recordings_below",
+    "size_of",
+]
+
+
+def is_directory(path: str) -> bool:
+    """Return whether `path` is to be searched for recordings."""
+    return os.path.isdir(path)
+
+
+def real_path(path: str) -> str:
+    """Return the canonical path, links resolved; on Windows in lower case."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def make_directory(path: str) -> None:
+    """Make a directory, with those above it, if it is not there; it lasts through a power cut.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    parents = []
+    missing = path
+    while not os.path.isdir(missing) and (parent := os.path.dirname(missing)) != missing:
+        parents.append(parent or ".")
+        missing = parent
+    os.makedirs(path, exist_ok=True)
+    for parent in parents:
+        flush_directory(parent)
+
+
+def size_of(path: str | int) -> int | None:
+    """Return the length of a regular file, by path or descriptor, in bytes; None for others."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def recordings_below(
+    directory: str,
+    on_error: Callable[[str, Failure], object],
+    on_link: Callable[[str], object],
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder at or below a directory that holds recordings, as `Storage` does.
+
+    Args:
+        directory: Where to begin.
+        on_error: Called with each folder that cannot be read, and the reason.
+        on_link: Called with each link to a directory. None is followed.
+    """
+    waiting = [directory]
+    while waiting:
+        folder = waiting.pop()
+        recordings, links, subfolders = [], [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        subfolders.append(entry.name)
+                    elif _is_recording(entry):
+                        recordings.append(entry.name)
+                        if entry.is_symlink():
+                            links.append(entry.name)
+                    elif entry.is_symlink() and os.path.isdir(entry.path):
+                        on_link(entry.path)
+        except OSError as error:
+            on_error(folder, error)
+        if recordings:
+            yield folder, sorted(recordings), links
+        waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
+
+
+def _is_recording(entry: os.DirEntry[str]) -> bool:
+    if not entry.name.lower().endswith(SUFFIX):
+        return False
+    if entry.is_symlink():  # one that leads nowhere is reported later, not passed over
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
+
+
+def open_source(path: str) -> FileIO:
+    """Open a recording.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    return open(path, "rb", buffering=0)
+
+
+def check_target(target: str, source: str | int | None) -> None:
+    """Refuse an output that cannot or must not be written.
+
+    Args:
+        target: The output.
+        source: The input's path or descriptor; None if it has neither. It is compared by its
+            identity on the disk, which no link and no other spelling of its name hides; by its
+            path where the disk gives its files none.
+
+    Raises:
+        UsageError: The output is the input.
+        OSError: The output is a directory, a device or the like.
+    """
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        if os.readlink(target).startswith("/proc/"):  # /dev/stdout, which is everybody's
+            raise _not_a_file(target)
+        if not os.path.exists(target):
+            return
+        found = os.stat(target)
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_a_file(target)
+    if source is None or (isinstance(source, str) and is_url(source)):
+        return
+    if os.path.samestat(found, os.stat(source)) and (
+        found.st_ino or (isinstance(source, str) and real_path(target) == real_path(source))
+    ):
+        raise UsageError("the output would replace the input", filename=target)
+
+
+def _not_a_file(target: str) -> OSError:
+    return OSError(errno.EINVAL, "Not a regular file", target)

@@ -1,0 +1,76 @@
+"""Paths of files, and addresses of objects such as `s3://bucket/recording.enc`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from filedecryptor.errors import UsageError
+
+SUFFIX = ".enc"
+"""What a directory's recordings end with, in any case."""
+
+
+def is_url(path: str) -> bool:
+    """Return whether this is the address of an object rather than a path.
+
+    A scheme (RFC 3986, section 3.1) is longer than the name of a drive, as in `C://`.
+    """
+    scheme, separator, _ = path.partition("://")
+    has_scheme = len(scheme) > 1 and scheme.isascii() and scheme[0].isalpha()
+    return (
+        bool(separator)
+        and has_scheme
+        and all(character.isalnum() or character in "+.-" for character in scheme)
+    )
+
+
+def absolute(path: str) -> str:
+    """Return a path that means the same in any directory; an empty one stays empty.
+
+    A `..` is kept, with the name before it: that may be a link, which leads elsewhere.
+    """
+    from pathlib import Path  # most runs do not need it
+
+    return path if not path or is_url(path) else str(Path(path).absolute())
+
+
+def join(directory: str, name: str) -> str:
+    """Return the path or address of a name in a directory."""
+    if not is_url(directory):
+        return os.path.join(directory, name)
+    return directory + name if directory.endswith("/") else f"{directory}/{name}"
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return the directory and the name of a path or address, the inverse of `join`."""
+    if not is_url(path):
+        return os.path.split(path)
+    directory, slash, name = path.rpartition("/")
+    return (directory + slash if directory.endswith("/") else directory), name
+
+
+def clean_extension(extension: str) -> str:
+    """Return an output extension without its dot.
+
+    Raises:
+        UsageError: Nothing is left of it, or it would choose another directory.
+    """
+    bare = extension.removeprefix(".")
+    if not bare:
+        raise UsageError("the output extension is empty")
+    if any(character in bare for character in "/\\\0"):
+        raise UsageError("the output extension holds a path separator or a NUL")
+    return bare
+
+
+def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
+    """Return `path` with its last suffix replaced by each extension.
+
+    `x.opus.enc` and `opus` give `x.opus`.
+    """
+    stem = os.path.splitext(path)[0]
+    return tuple(
+        stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"
+        for extension in extensions
+    )

@@ -1,0 +1,224 @@
+"""Outputs on the disk, which appear whole or not at all.
+
+An output is written to a file that has no name, or else a random one, and gets its own only when
+all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import nullcontext, suppress
+from io import FileIO
+from threading import Lock
+from typing import BinaryIO
+
+from filedecryptor.errors import UsageError, errors_naming
+from filedecryptor.format import CHUNK_SIZE
+from filedecryptor.storage.temporary import naming, remove_leftovers, temporary_name
+
+CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
+
+
+class PendingFile(FileIO):
+    """A new file that is its owner's alone until it is finished.
+
+    Args:
+        path: Its name; or its directory, with `O_TMPFILE` among the flags: it has no name then,
+            nobody can foresee or block it, and it is gone once it is closed, however that happens.
+        flags: How to make it.
+        target: Where it is meant to go; errors speak of this name.
+
+    Raises:
+        OSError: There is no such directory, or no such kind of file in it.
+    """
+
+    def __init__(self, path: str, flags: int, target: str) -> None:
+        flags |= os.O_RDWR | getattr(os, "O_BINARY", 0)
+        super().__init__(os.open(path, flags, 0o666), "r+")
+        self._target = target
+        # What a new file gets follows from the umask or an access control list of the directory.
+        self._permissions = stat.S_IMODE(os.fstat(self.fileno()).st_mode)
+        self._permit(0o600)
+
+    def fill(self, content: BinaryIO) -> None:
+        """Write all that is in another file."""
+        content.seek(0)
+        while piece := content.read(CHUNK_SIZE):
+            self.write_all(memoryview(piece))
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`, however little the system takes at once."""
+        with errors_naming(self._target, instead=True):
+            while data:
+                data = data[self.write(data) :]
+
+    def finish(self) -> None:
+        """Give it the permissions of any new file, and bring it to the disk."""
+        self._permit(self._permissions)
+        os.fsync(self.fileno())
+
+    def _permit(self, permissions: int) -> None:
+        if hasattr(os, "fchmod"):
+            with suppress(OSError):  # a file system that has no permissions
+                os.fchmod(self.fileno(), permissions)
+
+
+def nameless(target: str) -> PendingFile | None:
+    """Return a new file without a name in the target's directory, if there is such a thing.
+
+    Linux has it (open(2), `O_TMPFILE`), on most of its file systems.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # whatever is wrong with the disk, the next attempt tells
+            return PendingFile(os.path.dirname(target) or ".", os.O_TMPFILE, target)
+    return None
+
+
+def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) -> None:
+    """Let a file appear whole under its name.
+
+    Args:
+        target: The name.
+        content: What it holds, all of it authenticated. A file that `nameless` has made for the
+            same directory gets the name itself.
+        replace: Whether a file that has the name gives way.
+        written: What the same run has written; none of that gives way.
+
+    Raises:
+        UsageError: The target is an output of the same run.
+        OSError: It could not be done, and what stood at `target` still does. (Only a directory
+            that cannot be flushed is noticed after the file has appeared.)
+    """
+    directory = os.path.dirname(target) or "."
+    with errors_naming(target, instead=True), temporary_name(directory) as temporary:
+        remove_leftovers(directory)
+        if not _name(content, target, temporary, replace=replace, written=written):
+            with naming:
+                file = PendingFile(temporary, os.O_CREAT | os.O_EXCL, target)
+            with file:
+                file.fill(content)
+                file.finish()
+                written.add(file, target)
+                if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
+                    raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
+            # By now it is closed: not every file system renames what is open.
+            if replace:
+                written.replace(temporary, target)
+            else:
+                _rename_to_new(temporary, target)
+        flush_directory(directory)
+
+
+def _name(
+    content: BinaryIO, target: str, temporary: str, *, replace: bool, written: Written
+) -> bool:
+    """Give a file without a name its name; return whether this file system can do it.
+
+    What exists is replaced by way of the temporary name, since only a rename replaces anything.
+    """
+    is_ready = isinstance(content, PendingFile)
+    file = content if isinstance(content, PendingFile) else nameless(target)
+    if file is None:
+        return False
+    with nullcontext() if is_ready else file:
+        if not is_ready:
+            file.fill(content)
+        file.finish()
+        written.add(file, target)
+        try:
+            _link(file, target)
+        except FileExistsError:
+            if not replace:
+                raise
+            with naming:
+                _link(file, temporary)
+            written.replace(temporary, target)
+        except OSError:  # nor has such a file any name in /proc, perhaps
+            return False
+    return True
+
+
+def _link(file: PendingFile, name: str) -> None:
+    """Give a file without a name a new one."""
+    descriptor = file.fileno()
+    # Python follows the link in /proc only if it is given a directory's descriptor as well.
+    os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def _rename_to_new(temporary: str, target: str) -> None:
+    try:
+        os.link(temporary, target)  # unlike a rename, this never replaces anything
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.rename(temporary, target)
+
+
+class Written:
+    """The outputs that one run has written, by their identity on the disk.
+
+    A file system may hold to be one name what are two here, as those that ignore case do. So a run
+    looks whose output it is before it replaces one, or takes one for finished.
+    """
+
+    def __init__(self) -> None:
+        self._targets: dict[tuple[int, int], str] = {}
+        self._lock = Lock()
+
+    def add(self, file: PendingFile, target: str) -> None:
+        """Remember a file that is about to get its name."""
+        found = os.fstat(file.fileno())
+        if found.st_ino:  # not every drive of Windows numbers its files
+            self._targets[found.st_dev, found.st_ino] = target
+
+    def refuse(self, target: str) -> None:
+        """Refuse an output that this run has written for another input.
+
+        Raises:
+            UsageError: It has.
+        """
+        with suppress(FileNotFoundError):
+            found = os.lstat(target)
+            own = self._targets.get((found.st_dev, found.st_ino))
+            # Somebody may have replaced our output meanwhile, and its number be a new file's.
+            if own is not None and os.path.samestat(found, os.lstat(own)):
+                raise UsageError(
+                    f"it would have the same output as another input, {target!r}",
+                    hint="decrypt them one after the other, with other names or directories",
+                )
+
+    def replace(self, name: str, target: str) -> None:
+        """Rename a file, over whatever has the new name, unless this run has written that.
+
+        Raises:
+            UsageError: It has.
+        """
+        with self._lock:  # or two threads might look before either of them renames
+            self.refuse(target)
+            os.replace(name, target)
+
+
+def flush_directory(directory: str) -> None:
+    """Make a new name in `directory` last through a power cut, where the platform can.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:  # Windows opens no directories, and a directory may be writable only
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            error.filename = directory
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,199 @@
+"""S3 by `s3fs`: requests are repeated in one place only, and errors keep the store's words.
+
+`s3fs` repeats requests in two places and `botocore` in a third, which can add up to minutes; and
+`s3fs` replaces most errors by a few general ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+
+from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from fsspec.asyn import sync_wrapper
+from s3fs import S3FileSystem
+from s3fs.core import S3_RETRYABLE_ERRORS
+
+from filedecryptor.errors import FileDecryptorError, StorageError, UnavailableError, in_one_line
+
+Answer = TypeVar("Answer")
+
+RETRY_TIME = 15.0
+"""Seconds after the first failure of a request in which it is made again.
+
+A store that does not answer at all is waited for 15 seconds, so a request ends after 30 of them.
+"""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 4.0
+"""Seconds before a request is made again; twice as long each time, and randomly shorter."""
+
+PASSING = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"}
+"""Codes of temporary refusals, besides all with a status of 429, or of 500 and above."""
+
+HINTS = {
+    "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
+    "ExpiredToken": "renew the credentials, then run this again",
+    "InvalidAccessKeyId": "see that AWS_ACCESS_KEY_ID, or the profile, is for this store",
+    "PermanentRedirect": "set AWS_DEFAULT_REGION to the region of the bucket",
+    "RequestTimeTooSkewed": "set the clock of this machine",
+    "SignatureDoesNotMatch": "see that AWS_SECRET_ACCESS_KEY, or the profile, is for this store",
+}
+
+PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} | dict.fromkeys(
+    ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"
+)
+"""Permissions that have other names than the operations which need them."""
+
+
+class S3(S3FileSystem):  # type: ignore[misc]
+    """An S3 store whose errors are ours: `FileNotFoundError`, `FileExistsError`, `StorageError`."""
+
+    retries = 1
+    session: AioSession
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        if self.session is None:
+            self.session = _session(self.kwargs)
+
+    def _prepare_config_kwargs(self) -> dict[str, Any]:
+        return {"retries": {"total_max_attempts": 1}, **super()._prepare_config_kwargs()}
+
+    async def _call_s3(
+        self, method: str, *options: dict[str, object], **parameters: object
+    ) -> dict[str, Any]:
+        call = super()._call_s3
+
+        async def request() -> dict[str, Any]:
+            try:
+                return cast("dict[str, Any]", await call(method, *options, **parameters))
+            except FileNotFoundError:
+                raise
+            except Exception as error:
+                if method == "head_object" and isinstance(error.__cause__, ClientError):
+                    # The answer to this has no room for words; the same refusal elsewhere has.
+                    await call("get_object", *options, **parameters, Range="bytes=0-0")
+                raise
+
+        try:
+            return await self._persistently(request)
+        except ClientError as error:
+            if method == "put_object" and await self._has(error, parameters):
+                return {}
+            raise _ours(error) from None
+
+    call_s3 = sync_wrapper(_call_s3)
+
+    async def _cat_file(self, path: str, **limits: int) -> bytes:
+        call: Callable[[], Awaitable[bytes]] = partial(super()._cat_file, path, **limits)
+        return await self._persistently(call)
+
+    async def _has(self, error: ClientError, parameters: dict[str, Any]) -> bool:
+        """Return whether the object that a request would not replace is the one it sent.
+
+        It is if an earlier answer was lost, and the request was made once more.
+        """
+        if _status(error) != HTTPStatus.PRECONDITION_FAILED:
+            return False
+        path, data = "{Bucket}/{Key}".format_map(parameters), parameters["Body"]
+        with suppress(FileDecryptorError, OSError):
+            return bool(await self._cat_file(path, start=0, end=len(data) + 1) == data)
+        return False
+
+    async def _exists(self, path: str) -> bool:
+        """Return whether there is such an object; what is a folder only is none."""
+        bucket, key, _ = self.split_path(path)
+        try:
+            await self._call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    exists = sync_wrapper(_exists)
+
+    async def _persistently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Make a request, and repeat it while it fails for a temporary reason.
+
+        Raises:
+            ClientError: The store has refused it.
+            UnavailableError: It does not answer, or kept failing.
+        """
+        tries: int | None = self.session.get_config_variable("max_attempts")
+        pause = FIRST_PAUSE
+        deadline = None
+        while True:
+            try:
+                return await request()
+            except Exception as error:  # noqa: BLE001 - which of them s3fs raises is not settled
+                failure = error.__cause__ if isinstance(error.__cause__, ClientError) else error
+                if not _is_passing(failure):
+                    raise failure from None
+                tries = tries and tries - 1
+                deadline = deadline or time.monotonic() + RETRY_TIME
+                if tries == 0 or time.monotonic() + pause > deadline:
+                    raise UnavailableError(_sentence(failure)) from None
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _session(settings: dict[str, Any]) -> AioSession:
+    """Return a session with our defaults, which the user's environment and files override."""
+    session = AioSession(**settings)
+    # Some servers send the checksum of the whole object with a part of it. Recordings are
+    # authenticated anyway.
+    session.get_component("config_store").get_config_provider(
+        "response_checksum_validation"
+    ).set_default_provider(ConstantProvider("when_required"))
+    session.register("before-call.s3.HeadBucket", _end_redirection)
+    return session
+
+
+def _end_redirection(params: dict[str, Any], **_: object) -> None:
+    """Stop botocore from asking for the region of a bucket while it asks for that region."""
+    params["context"].get("s3_redirect", {})["redirected"] = True
+
+
+def _is_passing(failure: BaseException) -> bool:
+    if not isinstance(failure, ClientError):
+        return isinstance(failure, S3_RETRYABLE_ERRORS)
+    status = _status(failure)
+    is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_busy or _code(failure) in PASSING
+
+
+def _code(failure: ClientError) -> str:
+    return str(failure.response["Error"].get("Code"))
+
+
+def _status(failure: ClientError) -> int:
+    return int(failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _sentence(failure: BaseException) -> str:
+    if not isinstance(failure, ClientError):
+        return in_one_line(failure)
+    return in_one_line(failure.response["Error"].get("Message") or _code(failure))
+
+
+def _ours(failure: ClientError) -> OSError | StorageError:
+    """Return the error for a refusal: the store's own sentence, and what can be done about it."""
+    if _status(failure) == HTTPStatus.NOT_FOUND:
+        return FileNotFoundError(errno.ENOENT, _sentence(failure))
+    if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
+        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    hint = HINTS.get(_code(failure))
+    if _code(failure) in {"AccessDenied", "403"}:
+        operation = failure.operation_name
+        hint = f"the credentials need {PERMISSIONS.get(operation, f's3:{operation}')} for this"
+    return StorageError(_sentence(failure), hint=hint)

@@ -1,0 +1,250 @@
+"""The standard streams of a program: what is read from them, and all that is printed.
+
+Others may have left a stream in non-blocking mode: then it is waited for. That mode belongs to the
+pipe, not to the process, so switching it off would disturb those who share it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import BufferedIOBase, BytesIO, FileIO, TextIOWrapper, UnsupportedOperation
+from threading import RLock
+from typing import TextIO
+
+from filedecryptor.errors import (
+    ExitCode,
+    Failure,
+    FileDecryptorError,
+    UsageError,
+    cause_of,
+    errors_naming,
+    exit_code_of,
+)
+
+STANDARD_STREAM = "-"
+"""The name of standard input and output on the command line."""
+
+RETRY_INTERVAL = 0.02
+"""Seconds until a stream is tried again where the system cannot tell when it is ready."""
+
+CLEAR_LINE = "\r\033[K"
+
+
+class Console:
+    """A program's name and its standard streams.
+
+    Args:
+        program: The name, which begins each line on standard error.
+        stdin: Standard input; None if it is closed, as for the other two.
+        stdout: Standard output.
+        stderr: Standard error.
+    """
+
+    def __init__(
+        self, program: str, stdin: TextIO | None, stdout: TextIO | None, stderr: TextIO | None
+    ) -> None:
+        self.program = program
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._status = ""
+        self._lock = RLock()
+
+    @classmethod
+    def of_process(cls, program: str) -> Console:
+        """Return a console with the streams of this process."""
+        return cls(program, sys.stdin, sys.stdout, sys.stderr)
+
+    def open_standard_input(self) -> PatientFile | BufferedIOBase:
+        """Return standard input as a binary file; closing it leaves the stream open.
+
+        Raises:
+            UsageError: It is closed already.
+        """
+        if self.stdin is None:
+            raise UsageError("standard input is closed")
+        try:
+            return PatientFile(self.stdin.fileno(), closefd=False)
+        except UnsupportedOperation:  # a stream in memory
+            return self.stdin.buffer  # type: ignore[return-value]
+
+    def is_standard_input(self, path: str) -> bool:
+        """Return whether a path names standard input: `-`, `/dev/stdin`, or what it leads to."""
+        if path == STANDARD_STREAM:
+            return True
+        with suppress(OSError, ValueError):
+            return self.stdin is not None and os.path.samestat(
+                os.stat(path), os.fstat(self.stdin.fileno())
+            )
+        return False
+
+    def refuse_overwriting(self, source: FileIO) -> None:
+        """Check that standard output is not redirected into the file that is read.
+
+        Raises:
+            UsageError: It is.
+        """
+        with suppress(UnsupportedOperation):
+            found = os.fstat(self.stdout.fileno()) if self.stdout else None
+            if (
+                found
+                and stat.S_ISREG(found.st_mode)
+                and os.path.samestat(found, os.fstat(source.fileno()))
+            ):
+                raise UsageError("standard output would be written over the recording")
+
+    def say(self, line: str) -> None:
+        """Write a line for people to standard error, escaping what would not be shown as it is."""
+        with self._above_status():
+            self._write_text(f"{self.program}: {printable(line)}\n")
+
+    def say_error(self, error: Failure) -> ExitCode:
+        """Say what went wrong, and what can be done about it; return the exit code for it."""
+        self.say(f"error: {described(error)}")
+        hint = error.hint if isinstance(error, FileDecryptorError) else _hint(error)
+        if hint is not None:
+            self.say(f"hint: {hint}")
+        return exit_code_of(error)
+
+    def show_status(self, line: str) -> None:
+        """Show a line below all others, in the place of the one before it; nothing if empty.
+
+        Without a terminal, it is a line like others.
+        """
+        with self._lock:
+            if is_terminal(self.stderr):
+                self._status = line
+                self._write_text(CLEAR_LINE + line)
+            elif line:
+                self._write_text(f"{line}\n")
+
+    def keep_status(self) -> None:
+        """Leave the status line where it is, and go on below it."""
+        with self._lock:
+            if self._status:
+                self._write_text("\n")
+            self._status = ""
+
+    @contextmanager
+    def _above_status(self) -> Iterator[None]:
+        with self._lock:
+            if self._status:
+                self._write_text(CLEAR_LINE)
+            yield
+            if self._status:
+                self._write_text(self._status)
+
+    def _write_text(self, text: str) -> None:
+        """Write a text to standard error. A terminal that has gone is no reason to stop."""
+        if self.stderr is not None:
+            with suppress(OSError):
+                write_all(self.stderr, text.encode(self.stderr.encoding, "backslashreplace"))
+
+    def write_line(self, line: bytes) -> None:
+        """Write a line to standard output: byte for byte, but escaped where that is a terminal.
+
+        Raises:
+            OSError: Standard output does not take it.
+        """
+        if is_terminal(self.stdout):
+            line = os.fsencode(printable(os.fsdecode(line)))
+        with self._above_status():
+            self.write(line + b"\n")
+
+    def write(self, data: bytes) -> None:
+        """Write bytes to standard output as they are.
+
+        Raises:
+            UsageError: Standard output is closed.
+            OSError: It does not take all of them.
+        """
+        if self.stdout is None:
+            raise UsageError("standard output is closed")
+        with errors_naming("standard output"):
+            write_all(self.stdout, data)
+
+    @contextmanager
+    def collecting_prints(self) -> Iterator[None]:
+        """Collect what is printed to `sys.stdout`, and write it on exit as `write` does."""
+        encoding = self.stdout.encoding if self.stdout else "utf-8"
+        printed = TextIOWrapper(BytesIO(), encoding, "replace", newline="\n", write_through=True)
+        try:
+            with redirect_stdout(printed):
+                yield
+        finally:
+            data = printed.buffer.getvalue()
+            if data and self.stdout is not None:
+                self.write(data)
+
+
+class PatientFile(FileIO):
+    """A file for reading that has not ended as long as more may come."""
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        while (count := super().readinto(buffer)) is None:
+            _wait_for(self.fileno(), writing=False)
+        return count
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal, which obeys what is written to it."""
+    return stream is not None and stream.isatty()
+
+
+def write_all(stream: TextIO, data: bytes) -> None:
+    """Write all of `data` past Python's buffers, so that nothing is left to fail at its end.
+
+    Raises:
+        OSError: The stream does not take it.
+    """
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # there is no buffer if PYTHONUNBUFFERED
+    rest = memoryview(data)
+    while rest:
+        count = raw.write(rest)
+        if count is None:
+            _wait_for(raw.fileno(), writing=True)
+        else:
+            rest = rest[count:]
+
+
+def printable(text: str) -> str:
+    """Return a text as one harmless line: no line ends, no terminal commands, never empty."""
+    shown = "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+    return shown or "''"
+
+
+def described(error: Failure) -> str:
+    """Return what went wrong, after the name of the file that the error is about."""
+    if error.filename is None:
+        return cause_of(error)
+    return f"{str(error.filename) or repr('')}: {cause_of(error)}"
+
+
+def _hint(error: OSError) -> str | None:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, then run this again"
+    if error.errno == errno.ENOENT and error.filename:
+        directory = os.path.dirname(str(error.filename))
+        if directory and "://" not in directory and not os.path.isdir(directory):
+            return f"there is no directory {directory}"
+    return None
+
+
+def _wait_for(descriptor: int, *, writing: bool) -> None:
+    if sys.platform == "win32":
+        import time
+
+        time.sleep(RETRY_INTERVAL)  # its `select` knows sockets only
+        return
+    import select
+
+    wanted = [descriptor]
+    select.select([] if writing else wanted, wanted if writing else [], [])

@@ -1,0 +1,175 @@
+"""What the click commands of both programs have in common."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+import click
+
+from filedecryptor import __version__
+from filedecryptor.errors import ExitCode, UsageError
+from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.process import exit_code
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+"""Settings of every command."""
+
+version_option = click.version_option(__version__, message="%(prog)s %(version)s")
+
+
+class Program(click.Command):
+    """A click command that ends as a program of this package does, however it is called.
+
+    Its callback takes a `Console` first, and returns an exit code.
+    """
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        *_args: object,
+        **_options: object,
+    ) -> NoReturn:
+        """Run the command with the streams of this process, and exit with its exit code.
+
+        Args:
+            args: The command line; None for that of this process.
+        """
+        console = Console.of_process(self.name or "")
+        words = sys.argv[1:] if args is None else args
+        sys.exit(exit_code(console, lambda: self.run(words, console)))
+
+    def run(self, args: Sequence[str], console: Console) -> int:
+        """Do what a command line asks for and return the exit code.
+
+        Args:
+            args: The command line.
+            console: The streams.
+
+        Raises:
+            UsageError: The arguments make no sense. The error repeats none of them, since any may
+                be a secret.
+            KeyboardInterrupt: The answer to a question was Ctrl-C.
+        """
+        name = self.name or ""
+        variable = f"_{name}_COMPLETE".replace("-", "_").upper()
+        try:
+            with console.collecting_prints():  # of click: help, version, completion
+                if instruction := os.environ.get(variable):
+                    from click.shell_completion import shell_complete
+
+                    return shell_complete(self, {}, name, variable, instruction)
+                with self.make_context(name, list(args), obj=console) as context:
+                    return int(self.invoke(context))
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except click.UsageError as error:
+            raise redacted(error, name) from None
+        except click.Abort:
+            raise KeyboardInterrupt from None
+
+
+class Path(click.ParamType[str]):
+    """A path, an address, or `-`, passed on as it is. Shells complete it.
+
+    Args:
+        kind: Whether names of files or of directories complete it.
+        words: Returns other words that may stand in its place.
+    """
+
+    name = "path"
+
+    def __init__(
+        self,
+        kind: Literal["file", "dir"] = "file",
+        words: Callable[[click.Context], Iterable[str]] = lambda _: (),
+    ) -> None:
+        self._kind = kind
+        self._words = words
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 - given by click
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return what may stand in the place of an incomplete word."""
+        from click.shell_completion import CompletionItem
+
+        words = [word for word in self._words(ctx) if word.startswith(incomplete)]
+        return [*map(CompletionItem, words), CompletionItem(incomplete, type=self._kind)]
+
+
+password_file_option = partial(click.option, "--password-file", metavar="PATH", type=Path())
+
+jobs_option = partial(click.option, "-j", "--jobs", metavar="N", type=click.IntRange(1, 512))
+
+
+def output_options(command: Function) -> Function:
+    """Add the options that choose what is printed: --json, --quiet, --progress."""
+    for option in (
+        click.option(
+            "--progress/--no-progress",
+            default=None,
+            help="Show a progress bar (default: in a terminal, for long work).",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--json", is_flag=True, help="Write a JSON object for each recording."),
+    ):
+        command = option(command)
+    return command
+
+
+def exit_codes(*without: ExitCode) -> str:
+    """Return the part of a help text that lists the exit codes.
+
+    Args:
+        without: Those that the command does not have.
+    """
+    lines = [f"  {code.value:<5}{code.meaning}" for code in ExitCode if code not in without]
+    return "\n".join(["\b", "Exit codes:", *lines])
+
+
+def redacted(error: click.UsageError, program: str) -> UsageError:
+    """Return our error for click's, without the words that click quotes: any may be a secret.
+
+    Args:
+        error: What click raised.
+        program: The name of the program, for a hint.
+    """
+    hint = f"see '{program} --help'"
+    if isinstance(error, click.NoSuchOption):
+        if error.possibilities:
+            hint = f"did you mean {' or '.join(error.possibilities)}?"
+        else:
+            hint = "put '--' before a name or a password that begins with '-'"
+        return UsageError("unknown option", hint=hint)
+    return UsageError(_in_our_words(error), hint=hint)
+
+
+def _in_our_words(error: click.UsageError) -> str:
+    """Return what is wrong, by the class of the error. The names of options are our own.
+
+    Where click has one class for several faults, its text tells them apart, but is not shown.
+    """
+    if isinstance(error, click.BadParameter):
+        name = error.param.get_error_hint(error.ctx) if error.param else "an option"
+        missing = isinstance(error, click.MissingParameter)
+        return f"missing argument {name}" if missing else f"invalid value for {name}"
+    if isinstance(error, click.BadOptionUsage):
+        takes_none = error.message.endswith("does not take a value.")
+        fault = "does not take a value" if takes_none else "requires an argument"
+        return f"option '{error.option_name}' {fault}"
+    if error.message == "Missing command.":
+        return "missing command"
+    if isinstance(error, getattr(click, "NoSuchCommand", ())):
+        return "no such command"
+    return "the arguments make no sense"

@@ -1,0 +1,163 @@
+"""How a program begins and ends: signals, limits, errors, the exit code.
+
+Little is imported before the signals are taken care of, so that an early one shows no traceback.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filedecryptor.terminal.console import Console
+
+RETRY_INTERVAL = 0.02
+"""Seconds until a signal is delivered again that came at a bad moment."""
+
+_M_ARENA_MAX = -8
+"""The name of a number in glibc's malloc.h."""
+
+deferring_packages: set[str] = set()
+"""While functions of these packages run, `KeyboardInterrupt` is deferred.
+
+Raised there, it would leave their objects half-initialised. Their calls must be short.
+"""
+
+ENDING_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
+
+
+def run_program(
+    name: str,
+    start: Callable[[Console, Sequence[str]], int],
+    discard_unfinished: Callable[[], object],
+) -> int:
+    """Run a program in this process and return its exit code.
+
+    Args:
+        name: What it is called in its messages.
+        start: Does what its second argument, the command line, asks for; returns the exit code.
+        discard_unfinished: Removes what is half-done after an interruption.
+    """
+    try:
+        interruption = _Interruption()
+        _set_limits()
+        from filedecryptor.terminal.console import Console
+
+        console = Console.of_process(name)
+        code = exit_code(console, lambda: start(console, sys.argv[1:]))
+        interruption.over = True
+    except KeyboardInterrupt:
+        from filedecryptor.errors import ExitCode
+        from filedecryptor.terminal.console import Console
+
+        discard_unfinished()
+        Console.of_process(name).say("error: interrupted")
+        if threading.active_count() > 1:  # Python would wait for them, perhaps for ever
+            os._exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
+    return code
+
+
+def exit_code(console: Console, start: Callable[[], int]) -> int:
+    """Call a function that returns an exit code; say what it raises, and return the code for that.
+
+    A `KeyboardInterrupt` is passed on.
+    """
+    from filedecryptor.errors import ExitCode, FileDecryptorError, unexpected
+
+    try:
+        return start()
+    except BrokenPipeError:  # whoever read the output has left, and needs no message
+        return ExitCode.FAILED
+    except (FileDecryptorError, OSError) as error:
+        return console.say_error(error)
+    except MemoryError:
+        console.say("error: there is not enough memory")
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - nobody can do anything with a traceback
+        return console.say_error(unexpected(error))
+
+
+def _set_limits() -> None:
+    """Let no core dump hold secrets, and have as many files open as the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows has neither
+        return
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # macOS allows fewer than it says
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def share_one_heap() -> None:
+    """Make all threads take their memory from one heap, where the C library gives each its own.
+
+    Each heap keeps megabytes that its thread no longer needs. Python lets one thread run at a
+    time, so they hardly ever wait for each other.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(AttributeError):  # not every C library has it
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+class _Interruption:
+    """Turns the signals that ask a program to end into one `KeyboardInterrupt`.
+
+    So the `with` blocks clean up, whichever it was.
+
+    Attributes:
+        over: Set by the first signal, since the clean-up is short and must not be torn, and at
+            the end of the work. From then on signals are ignored.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
+                signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.over:
+            return
+        if _must_defer(frame):
+            retry = threading.Timer(RETRY_INTERVAL, _send_again, [signal.Signals(number)])
+            retry.daemon = True
+            retry.start()
+            return
+        self.over = True
+        raise KeyboardInterrupt
+
+
+def _send_again(number: signal.Signals) -> None:
+    if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)
+
+
+def _must_defer(frame: FrameType | None) -> bool:
+    """Return whether raising an exception in this frame is unsafe.
+
+    It is in `__del__`, where Python drops it, and in `deferring_packages`.
+    """
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "__del__" or package in deferring_packages:
+            return True
+        frame = frame.f_back
+    return False

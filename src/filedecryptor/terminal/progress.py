@@ -1,0 +1,173 @@
+"""A progress bar on standard error, for work that takes long and that somebody watches."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+
+from filedecryptor.outcome import Outcome
+from filedecryptor.terminal.console import Console, is_terminal
+from filedecryptor.terminal.report import MEGABYTE
+
+LONG_SECONDS = 1.0
+"""Work that takes longer than this, by the two estimates below, is worth a bar."""
+
+SECONDS_PER_FILE = 0.03
+"""A key derivation takes some 60 ms of a core; two cores halve it."""
+
+BYTES_PER_SECOND = 256 * MEGABYTE
+"""What an ordinary disk writes."""
+
+TERMINAL_INTERVAL = 0.1
+LOG_INTERVAL = 10.0
+"""Seconds between two states of the bar: in a terminal, and as lines of a log."""
+
+SMALLEST_BAR = 8
+"""Columns that the bar itself gets before anything else is shown."""
+
+USUAL_COLUMNS = 80
+"""The width of a terminal that does not know its own."""
+
+SizeOf = Callable[[str], int]
+
+
+class Progress:
+    """What `progress` yields: this one shows nothing."""
+
+    def advance(self, name: str, count: int) -> None:
+        """Move on by some bytes of an input. Any thread may call this."""
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an input that is done with."""
+
+
+@contextmanager
+def progress(
+    console: Console, inputs: Iterable[str], files: int, size_of: SizeOf, *, show: bool | None
+) -> Iterator[Progress]:
+    """Show how far the work is.
+
+    Args:
+        console: Where to show it.
+        inputs: What is to be read. Without any, the bar moves by files instead of bytes.
+        files: How many inputs there are.
+        size_of: Returns the length of an input in bytes, 0 if it is not known.
+        show: Whether to show a bar; if None, where standard error is a terminal and the work is
+            long. Without a terminal it is a line now and then.
+    """
+    terminal = is_terminal(console.stderr)
+    if show is False or console.stderr is None or not (show or terminal):
+        yield Progress()
+        return
+    size = sum(map(size_of, inputs))
+    seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
+    if not show and seconds < LONG_SECONDS:
+        yield Progress()
+        return
+    bar = _Bar(console, files, size, size_of, terminal=terminal)
+    try:
+        bar.begin()
+        yield bar
+        bar.finish()
+    finally:
+        console.keep_status()
+
+
+class _Bar(Progress):
+    def __init__(
+        self, console: Console, files: int, size: int, size_of: SizeOf, *, terminal: bool
+    ) -> None:
+        self._console = console
+        self._files = files
+        self._size = size
+        self._size_of = size_of
+        self._terminal = terminal
+        self._lock = Lock()
+        self._begin = self._drawn_at = time.monotonic()
+        self._under_way: dict[str, int] = {}
+        self._bytes = self._done = self._failed = 0
+        self._is_finished = False
+
+    def advance(self, name: str, count: int) -> None:
+        with self._lock:
+            self._under_way[name] = self._under_way.get(name, 0) + count
+            self._move(count)
+
+    def count(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._done += 1
+            self._failed += outcome.status == "failed"
+            # What a failure or a skip left unread is not to be waited for.
+            seen = self._under_way.pop(outcome.input, 0)
+            size = self._size_of(outcome.input) if self._size else outcome.size or 0
+            self._move(max(0, size - seen))
+
+    def _move(self, count: int) -> None:
+        self._bytes += count
+        interval = TERMINAL_INTERVAL if self._terminal else LOG_INTERVAL
+        if time.monotonic() - self._drawn_at >= interval:
+            self.draw()
+
+    def begin(self) -> None:
+        """Show that the work has begun."""
+        if self._terminal:
+            self.draw()
+        else:
+            self._console.show_status("begun")
+
+    def finish(self) -> None:
+        """Show that the work is done."""
+        self._is_finished = True
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the state as it is now."""
+        self._drawn_at = time.monotonic()
+        seconds = self._drawn_at - self._begin
+        facts = self._facts(seconds)
+        if not self._terminal:
+            self._console.show_status(" ".join(facts))
+            return
+        room = self._columns() - 1 - len("[] ")
+        part = self._part()
+        words = f"{part:4.0%}"
+        for fact in [*_time_left(seconds, part), *facts]:
+            if len(words) + 1 + len(fact) <= room - SMALLEST_BAR:
+                words += f" {fact}"
+        width = max(0, room - len(words))
+        filled = "#" * int(part * width)
+        self._console.show_status(f"[{filled:-<{width}}] {words}"[: room + len("[] ")])
+
+    def _columns(self) -> int:
+        stream = self._console.stderr
+        with suppress(OSError):  # a terminal that has gone is no reason to stop the work
+            return (stream and os.get_terminal_size(stream.fileno()).columns) or USUAL_COLUMNS
+        return USUAL_COLUMNS
+
+    def _part(self) -> float:
+        """Return how much of the work is done, from 0 to 1."""
+        done, whole = (self._bytes, self._size) if self._size else (self._done, self._files)
+        return 1.0 if self._is_finished or not whole else min(1.0, done / whole)
+
+    def _facts(self, seconds: float) -> list[str]:
+        """Return what is worth knowing after some seconds, the most worth first."""
+        facts = []
+        if self._files > 1:
+            facts.append(f"{self._done}/{self._files} files")
+        if self._failed:
+            facts.append(f"{self._failed} failed")
+        whole = f"/{self._size // MEGABYTE}" if self._size else ""
+        facts.append(f"{self._bytes // MEGABYTE}{whole} MB")
+        facts.append(f"{self._bytes / MEGABYTE / max(seconds, 0.001):.0f} MB/s")
+        return facts
+
+
+def _time_left(seconds: float, part: float) -> list[str]:
+    """Return the time left if some part of the work has taken some seconds; nothing if unknown."""
+    if not 0 < part < 1:
+        return []
+    left = round(seconds / part * (1 - part))
+    return [f"{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}"]

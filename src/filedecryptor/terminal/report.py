@@ -1,0 +1,160 @@
+"""Outcomes of recordings: one line for each, the totals, the exit code."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filedecryptor.errors import ExitCode, exit_code_of
+from filedecryptor.outcome import Outcome
+from filedecryptor.terminal.console import Console, described, printable
+
+MEGABYTE = 1_000_000
+
+MOST_NAMES = 8
+"""Workers named in one line."""
+
+
+class Report:
+    """The totals of a run.
+
+    Attributes:
+        counts: How many recordings ended with each status.
+        size: The bytes of audio of all of them.
+        codes: The exit codes of what failed.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.size = 0
+        self.codes: set[ExitCode] = set()
+        self._begin = time.monotonic()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a recording."""
+        self.counts[outcome.status] += 1
+        self.size += outcome.size or 0
+        if outcome.error is not None:
+            self.codes.add(exit_code_of(outcome.error))
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code: the failures' common one, 1 if they differ, 0 if there are none."""
+        if len(self.codes) > 1:
+            return ExitCode.FAILED
+        return next(iter(self.codes), ExitCode.DONE)
+
+    def summary(self) -> str:
+        """Return the totals as a line."""
+        last = ["skipped", "failed"]
+        statuses = sorted(self.counts.keys() - last) + [word for word in last if self.counts[word]]
+        counts = ", ".join(f"{self.counts[status]} {status}" for status in statuses)
+        audio = f"; {self.size / MEGABYTE:.1f} MB of audio" if self.size else ""
+        return f"{counts}{audio} in {time.monotonic() - self._begin:.1f} s"
+
+
+class Reporter:
+    """Prints one result for each recording, and keeps the totals.
+
+    Args:
+        console: Where to print.
+        quiet: Print nothing but errors, and objects if `json`.
+        json: Print an object for each recording instead of the path of its output.
+        many: Whether there are many recordings: then there is a summary instead of a line for each
+            one that was skipped or verified.
+
+    Attributes:
+        report: The totals.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool, json: bool, many: bool) -> None:
+        self.report = Report()
+        self._console = console
+        self._quiet = quiet
+        self._json = json
+        self._many = many
+        self._is_heard = console.stdout is not None  # whoever closes it does not want results
+
+    def add(self, outcome: Outcome) -> None:
+        """Print and count what became of a recording."""
+        self.report.add(outcome)
+        if self._json:
+            self.write_result(_as_json(outcome))
+        if outcome.note is not None and not self._quiet:
+            self._console.say(f"note: {outcome.output or ''}: {outcome.note}")
+        if outcome.error is not None:
+            self._console.say_error(outcome.error)
+        elif self._json or self._quiet:
+            return
+        elif outcome.output is not None and outcome.status != "skipped":
+            self.write_result(os.fsencode(outcome.output))
+        elif not self._many:
+            self._console.say(_in_words(outcome))
+
+    def write_result(self, line: bytes) -> None:
+        """Write a line to standard output. If that takes no more, the work goes on without it."""
+        if not self._is_heard:
+            return
+        try:
+            self._console.write_line(line)
+        except OSError as error:
+            self._is_heard = False
+            self.report.codes.add(exit_code_of(error))
+            if self._many:
+                what = "the work goes on, its results are not shown"
+                self._console.say(f"error: {described(error)}; {what}")
+            elif not isinstance(error, BrokenPipeError):  # a reader who left needs no message
+                self._console.say_error(error)
+
+    def say_silence(self, seconds: float, busy: list[str]) -> None:
+        """Say that no work has ended for some time.
+
+        Args:
+            seconds: For how long.
+            busy: The workers that have work.
+        """
+        if self._quiet:
+            return
+        names = ", ".join(busy[:MOST_NAMES]) or "no worker"
+        more = f", and {len(busy) - MOST_NAMES} more" if len(busy) > MOST_NAMES else ""
+        self._console.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
+
+    def say_summary(self) -> None:
+        """Say how it went, if there were many recordings."""
+        if self._many and not self._quiet and self.report.counts:
+            self._console.say(self.report.summary())
+
+
+@contextmanager
+def reporting(console: Console, *, quiet: bool, json: bool, many: bool) -> Iterator[Reporter]:
+    """Yield a `Reporter`; print the summary on exit, also after an interruption."""
+    reporter = Reporter(console, quiet=quiet, json=json, many=many)
+    try:
+        yield reporter
+    finally:
+        reporter.say_summary()
+
+
+def _as_json(outcome: Outcome) -> bytes:
+    from json import dumps
+
+    fields = {
+        "input": outcome.input,
+        "output": outcome.output,
+        "format": outcome.format,
+        "size": outcome.size,
+        "status": outcome.status,
+        "code": ExitCode.DONE if outcome.error is None else exit_code_of(outcome.error),
+        "error": None if outcome.error is None else printable(described(outcome.error)),
+    }
+    return dumps(fields).encode("ascii")  # bytes that are not text become \udcXX, which is
+
+
+def _in_words(outcome: Outcome) -> str:
+    if outcome.status == "skipped":
+        return f"skipped: {outcome.input}: {outcome.output} exists"
+    kind = outcome.format or "unknown"
+    return f"verified: {outcome.input}: {outcome.size} bytes of {kind} audio"

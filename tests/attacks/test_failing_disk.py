@@ -1,0 +1,93 @@
+"""The disk says no: exit 1, a clear line, and the old output as it was.
+
+A full disk, a limit of the file's size and directories that cannot be written to are in the tests
+of the command.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import begin
+from support.folders import contents, nothing_changes
+from support.recordings import AUDIO, PASSWORD
+
+FAILING = Path(__file__).parents[1] / "support" / "failing.py"
+
+REFUSALS = {
+    "the flush fails": ("os.fsync", "EIO", "Input/output error"),
+    "the disk is full at the flush": ("os.fsync", "ENOSPC", "No space left on device"),
+    "the quota is used up at the flush": ("os.fsync", "EDQUOT", "Disk quota exceeded"),
+    "the rename is not allowed": ("os.replace", "EPERM", "Operation not permitted"),
+    "the rename fails": ("os.replace", "EIO", "Input/output error"),
+    "the rename has no room": ("os.replace", "ENOSPC", "No space left on device"),
+}
+HINTED = {"ENOSPC", "EDQUOT"}
+
+
+@pytest.mark.parametrize("many", [[], ["-d", "."]], ids=["one", "batch"])
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_the_system_refuses_changes_nothing(folder: Path, case: str, many: list[str]) -> None:
+    """One line names the output and the cause, a hint follows where there is something to do."""
+    function, number, cause = REFUSALS[case]
+    (folder / "a.opus").write_bytes(b"old")
+    words = [function, number, "--", *many, "a.enc", PASSWORD, "opus"]
+    with nothing_changes(folder):
+        done = subprocess.run(
+            [sys.executable, FAILING, *words],
+            check=False,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    name = "./a.opus" if many else "a.opus"
+    expected = [f"error: {name}: {cause}"]
+    expected += ["hint: make room, then run this again"] if number in HINTED else []
+    said = [line.removeprefix("filedecryptor: ") for line in done.stderr.splitlines()]
+    assert said[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("function", ["os.link", "os.unlink", "os.fchmod", "os.scandir"])
+def test_a_disk_without_links_or_removals_or_permissions(folder: Path, function: str) -> None:
+    """The output appears whole all the same, and nothing else."""
+    words = [function, "EIO", "--", "--if-exists", "fail", "a.enc", PASSWORD, "opus"]
+    done = subprocess.run(
+        [sys.executable, FAILING, *words], check=False, cwd=folder, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a.opus\n", "")
+    assert contents(folder)["a.opus"] == AUDIO
+    assert len(contents(folder)) == 2
+
+
+def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
+    """What somebody has put there stays, with what is in it."""
+    process = begin(folder, encrypted_audio)
+    (folder / "a.opus").mkdir()
+    (folder / "a.opus" / "precious").write_bytes(b"precious")
+    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
+    assert process.returncode == 1
+    assert stderr == b"filedecryptor: error: a.opus: Is a directory\n"
+    assert contents(folder) == {
+        "a.enc": encrypted_audio,
+        "a.opus": None,
+        "a.opus/precious": b"precious",
+    }
+
+
+def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
+    """There is no place for the output any more; nothing is made elsewhere."""
+    (folder / "sub").mkdir()
+    process = begin(folder, encrypted_audio, output="sub/a.opus")
+    (folder / "sub").rmdir()
+    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
+    assert process.returncode == 1
+    assert stderr.splitlines() == [
+        b"filedecryptor: error: sub/a.opus: No such file or directory",
+        b"filedecryptor: hint: there is no directory sub",
+    ]
+    assert contents(folder) == {"a.enc": encrypted_audio}

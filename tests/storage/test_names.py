@@ -1,0 +1,112 @@
+"""Names of outputs, and what is an address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from filedecryptor.errors import UsageError
+from filedecryptor.storage.names import (
+    absolute,
+    clean_extension,
+    is_url,
+    join,
+    replace_suffix,
+    split,
+)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/x.enc", "S3://b", "gs://b/x", "a+b-c.d://x"])
+def test_an_address_begins_with_a_protocol(url: str) -> None:
+    """In any case, and with whatever a protocol's name may hold."""
+    assert is_url(url)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a:b", "C:\\x", "C://x", "c:/x", "s3:/x", "./s3://x", "s3", "://x", "3s://x", "a b://x"],
+)
+def test_a_path_that_holds_a_colon_is_a_path(path: str) -> None:
+    """A drive of Windows too."""
+    assert not is_url(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(".", ""), ("./x", "/x"), ("a//./x/", "/a/x"), ("..", "/.."), ("a/../x", "/a/../x")],
+)
+def test_an_absolute_path_leads_to_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, expected: str
+) -> None:
+    """What comes before a `..` is kept, and nothing is said twice."""
+    monkeypatch.chdir(tmp_path)
+    assert absolute(path) == f"{tmp_path}{expected}"
+    assert absolute(f"{tmp_path}{expected}") == f"{tmp_path}{expected}"
+
+
+def test_an_absolute_path_follows_a_link_before_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system does: `link/..` is beside what the link leads to."""
+    (tmp_path / "far" / "calls").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    monkeypatch.chdir(tmp_path / "here")
+    assert os.path.samefile(absolute("calls/.."), "calls/..")
+    assert os.path.samefile(absolute("calls/.."), tmp_path / "far")
+
+
+@pytest.mark.parametrize("path", ["", "s3://b/a/../x"])
+def test_what_is_no_path_is_no_absolute_one_either(path: str) -> None:
+    """An empty one would become the current directory."""
+    assert absolute(path) == path
+
+
+def test_addresses_are_joined_with_slashes() -> None:
+    """Whether or not there is one already."""
+    assert join("s3://b/a", "x") == join("s3://b/a/", "x") == "s3://b/a/x"
+
+
+@pytest.mark.parametrize("path", ["x", "a/x", "/x", "s3://b/x", "s3://b/a//x", "s3://b", "s3://b/"])
+def test_what_is_split_can_be_joined(path: str) -> None:
+    """Every slash of an address counts, since keys may hold any number of them."""
+    assert join(*split(path)) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("x.enc", "x.wav"),
+        ("x.opus.enc", "x.opus.wav"),
+        ("x", "x.wav"),
+        ("a.b/x", "a.b/x.wav"),
+        (".enc", ".enc.wav"),
+        ("x.", "x.wav"),
+        ("xwav.enc", "xwav.wav"),
+    ],
+)
+def test_the_last_suffix_is_replaced(path: str, expected: str) -> None:
+    """Only the last suffix of the last name goes."""
+    assert replace_suffix(path, ["wav"]) == (expected,)
+
+
+def test_an_extension_that_is_there_already_is_not_doubled() -> None:
+    """`x.opus.enc` with `opus` gives `x.opus`."""
+    assert replace_suffix("x.opus.enc", ["opus", "mp3"]) == ("x.opus", "x.opus.mp3")
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"), [("wav", "wav"), (".wav", "wav"), ("a.b", "a.b")]
+)
+def test_the_dot_of_an_extension_is_optional(extension: str, expected: str) -> None:
+    """With or without it, the name is the same."""
+    assert clean_extension(extension) == expected
+
+
+@pytest.mark.parametrize("extension", ["", ".", "/", "a/b", "..\\b", "wav\0"])
+def test_unusable_extensions_are_refused(extension: str) -> None:
+    """Nothing that is empty or could choose a directory becomes part of a name."""
+    with pytest.raises(UsageError):
+        clean_extension(extension)

@@ -1,0 +1,460 @@
+"""Outputs that appear whole or not at all, by each of the ways that a disk may allow."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import io
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from support.commands import AS_ANYBODY
+from support.folders import contents
+
+from filedecryptor.errors import UsageError
+from filedecryptor.storage import outputs
+from filedecryptor.storage.outputs import PendingFile, Written, nameless
+
+AUDIO = os.urandom(600_000)
+TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
+
+WAYS = {
+    "without a name": None,
+    "no files without a name": ("open", errno.EOPNOTSUPP),
+    "no name for them": ("link", errno.EPERM),
+    "no /proc": ("link", errno.ENOENT),
+}
+
+
+@pytest.fixture(autouse=True, params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way to write an output that a file system may leave."""
+    name: str = request.param
+    if (refused := WAYS[name]) is not None:
+        refuse(monkeypatch, *refused)
+    elif sys.platform != "linux":
+        pytest.skip("only Linux has files without a name")
+    return name
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
+    """Let the file system have no files without a name, or give them none."""
+    real = getattr(os, function)
+
+    def refusing(path: str, *words: Any, **options: Any) -> Any:
+        no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
+        if no_name or (function == "link" and str(path).startswith("/proc/")):
+            raise OSError(number, os.strerror(number))
+        return real(path, *words, **options)
+
+    monkeypatch.setattr(os, function, refusing)
+
+
+def publish(
+    target: Path | str,
+    data: bytes = AUDIO,
+    *,
+    replace: bool = True,
+    written: Written | None = None,
+    pending: bool = False,
+) -> None:
+    """Publish some bytes; if possible, and wanted, as a file that is only to get its name."""
+    content: Any = io.BytesIO(data)
+    if pending and (file := nameless(str(target))):
+        file.write_all(memoryview(data))
+        content = file
+    with content:
+        outputs.publish(str(target), content, replace=replace, written=written or Written())
+
+
+@pytest.mark.parametrize("pending", [True, False])
+@pytest.mark.parametrize("old", [None, b"old", "link"])
+def test_a_published_file_is_whole_and_alone(
+    tmp_path: Path,
+    old: bytes | str | None,
+    pending: bool,  # noqa: FBT001
+) -> None:
+    """It replaces what was there, or a link, which is not followed; nothing else is left."""
+    target = tmp_path / "x"
+    (tmp_path / "precious").write_bytes(b"precious")
+    if isinstance(old, bytes):
+        target.write_bytes(old)
+    elif old:
+        target.symlink_to("precious")
+    before = os.listdir("/proc/self/fd")
+    publish(target, pending=pending)
+    assert contents(tmp_path) == {"x": AUDIO, "precious": b"precious"}
+    assert not target.is_symlink()
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("old", [b"old", "nowhere"])
+def test_without_replace_an_existing_file_stays(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    old: bytes | str,
+    links: bool,  # noqa: FBT001
+) -> None:
+    """A link to nowhere as well, and where the file system has no hard links at all."""
+    if not links:
+        monkeypatch.setattr(os, "link", failing(errno.EOPNOTSUPP))
+    target = tmp_path / "x"
+    target.write_bytes(old) if isinstance(old, bytes) else target.symlink_to(old)
+    with pytest.raises(FileExistsError) as caught:
+        publish(target, replace=False)
+    assert (caught.value.filename, caught.value.strerror) == (str(target), "File exists")
+    assert contents(tmp_path) == {"x": old}
+    publish(tmp_path / "y", replace=False)
+    assert contents(tmp_path) == {"x": old, "y": AUDIO}
+
+
+def failing(number: int) -> Any:
+    """Return a function that the system refuses."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
+    """Whoever finds that what exists must give way need not begin anew."""
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+    file: Any = nameless(str(target)) or io.BytesIO()
+    with file:
+        file.write(AUDIO)
+        for replace in (False, True):
+            with nullcontext() if replace else pytest.raises(FileExistsError):
+                outputs.publish(str(target), file, replace=replace, written=Written())
+    assert contents(tmp_path) == {"x": AUDIO}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o027])
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> None:
+    """As the umask leaves them, also where a file gives way that had others."""
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+    target.chmod(0o604)
+    before = os.umask(umask)
+    try:
+        publish(target)
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.skipif(not shutil.which("setfacl"), reason="needs setfacl")
+def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path) -> None:
+    """An access control list of the directory counts instead of the umask; so does setgid."""
+    changed = subprocess.run(["setfacl", "-d", "-m", "u:65534:r,o::-", tmp_path], check=False)
+    if changed.returncode:
+        pytest.skip("this disk has no access control lists")
+    tmp_path.chmod(0o2770)
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    publish(tmp_path / "x")
+    described = [
+        subprocess.check_output(["getfacl", "-cp", path]) for path in (ordinary, tmp_path / "x")
+    ]
+    assert described[0] == described[1]
+    assert (tmp_path / "x").stat().st_gid == ordinary.stat().st_gid
+
+
+def test_what_is_unfinished_is_its_owners_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until all of it is written nobody else can open the file, whatever the umask says."""
+    modes = []
+    write = PendingFile.write
+
+    def looking(file: PendingFile, data: Any) -> int:
+        found = os.fstat(file.fileno())
+        modes.append((found.st_mode & 0o777, found.st_uid))
+        return write(file, data)
+
+    monkeypatch.setattr(PendingFile, "write", looking)
+    before = os.umask(0)
+    try:
+        publish(tmp_path / "x")
+    finally:
+        os.umask(before)
+    assert set(modes) == {(0o600, os.geteuid())}
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666
+
+
+def test_all_is_written_however_little_the_system_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short write is not the end."""
+    write = PendingFile.write
+    monkeypatch.setattr(PendingFile, "write", lambda file, data: write(file, data[:70_000]))
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {"x": AUDIO}
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_everything_is_on_the_disk_before_it_has_a_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    old: bool,  # noqa: FBT001
+) -> None:
+    """The order is: all bytes, flush, name, flush the directory that the name is in."""
+    steps: list[object] = []
+    fsync = os.fsync
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+
+    def recording_fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        steps.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else None))
+        named = [path.stat().st_ino for path in tmp_path.rglob("x")]
+        steps.append(named)
+        fsync(descriptor)
+
+    for target in (Path("x"), Path("sub/x")):
+        for path in tmp_path.rglob("x"):
+            path.unlink()
+        if old:
+            target.write_bytes(b"old")
+        before = [path.stat().st_ino for path in tmp_path.rglob("x")]
+        steps.clear()
+        monkeypatch.setattr(os, "fsync", recording_fsync)
+        publish(target)
+        monkeypatch.setattr(os, "fsync", fsync)
+        file, directory = target.stat().st_ino, target.parent.stat().st_ino
+        data = [(file, len(AUDIO)), before]
+        # A file without a name may turn out to get none only after it was flushed.
+        assert steps[-4:-1] == [*data, (directory, None)]
+        assert steps[-1] == [file]
+
+
+@pytest.mark.parametrize(
+    ("number", "passes"),
+    [
+        (errno.EINVAL, True),
+        (errno.EBADF, True),
+        (errno.EACCES, True),
+        (errno.ENOTSUP, True),
+        (errno.EIO, False),
+    ],
+)
+def test_a_directory_that_cannot_be_flushed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    passes: bool,  # noqa: FBT001
+) -> None:
+    """Where the file system has no such thing it is fine; a failing disk is not."""
+    fsync = os.fsync
+
+    def refuse_directories(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_directories)
+    before = os.listdir("/proc/self/fd")
+    with nullcontext() if passes else pytest.raises(OSError, match="Input/output"):
+        publish(tmp_path / "x")
+    assert contents(tmp_path) == {"x": AUDIO}
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
+    """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
+    code = (
+        "import io, sys; from filedecryptor.storage import outputs; "
+        "content, written = io.BytesIO(b'audio'), outputs.Written(); "
+        "outputs.publish(sys.argv[1], content, replace=True, written=written)"
+    )
+    tmp_path.chmod(0o300)
+    subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
+    tmp_path.chmod(0o700)
+    assert contents(tmp_path) == {"x": b"audio"}
+
+
+@pytest.mark.parametrize("pending", [True, False])
+@pytest.mark.parametrize("function", ["write", "fsync", "replace"])
+def test_what_is_refused_leaves_the_old_output_and_nothing_else(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    pending: bool,  # noqa: FBT001
+) -> None:
+    """The error names the target, since nobody knows the file that was to become it."""
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+    owner = PendingFile if function == "write" else os
+    monkeypatch.setattr(owner, function, failing(errno.EIO))
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="Input/output") as caught:
+        publish(target, pending=pending)
+    assert caught.value.filename == str(target)
+    assert contents(tmp_path) == {"x": b"old"}
+    del caught
+    gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+@pytest.mark.parametrize("moment", ["open", "fsync", "replace"])
+def test_an_interruption_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whenever it comes, even when a file has just been made and nobody holds it yet."""
+    real = getattr(os, moment)
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+
+    def interrupted(*words: Any, **options: Any) -> NoReturn:
+        if moment != "replace":
+            real(*words, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(target)
+    monkeypatch.undo()
+    assert contents(tmp_path) == {"x": b"old"}
+
+
+def test_a_missing_directory_is_an_error_of_the_target(tmp_path: Path) -> None:
+    """Nothing is made for it."""
+    target = tmp_path / "missing" / "x"
+    with pytest.raises(FileNotFoundError) as caught:
+        publish(target)
+    assert caught.value.filename == str(target)
+    assert contents(tmp_path) == {}
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    """A name of 255 bytes leaves room for a temporary one."""
+    publish(tmp_path / ("x" * 255), b"")
+    publish(tmp_path / ("x" * 255), b"audio")
+    assert contents(tmp_path) == {"x" * 255: b"audio"}
+
+
+def test_a_file_that_another_has_put_in_place_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """What is at the temporary name must be what was written."""
+    if way == "without a name":
+        pytest.skip("there is no name to take")
+    fsync = os.fsync
+
+    def swap(descriptor: int) -> None:
+        fsync(descriptor)
+        for path in tmp_path.iterdir():
+            path.unlink()
+            path.write_bytes(b"another's")
+
+    monkeypatch.setattr(os, "fsync", swap)
+    with pytest.raises(OSError, match="Another program") as caught:
+        publish(tmp_path / "x")
+    assert caught.value.filename == str(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_runs_of_one_output_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them publishes something whole; the last one stays."""
+    target = tmp_path / "x"
+    fsync = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", fsync)
+        publish(target, b"other")
+        assert target.read_bytes() == b"other"
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    publish(target)
+    assert contents(tmp_path) == {"x": AUDIO}
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> None:  # noqa: FBT001
+    """Two names may be one file, on a disk that ignores case, for instance; here they just are."""
+    written = Written()
+    publish(tmp_path / "x", b"first", written=written)
+    with pytest.raises(UsageError if replace else FileExistsError):
+        publish(tmp_path / "x", b"second", replace=replace, written=written)
+    assert contents(tmp_path) == {"x": b"first"}
+    with pytest.raises(UsageError, match="same output"):
+        written.refuse(str(tmp_path / "x"))
+    written.refuse(str(tmp_path / "nowhere"))
+    publish(tmp_path / "x", b"another run's", written=Written())
+    assert contents(tmp_path) == {"x": b"another run's"}
+
+
+def test_of_two_threads_only_one_gets_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looks whose it is only once the first has it."""
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+    written = Written()
+    refused: list[Exception] = []
+    replace = os.replace
+
+    def second() -> None:
+        try:
+            publish(target, b"second", written=written)
+        except UsageError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=second)
+
+    def meanwhile(name: str, new: str) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        thread.start()
+        thread.join(0.2)  # it must wait for us; it ends at once if it does not
+        replace(name, new)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    publish(target, b"first", written=written)
+    thread.join(30)
+    assert len(refused) == 1
+    assert contents(tmp_path) == {"x": b"first"}
+
+
+def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
+    """The number that its file had on the disk may be another one's then."""
+    written = Written()
+    publish(tmp_path / "x", b"first", written=written)
+    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
+    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "y", b"second", written=written)
+    publish(tmp_path / "x", b"third", written=written)
+    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount disks")
+def test_files_of_two_disks_are_not_mixed_up(tmp_path: Path) -> None:
+    """Each disk numbers its files from the beginning, so numbers are equal as a rule."""
+    disks = [tmp_path / "one", tmp_path / "other"]
+    written = Written()
+    try:
+        for disk in disks:
+            disk.mkdir()
+            if subprocess.run(["mount", "-t", "tmpfs", "none", disk], check=False).returncode:
+                pytest.skip("no disk may be mounted here")
+            publish(disk / "x", b"first", written=written)
+        assert len({(disk / "x").stat().st_ino for disk in disks}) == 1
+        for disk in disks:
+            with pytest.raises(UsageError):
+                publish(disk / "x", b"second", written=written)
+    finally:
+        for disk in disks:
+            subprocess.run(["umount", disk], check=False, stderr=subprocess.DEVNULL)

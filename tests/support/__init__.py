@@ -1,0 +1,1 @@
+"""What the tests share. `terminal` is for POSIX systems only."""

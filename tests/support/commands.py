@@ -1,0 +1,152 @@
+"""The commands, run as a user runs them: in this process, or in one of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from click.testing import CliRunner
+
+from support.recordings import PASSWORD
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+COMMAND = str(SCRIPTS / "filedecryptor")
+VNS = str(SCRIPTS / "vns-recordings")
+
+# Root may read and write everything; without these two capabilities it is like anybody else.
+AS_ANYBODY = [
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+]
+if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    AS_ANYBODY.clear()
+
+
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Standard error without the program's name."""
+        return [line.removeprefix("filedecryptor: ") for line in self.stderr.splitlines()]
+
+
+@contextmanager
+def working_directory(folder: Path) -> Iterator[None]:
+    """Be in a folder meanwhile."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run(
+    *words: str | bytes | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str | None] | None = None,
+    cli: str = "filedecryptor.cli",
+) -> Result:
+    """Run a command to its end in this process, without signals, descriptors and limits of its own.
+
+    Args:
+        words: The command line.
+        cwd: Where to be.
+        stdin: What is on standard input; it has no descriptor.
+        env: What is added to the environment; None for what is taken out.
+        cli: The module whose `main` is the command.
+    """
+    with working_directory(cwd):
+        found = CliRunner().invoke(
+            import_module(cli).main,
+            [os.fsdecode(word) for word in words],
+            input=stdin,
+            env=dict(env or {}),
+        )
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return Result(found.exit_code, found.stdout_bytes, found.stderr_bytes.decode())
+
+
+def run_process(
+    *words: str | bytes | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    as_anybody: bool = False,
+    command: Sequence[str] = (COMMAND,),
+    **options: Any,
+) -> Result:
+    """Run a command to its end in a process of its own. It must not show a traceback.
+
+    Args:
+        words: The command line.
+        cwd: Where to be.
+        stdin: What is on standard input.
+        env: What is added to the environment.
+        as_anybody: Whether it may do no more than any user.
+        command: The program.
+        options: Arguments for `subprocess.run`.
+    """
+    prefix = AS_ANYBODY if as_anybody else []
+    done = subprocess.run(
+        [*prefix, *command, *words],
+        check=False,
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=60,
+        **options,
+    )
+    result = Result(done.returncode, done.stdout, done.stderr.decode())
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once something has happened, which must be soon."""
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def wait_until_read(pipe: IO[bytes]) -> None:
+    """Return once the other side has read all that was written to a pipe."""
+    import fcntl
+    import termios
+
+    waiting = bytearray(4)
+    wait_until(lambda: not any(fcntl.ioctl(pipe, termios.FIONREAD, waiting) or waiting))
+
+
+def begin(
+    folder: Path, encrypted_audio: bytes, *words: str, output: str = "a.opus"
+) -> subprocess.Popen[bytes]:
+    """Start a run that waits in the middle of its input."""
+    process = subprocess.Popen(
+        [COMMAND, "-", PASSWORD, "opus", "-o", output, *words],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write(encrypted_audio[:5000])
+    process.stdin.flush()
+    wait_until_read(process.stdin)
+    return process

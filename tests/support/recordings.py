@@ -1,0 +1,44 @@
+"""Recordings to test with: real ones, and others that are encrypted with a cheap key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from support import encryptor
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+PLAIN = FIXTURES / "plain"
+RECORDINGS = json.loads((FIXTURES / "manifest.json").read_text())
+PASSWORD = "EncryptMe"
+AUDIO = (PLAIN / "recording_abc123.opus").read_bytes()
+MP3 = (PLAIN / "recording_def456.mp3").read_bytes()
+WAV = (PLAIN / "recording_ghi789.wav").read_bytes()
+
+MakeEnc = Callable[..., Path]
+"""What the fixture `make_enc` returns."""
+
+ITERATIONS = 1000
+"""Rounds of a key derivation in tests, as `python/sitecustomize.py` sets them for processes.
+
+The 310,000 of real recordings take 60 ms of a core. Tests of `crypto`, of the published vectors
+and of the fixtures use those: they are marked `real_iterations`.
+"""
+
+
+CUSTOMIZED = str(Path(__file__).parent / "python")
+"""What is on the PYTHONPATH of processes that derive keys in `ITERATIONS` rounds."""
+
+
+def fixture(name: str) -> bytes:
+    """Return a recording of `fixtures/`, such as `recording_abc123.enc`, with a cheap key."""
+    (plain,) = PLAIN.glob(f"{Path(name).stem}.*")
+    return encrypt(plain.read_bytes())
+
+
+@cache
+def encrypt(audio: bytes, password: bytes | str = PASSWORD) -> bytes:
+    """Return the `.enc` file of some audio, the same one each time."""
+    return encryptor.encrypt(audio, password, iterations=ITERATIONS)

@@ -1,0 +1,181 @@
+"""What the click commands have in common: how they end, what they do not repeat, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from support.commands import COMMAND, SCRIPTS, VNS, run, run_process
+from support.folders import contents
+
+from filedecryptor import cli
+from filedecryptor.errors import ExitCode
+from filedecryptor.terminal.options import exit_codes, redacted
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_what_click_says_is_not_repeated() -> None:
+    """A fault that is not foreseen is named in our own words only."""
+    for kind in (click.UsageError, click.BadArgumentUsage, type("New", (click.UsageError,), {})):
+        error = redacted(kind("Got unexpected extra argument: Secret123"), "filedecryptor")
+        assert str(error) == "the arguments make no sense"
+        assert error.hint == "see 'filedecryptor --help'"
+    error = redacted(click.BadOptionUsage("-o", "What is Secret123?"), "filedecryptor")
+    assert str(error) == "option '-o' requires an argument"
+
+
+def test_a_mistyped_option_is_suggested(folder: Path) -> None:
+    """The suggestion comes from the options there are, not from the word."""
+    result = run("--if-exist", "skip", "a.enc", "x", "opus", cwd=folder)
+    assert result.lines == ["error: unknown option", "hint: did you mean --if-exists?"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.enc", "EncryptMe", "opus"],
+        ["a.enc", "wrong", "opus"],
+        ["--verify", "a.enc", "EncryptMe", "opus"],
+        ["--verify", "a.enc", "wrong", "opus"],
+        ["a.enc", "--verify", "opus"],
+        ["a.enc", "--help", "opus"],
+        ["a.enc", "--", "opus"],
+        ["none.enc", "EncryptMe", "opus"],
+        ["a.enc", "EncryptMe"],
+        ["--Secret", "a.enc", "EncryptMe", "opus"],
+        ["--json", "a.enc", "EncryptMe", "opus"],
+        ["a.enc", "EncryptMe", "a/b"],
+        ["--version"],
+        [],
+    ],
+)
+def test_all_ways_to_run_the_command_agree(folder: Path, words: list[str]) -> None:
+    """As a program, by click's runner, and by its `main`: code, both streams, files."""
+    before = contents(folder)
+    program = run_process(*words, cwd=folder)
+    after = contents(folder)
+    for name in after.keys() - before.keys():
+        (folder / name).unlink()
+    assert run(*words, cwd=folder) == program
+    assert contents(folder) == after
+    code = "import sys; from filedecryptor.cli import main; main.main(prog_name='other')"
+    assert run_process("-c", code, *words, cwd=folder, command=(sys.executable,)) == program
+
+
+def test_what_ends_the_runner_is_an_exit_code(folder: Path) -> None:
+    """Not a return value, and no exception of ours."""
+    words = ["--verify", str(folder / "a.enc"), "wrong", "opus"]
+    found = CliRunner().invoke(cli.main, words)
+    assert found.exit_code == 3
+    assert isinstance(found.exception, SystemExit)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 3
+
+
+def test_exit_codes_are_told_once() -> None:
+    """The help texts and the README say of each what the source says."""
+    assert all(f"  {code.value:<5}{code.meaning}\n" in f"{exit_codes()}\n" for code in ExitCode)
+    section = README.read_text().partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
+    told = {int(code): re.sub("`", "", meaning) for code, meaning in rows}
+    assert told == {code.value: code.meaning for code in ExitCode}
+
+
+@pytest.mark.parametrize(
+    ("module", "missing"), [("filedecryptor.cli", {6, 7}), ("filedecryptor.vns.cli", set())]
+)
+def test_help_tells_the_exit_codes(tmp_path: Path, module: str, missing: set[int]) -> None:
+    """Those that the command has."""
+    if "vns" in module:
+        pytest.importorskip("requests", reason="the extra vns is not installed")
+        pytest.importorskip("filelock", reason="the extra vns is not installed")
+    told = run("--help", cwd=tmp_path, cli=module).stdout.decode()
+    for code in ExitCode:
+        assert (
+            re.search(rf"^ +{code.value} +{re.escape(code.meaning)}$", told, re.MULTILINE) is None
+        ) == (code.value in missing)
+
+
+def completions(line: str, cwd: Path, shell: str = "bash", program: str = COMMAND) -> list[str]:
+    """Return what a shell is told when somebody presses Tab at the end of a line."""
+    words = line.split(" ")
+    variable = f"_{Path(program).name}_COMPLETE".replace("-", "_").upper()
+    told = run_process(
+        cwd=cwd,
+        command=(program,),
+        env={
+            variable: f"{shell}_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": words[-1] if shell == "fish" else str(len(words) - 1),
+        },
+    )
+    assert (told.code, told.stderr) == (0, "")
+    return told.stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("filedecryptor --ver", ["plain,--verify", "plain,--version"]),
+        ("filedecryptor a.enc x opus --ver", ["plain,--verify", "plain,--version"]),
+        ("filedecryptor a", ["file,a"]),
+        ("filedecryptor -d ou", ["dir,ou"]),
+        ("filedecryptor -o ou", ["file,ou"]),
+        ("filedecryptor --password-file s", ["file,s"]),
+        ("filedecryptor --if-exists s", ["plain,skip"]),
+        ("filedecryptor a.enc x au", ["plain,auto", "file,au"]),
+        ("filedecryptor a.enc au", ["file,au"]),
+    ],
+)
+def test_completion(tmp_path: Path, line: str, expected: list[str]) -> None:
+    """Options, their values, names of files and directories, and the extensions there are."""
+    assert completions(line, tmp_path) == expected
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_in_other_shells(tmp_path: Path, shell: str) -> None:
+    """Each in its own form."""
+    told = "\n".join(completions("filedecryptor --verif", tmp_path, shell))
+    assert "--verify" in told
+    assert "--version" not in told
+
+
+@pytest.mark.parametrize("program", [COMMAND, VNS])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell(tmp_path: Path, shell: str, program: str) -> None:
+    """It is printed on demand, and names the program."""
+    name = Path(program).name
+    variable = f"_{name}_COMPLETE".replace("-", "_").upper()
+    told = run_process(cwd=tmp_path, command=(program,), env={variable: f"{shell}_source"})
+    if told.stdout == b"" and "needs more packages" in told.stderr:
+        pytest.skip("the extra vns is not installed")
+    assert (told.code, told.stderr) == (0, "")
+    assert name in told.stdout.decode()
+
+
+def test_bash_completes(folder: Path) -> None:
+    """The script is one that it takes, and completes by it."""
+    script = (
+        'eval "$(_FILEDECRYPTOR_COMPLETE=bash_source filedecryptor)"\n'
+        "COMP_WORDS=(filedecryptor --verif); COMP_CWORD=1\n"
+        "_filedecryptor_completion filedecryptor --verif filedecryptor 2>/dev/null\n"
+        'echo "${COMPREPLY[@]}"\n'
+    )
+    path = {"PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        check=False,
+        cwd=folder,
+        env={**os.environ, **path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "--verify\n"

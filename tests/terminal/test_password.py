@@ -1,0 +1,156 @@
+"""Where the password comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.commands import run
+from support.folders import nothing_changes
+from support.recordings import AUDIO, PASSWORD, MakeEnc
+from support.terminal import run_in_terminal
+
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
+
+
+@pytest.mark.parametrize(
+    "line", [b"EncryptMe", b"EncryptMe\n", b"EncryptMe\r\n", b"EncryptMe\nsecond line\n"]
+)
+def test_the_first_line_of_a_file(folder: Path, line: bytes) -> None:
+    """Without its line end, whichever system wrote it."""
+    (folder / "p").write_bytes(line)
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result == (0, b"a.opus\n", "")
+
+
+def test_only_the_line_end_is_taken_off(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """Spaces belong to the password, and it need not be text."""
+    make_enc(password=b" \xff ")
+    (tmp_path / "p").write_bytes(b" \xff \n")
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\nEncryptMe"])
+def test_an_empty_first_line_is_an_empty_password(make_enc: MakeEnc, line: bytes) -> None:
+    """It is there, and it is empty; the next line is not looked at."""
+    source = make_enc(password=b"")
+    (source.parent / "p").write_bytes(line)
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
+
+
+def test_carriage_returns_of_a_password_stay(make_enc: MakeEnc) -> None:
+    """Only the line end's own goes."""
+    source = make_enc(password=b"x\r")
+    (source.parent / "p").write_bytes(b"x\r\r\n")
+    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
+
+
+def test_an_empty_variable_is_an_empty_password(folder: Path) -> None:
+    """It is there, so nothing else is asked; the hint says what is wrong."""
+    env = {ENVIRONMENT_VARIABLE: ""}
+    result = run("a.enc", "-", "opus", cwd=folder, env=env, stdin=b"EncryptMe\n")
+    assert result.code == 3
+    assert result.lines[1] == "hint: the password is empty"
+
+
+def test_the_environment(folder: Path) -> None:
+    """Where no file is named."""
+    result = run("a.enc", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: PASSWORD})
+    assert result == (0, b"a.opus\n", "")
+
+
+def test_the_first_line_of_stdin(folder: Path) -> None:
+    """Where there is neither."""
+    assert run("a.enc", "-", "opus", cwd=folder, stdin=b"EncryptMe\nmore").code == 0
+
+
+def test_the_order(folder: Path) -> None:
+    """The file before the environment, the environment before stdin."""
+    (folder / "p").write_bytes(b"EncryptMe")
+    wrong = {ENVIRONMENT_VARIABLE: "wrong"}
+    right = {ENVIRONMENT_VARIABLE: PASSWORD}
+    words = ("a.enc", "-", "opus")
+    assert run(*words, "--password-file", "p", cwd=folder, env=wrong, stdin=b"wrong").code == 0
+    assert run(*words, cwd=folder, env=right, stdin=b"wrong").code == 0
+
+
+def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
+    """What is typed does not appear."""
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "EncryptMe\n"})
+    assert screen.code == 0
+    assert "Password: " in screen.text
+    assert "EncryptMe" not in screen.text
+    assert (folder / "a.opus").read_bytes() == AUDIO
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_prompt_can_be_left(folder: Path, key: str) -> None:
+    """As any other wait."""
+    with nothing_changes(folder):
+        screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": key})
+    assert screen.code == 130
+    assert "Traceback" not in screen.text
+    assert screen.text.endswith("filedecryptor: error: interrupted\r\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.enc", "EncryptMe", "opus", "--password-file", "p"], "there are two passwords"),
+        (["-", "-", "opus"], "standard input cannot be both"),
+        (["a.enc", "-", "opus"], "standard input: it is empty"),
+        (["a.enc", "-", "opus", "--password-file", "empty"], "empty: it is empty"),
+    ],
+)
+def test_no_password_or_two(folder: Path, words: list[str], message: str) -> None:
+    """A usage error, before anything is read or written."""
+    (folder / "p").write_bytes(b"EncryptMe")
+    (folder / "empty").write_bytes(b"")
+    with nothing_changes(folder):
+        result = run(*words, cwd=folder)
+    assert result.code == 2
+    assert result.lines[0].startswith(f"error: {message}")
+
+
+def test_a_file_without_line_ends(folder: Path) -> None:
+    """The wrong file is not read to its end, which it may not have."""
+    result = run("a.enc", "-", "opus", "--password-file", "/dev/zero", cwd=folder)
+    assert result.code == 2
+    assert result.lines == ["error: /dev/zero: the first line is too long for a secret"]
+
+
+def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:
+    """In a terminal without an encoding for it, a typed letter is a usage error."""
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "ä\n"}, env=env)
+    assert screen.code == 2
+    assert "the password is not text in the encoding of this terminal" in screen.text
+
+
+def test_a_password_file_that_is_not_there(folder: Path) -> None:
+    """The line names the option, since its value may be the password itself."""
+    result = run("a.enc", "-", "opus", "--password-file", "Secret123", cwd=folder)
+    assert result.code == 1
+    assert result.lines == ["error: --password-file: No such file or directory"]
+
+
+def test_a_password_file_that_is_not_in_its_directory(folder: Path) -> None:
+    """What begins with a directory is a name, and is shown."""
+    path = str(folder / "none")
+    result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
+    assert result.lines == [f"error: {path}: No such file or directory"]
+
+
+def test_a_password_file_that_cannot_be_read(folder: Path) -> None:
+    """It is there, so it is named."""
+    (folder / "p").mkdir()
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result.lines == ["error: p: Is a directory"]
+
+
+def test_a_recording_from_stdin_with_its_password_elsewhere(
+    folder: Path, encrypted_audio: bytes
+) -> None:
+    """`- -` works as long as stdin serves one of the two only."""
+    env = {ENVIRONMENT_VARIABLE: PASSWORD}
+    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO

@@ -1,0 +1,137 @@
+"""How a program begins and ends: signals, limits, errors."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import begin
+from support.folders import contents, nothing_changes
+from support.recordings import PASSWORD
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_nothing_behind(folder: Path, encrypted_audio: bytes, name: str) -> None:
+    """The temporary file goes, the old output stays, the exit code is 130."""
+    (folder / "a.opus").write_bytes(b"old")
+    with nothing_changes(folder):
+        process = begin(folder, encrypted_audio)
+        process.send_signal(getattr(signal, name))
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == b"filedecryptor: error: interrupted\n"
+
+
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_further_signals_do_not_tear_the_clean_up(
+    folder: Path, encrypted_audio: bytes, second: str
+) -> None:
+    """Impatience changes nothing."""
+    with nothing_changes(folder):
+        process = begin(folder, encrypted_audio)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(getattr(signal, second))
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == b"filedecryptor: error: interrupted\n"
+
+
+@pytest.mark.slow
+def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
+    """From the moment that we handle it to the end; Python's own start cannot be helped."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from filedecryptor.__main__ import main\n"
+        "def send():\n"
+        "    while signal.getsignal(signal.SIGINT) is signal.default_int_handler: time.sleep(0)\n"
+        "    time.sleep(moment); os.kill(os.getpid(), signal.SIGINT)\n"
+        "moment = float(sys.argv.pop())\n"
+        "sys.argv[0] = 'filedecryptor'\n"
+        "thread = threading.Thread(target=send); thread.start()\n"
+        "code = main(); thread.join(); sys.exit(code)\n"
+    )
+    for moment in range(0, 150, 6):
+        words = ["a.enc", PASSWORD, "opus", str(moment / 1000)]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], check=False, cwd=folder, capture_output=True
+        )
+        assert done.returncode in {0, 130}, done
+        assert done.stderr in {b"", b"filedecryptor: error: interrupted\n"}
+        assert set(contents(folder)) <= {"a.enc", "a.opus"}
+
+
+@pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_a_destructor_is_not_lost(name: str, waiting: str) -> None:
+    """Python drops what is raised there, so the interruption comes a little later.
+
+    It also wakes a main thread that waits for something which may never come.
+    """
+    code = (
+        "import os, signal, sys, time\n"
+        "from filedecryptor.terminal import process\n"
+        "class Closing:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), signal.{name}); time.sleep(0.1)\n"
+        "def start(*_):\n"
+        f"    Closing(); {waiting}; return 0\n"
+        "sys.exit(process.run_program('filedecryptor', start, lambda: None))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.wait(5) == 130
+        finally:
+            process.kill()
+        assert process.stderr
+        assert process.stderr.read() == b"filedecryptor: error: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_core_dump_is_written_and_many_files_may_be_open(
+    folder: Path, encrypted_audio: bytes
+) -> None:
+    """A dump would hold password, key and audio; the soft limit of files is in nobody's interest."""
+    wanted = {resource.RLIMIT_CORE: None, resource.RLIMIT_NOFILE: 200}
+    before = {kind: resource.getrlimit(kind) for kind in wanted}
+    try:
+        for kind, (_, most) in before.items():
+            resource.setrlimit(kind, (wanted[kind] or most, most))
+        process = begin(folder, encrypted_audio)
+    finally:
+        for kind, limit in before.items():
+            resource.setrlimit(kind, limit)
+    limits = dict(
+        re.findall(
+            r"^Max (core file size|open files) +(\S+ +\S+)", proc_limits(process), re.MULTILINE
+        )
+    )
+    process.kill()
+    process.communicate()
+    assert limits["core file size"].split() == ["0", "0"]
+    soft, hard = limits["open files"].split()
+    assert soft == hard != "200"
+
+
+def proc_limits(process: subprocess.Popen[bytes]) -> str:
+    """Return the limits of a process."""
+    return Path(f"/proc/{process.pid}/limits").read_text()
+
+
+def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
+    """A hangup that was to be ignored is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = begin(folder, encrypted_audio)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(encrypted_audio[5000:], timeout=30)
+    assert process.returncode == 0
+    assert "a.opus" in contents(folder)

@@ -1,0 +1,226 @@
+"""A directory that holds what the account lists."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("filelock", reason="the extra vns is not installed")
+from support.api_server import PATH, Server
+from support.commands import VNS
+from support.recordings import AUDIO, MP3, PASSWORD, encrypt
+from support.vns import (
+    ONE,
+    THREE,
+    TWO,
+    breaking,
+    environment,
+    sending,
+    slow,
+    stored,
+    vns,
+    vns_process,
+)
+
+
+def test_archive(api: Server, tmp_path: Path) -> None:
+    """All that is listed is fetched, decrypted and named after its GUID; once."""
+    api.recordings[TWO] = encrypt(MP3, PASSWORD)
+    first = vns(api, "archive", "calls", cwd=tmp_path)
+    assert first.code == 0
+    assert sorted(first.stdout.decode().split()) == [f"calls/{ONE}.opus", f"calls/{TWO}.mp3"]
+    assert first.stderr.startswith("2 decrypted; 0.0 MB of audio in ")
+    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO, f"{TWO}.mp3": MP3}
+    api.recordings[THREE] = encrypt(AUDIO, PASSWORD)
+    second = vns(api, "archive", "calls", cwd=tmp_path)
+    assert second.stdout == f"calls/{THREE}.opus\n".encode()
+    assert second.stderr.startswith("1 decrypted, 2 skipped; ")
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+    assert api.deleted == []
+
+
+def test_delete_after(api: Server, tmp_path: Path) -> None:
+    """What is safe here is deleted there, also what an earlier run had not yet deleted."""
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    api.recordings[TWO] = encrypt(MP3, PASSWORD)
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert sorted(api.deleted) == [ONE, TWO]
+    assert set(stored(tmp_path)) == {f"{ONE}.opus", f"{TWO}.mp3"}
+
+
+def test_a_wrong_password_deletes_nothing(api: Server, tmp_path: Path) -> None:
+    """Nor does it store anything."""
+    result = vns(
+        api, "archive", ".", "--delete-after", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong"
+    )
+    assert result.code == 3
+    assert result.stderr.startswith(f"error: {ONE}: authentication failed")
+    assert api.deleted == []
+    assert stored(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("password", "code"), [(PASSWORD, 0), ("wrong", 3)])
+def test_keep_encrypted(api: Server, tmp_path: Path, password: str, code: int) -> None:
+    """The `.enc` stays beside the audio, and alone if it could not be decrypted."""
+    words = ("archive", ".", "--keep-encrypted", "--delete-after")
+    assert vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password).code == code
+    assert f"{ONE}.enc" in stored(tmp_path)
+    assert (f"{ONE}.opus" in stored(tmp_path)) == (code == 0)
+    assert api.deleted == ([] if code else [ONE])
+
+
+def test_plain_recordings_are_stored_as_they_are(api: Server, tmp_path: Path) -> None:
+    """With a password or without: a recording made without one needs none."""
+    api.recordings = {ONE: AUDIO, TWO: MP3}
+    for folder, more in (("a", {}), ("b", {"FILEDECRYPTOR_PASSWORD": "x"})):
+        result = vns(api, "archive", folder, cwd=tmp_path, **more)
+        assert result.code == 0
+        assert result.stderr.startswith("2 stored; ")
+        assert stored(tmp_path / folder) == {f"{ONE}.opus": AUDIO, f"{TWO}.mp3": MP3}
+
+
+def test_without_a_password_what_is_encrypted_stays_so(api: Server, tmp_path: Path) -> None:
+    """It is stored as `.enc`, fetched once, and never deleted: nobody knows whether it is whole."""
+    api.recordings[TWO] = MP3
+    for _ in range(2):
+        words = ("archive", ".", "--delete-after")
+        assert vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None).code == 0
+    assert set(stored(tmp_path)) == {f"{ONE}.enc", f"{TWO}.mp3"}
+    assert api.deleted == [TWO]
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+
+
+def test_a_list_of_ten_thousand(api: Server, tmp_path: Path) -> None:
+    """All of them are there already, but one."""
+    guids = [str(uuid4()) for _ in range(10_000)]
+    for guid in guids:
+        (tmp_path / f"{guid}.opus").write_bytes(b"x")
+    api.list_body = json.dumps([*guids, ONE]).encode()
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert result.stderr.startswith("1 decrypted, 10000 skipped; ")
+
+
+@pytest.mark.parametrize("how", ["cut", "reset"])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_body_that_always_breaks_off(
+    api: Server,
+    tmp_path: Path,
+    how: str,
+    plain: bool,  # noqa: FBT001
+) -> None:
+    """Nothing partial is stored, not even of plain audio, and nothing is deleted."""
+    if plain:
+        api.recordings[ONE] = AUDIO
+    api.behaviours.append(breaking(how, 50))
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == 7
+    assert stored(tmp_path) == {}
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize("password", [PASSWORD, None])
+def test_a_page_instead_of_a_recording(api: Server, tmp_path: Path, password: str | None) -> None:
+    """200 with HTML is no recording: not stored, not deleted, and the hint says what it is."""
+    api.recordings[ONE] = b"<!doctype html><title>Sign in</title>" + b"please " * 10
+    words = ("archive", ".", "--delete-after", "--keep-encrypted")
+    result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
+    assert result.code == (3 if password else 7)
+    assert "HTML" in result.stderr
+    assert stored(tmp_path) == {}
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize(("audio", "code"), [(None, 7), (b"", 5)])
+def test_an_empty_recording(api: Server, tmp_path: Path, audio: bytes | None, code: int) -> None:
+    """No bytes at all, or a whole file of no audio: a failure, nothing stored or deleted."""
+    api.recordings[ONE] = b"" if audio is None else encrypt(audio, PASSWORD)
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == code
+    assert stored(tmp_path) == {}
+    assert api.deleted == []
+
+
+def test_a_second_run_is_kept_out(api: Server, tmp_path: Path) -> None:
+    """It says who holds the directory, and exits 1."""
+    api.behaviours.append(slow)
+    first = subprocess.Popen(
+        [VNS, "archive", "."], cwd=tmp_path, env=environment(api), stdout=subprocess.PIPE
+    )
+    while not api.seen:
+        time.sleep(0.01)
+    second = vns(api, "archive", ".", cwd=tmp_path)
+    first.communicate()
+    assert second.code == 1
+    holder = f"process {first.pid} on {socket.gethostname()}"
+    assert second.stderr == f"error: .: another run is at work here: {holder}\n"
+    assert first.returncode == 0
+
+
+def test_killed_at_any_moment(api: Server, tmp_path: Path) -> None:
+    """However often: in the end each recording is there once, and the server has lost none else."""
+    wanted = {str(uuid4()): AUDIO + bytes([number]) for number in range(20)}
+    api.recordings = {guid: encrypt(audio, PASSWORD) for guid, audio in wanted.items()}
+    dice = random.Random(1)  # noqa: S311 - it decides when to kill, no more
+    kills = 0
+    while api.recordings:
+        process = subprocess.Popen(
+            [VNS, "archive", ".", "--delete-after", "-q"], cwd=tmp_path, env=environment(api)
+        )
+        try:
+            assert process.wait(timeout=dice.uniform(0.1, 0.5)) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        on_disk = {name.partition(".")[0] for name in stored(tmp_path)}
+        assert set(wanted) <= on_disk | set(api.recordings)
+        assert kills < 200
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{guid}.opus": audio for guid, audio in wanted.items()}
+    assert kills > 0
+
+
+def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
+    api: Server, tmp_path: Path
+) -> None:
+    """It is kept under a name of its own, fetched again by each run, and not deleted."""
+    api.behaviours.append(sending(AUDIO[:3000]))
+    for count in (1, 2):
+        assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+        assert stored(tmp_path) == {f"{ONE}.unverified.opus": AUDIO[:3000]}
+        assert api.count("GET", f"{PATH}/{ONE}") == count
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize("kind", ["empty", "link", "directory"])
+def test_what_is_no_recording_does_not_count_as_one(api: Server, tmp_path: Path, kind: str) -> None:
+    """A name alone is no reason to delete on the server."""
+    target = tmp_path / f"{ONE}.opus"
+    if kind == "empty":
+        target.touch()
+    elif kind == "link":
+        target.symlink_to("nowhere")
+    else:
+        target.mkdir()
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == (1 if kind == "directory" else 0)
+    assert (api.deleted == [ONE]) == (kind != "directory")
+    assert kind == "directory" or stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> None:
+    """By a later one, which writes into the directory when they are a day old."""
+    left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    assert vns_process(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}

@@ -1,0 +1,205 @@
+"""The API, good and bad."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("filelock", reason="the extra vns is not installed")
+from support.api_server import PATH, TOKEN, Handler, Server, serving
+from support.recordings import AUDIO, MP3, PASSWORD, encrypt
+from support.vns import ONE, TWO, breaking, failing, sending, slow, stored, vns
+
+from filedecryptor.errors import UsageError
+from filedecryptor.vns import Archive, Client
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token(api: Server, tmp_path: Path, status: int) -> None:
+    """Exit code 6, at once."""
+    api.behaviours.append(failing(status, path=PATH))
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert result.code == 6
+    assert result.stderr == f"error: the API refused the token (status {status})\n"
+    assert len(api.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Retry_After": "1"}, {"Retry_After": "date"}],
+    ids=["without", "seconds", "date"],
+)
+def test_too_many_requests(api: Server, tmp_path: Path, headers: dict[str, str]) -> None:
+    """429 is waited out, for as long as the server asks."""
+    if headers.get("Retry_After") == "date":
+        then = datetime.now(timezone.utc) + timedelta(seconds=3)
+        headers = {"Retry_After": format_datetime(then, usegmt=True)}
+    api.behaviours.append(failing(429, **headers))
+    begin = time.monotonic()
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert time.monotonic() - begin > (1 if headers else 0)
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_three_failures_and_then_a_success(api: Server, tmp_path: Path) -> None:
+    """Patience pays."""
+    api.behaviours.append(failing(500, 503, 502))
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_server_that_keeps_failing(api: Server, tmp_path: Path) -> None:
+    """Exit code 7; the other recordings are stored."""
+    api.recordings[TWO] = encrypt(MP3, PASSWORD)
+    api.behaviours.append(failing(*[504] * 50))
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert result.code == 7
+    assert f"error: {ONE}: the API kept failing (status 504)" in result.lines
+    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "stall"])
+def test_a_body_that_breaks_off_is_fetched_again(api: Server, tmp_path: Path, how: str) -> None:
+    """From its beginning, and nothing of the first half stays."""
+    api.behaviours.append(breaking(how, 2))
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_body_longer_than_announced(api: Server, tmp_path: Path) -> None:
+    """What was announced is taken, and it has to authenticate."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.path != f"{PATH}/{ONE}":
+            return False
+        body = handler.server.recordings[ONE]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body) - 5))
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+        return True
+
+    api.behaviours.append(behave)
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 3
+    assert stored(tmp_path) == {}
+
+
+def test_a_redirect_to_another_server_is_not_followed(api: Server, tmp_path: Path) -> None:
+    """The token must not travel."""
+    with serving() as other:
+        where = f"{other.url}{PATH}"
+        api.behaviours.append(failing(302, path=PATH, Location=where))
+        result = vns(api, "archive", ".", cwd=tmp_path)
+        assert other.seen == []
+    assert result.code == 7
+    assert result.stderr.startswith("error: the API redirects to another server")
+
+
+def test_a_redirect_on_the_same_server_is_followed(api: Server, tmp_path: Path) -> None:
+    """With the token; in a circle it ends."""
+
+    def answer_there(handler: Handler) -> bool:
+        if not handler.path.endswith("?page=1"):
+            return False
+        handler.send(200, handler.server.listing())
+        return True
+
+    api.behaviours.append(failing(307, path=PATH, Location=f"{PATH}?page=1"))
+    api.behaviours.append(answer_there)
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    api.behaviours.append(failing(*[307] * 20, path=PATH, Location=PATH))
+    assert "in a circle" in vns(api, "list", cwd=tmp_path).stderr
+
+
+def test_a_server_that_never_answers(api: Server, tmp_path: Path) -> None:
+    """Exit code 7 after the time allowed, some times."""
+    api.behaviours.append(slow)
+    result = vns(api, "list", "--timeout", "0.3", cwd=tmp_path)
+    assert result.code == 7
+    assert "did not answer within 0.3 seconds" in result.stderr
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """Exit code 7."""
+    with serving() as server:
+        pass
+    result = vns(server, "list", cwd=tmp_path)
+    assert (result.code, result.stdout) == (7, b"")
+    assert result.stderr == "error: the API cannot be reached, or breaks off\n"
+
+
+def test_a_delete_whose_answer_got_lost_has_succeeded(api: Server, tmp_path: Path) -> None:
+    """The second attempt's 404 says that the first one worked."""
+    lost: list[bytes] = []
+
+    def behave(handler: Handler) -> bool:
+        if handler.command != "DELETE" or lost:
+            return False
+        lost.append(handler.server.recordings.pop(handler.guid))
+        handler.send(503, b"")
+        return True
+
+    api.behaviours.append(behave)
+    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (206, {"Content_Length": "3000"}),
+        (200, {"Content_Length": "3000", "Content_Encoding": "gzip"}),
+        (200, {"Content_Length": "x"}),
+        (200, {"Content_Length": "3000, 3000"}),
+        (200, {"Content_Length": "-5"}),
+        (200, {"Transfer_Encoding": "chunked"}),
+        (302, {"Location": "http://["}),
+        (302, {"Location": "\\\\elsewhere"}),
+        (503, {"Retry_After": "Fri, 31 Dec 999999999999 23:59:59 GMT"}),
+    ],
+)
+def test_answers_that_are_not_to_be_trusted(
+    api: Server, tmp_path: Path, status: int, headers: dict[str, str]
+) -> None:
+    """A failure of that recording alone: nothing stored for it, nothing deleted."""
+    api.recordings = {ONE: AUDIO, TWO: MP3}
+    api.behaviours.append(sending(AUDIO[:3000], status, **headers))
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == 7
+    assert result.stderr.startswith(f"error: {ONE}: ") or f"error: {ONE}: " in result.stderr
+    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
+    assert api.deleted == [TWO]
+
+
+def test_a_redirect_that_two_parsers_read_differently(api: Server, tmp_path: Path) -> None:
+    """What follows a backslash must not hide where the token would go."""
+    with serving() as other:
+        where = f"{other.url}\\@{api.url.removeprefix('http://')}{PATH}"
+        api.behaviours.append(failing(302, path=PATH, Location=where))
+        assert vns(api, "list", cwd=tmp_path).code == 7
+        assert other.seen == []
+
+
+def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
+    """An address of this machine is asked directly."""
+    with serving() as proxy:
+        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
+        assert vns(api, "list", cwd=tmp_path, **more).code == 0
+        assert proxy.seen == []
+
+
+def test_the_client_from_python(api: Server, tmp_path: Path) -> None:
+    """The token is in no representation."""
+    client = Client(TOKEN, url=api.url)
+    assert TOKEN not in repr(client)
+    archive = Archive(client, str(tmp_path / "calls"), password=PASSWORD)
+    [outcome] = archive.fetch([UUID(ONE)])
+    assert outcome.output == str(tmp_path / "calls" / f"{ONE}.opus")
+    with pytest.raises(UsageError):
+        Client("a\nb")
