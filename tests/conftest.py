@@ -5,12 +5,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support import odd_disk
 from support.recordings import AUDIO, CUSTOMIZED, ITERATIONS, PASSWORD, MakeEnc, encrypt
 
 from filedecryptor import crypto
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 # Under nohup, or in the background of a script, signals are ignored, and what a test starts would
 # inherit that. A handler is not inherited; this one changes nothing else.
@@ -67,3 +71,21 @@ def disk(here: Path) -> Iterator[Path]:
         pytest.skip(odd_disk.REASON)
     with odd_disk.mounted(here) as path:
         yield path
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """An S3 server; its address."""
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    from support.bucket import serving
+
+    with serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(server: str) -> Bucket:
+    """An empty bucket."""
+    from support.bucket import Bucket
+
+    return Bucket(server)

@@ -16,7 +16,7 @@ SOURCE = Path(filedecryptor.__file__).parent
 ORDER = """
 __main__ vns.__main__
 cli vns.cli
-command
+command vns.nightly vns.options
 terminal.options terminal.progress
 terminal.report terminal.table terminal.password
 terminal.process
@@ -24,7 +24,12 @@ terminal.console
 terminal
 vns
 vns.archive
-vns.client vns.listing vns.webhook
+vns.fetching
+vns.trouble
+vns.client
+vns.download vns.refusals vns.paging
+vns.network vns.listing vns.records vns.locking vns.runs vns.metrics
+vns.address vns.guids vns.pace vns.times vns.webhook vns.wholeness vns.words
 cluster
 batch
 plan
@@ -41,7 +46,7 @@ storage.s3
 storage.disk
 storage.outputs
 storage.temporary storage.names
-crypto format audio
+crypto format audio kinds
 outcome
 errors
 """
@@ -50,15 +55,24 @@ RANKS = {name: rank for rank, line in enumerate(ORDER.split("\n")) for name in l
 SEEN_BY_THE_TERMINAL = {"", "outcome", "errors"}
 """What `terminal` may see of the rest."""
 
-SEES_THE_TERMINAL = {"__main__", "vns.__main__", "cli", "vns.cli", "command"}
+SEES_THE_TERMINAL = {
+    "__main__",
+    "vns.__main__",
+    "cli",
+    "vns.cli",
+    "command",
+    "vns.nightly",
+    "vns.options",
+}
 
 USES = {
-    "click": {"cli", "vns.cli", "terminal.options", "terminal.password"},
+    "click": {"cli", "vns.cli", "vns.options", "terminal.options", "terminal.password"},
     "cryptography": {"crypto"},
     "distributed": {"cluster"},
     "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
     "s3fs": {"storage.s3"},
-    "requests": {"vns.client"},
+    "httpcore": {"vns.network"},
+    "filelock": {"vns.locking"},
 }
 """Other packages, and the modules that may import them."""
 

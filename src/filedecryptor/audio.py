@@ -47,7 +47,7 @@ def _has_id3_tag(head: bytes) -> bool:
     )
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """An MPEG layer III frame: what stays the same from frame to frame, and its length."""
 
     version: int
@@ -67,7 +67,12 @@ _SAMPLE_RATES = {
 _LAYER_III = 1
 
 
-def _mp3_frame(header: bytes) -> _Frame | None:
+def mp3_frame(header: bytes) -> Frame | None:
+    """Return what the header of an MPEG layer III frame says; None if it is none.
+
+    Args:
+        header: Its four bytes.
+    """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -85,12 +90,12 @@ def _mp3_frame(header: bytes) -> _Frame | None:
     sample_rate = _SAMPLE_RATES[version][sample_rate_index]
     padding = header[2] >> 1 & 1
     length = (144 if mpeg_1 else 72) * bit_rate * 1000 // sample_rate + padding
-    return _Frame(version, sample_rate, length)
+    return Frame(version, sample_rate, length)
 
 
 def _has_two_mp3_frames(head: bytes) -> bool:
-    first = _mp3_frame(head[:4])
+    first = mp3_frame(head[:4])
     if first is None:
         return False
-    second = _mp3_frame(head[first.length : first.length + 4])
+    second = mp3_frame(head[first.length : first.length + 4])
     return second is not None and first[:2] == second[:2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-
 from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
 
@@ -16,7 +14,9 @@ def file_hint(head: bytes) -> str | None:
     plain_format = audio.detect(head)
     if plain_format:
         return f"this is plain {plain_format} audio already: it was recorded without a password"
-    if kind := _kind_of_text(head):
+    from filedecryptor.kinds import kind_of  # most runs do not need it
+
+    if kind := kind_of(head):
         return f"this is {kind}, not a recording: look into it, then download the recording again"
     return None
 
@@ -46,17 +46,3 @@ def password_hint(password: Password) -> str:
     if secret != secret.strip():
         return "the password begins or ends with white space or a line end"
     return "the password is the one that was in force when the call was recorded"
-
-
-def _kind_of_text(head: bytes) -> str | None:
-    """Return what kind of text this is; None if it is not text."""
-    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if start[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "an HTML or XML page"
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        return None
-    if not text or not "".join(text.split()).isprintable():
-        return None
-    return "a JSON text" if text.startswith(("{", "[")) else "a text"

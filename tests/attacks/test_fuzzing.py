@@ -36,9 +36,13 @@ from filedecryptor.cli import main as cli_main
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError
 from filedecryptor.format import EncReader
 from filedecryptor.storage.temporary import PREFIX as TEMPORARY_PREFIX
+from filedecryptor.terminal.console import printable
 from filedecryptor.terminal.process import ENDING_SIGNALS
 from filedecryptor.terminal.table import table
 from filedecryptor.vns import listing
+from filedecryptor.vns.listing import Listing
+from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.times import now
 
 OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
 AUDIO = OPUS[:3000]
@@ -453,16 +457,18 @@ WIDE = st.integers(1, 300).map(
 
 def read_list(data: bytes) -> None:
     """See that a list is understood or refused, and that what comes of it can be shown."""
+    found = Listing(data, {})
     try:
-        names = listing.parse(data)
+        recordings, others = found.recordings()
     except ApiError:
-        names = []
-    assert all(type(name) is str for name in names)
-    assert len(set(names)) == len(names)
+        recordings, others = [], []
+    assert all(type(name) is str for name in others)
+    assert len({recording.guid for recording in recordings}) == len(recordings)
     try:
-        shown = list(table(*listing.table(data)))
+        shown = [*table(*listing.table(found.entries(), now())), *signs_of_more(found)]
     except ApiError:
         shown = []
+    shown = [printable(line) for line in shown]
     assert all(line.isprintable() for line in shown)
     "\n".join(shown).encode()  # as the command does
 

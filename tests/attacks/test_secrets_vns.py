@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -20,7 +21,7 @@ from support.leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place,
 from support.recordings import AUDIO, PASSWORD, encrypt
 from support.terminal import run_in_terminal
 
-pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
 
 from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
@@ -28,7 +29,7 @@ from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
-from filedecryptor.vns.archive import locked
+from filedecryptor.vns.locking import locked
 
 VNS = str(Path(COMMAND).with_name("vns-recordings"))
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
@@ -210,7 +211,7 @@ def sleeping(_: Handler) -> bool:
 SERVERS: dict[str, tuple[Behaviour, int]] = {
     "401": (answering(401), 6),
     "403": (answering(403), 6),
-    "404": (answering(404), 1),
+    "404": (answering(404), 7),
     "500": (answering(500), 7),
     "busy": (answering(503, Retry_After="0"), 7),
     "teapot": (answering(418), 7),
@@ -251,14 +252,12 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
 INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
-    ("filedecryptor.vns.archive.nameless", "ENOSPC", 1),
+    ("filedecryptor.storage.disk.nameless", "ENOSPC", 1),
     ("filedecryptor.storage.outputs.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.crypto.encode_password", "EIO", 1),
-    ("urllib3.util.connection.create_connection", "EIO", 7),
+    ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
-    ("http.client.HTTPConnection.putheader", "EIO", 7),
-    ("http.client.HTTPConnection.getresponse", "ECONNRESET", 7),
-    ("filedecryptor.vns.client._check_status", "KeyboardInterrupt", 130),
+    ("filedecryptor.vns.client.refuse_compressed", "KeyboardInterrupt", 130),
 ]
 
 
@@ -315,7 +314,7 @@ def test_the_question_before_deleting_tells_nothing(account: Account) -> None:
 # What can be asked of a client.
 ASKING: list[Callable[[Client], object]] = [
     lambda client: client.list_recordings(),
-    lambda client: client.download(UUID(ONE), lambda _: None, lambda: None),
+    lambda client: client.download(UUID(ONE), BytesIO()),
     lambda client: client.delete(UUID(ONE)),
 ]
 
@@ -329,8 +328,8 @@ def test_exceptions_and_logs_tell_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nor does an exception lead to one of `requests`, which holds the request and its token."""
-    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
+    """Nor does an exception lead to one of `httpcore`, which holds the request and its token."""
+    monkeypatch.setattr("filedecryptor.vns.client.PAUSE", 0)
     url = account.api.url
     if name == "gone":
         with serving() as server:
@@ -353,7 +352,7 @@ def test_logs_of_a_success_tell_nothing(account: Account, caplog: pytest.LogCapt
         with locked(directory):
             outcomes = list(archive.fetch([UUID(ONE), UUID(TWO)]))
     assert {outcome.status for outcome in outcomes} == {"decrypted", "stored"}
-    assert {record.name.partition(".")[0] for record in caplog.records} >= {"urllib3", "filelock"}
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"httpcore", "filelock"}
     assert_logs_tell_nothing(caplog)
     for thing in (client, archive, *outcomes):
         assert not leaks(f"{thing!r} {thing}", *SECRETS)

@@ -11,6 +11,7 @@ the quartiles behind it. Large files go to a RAM disk (/dev/shm) and take up to 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import resource
@@ -185,6 +186,33 @@ def from_the_api(pairs: int) -> None:
         compare(name, fetch, lambda: process(*batch)[0], max(3, pairs // 3), "1.25")
 
 
+def archived(_: int) -> None:
+    """A nightly run that finds ten new recordings among ten thousand."""
+    from support.api_server import TOKEN, serving
+    from support.vns import write_record
+
+    archive = COMMAND.replace("filedecryptor", "vns-recordings")
+    os.environ["VNS_API_TOKEN"] = TOKEN
+    os.environ["FILEDECRYPTOR_PASSWORD"] = PASSWORD
+    data = b"".join(encrypted([b"RIFF\0\0\0\0WAVE"], PASSWORD))
+    with tempfile.TemporaryDirectory() as place, serving() as api:
+        os.environ["VNS_API_URL"] = api.url
+        guids = [str(uuid4()) for _ in range(10_000)]
+        for guid in guids[10:]:
+            Path(place, f"{guid}.opus").write_bytes(b"audio")
+            write_record(Path(place), guid, b"audio")
+        api.recordings = dict.fromkeys(guids[:10], data)
+        api.list_body = json.dumps(
+            [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
+        ).encode()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = process(archive, "archive", place, "-q")[0]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        name = "10,000 listed, 9,990 archived, seconds of a core"
+        print(f"{name:<52} {busy:8.2f} s, {seconds:.2f} s in all{'':>8} 3 s")
+
+
 def on_a_cluster(pairs: int) -> None:
     """Many recordings on a cluster of this machine, against the batch command."""
     from support.dask_cluster import running
@@ -307,6 +335,7 @@ MEASUREMENTS: dict[str, Callable[[int], None]] = {
     "versions": versions,
     "skipped": skipped,
     "from_the_api": from_the_api,
+    "archived": archived,
     "on_a_cluster": on_a_cluster,
     "overhead": overhead,
 }

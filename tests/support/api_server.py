@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
         if self._begin():
             return
         if self.path == PATH:
-            self.send(200, self.server.listing())
+            self.send(200, self.server.listing(), **self.server.list_headers)
         elif (recording := self.server.recordings.get(self.guid)) is not None:
             self.send(200, recording, "application/octet-stream")
         else:
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _begin(self) -> bool:
         self.server.seen.append((self.command, self.path, dict(self.headers)))
-        if self.headers.get("Token") != TOKEN:
+        if self.server.tokens is not None and self.headers.get("Token") not in self.server.tokens:
             self.send(401, b"")
             return True
         return any(behave(self) for behave in self.server.behaviours)
@@ -84,6 +84,8 @@ class Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.behaviours: list[Behaviour] = []
         self.list_body: bytes | None = None
+        self.list_headers: dict[str, str] = {}
+        self.tokens: set[str] | None = {TOKEN}
         self.lock = threading.Lock()
 
     def handle_error(self, *_: Any) -> None:

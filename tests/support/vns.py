@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import struct
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +53,36 @@ def _checked(result: Result) -> Result:
 
 
 def stored(folder: Path) -> dict[str, bytes | str | None]:
-    """Return what is in a folder, without the files that keep other runs out."""
+    """Return what is in a folder, without records, and without what runs tell each other."""
     return {
         name: content
         for name, content in contents(folder).items()
-        if not name.startswith(".vns-recordings.")
+        if not name.rpartition("/")[2].startswith(".vns-recordings.") and not name.endswith(".json")
     }
+
+
+def record(folder: Path, guid: str) -> dict[str, Any]:
+    """Return the record of a recording."""
+    found: dict[str, Any] = json.loads((folder / f"{guid}.json").read_text())
+    return found
+
+
+def write_record(
+    folder: Path, guid: str, audio: bytes, fields: dict[str, Any] | None = None
+) -> None:
+    """Write the record of a recording that an earlier run has fetched."""
+    known = {
+        "guid": guid,
+        "entry": {"sessionGuid": guid},
+        "file": f"{guid}.opus",
+        "format": "opus",
+        "size": len(audio),
+        "sha256": hashlib.sha256(audio).hexdigest(),
+        "authenticated": True,
+        "fetched": "2026-11-24T02:15:00Z",
+        "deleted": None,
+    }
+    (folder / f"{guid}.json").write_text(json.dumps(known | (fields or {})))
 
 
 def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
@@ -116,3 +145,96 @@ def sending(body: bytes, status: int = 200, **headers: str) -> Any:
         return True
 
     return behave
+
+
+def trickling(part: str, seconds: float = 0.05, path: str = f"{PATH}/{ONE}") -> Any:
+    """Return a behaviour that sends something a byte at a time, for as long as anybody listens.
+
+    Args:
+        part: What trickles: `status`, `headers`, `body` or `chunks`.
+        seconds: The time between two bytes.
+        path: Where.
+    """
+
+    def behave(handler: Handler) -> bool:
+        if handler.path != path or handler.command != "GET":
+            return False
+        begin = {
+            "status": b"HTTP/1.1 200 ",
+            "headers": b"HTTP/1.1 200 OK\r\nX-Wait: ",
+            "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+            "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;wait=",
+        }
+        handler.wfile.write(begin[part])
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(b"x")
+                time.sleep(seconds)
+        handler.close_connection = True
+        return True
+
+    return behave
+
+
+def limiting(per_second: float, retry_after: str | None) -> Any:
+    """Return a behaviour that answers so many requests in a second, and the others with 429."""
+    lock = threading.Lock()
+    next_at = [0.0]
+
+    def behave(handler: Handler) -> bool:
+        with lock:
+            now = time.monotonic()
+            is_too_soon = now < next_at[0]
+            if not is_too_soon:
+                next_at[0] = now + 1 / per_second
+        if is_too_soon:
+            headers = {} if retry_after is None else {"Retry_After": retry_after}
+            handler.send(429, b"slow down", "text/plain", **headers)
+        return is_too_soon
+
+    return behave
+
+
+class Resuming:
+    """A behaviour that breaks each answer off, and sends the rest to those who ask for it.
+
+    Args:
+        piece: Bytes that an answer has before it breaks off.
+        tag: Returns the ETag for the next answer; None for none.
+        offers: Whether to say that parts can be asked for.
+    """
+
+    def __init__(
+        self,
+        piece: int,
+        tag: Callable[[], str | None] = lambda: '"1"',
+        *,
+        offers: bool = True,
+    ) -> None:
+        self.piece = piece
+        self.tag = tag
+        self.offers = offers
+        self.ranges: list[str | None] = []
+
+    def __call__(self, handler: Handler) -> bool:
+        """Send a part of the recording."""
+        if handler.path != f"{PATH}/{ONE}" or handler.command != "GET":
+            return False
+        body = handler.server.recordings[ONE]
+        wanted = handler.headers.get("Range")
+        self.ranges.append(wanted)
+        tag = self.tag()
+        fits = handler.headers.get("If-Range") in {None, tag}
+        begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and fits else 0
+        handler.send_response(206 if begin else 200)
+        handler.send_header("Content-Length", str(len(body) - begin))
+        if begin:
+            handler.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        if self.offers:
+            handler.send_header("Accept-Ranges", "bytes")
+        if tag is not None:
+            handler.send_header("ETag", tag)
+        handler.end_headers()
+        handler.wfile.write(body[begin : begin + self.piece])
+        handler.close_connection = True
+        return True

@@ -95,7 +95,7 @@ def test_exit_codes_are_told_once() -> None:
 def test_help_tells_the_exit_codes(tmp_path: Path, module: str, missing: set[int]) -> None:
     """Those that the command has."""
     if "vns" in module:
-        pytest.importorskip("requests", reason="the extra vns is not installed")
+        pytest.importorskip("httpcore", reason="the extra vns is not installed")
         pytest.importorskip("filelock", reason="the extra vns is not installed")
     told = run("--help", cwd=tmp_path, cli=module).stdout.decode()
     for code in ExitCode:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
-from support.api_server import Server
-from support.recordings import AUDIO
-from support.vns import ONE, stored, vns
+from support.api_server import PATH, Server
+from support.recordings import AUDIO, encrypt
+from support.vns import ONE, THREE, TWO, failing, stored, vns
 
 from filedecryptor.errors import ApiError
 from filedecryptor.vns import listing
+from filedecryptor.vns.listing import Listing
+
+NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,29 @@ from filedecryptor.vns import listing
         f'[{{"SESSIONGUID": "{ONE.upper()}", "x": [1]}}]',
         f'{{"recordings": [{{"SessionGuid": "{{{ONE}}}"}}], "total": 1}}',
         f'[null, "{ONE}", null, "{ONE}", {{"sessionGuid": "{ONE.upper()}"}}]',
+        f'[{{"session_guid": "{ONE}"}}]',
+        f'[{{"session-guid": "{ONE}", "id": "{TWO}"}}]',
+        f'[{{"id": "{ONE}", "customerId": 5}}]',
+        f'[{{"recordingId": "{ONE}", "name": "x"}}]',
+        f'[{{"Guid": "{ONE}"}}]',
+        f'[{{"unheard of": "{ONE}"}}]',
+        f'[{{"fileName": "{ONE}.enc"}}]',
+        f'["{ONE}.enc"]',
+        f'{{"data": {{"items": [{{"sessionGuid": "{ONE}"}}]}}}}',
+        f'{{"data": {{"result": {{"items": ["{ONE}"]}}}}}}',
+        f'[[{{"sessionGuid": "{ONE}"}}]]',
+        f'[{{"page": 1, "items": [{{"sessionGuid": "{ONE}"}}]}}]',
+        f'{{"errors": [], "columns": ["a", "b"], "recordings": [{{"sessionGuid": "{ONE}"}}]}}',
+        f'{{"customers": [{{"id": "{TWO}"}}], "calls": [{{"sessionGuid": "{ONE}"}}]}}',
+        f'{{"sessionGuid": "{ONE}", "size": 3}}',
+        f'{{"{ONE}": {{"size": 3}}}}',
+        f'{{"{ONE}": 3}}',
+        f'{{"sessionGuid": "{ONE}"}}\n{{"sessionGuid": "{ONE}"}}\n',
+        f'"{ONE}"\n"{ONE}"\n',
+        f'\ufeff["{ONE}"]',
+        f'[{{"sessionGuid": "{ONE.replace("-", "")}"}}]',
     ],
+    ids=str,
 )
 def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> None:
     """Bare or wrapped, strings or objects, with nulls and duplicates: one recording."""
@@ -36,7 +62,7 @@ def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> No
 
 
 @pytest.mark.parametrize(
-    "body", ["", "<html>no", "{}", '{"a": [], "b": []}', "3", '[{"id": 1}]', "[" * 100_000, "[[]]"]
+    "body", ["<html>no", "{}", "3", '"x"', '[{"id": 1}]', "[" * 100_000, '{"error": "no"}', '["x"]']
 )
 def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -> None:
     """The beginning of what came is shown, and the way around."""
@@ -49,10 +75,73 @@ def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -
     assert stored(tmp_path) == {}
 
 
-def test_an_empty_list(api: Server, tmp_path: Path) -> None:
-    """Nothing to do is fine."""
-    api.recordings.clear()
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        " \n",
+        "[]",
+        "null",
+        "[null]",
+        "[[]]",
+        '{"items": []}',
+        '{"a": [], "b": []}',
+        '{"recordings": null, "total": 0}',
+        '{"data": {"items": []}}',
+    ],
+    ids=repr,
+)
+def test_an_empty_list(api: Server, tmp_path: Path, body: str) -> None:
+    """Nothing to do is fine, however it is said."""
+    api.list_body = body.encode()
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+    assert vns(api, "list", cwd=tmp_path).code == 0
+
+
+def test_no_content(api: Server, tmp_path: Path) -> None:
+    """204 is an empty list as well."""
+    api.behaviours.append(failing(204, path=PATH))
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {}
+
+
+def test_the_server_s_own_spelling(api: Server, tmp_path: Path) -> None:
+    """Some tell capitals from small letters; files are named in small letters."""
+    odd = {spelling: encrypt(AUDIO) for spelling in (TWO.upper(), THREE.replace("-", ""))}
+    api.recordings = dict(odd)
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == 0
+    assert stored(tmp_path) == {f"{TWO}.opus": AUDIO, f"{THREE}.opus": AUDIO}
+    assert sorted(api.deleted) == sorted(odd)
+    api.recordings = dict(odd)
+    assert vns(api, "download", TWO.upper(), cwd=tmp_path).code == 0
+
+
+def test_what_names_the_customer_names_no_recording() -> None:
+    """A field that is the same in all entries."""
+    entries = [{"account": THREE, "key": guid} for guid in (ONE, TWO)]
+    recordings, others = Listing(json.dumps(entries).encode(), {}).recordings()
+    assert ([str(one.guid) for one in recordings], others) == ([ONE, TWO], [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "hour"),
+    [
+        ({"created": "2026-11-24T10:00:00Z"}, 10),
+        ({"startTime": "2026-11-24T10:00:00Z", "endTime": "2026-11-24T11:00:00Z"}, 11),
+        ({"startTime": 1795514400}, 10),
+        ({"phone": 1795514400}, None),
+        ({"anything": "2026-11-24T10:00:00Z"}, 10),
+        ({"expires": None, "note": "2026"}, None),
+        ("2026-11-24T10:00:00Z", None),
+    ],
+    ids=str,
+)
+def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
+    """The call's end if there is one; numbers only where the name says that they are times."""
+    found = listing.time_of(entry)
+    assert (found.hour if found else None) == hour
 
 
 def test_a_list_with_what_is_no_guid(api: Server, tmp_path: Path) -> None:
@@ -65,9 +154,7 @@ def test_a_list_with_what_is_no_guid(api: Server, tmp_path: Path) -> None:
         "error: a\\nb: this is not a GUID",
         'error: {"sessionGuid": null}: this is not a GUID',
     ]
-    assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO} | {
-        name: content for name, content in stored(tmp_path).items() if "/.vns" in name
-    }
+    assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO}
 
 
 def test_what_is_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> None:
@@ -93,20 +180,21 @@ def deepest(shape: bytes) -> int:
 
 def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
     """One that can be read but hardly be written again is no GUID; the others are still listed."""
-    shape = b'["good", %s]'
+    shape = b'["%s", %%s]' % ONE.encode()
     most = deepest(shape)
     for depth in range(max(1, most - 40), most + 40):
         answer = shape % (b"[" * depth + b"]" * depth)
         with suppress(ApiError):
-            assert len(listing.parse(answer)) == 2
-        with suppress(ApiError):
-            assert len(listing.table(answer)[1]) == 2
+            found = Listing(answer, {})
+            assert len(found.recordings()[0]) == 1
+            assert len(found.recordings()[1]) == 1
+            assert len(listing.table(found.entries(), NOW)[1]) == 2
 
 
 def test_a_table_has_a_bounded_number_of_columns() -> None:
     """Entries that share no field would make a table that is as wide as it is long."""
-    entries = [{f"field {number}": number} for number in range(50)]
-    assert len(listing.table(json.dumps(entries).encode())[0]) == 50
+    entries: list[object] = [{f"field {number}": number} for number in range(50)]
+    assert len(listing.table(entries, NOW)[0]) == 50
     entries.append({"one more": 50})
-    with pytest.raises(ApiError, match="is not understood"):
-        listing.table(json.dumps(entries).encode())
+    with pytest.raises(ApiError, match="more than 50 columns"):
+        listing.table(entries, NOW)

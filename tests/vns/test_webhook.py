@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("requests", reason="the extra vns is not installed")
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
 from filedecryptor.errors import UsageError
 from filedecryptor.vns import recording_fields

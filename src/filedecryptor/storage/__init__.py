@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from filedecryptor.errors import UsageError, errors_naming
+from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.storage import disk
-from filedecryptor.storage.names import is_url
+from filedecryptor.storage.names import is_half_url, is_url
 
 if TYPE_CHECKING:
     from filedecryptor.errors import Failure
@@ -44,6 +46,12 @@ class Storage(Protocol):
     def size_of(self, path: str, /) -> int | None:
         """Return the length of a file in bytes; None if it is not there, or has none."""
 
+    def sizes_in(self, directory: str, /) -> dict[str, int]:
+        """Return the files in a directory by name, with their lengths in bytes."""
+
+    def remove(self, path: str, /) -> None:
+        """Remove a file."""
+
     def make_directory(self, path: str, /) -> None:
         """Make a directory if it is not there."""
 
@@ -66,12 +74,35 @@ class Storage(Protocol):
 
 
 def storage_of(path: str) -> Storage:
-    """Return the storage that a path or an address belongs to."""
+    """Return the storage that a path or an address belongs to.
+
+    Raises:
+        UsageError: It is neither, but nearly an address.
+    """
     if is_url(path):
         from filedecryptor.storage import objects
 
         return objects
+    if is_half_url(path):
+        raise UsageError(
+            "an address has two slashes after its colon, as s3://bucket/key",
+            hint="if a path is meant, put './' before it",
+            filename=path,
+        )
     return disk
+
+
+def pieces_of(path: str) -> Iterator[bytes]:
+    """Yield what a file or an object holds, piece by piece.
+
+    Raises:
+        OSError: It cannot be read.
+        StorageError: The store refuses it.
+    """
+    buffer = memoryview(bytearray(CHUNK_SIZE))
+    with errors_naming(path), storage_of(path).open_source(path) as source:
+        while count := source.readinto(buffer):
+            yield bytes(buffer[:count])
 
 
 def discard_unfinished() -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import FileIO
 
 from filedecryptor.errors import Failure, UsageError
@@ -23,7 +24,9 @@ __all__ = [
     "publish",
     "real_path",
     "recordings_below",
+    "remove",
     "size_of",
+    "sizes_in",
 ]
 
 
@@ -60,6 +63,32 @@ def size_of(path: str | int) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def sizes_in(directory: str) -> dict[str, int]:
+    """Return the regular files in a directory by name, with their lengths in bytes.
+
+    There are none if the directory is not there.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    sizes = {}
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_file():
+                with suppress(FileNotFoundError):
+                    sizes[entry.name] = entry.stat().st_size
+    return sizes
+
+
+def remove(path: str) -> None:
+    """Remove a file.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    os.unlink(path)
 
 
 def recordings_below(

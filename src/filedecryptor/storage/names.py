@@ -25,6 +25,12 @@ def is_url(path: str) -> bool:
     )
 
 
+def is_half_url(path: str) -> bool:
+    """Return whether this looks like an address that lacks a slash, and is no path that exists."""
+    scheme, separator, _ = path.partition(":/")
+    return bool(separator) and is_url(f"{scheme}://") and not os.path.isdir(f"{scheme}:")
+
+
 def absolute(path: str) -> str:
     """Return a path that means the same in any directory; an empty one stays empty.
 

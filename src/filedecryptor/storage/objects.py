@@ -27,6 +27,7 @@ __all__ = [
     "publish",
     "real_path",
     "recordings_below",
+    "remove",
     "size_of",
     "sizes_in",
 ]
@@ -123,6 +124,17 @@ def size_of(path: str) -> int | None:
         except FileNotFoundError:
             return None
         return None if found["type"] == "directory" else int(found["size"] or 0)
+
+
+def remove(path: str) -> None:
+    """Remove an object.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    with store_errors_naming(path):
+        file_system, key = resolve(path)
+        file_system.rm_file(key)
 
 
 def make_directory(path: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from filedecryptor.errors import ExitCode, exit_code_of
+from filedecryptor.errors import ExitCode, Failure, exit_code_of
 from filedecryptor.outcome import Outcome
 from filedecryptor.terminal.console import Console, described, printable
 
@@ -49,7 +49,7 @@ class Report:
 
     def summary(self) -> str:
         """Return the totals as a line."""
-        last = ["skipped", "failed"]
+        last = ["skipped", "not tried", "failed"]
         statuses = sorted(self.counts.keys() - last) + [word for word in last if self.counts[word]]
         counts = ", ".join(f"{self.counts[status]} {status}" for status in statuses)
         audio = f"; {self.size / MEGABYTE:.1f} MB of audio" if self.size else ""
@@ -78,21 +78,43 @@ class Reporter:
         self._many = many
         self._is_heard = console.stdout is not None  # whoever closes it does not want results
 
-    def add(self, outcome: Outcome) -> None:
-        """Print and count what became of a recording."""
+    def add(self, outcome: Outcome, *, is_said: bool = False) -> None:
+        """Print and count what became of a recording.
+
+        Args:
+            outcome: What became of it.
+            is_said: Whether its error has been said, with another recording.
+        """
         self.report.add(outcome)
         if self._json:
             self.write_result(_as_json(outcome))
         if outcome.note is not None and not self._quiet:
             self._console.say(f"note: {outcome.output or ''}: {outcome.note}")
-        if outcome.error is not None:
+        if outcome.error is not None and not is_said:
             self._console.say_error(outcome.error)
-        elif self._json or self._quiet:
+        if self._json or self._quiet:
             return
-        elif outcome.output is not None and outcome.status != "skipped":
+        if outcome.output is not None and outcome.status != "skipped":
             self.write_result(os.fsencode(outcome.output))
-        elif not self._many:
+        elif outcome.error is None and outcome.status not in {"skipped", "verified"}:
+            self.write_result(os.fsencode(f"{outcome.status}: {outcome.input}"))
+        elif outcome.error is None and not self._many:
             self._console.say(_in_words(outcome))
+
+    def add_object(self, fields: Mapping[str, object]) -> None:
+        """Print an object that is not about one recording, if objects are printed."""
+        if self._json:
+            from json import dumps
+
+            self.write_result(dumps(fields).encode("ascii"))
+
+    def say_error(self, error: Failure) -> None:
+        """Say what went wrong apart from the recordings; the exit code tells it as well."""
+        self.report.codes.add(self._console.say_error(error))
+
+    def warn(self, warning: str) -> None:
+        """Say something that has to be known, however quiet the run is to be."""
+        self._console.say(f"warning: {warning}")
 
     def write_result(self, line: bytes) -> None:
         """Write a line to standard output. If that takes no more, the work goes on without it."""

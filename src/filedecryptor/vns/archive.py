@@ -1,53 +1,37 @@
-"""A directory that holds each recording of the account once, and whole."""
+"""A directory, or a folder of a store, that holds each recording of the account once, and whole."""
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from io import BytesIO, FileIO
-from typing import BinaryIO, cast
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from uuid import UUID
 
-from filedecryptor import audio
-from filedecryptor.crypto import Password
-from filedecryptor.decryptor import OnProgress
-from filedecryptor.errors import (
-    ApiError,
-    AuthenticationError,
-    Failure,
-    FileDecryptorError,
-    NotEncError,
-    NotFoundError,
-    UnknownFormatError,
-)
-from filedecryptor.hints import file_hint
-from filedecryptor.job import AUTO, Job, do_job
-from filedecryptor.outcome import Outcome, failed
-from filedecryptor.spool import PrivateFile
-from filedecryptor.storage.disk import make_directory
-from filedecryptor.storage.names import replace_suffix
-from filedecryptor.storage.outputs import Written, nameless, publish
+from filedecryptor.crypto import Password, load
+from filedecryptor.decryptor import ignore
+from filedecryptor.errors import FileDecryptorError
+from filedecryptor.outcome import Outcome
+from filedecryptor.storage import storage_of
+from filedecryptor.vns import guids
 from filedecryptor.vns.client import Client
-from filedecryptor.workers import in_threads, usable_cpus
-
-LOCK_NAME = ".vns-recordings.lock"
-HOLDER_NAME = ".vns-recordings.holder"
+from filedecryptor.vns.fetching import Run, Wishes, failure
+from filedecryptor.vns.listing import Recording
+from filedecryptor.vns.records import Records
+from filedecryptor.workers import affordable, in_threads, usable_cpus
 
 
 class Archive:
-    """Recordings of an account in a directory, named after their GUIDs.
+    """Recordings of an account in one place, named after their GUIDs, each with a record.
 
     Args:
         client: Where they come from.
-        directory: Where they go to; it is made if it is not there.
+        directory: Where they go to: a directory, which is made if it is not there, or the address
+            of a folder of a store.
         password: Decrypts them; None stores them as they come.
         keep_encrypted: Whether the `.enc` file stays beside the audio. It also stays if it could
             not be decrypted.
-        delete_after: Whether a recording is deleted on the server once its audio is on the disk.
+        delete_after: Whether a recording is deleted on the server once it is stored, and recorded.
+        check: Whether a file counts as stored only if its SHA-256 is that of its record. Otherwise
+            its length is enough.
     """
 
     def __init__(
@@ -58,171 +42,97 @@ class Archive:
         password: Password | None = None,
         keep_encrypted: bool = False,
         delete_after: bool = False,
+        check: bool = False,
     ) -> None:
         self._client = client
         self._directory = directory
         self._password = password
         self._keep_encrypted = keep_encrypted
         self._delete_after = delete_after
+        self._check = check
 
     def fetch(
         self,
-        guids: Iterable[UUID],
+        recordings: Iterable[Recording | UUID | str],
         *,
         again: bool = False,
         jobs: int | None = None,
-        on_progress: Callable[[UUID, int], object] | None = None,
+        on_progress: Callable[[str, int], object] | None = None,
     ) -> Generator[Outcome]:
         """Download and store what is missing, side by side; yield what became of each.
 
-        The status of a recording that is stored as it came is `stored`.
+        The status is `decrypted`, `stored` (as it came; or decrypted and then not deleted on the
+        server, as was wanted), `skipped` (it is there), `failed` or `not tried`.
 
         Args:
-            guids: The recordings.
+            recordings: As `Client.list_recordings` lists them, or their GUIDs.
             again: Whether to fetch what is there already.
             jobs: How many at once; None for four for each CPU that this process may use, since
                 most of them wait for the network.
             on_progress: Called with a GUID and a number of bytes after each piece, from any
                 thread.
+
+        Raises:
+            UsageError: What is no recording is not a GUID either.
+            OSError: The directory cannot be made.
         """
-        make_directory(self._directory)
-        return in_threads(
-            guids,
-            partial(self._attempt, again=again),
-            check=(lambda _: None) if again or self._delete_after else self._present,
-            threads=jobs or 4 * usable_cpus(),
-            on_progress=on_progress,
+        load()  # where memory or files to open are scarce, this fails once, here
+        storage_of(self._directory).make_directory(self._directory)
+        wanted = [_recording(recording) for recording in recordings]
+        run = self._run(len(wanted), again=again)
+        threads = affordable(jobs or 4 * usable_cpus())
+
+        def advance(recording: Recording, count: int) -> None:
+            if on_progress is not None:
+                on_progress(str(recording.guid), count)
+
+        outcomes = in_threads(
+            wanted, run.attempt, check=run.check, threads=threads, on_progress=advance
         )
+        with closing(outcomes):
+            yield from outcomes
 
-    def _present(self, guid: UUID) -> Outcome | None:
-        """Return the outcome of a recording that the directory has already."""
-        names = audio.FORMATS if self._password is not None else (*audio.FORMATS, "enc")
-        for target in replace_suffix(self._path(guid), names):
-            if _is_full_file(target):
-                return Outcome(str(guid), target, None, None, "skipped")
-        return None
+    def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
+        """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
+        wanted = list(recordings)
+        run = self._run(len(wanted), again=False)
+        for recording in wanted:
+            record = run.present(recording, ignore)
+            name = str(recording.guid)
+            if record is None:
+                yield Outcome(name, None, None, None, "to fetch")
+            elif self._delete_after and record.may_be_deleted:
+                yield Outcome(name, None, record.format, record.size, "to delete")
+            else:
+                yield run.skipped(record)
 
-    def _attempt(self, guid: UUID, on_progress: OnProgress, *, again: bool) -> Outcome:
-        try:
-            if not again and (present := self._present(guid)):
-                # An earlier run may have been stopped between storing and deleting.
-                safe = not str(present.output).endswith(".enc")
-                return self._deleted(guid, present) if safe else present
-            # It has no name, so whatever happens nothing of it stays.
-            with nameless(self._path(guid)) or PrivateFile() as raw:
-                whole = self._download(guid, raw, on_progress)
-                outcome = self._store(guid, raw, whole=whole)
-        except (FileDecryptorError, OSError) as error:
-            return failure(guid, error)
-        safe = outcome.status == "decrypted" or (whole and outcome.format is not None)
-        return self._deleted(guid, outcome) if safe else outcome
+    def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
+        """Yield a failure for each recording in the archive that is not what was stored.
 
-    def _download(self, guid: UUID, raw: FileIO, on_progress: OnProgress) -> bool:
-        def start_again() -> None:
-            raw.seek(0)
-            raw.truncate()
-
-        def write(piece: bytes) -> None:
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[raw.write(rest) :]
-            on_progress(len(piece))
-
-        return self._client.download(guid, write, start_again)
-
-    def _store(self, guid: UUID, raw: FileIO, *, whole: bool) -> Outcome:
-        """Store a download under the name that fits what it is.
-
-        Plain audio that may have been cut off gets a name that does not count as having it.
+        Args:
+            recordings: Those that are not looked at, since `fetch` has done it.
         """
-        size = raw.tell()
-        raw.seek(0)
-        head = raw.read(audio.HEAD_SIZE)
-        raw.seek(0)
-        plain_format = audio.detect(head)
-        if not size:
-            raise ApiError("the download is empty")
-        if self._password is not None:
-            try:
-                return self._decrypt(guid, raw, self._password)
-            except (AuthenticationError, NotEncError):
-                if plain_format is None:
-                    raise
-        elif plain_format is None and (hint := file_hint(head)):
-            raise ApiError("the API sent something else than a recording", hint=hint)
-        extension = plain_format or "enc"
-        target = self._path(guid, extension if whole else f"unverified.{extension}")
-        self._write(raw, target)
-        return Outcome(str(guid), target, plain_format, size, "stored")
+        records = Records(self._directory, 0)
+        done = {str(recording.guid) for recording in recordings}
+        for record in records.all():
+            if record.guid in done:
+                continue
+            if not records.has_same_bytes(record, ignore):
+                cause = f"{record.file} is missing, or is not what was stored"
+                yield failure(record.guid, FileDecryptorError(cause))
 
-    def _decrypt(self, guid: UUID, raw: FileIO, password: Password) -> Outcome:
-        encrypted = self._path(guid)
-        if self._keep_encrypted and not file_hint(raw.read(audio.HEAD_SIZE)):
-            self._write(raw, encrypted)
-        raw.seek(0)
-        job = Job(str(guid), AUTO, named_after=encrypted)
-        try:
-            return do_job(job, password, source=raw)
-        except UnknownFormatError as error:
-            error.hint = "--keep-encrypted keeps it as it came"
-            raise
-
-    def _write(self, raw: FileIO, target: str) -> None:
-        publish(target, cast("BinaryIO", raw), replace=True, written=Written())
-
-    def _deleted(self, guid: UUID, outcome: Outcome) -> Outcome:
-        """Delete on the server what is safe here, if that is wanted."""
-        if self._delete_after:
-            try:
-                self._client.delete(guid)
-            except NotFoundError:
-                pass  # somebody else has, or the seven days are over
-            except FileDecryptorError as error:
-                return failure(guid, error)
-        return outcome
-
-    def _path(self, guid: UUID, extension: str = "enc") -> str:
-        return os.path.join(self._directory, f"{guid}.{extension}")
+    def _run(self, count: int, *, again: bool) -> Run:
+        wishes = Wishes(
+            self._password,
+            keep_encrypted=self._keep_encrypted,
+            delete_after=self._delete_after,
+            check=self._check,
+            again=again,
+        )
+        return Run(self._client, Records(self._directory, count), wishes)
 
 
-def _is_full_file(path: str) -> bool:
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size > 0
-
-
-def failure(guid: object, error: Failure) -> Outcome:
-    """Return what became of a recording that could not be fetched."""
-    if error.filename is None:
-        error.filename = str(guid)
-    return failed(str(guid), error)
-
-
-@contextmanager
-def locked(directory: str) -> Iterator[None]:
-    """Keep other runs out of a directory.
-
-    Raises:
-        FileDecryptorError: Another run is in it.
-        OSError: The directory cannot be made or written to.
-    """
-    from filelock import FileLock, Timeout
-
-    make_directory(directory)
-    holder = os.path.join(directory, HOLDER_NAME)
-    lock = FileLock(os.path.join(directory, LOCK_NAME))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        by = "nobody knows which"
-        with suppress(OSError), open(holder, encoding="utf-8", errors="replace") as file:
-            by = file.read(200).strip()
-        raise FileDecryptorError(f"another run is at work here: {by}", filename=directory) from None
-    try:
-        who = BytesIO(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        publish(holder, who, replace=True, written=Written())
-        yield
-    finally:
-        lock.release()
+def _recording(recording: Recording | UUID | str) -> Recording:
+    if isinstance(recording, Recording):
+        return recording
+    return Recording(guids.session(recording))

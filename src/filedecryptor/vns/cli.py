@@ -2,86 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import click
 
-from filedecryptor.crypto import Password
-from filedecryptor.errors import ExitCode, FileDecryptorError, UsageError
+from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, UsageError
 from filedecryptor.terminal.console import Console, is_terminal
-from filedecryptor.terminal.options import (
-    CONTEXT,
-    Path,
-    Program,
-    exit_codes,
-    jobs_option,
-    output_options,
-    password_file_option,
-    version_option,
-)
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, first_line
-from filedecryptor.terminal.progress import progress as bar
+from filedecryptor.terminal.options import CONTEXT, Path, exit_codes, version_option
 from filedecryptor.terminal.report import Reporter, reporting
 from filedecryptor.terminal.table import table
-from filedecryptor.vns import listing
-from filedecryptor.vns.archive import Archive, failure, locked
-from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
-
-TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
-URL_VARIABLE = "VNS_API_URL"
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _api_options(command: Command) -> Command:
-    for option in (
-        click.option(
-            "--timeout",
-            metavar="SECONDS",
-            type=click.FloatRange(min=0, min_open=True),
-            default=TIMEOUT,
-            show_default=True,
-            help="How long to wait for each piece of an answer.",
-        ),
-        click.option(
-            "--api-url",
-            metavar="URL",
-            envvar=URL_VARIABLE,
-            default=BASE_URL,
-            show_default=True,
-            show_envvar=True,
-            help="Another address.",
-        ),
-        click.option(
-            "--token-file",
-            metavar="PATH",
-            type=Path(),
-            help=f"Its first line is the API key; else {TOKEN_VARIABLE} is.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _fetch_options(command: Command) -> Command:
-    for option in (
-        output_options,
-        jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
-        password_file_option(
-            help=f"Its first line is the recordings' password; else {ENVIRONMENT_VARIABLE} is."
-        ),
-        click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
-    ):
-        command = option(command)
-    return command
-
-
-class Group(Program, click.Group):
-    """The command, whose first argument is the name of another."""
+from filedecryptor.vns import listing, nightly, times
+from filedecryptor.vns.archive import Archive
+from filedecryptor.vns.fetching import failure
+from filedecryptor.vns.guids import parse, session
+from filedecryptor.vns.listing import Recording
+from filedecryptor.vns.locking import locked
+from filedecryptor.vns.options import Group, api_options, client_of, fetch_options, password_of
+from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.records import Records
 
 
 @click.group(
@@ -101,19 +43,51 @@ def main() -> None:
 
 @main.command("list")
 @click.option("--json", is_flag=True, help="Write the server's JSON as it came.")
-@_api_options
+@click.option(
+    "--archived",
+    metavar="DIR",
+    type=Path("dir"),
+    help="List what is in this archive instead, by its records; no API is asked.",
+)
+@api_options
 @click.pass_obj
-def list_command(console: Console, /, *, json: bool, **api: Any) -> ExitCode:
-    """List the recordings of the account."""
-    data = _client(**api).list_recordings()
+def list_command(console: Console, /, *, json: bool, archived: str | None, **api: Any) -> ExitCode:
+    """List the recordings of the account, the oldest first."""
+    if archived is not None:
+        return _list_archive(console, archived, json=json)
+    found = client_of(**api).list_recordings()
     if json and not is_terminal(console.stdout):
-        console.write(data)
+        console.write(found.data)
     elif json:
-        for line in data.splitlines():
+        for line in found.data.splitlines():
             console.write_line(line)
     else:
-        for row in table(*listing.table(data)):
+        for row in table(*listing.table(found.entries(), times.now())):
             console.write_line(row.encode())
+    with suppress(ApiError):  # a list that is not understood is shown as it came all the same
+        if signs := signs_of_more(found):
+            return console.say_error(nightly.incomplete(signs))
+    return ExitCode.DONE
+
+
+def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
+    records = [record._asdict() for record in Records(directory, 0).all()]
+    if json:
+        from json import dumps
+
+        for record in records:
+            console.write_line(dumps(record).encode("ascii"))
+        return ExitCode.DONE
+    rows = []
+    for record in records:
+        entry = record.pop("entry")
+        del record["sha256"]
+        rows.append({**(entry if isinstance(entry, dict) else {}), **record})
+    own = ("file", "size", "authenticated", "fetched", "deleted")
+    named = (key for row in rows for key in row if key not in {"guid", "format"})
+    columns = list(dict.fromkeys([*own, *named]))
+    for line in table(columns[: listing.MOST_COLUMNS], rows):
+        console.write_line(line.encode())
     return ExitCode.DONE
 
 
@@ -125,31 +99,62 @@ def list_command(console: Console, /, *, json: bool, **api: Any) -> ExitCode:
     metavar="DIR",
     default=".",
     type=Path("dir"),
-    help="Put the recordings there.",
+    help="Put the recordings there: in a directory, or a folder of an object store.",
 )
-@_fetch_options
-@_api_options
+@fetch_options
+@api_options
 @click.pass_obj
 def download(
-    console: Console, /, guids: Sequence[str], *, output_dir: str, **options: Any
+    console: Console,
+    /,
+    guids: Sequence[str],
+    *,
+    output_dir: str,
+    jobs: int | None,
+    json: bool,
+    quiet: bool,
+    progress: bool | None,
+    password_file: str | None,
+    keep_encrypted: bool,
+    **api: Any,
 ) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
-    return _fetch(console, lambda _: guids, output_dir, again=True, **options)
+    archive = Archive(
+        client_of(**api),
+        output_dir,
+        password=password_of(password_file),
+        keep_encrypted=keep_encrypted,
+    )
+    many = len(guids) > 1
+    with reporting(console, quiet=quiet, json=json, many=many) as reporter:
+        nightly.fetch_all(
+            console,
+            reporter,
+            archive,
+            _recordings(guids, reporter),
+            jobs=jobs,
+            show=False if quiet else progress,
+            again=True,
+        )
+    return reporter.report.code
 
 
 @main.command()
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_api_options
+@api_options
 @click.pass_obj
 def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) -> ExitCode:
     """Delete recordings on the server."""
-    parsed = [_guid(word) for word in guids]
-    client = _client(**api)
+    parsed = list(dict.fromkeys(map(session, guids)))
+    client = client_of(**api)
+    what = "1 recording" if len(parsed) == 1 else f"{len(parsed)} recordings"
     if not yes:
         if not is_terminal(console.stdin):
             raise UsageError("nobody can be asked whether to delete", hint="use --yes")
-        click.confirm(f"Delete {len(parsed)} recordings on the server?", abort=True, err=True)
+        if not click.confirm(f"Delete {what} on the server?", err=True):
+            console.say("nothing was deleted")
+            return ExitCode.DONE
     reporter = Reporter(console, quiet=False, json=False, many=len(parsed) > 1)
     for guid in parsed:
         try:
@@ -166,94 +171,89 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
 @click.option(
     "--delete-after",
     is_flag=True,
-    help="Delete a recording on the server once its audio is safe on the disk.",
+    help="Delete a recording on the server once its audio is stored in DIR, with its record.",
 )
-@_fetch_options
-@_api_options
+@click.option("--check", is_flag=True, help="Read what DIR holds, and compare it with the records.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched and deleted; do nothing.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Leave out calls before this time, as 2026-11-24 or 2026-11-24T18:00Z (UTC), "
+    "where the list tells their times.",
+)
+@click.option(
+    "--metrics",
+    metavar="FILE",
+    type=Path(),
+    help="Write figures of the run there, for the textfile collector of Prometheus.",
+)
+@fetch_options
+@api_options
 @click.pass_obj
-def archive(console: Console, /, directory: str, *, delete_after: bool, **options: Any) -> ExitCode:
-    """Fetch every recording of the account that DIR does not have yet. Made for cron."""
-
-    def listed(client: Client) -> Sequence[str]:
-        return listing.parse(client.list_recordings())
-
-    return _fetch(console, listed, directory, delete_after=delete_after, lock=True, **options)
-
-
-def _client(*, token_file: str | None, api_url: str, timeout: float) -> Client:
-    if token_file is not None:
-        token = first_line(token_file, "--token-file").decode("utf-8", "replace")
-    elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
-        token = found
-    else:
-        raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
-    return Client(token, url=api_url, timeout=timeout)
-
-
-def _password(path: str | None) -> Password | None:
-    if path is None:
-        return os.environ.get(ENVIRONMENT_VARIABLE)
-    return first_line(path, "--password-file")
-
-
-def _guid(word: str) -> UUID:
-    try:
-        return UUID(word)
-    except ValueError:
-        raise UsageError("this is not a GUID", filename=word) from None
-
-
-def _fetch(
+def archive(
     console: Console,
-    wanted: Callable[[Client], Sequence[str]],
+    /,
     directory: str,
     *,
+    delete_after: bool,
+    check: bool,
+    dry_run: bool,
+    since: str | None,
+    metrics: str | None,
     jobs: int | None,
     json: bool,
     quiet: bool,
     progress: bool | None,
     password_file: str | None,
     keep_encrypted: bool,
-    delete_after: bool = False,
-    lock: bool = False,
-    again: bool = False,
     **api: Any,
 ) -> ExitCode:
-    client = _client(**api)
-    archive = Archive(
+    """Fetch every recording of the account that DIR does not have yet. Made for cron.
+
+    DIR is a directory, or the address of a folder of an object store.
+    """
+    client = client_of(**api)
+    kept = Archive(
         client,
         directory,
-        password=_password(password_file),
+        password=password_of(password_file),
         keep_encrypted=keep_encrypted,
         delete_after=delete_after,
+        check=check,
     )
-    with locked(directory) if lock else nullcontext():
-        words = wanted(client)
-        show = False if quiet else progress
-        with (
-            reporting(console, quiet=quiet, json=json, many=lock or len(words) > 1) as reporter,
-            bar(console, (), len(words), lambda _: 0, show=show) as shown,
-        ):
-            guids = list(dict.fromkeys(_parsed(words, reporter)))
-            outcomes = archive.fetch(
-                guids,
-                jobs=jobs,
-                again=again,
-                on_progress=lambda guid, count: shown.advance(str(guid), count),
-            )
-            with closing(outcomes):
-                for outcome in outcomes:
-                    reporter.add(outcome)
-                    shown.count(outcome)
+    wanted = nightly.Wanted(
+        jobs=jobs,
+        show=False if quiet else progress,
+        since=_time(since),
+        dry_run=dry_run,
+        check=check,
+        metrics=metrics,
+    )
+    with (
+        nullcontext() if dry_run else locked(directory),
+        reporting(console, quiet=quiet, json=json, many=True) as reporter,
+    ):
+        nightly.Nightly(
+            console, reporter, client=client, archive=kept, directory=directory, wanted=wanted
+        ).run()
     return reporter.report.code
 
 
-def _parsed(words: Sequence[str], reporter: Reporter) -> Iterator[UUID]:
-    """Yield the GUIDs. Others are reported, and never become part of an address or a name."""
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    found = times.parse(text, may_be_number=False)
+    if found is None:
+        raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
+    return found
+
+
+def _recordings(words: Sequence[str], reporter: Reporter) -> list[Recording]:
+    """Return the recordings of some GUIDs. Others are reported."""
+    found: dict[UUID, Recording] = {}
     for word in words:
-        try:
-            guid = UUID(word)
-        except ValueError:  # noqa: PERF203 - one bad word must not stop the others
-            reporter.add(failure(word, FileDecryptorError("this is not a GUID")))
+        if guid := parse(word):
+            found.setdefault(guid.guid, Recording(guid))
         else:
-            yield guid
+            reporter.add(failure(word, FileDecryptorError("this is not a GUID")))
+    return list(found.values())

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import BinaryIO, TypeVar
 from urllib.parse import urljoin
 from uuid import UUID
 
-from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError
-
-if TYPE_CHECKING:
-    import requests
+from filedecryptor import __version__
+from filedecryptor.errors import ApiError, NotFoundError, UsageError
+from filedecryptor.vns import guids
+from filedecryptor.vns.address import Address
+from filedecryptor.vns.download import Download, refuse_compressed
+from filedecryptor.vns.guids import SessionGuid
+from filedecryptor.vns.listing import Listing
+from filedecryptor.vns.network import Answer, Network, PassingError
+from filedecryptor.vns.pace import Pace, backoff, sleep
+from filedecryptor.vns.refusals import refusal
+from filedecryptor.vns.words import READ, words_of
 
 BASE_URL = "https://vnsapi.voiceelements.com"
 RECORDINGS = "/api/customer/recordings"
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds to wait for a connection."""
-
 TIMEOUT = 60.0
-"""Seconds to wait for each piece of an answer."""
+"""Seconds to wait for an answer, and for each piece of it."""
 
 LONGEST_TIMEOUT = 3600
 
@@ -33,11 +36,15 @@ ATTEMPTS = 5
 PAUSE = 0.5
 """Seconds before the second attempt; twice as long before each of the next."""
 
-LONGEST_PAUSE = 60
-"""Seconds between two attempts at the most, whatever the server asks for."""
-
 MAX_REDIRECTS = 5
-CHUNK_SIZE = 256 * 1024
+
+REDIRECTS = {301, 302, 303, 307, 308}
+
+Result = TypeVar("Result")
+
+
+def _ignore(_: int) -> None:
+    """Ignore the progress."""
 
 
 class Client:
@@ -46,42 +53,85 @@ class Client:
     Args:
         token: The API key, sent in the header `Token`. It is never shown.
         url: The API's address; `http` only for the machine itself.
-        timeout: Seconds to wait for each piece of an answer.
+        timeout: Seconds to wait for the beginning of an answer. The same time must then bring at
+            least 1,000 bytes for each of its seconds.
+        max_time: Seconds from now after which every request fails; None if there is no limit.
 
     Raises:
-        UsageError: The address or the token cannot be used.
+        UsageError: The address, the token or a time cannot be used.
     """
 
-    def __init__(self, token: str, *, url: str = BASE_URL, timeout: float = TIMEOUT) -> None:
-        _check_url(url)
+    def __init__(
+        self,
+        token: str,
+        *,
+        url: str = BASE_URL,
+        timeout: float = TIMEOUT,
+        max_time: float | None = None,
+    ) -> None:
+        try:
+            self._address = Address.parse(url)
+        except ValueError:
+            self._address = Address("", "", 0, "")
+        if not self._address.is_secret:
+            raise UsageError(
+                "the API's address must begin with https:// (http:// for this machine)"
+            )
         if not token or not token.isascii() or not token.isprintable() or token != token.strip():
             raise UsageError("the API token is empty, or holds what no header can carry")
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
         self._token = token
-        self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._of_thread = threading.local()
+        self._network = Network(timeout, max_time)
+        self._pace = Pace()
 
-    def list_recordings(self) -> bytes:
-        """Return the JSON that lists the recordings, as it came.
+    def close(self) -> None:
+        """Close all connections."""
+        self._network.close()
+
+    def list_recordings(self, *, attempts: int = ATTEMPTS) -> Listing:
+        """Return the list of the recordings.
+
+        Args:
+            attempts: How often to ask before it counts as failed.
 
         Raises:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        with self._answer("GET", RECORDINGS) as answer, _api_errors(self._timeout):
-            return answer.content
+
+        def request() -> Listing:
+            with self._answer("GET", "") as answer:
+                if answer.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
+                    raise self._refusal(answer)
+                refuse_compressed(answer)
+                data = b"".join(answer.pieces())
+                # Whatever is made of it, the token must not be in that.
+                return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
+
+        try:
+            return self._persistently(request, _ignore, attempts)
+        except NotFoundError:
+            raise ApiError(
+                "the API has no list of recordings at this address (status 404)",
+                hint="see that --api-url is the address of the API, without a path",
+            ) from None
 
     def download(
-        self, guid: UUID, write: Callable[[bytes], object], start_again: Callable[[], object]
+        self,
+        guid: UUID | SessionGuid | str,
+        file: BinaryIO,
+        on_progress: Callable[[int], object] = _ignore,
     ) -> bool:
-        """Download a recording.
+        """Download a recording into a file, which is cut and written from its beginning.
+
+        A download that breaks off goes on where it was, if the server can do that.
 
         Args:
-            guid: The call's `sessionGuid`.
-            write: Given the bytes, piece by piece.
-            start_again: Called before each attempt; forgets what was written.
+            guid: The call's `sessionGuid`, in the server's own spelling.
+            file: A binary file, open for writing.
+            on_progress: Called with the number of bytes after each piece, and with 0 now and then
+                while nothing comes. What it raises ends the download.
 
         Returns:
             Whether its length was announced, so that it is known to be whole.
@@ -90,19 +140,32 @@ class Client:
             NotFoundError: The API has no such recording.
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
+            OSError: The file cannot be written.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            start_again()
-            with self._answer("GET", f"{RECORDINGS}/{guid}") as answer:
-                try:
-                    return _write_body(answer, write, self._timeout)
-                except ApiError:
-                    if attempt == ATTEMPTS:
-                        raise
-        raise AssertionError
+        download = Download(file, on_progress)
 
-    def delete(self, guid: UUID) -> None:
-        """Delete a recording on the server.
+        def request(spelling: str) -> bool:
+            with self._answer("GET", f"/{spelling}", download.headers()) as answer:
+                if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    download.start_again()
+                    raise PassingError("the API does not send the rest of a download")
+                if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+                    raise self._refusal(answer)
+                refuse_compressed(answer)
+                return download.receive(answer)
+
+        return self._in_each_spelling(
+            guid, lambda spelling: self._persistently(partial(request, spelling), on_progress)
+        )
+
+    def delete(
+        self, guid: UUID | SessionGuid | str, on_progress: Callable[[int], object] = _ignore
+    ) -> None:
+        """Delete a recording on the server. No redirection of this is ever followed.
+
+        Args:
+            guid: The call's `sessionGuid`, in the server's own spelling.
+            on_progress: Called with 0 now and then. What it raises ends the waiting.
 
         Raises:
             NotFoundError: The API has no such recording, and not because an earlier attempt of
@@ -110,173 +173,121 @@ class Client:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        with self._answer("DELETE", f"{RECORDINGS}/{guid}"):
-            pass
+
+        def delete(spelling: str) -> None:
+            attempts = 0
+
+            def request() -> None:
+                nonlocal attempts
+                attempts += 1
+                with self._answer("DELETE", f"/{spelling}") as answer:
+                    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                        raise self._refusal(answer)
+
+            try:
+                self._persistently(request, on_progress)
+            except NotFoundError:
+                if attempts == 1:  # or an attempt whose answer got lost has deleted it
+                    raise
+
+        self._in_each_spelling(guid, delete)
+
+    def _in_each_spelling(
+        self, guid: UUID | SessionGuid | str, request: Callable[[str], Result]
+    ) -> Result:
+        """Make a request with a GUID as it is written, and then in small letters if it is unknown.
+
+        Raises:
+            UsageError: It is no GUID: nothing else becomes part of an address.
+        """
+        session = guids.session(guid)
+        try:
+            return request(session.spelling)
+        except NotFoundError:
+            if session.spelling == str(session):
+                raise
+            return request(str(session))
+
+    def _refusal(self, answer: Answer) -> Exception:
+        return refusal(answer, self.words(answer.beginning(READ)))
+
+    def words(self, body: bytes) -> str:
+        """Return what a body says that is no recording, in one line.
+
+        Args:
+            body: Its first bytes.
+        """
+        return words_of(body[:READ], self._token)
 
     @contextmanager
-    def _answer(self, method: str, path: str) -> Iterator[requests.Response]:
-        """Yield the answer to a request, once its status is fine; the body is not read yet."""
-        url = self._url + path
-        for _ in range(MAX_REDIRECTS):
-            with _api_errors(self._timeout):
-                answer = self._session().request(
-                    method,
-                    url,
-                    headers={"Token": self._token, "Accept-Encoding": "identity"},
-                    timeout=(CONNECT_TIMEOUT, self._timeout),
-                    allow_redirects=False,
-                    stream=True,
-                )
-            with answer:
-                if not answer.is_redirect:
-                    _check_status(answer, method)
+    def _answer(
+        self, method: str, path: str, more: Mapping[str, str] | None = None
+    ) -> Iterator[Answer]:
+        """Yield the answer to a request; its body has not been read yet."""
+        address = self._address._replace(
+            target=f"{self._address.target.rstrip('/')}{RECORDINGS}{path}"
+        )
+        for _ in range(MAX_REDIRECTS + 1):
+            with self._network.exchange(method, address, self._headers(address, more)) as answer:
+                target = answer.headers.get("location")
+                if answer.status not in REDIRECTS or target is None:
                     yield answer
                     return
-                with _api_errors(self._timeout):
-                    target = urljoin(url, answer.headers["Location"])
-            if _origin(target) != _origin(url):
-                # The token must not travel there.
-                raise ApiError("the API redirects to another server, which is not followed")
-            url = target
+            if method != "GET":
+                raise ApiError(
+                    f"the API redirects (status {answer.status}); to delete, that is not followed"
+                )
+            address = self._redirected(address, target)
         raise ApiError("the API redirects in a circle")
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_thread, "session", None)
-        if session is None:
-            session = self._of_thread.session = _new_session(self._url)
-        return session
+    def _headers(self, address: Address, more: Mapping[str, str] | None) -> dict[str, str]:
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"filedecryptor/{__version__}",
+            **(more or {}),
+        }
+        if address.origin == self._address.origin:  # or the token would travel elsewhere
+            headers["Token"] = self._token
+        return headers
 
+    def _redirected(self, address: Address, target: str) -> Address:
+        try:
+            found = Address.parse(urljoin(str(address), target))
+        except ValueError:
+            raise ApiError("the API redirects to what is no address") from None
+        # A server elsewhere has no business on this machine.
+        if found.scheme != "https" and not (found.is_loopback and self._address.is_loopback):
+            raise ApiError("the API redirects to an address that does not begin with https://")
+        return found
 
-def _new_session(url: str) -> requests.Session:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
+    def _persistently(
+        self,
+        request: Callable[[], Result],
+        on_progress: Callable[[int], object],
+        attempts: int = ATTEMPTS,
+    ) -> Result:
+        """Make a request, again while it fails for a reason that may pass.
 
-    retry = Retry(
-        total=ATTEMPTS - 1,
-        status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods=("GET", "DELETE"),
-        backoff_factor=PAUSE,
-        backoff_max=LONGEST_PAUSE,
-        retry_after_max=LONGEST_PAUSE,
-        raise_on_status=False,
-    )
-    session = requests.Session()
-    session.auth = lambda request: request  # or requests would look into ~/.netrc
-    if url.startswith("http://"):  # for this machine, which no proxy should be asked for
-        session.trust_env = False
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
-
-
-def _check_url(url: str) -> None:
-    scheme, host, _ = _origin(url) or (None, None, 0)
-    if scheme == "https" or (scheme == "http" and _is_loopback((host or "").strip("[]"))):
-        return
-    raise UsageError("the API's address must begin with https:// (http:// for this machine)")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _origin(url: str) -> tuple[str | None, str | None, int] | None:
-    """Return where an address leads, as the library that connects reads it; None if nowhere."""
-    from urllib3.exceptions import LocationParseError
-    from urllib3.util import parse_url
-
-    try:
-        parts = parse_url(url)
-    except LocationParseError:
-        return None
-    if parts.auth is not None or not parts.host or "\\" in url:
-        return None
-    return parts.scheme, parts.host, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _check_status(answer: requests.Response, method: str) -> None:
-    status = answer.status_code
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise TokenError(f"the API refused the token (status {status})")
-    if status == HTTPStatus.NOT_FOUND:
-        if method == "DELETE" and _was_repeated(answer):
-            return  # an attempt whose answer got lost has deleted it
-        raise NotFoundError("the API has no such recording (status 404)")
-    if status != HTTPStatus.OK and (method == "GET" or status >= HTTPStatus.MULTIPLE_CHOICES):
-        raise ApiError(f"the API kept failing (status {status})")
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise ApiError("the API compresses its answer, which it was not asked to")
-
-
-def _was_repeated(answer: requests.Response) -> bool:
-    return bool(answer.raw.retries and answer.raw.retries.history)
-
-
-def _write_body(
-    answer: requests.Response, write: Callable[[bytes], object], timeout: float
-) -> bool:
-    with _api_errors(timeout):
-        announced = answer.headers.get("Content-Length")
-        expected = None if announced is None else int(announced)
-    count = 0
-    pieces = answer.iter_content(CHUNK_SIZE)
-    while True:
-        with _api_errors(timeout):
-            piece = next(pieces, b"")
-        if not piece:
-            break
-        write(piece)
-        count += len(piece)
-    if expected is not None:
-        if count != expected:
-            raise ApiError(f"the download ended after {count} of {expected} bytes")
-        return True
-    return answer.headers.get("Transfer-Encoding") == "chunked"
-
-
-def _no_answer(timeout: float) -> ApiError:
-    return ApiError(f"the API did not answer within {timeout:g} seconds")
-
-
-@contextmanager
-def _api_errors(timeout: float) -> Iterator[None]:
-    """Turn exceptions of requests, which hold the request and its token, into our own."""
-    from requests import exceptions
-    from urllib3.exceptions import (
-        ConnectTimeoutError,
-        HTTPError,
-        NewConnectionError,
-        ReadTimeoutError,
-    )
-
-    try:
-        yield
-    except exceptions.SSLError:
-        ours = ApiError("the API's certificate is not trusted")
-    except exceptions.Timeout:
-        ours = _no_answer(timeout)
-    except (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError):
-        ours = ApiError("the download broke off")
-    except exceptions.ConnectionError as error:
-        # Where retries were of no use, the last reason is inside.
-        reasons = [getattr(inner, "reason", inner) for inner in error.args]
-        if any(
-            isinstance(reason, (ConnectTimeoutError, ReadTimeoutError))
-            and not isinstance(reason, NewConnectionError)
-            for reason in reasons
-        ):
-            ours = _no_answer(timeout)
-        else:
-            ours = ApiError("the API cannot be reached, or breaks off")
-    except (exceptions.RequestException, HTTPError, ValueError, OverflowError):
-        ours = ApiError("the API's answer is not valid HTTP")
-    else:
-        return
-    try:
-        raise ours
-    finally:
-        ours.__context__ = None  # `from None` would only hide it
+        An attempt does not count if others got through meanwhile, or if it brought a download on.
+        """
+        tries = 0
+        while True:
+            begun = self._pace.wait(lambda: on_progress(0))
+            successes = self._pace.successes
+            try:
+                result = request()
+            except PassingError as error:
+                failure = error
+            else:
+                self._pace.went_well()
+                return result
+            others = failure.is_busy and self._pace.successes > successes
+            tries = 0 if failure.has_progressed else tries + (not others)
+            if tries >= attempts:
+                raise ApiError(failure.cause)
+            if failure.is_busy:
+                self._pace.slow_down(begun, failure.retry_after, PAUSE)
+            else:
+                pause = failure.retry_after or backoff(PAUSE, max(tries, 1))
+                sleep(pause, lambda: on_progress(0))

@@ -1,10 +1,20 @@
-"""The list of recordings. Its JSON is not documented, so several shapes are understood."""
+"""The list of recordings. Its JSON is not documented, so many shapes are understood.
+
+What is taken for a recording and is none costs an answer of 404, and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
 
 from filedecryptor.errors import ApiError
+from filedecryptor.vns import guids, times
+from filedecryptor.vns.guids import SessionGuid
 
 SHOWN = 120
 """Characters of an answer that an error shows."""
@@ -12,56 +22,242 @@ SHOWN = 120
 MOST_COLUMNS = 50
 """Columns of a table. One for each entry would make it grow with the square of the answer."""
 
+DEEPEST = 4
+"""Levels of objects and arrays in which the entries are looked for."""
 
-def parse(data: bytes) -> list[str]:
-    """Return the GUIDs in a list, each once, as they are written there.
+SESSION = "sessionguid"
+"""The documented name, as `plain_name` has it."""
 
-    The list is an array, or an object that holds one array, of strings or of objects with a
-    `sessionGuid` in any capitalisation. Nulls are passed over.
+NAMES = ("recordingguid", "recordingid", "guid", "id", "uuid", "callguid", "callid", "filename")
+"""Other likely names, the likeliest first."""
+
+EMPTY_NAMES = ("recordings", "items", "data", "results", "value", "entries", "calls")
+"""Names of what may be null where there is no recording."""
+
+END_NAMES = re.compile(r"end|complete|finish|stop|hangup")
+TIME_NAMES = re.compile(r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when")
+
+LEFT = "until purge"
+"""The column that shows how long a recording is still kept."""
+
+Entry: TypeAlias = object
+"""An entry of the list: a JSON value."""
+
+
+class Recording(NamedTuple):
+    """A recording that the list names.
+
+    Attributes:
+        session: Its `sessionGuid`.
+        entry: What the list says of it, as it came; None if nothing is known.
+        time: When its call was; None if no field of the entry is a time.
+    """
+
+    session: SessionGuid
+    entry: Entry = None
+    time: datetime | None = None
+
+    @property
+    def guid(self) -> UUID:
+        """The `sessionGuid`, however it is spelled."""
+        return self.session.guid
+
+
+class Listing:
+    """The answer to the request for a list.
+
+    Attributes:
+        data: The JSON as it came.
+        headers: Those of the answer, their names in lower case.
+    """
+
+    def __init__(self, data: bytes, headers: Mapping[str, str]) -> None:
+        self.data = data
+        self.headers = headers
+
+    def entries(self) -> list[Entry]:
+        """Return the entries, without nulls.
+
+        Raises:
+            ApiError: The list is not understood.
+        """
+        value = loaded(self.data)
+        arrays = list(_arrays(value))
+        ranked = [(_rank(array), array) for array in arrays]
+        best = min((rank for rank, _ in ranked if rank is not None), default=None)
+        if best is not None:
+            found = [entry for rank, array in ranked if rank == best for entry in array]
+            return [entry for entry in found if entry is not None]
+        if (
+            value is None
+            or (arrays and not any(entry is not None for array in arrays for entry in array))
+            or _says_nothing(value)
+        ):
+            return []
+        raise not_understood(self.data)
+
+    def recordings(self) -> tuple[list[Recording], list[str]]:
+        """Return the recordings, each once, and as text what else is in the list.
+
+        The oldest come first, since they are purged first, and after them those without a time.
+
+        Raises:
+            ApiError: The list is not understood.
+        """
+        entries = self.entries()
+        key = _key_of(entries)
+        found: dict[UUID, Recording] = {}
+        others: dict[str, None] = {}
+        for entry in entries:
+            text = _value(entry, key) if isinstance(entry, dict) else entry
+            session = guids.parse(text)
+            if session is None:
+                others[text if isinstance(text, str) else _as_json(entry)] = None
+            else:
+                found.setdefault(session.guid, Recording(session, entry, time_of(entry)))
+        return sorted(found.values(), key=lambda one: age_key(one.time)), list(others)
+
+
+def table(entries: list[Entry], at: datetime) -> tuple[list[str], list[dict[str, object]]]:
+    """Return the entries of a list as the columns and the rows of a table, the oldest first.
+
+    Where entries hold a time, a column shows what is left until the purge.
+
+    Args:
+        entries: As `Listing.entries` returns them.
+        at: The time now.
 
     Raises:
-        ApiError: It is something else.
+        ApiError: There are too many columns.
     """
-    entries = [entry for entry in _array(data) if entry is not None]
-    found = [_session_guid(entry) for entry in entries]
-    if found and not any(found):
-        raise _not_understood(data)
-    names = (guid or _as_json(entry) for guid, entry in zip(found, entries, strict=True))
-    return list(dict.fromkeys(names))
-
-
-def table(data: bytes) -> tuple[list[str], list[dict[str, object]]]:
-    """Return the list as the columns and the rows of a table.
-
-    Raises:
-        ApiError: The list is not understood.
-    """
-    entries = [entry for entry in _array(data) if entry is not None]
-    rows = [entry if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
+    rows = [dict(entry) if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > MOST_COLUMNS:
-        raise _not_understood(data)
-    return columns, rows
+        raise ApiError(f"the list has more than {MOST_COLUMNS} columns: use --json")
+    timed = [(time_of(entry), row) for entry, row in zip(entries, rows, strict=True)]
+    if not any(time for time, _ in timed):
+        return columns, rows
+    timed.sort(key=lambda one: age_key(one[0]))
+    for time, row in timed:
+        row[LEFT] = "" if time is None else times.left(time, at)
+    return [*dict.fromkeys([*columns, LEFT])], [row for _, row in timed]
 
 
-def _array(data: bytes) -> list[object]:
+def time_of(entry: Entry) -> datetime | None:
+    """Return when a recording's call was, by its entry: its end, if that is there."""
+    if not isinstance(entry, dict):
+        return None
+    found = []
+    for name, value in entry.items():
+        plain = plain_name(name)
+        is_named = bool(TIME_NAMES.search(plain) or END_NAMES.search(plain))
+        if time := times.parse(value, may_be_number=is_named):
+            found.append((not END_NAMES.search(plain), not is_named, time))
+    return min(found)[2] if found else None
+
+
+def age_key(time: datetime | None) -> tuple[bool, float]:
+    """Return what sorts times: the oldest first, and last what has none."""
+    return time is None, time.timestamp() if time else 0.0
+
+
+def not_understood(data: bytes) -> ApiError:
+    """Return the error for a list that is not understood."""
+    beginning = " ".join(data[:SHOWN].decode("utf-8", "replace").split())
+    return ApiError(
+        f"the list of recordings is not understood; it begins: {beginning}",
+        hint="recordings can be fetched one by one: vns-recordings download GUID",
+    )
+
+
+def loaded(data: bytes) -> object:
+    """Return the value of a JSON text, or of a text of many: one a line."""
+    if not data.strip():
+        return None
     try:
-        found = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError):
-        raise _not_understood(data) from None
-    if isinstance(found, dict):
-        arrays = [value for value in found.values() if isinstance(value, list)]
-        found = arrays[0] if len(arrays) == 1 else None
-    if not isinstance(found, list):
-        raise _not_understood(data)
-    return found
+        lines = data.strip().splitlines()
+        if len(lines) > 1:
+            try:
+                return [json.loads(line) for line in lines if line.strip()]
+            except (ValueError, RecursionError):
+                pass
+        raise not_understood(data) from None
 
 
-def _session_guid(entry: object) -> str | None:
-    if isinstance(entry, dict):
-        named = [value for key, value in entry.items() if key.lower() == "sessionguid"]
-        entry = named[0] if named else None
-    return entry if isinstance(entry, str) else None
+def _arrays(value: object, depth: int = 0) -> Iterator[list[Entry]]:
+    """Yield what may be arrays of entries: those that are in no entry of another one."""
+    if isinstance(value, list):
+        if (
+            _rank(value) is not None
+            or depth == DEEPEST
+            or not any(isinstance(inner, (dict, list)) for inner in value)
+        ):
+            yield value
+        else:
+            for inner in value:
+                yield from _arrays(inner, depth + 1)
+    elif isinstance(value, dict):
+        if value and all(map(guids.parse, value)):  # by GUID
+            yield [
+                {"sessionGuid": key, **(inner if isinstance(inner, dict) else {"value": inner})}
+                for key, inner in value.items()
+            ]
+        elif guids.parse(_value(value, SESSION)):  # a single entry
+            yield [value]
+        elif depth < DEEPEST:
+            for inner in value.values():
+                yield from _arrays(inner, depth + 1)
+
+
+def _rank(array: list[Entry]) -> int | None:
+    """Return how likely an array is that of the recordings, 0 for the likeliest; None if not."""
+    entries = [entry for entry in array if entry is not None]
+    key = _key_of(entries)
+    if key == SESSION:
+        return 0
+    if key is not None:
+        return 1
+    return 2 if any(guids.parse(entry) for entry in entries) else None
+
+
+def _key_of(entries: list[Entry]) -> str | None:
+    """Return the plain name of the field that holds the GUIDs; None if there is none."""
+    objects = [entry for entry in entries if isinstance(entry, dict)]
+    if not objects:
+        return None
+    if any(guids.parse(_value(entry, SESSION)) for entry in objects):
+        return SESSION
+    if len(objects) != len(entries):
+        return None
+    plain = [{plain_name(key): value for key, value in entry.items()} for entry in objects]
+    common = [
+        key for key in plain[0] if all(guids.parse(entry.get(key)) is not None for entry in plain)
+    ]
+    order = {name: number for number, name in enumerate(NAMES)}
+    # What is the same in all of them names the customer, say.
+    return min(
+        common,
+        key=lambda key: (-len({entry[key] for entry in plain}), order.get(key, len(order))),
+        default=None,
+    )
+
+
+def _value(entry: Mapping[str, object], key: str | None) -> object:
+    return next((value for name, value in entry.items() if plain_name(name) == key), None)
+
+
+def plain_name(name: str) -> str:
+    """Return a field's name in small letters, and nothing but letters and digits."""
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _says_nothing(value: object) -> bool:
+    """Return whether an object has a null in the place of its recordings."""
+    return isinstance(value, dict) and any(
+        inner is None and plain_name(name) in EMPTY_NAMES for name, inner in value.items()
+    )
 
 
 def _as_json(value: object) -> str:
@@ -69,11 +265,3 @@ def _as_json(value: object) -> str:
         return json.dumps(value)
     except RecursionError:  # reading allows for a little more depth than writing
         return "..."
-
-
-def _not_understood(data: bytes) -> ApiError:
-    beginning = " ".join(data[:SHOWN].decode("utf-8", "replace").split())
-    return ApiError(
-        f"the list of recordings is not understood; it begins: {beginning}",
-        hint="recordings can be fetched one by one: vns-recordings download GUID",
-    )

@@ -1,0 +1,213 @@
+"""What `vns-recordings archive` does, from the list to the figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import NamedTuple
+
+from filedecryptor.errors import ApiError, ExitCode, Failure, FileDecryptorError
+from filedecryptor.outcome import Outcome
+from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.progress import progress
+from filedecryptor.terminal.report import Reporter
+from filedecryptor.vns import metrics, times
+from filedecryptor.vns.archive import Archive
+from filedecryptor.vns.client import Client
+from filedecryptor.vns.fetching import NOT_TRIED, failure
+from filedecryptor.vns.listing import Recording
+from filedecryptor.vns.metrics import Figures
+from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.runs import Runs
+
+
+class Wanted(NamedTuple):
+    """What is wanted of the run.
+
+    Attributes:
+        jobs: How many recordings to fetch at once; None for the usual number.
+        show: Whether to show a progress bar; None if that follows from the terminal.
+        since: Calls before this time are left out; None for none.
+        dry_run: Say what would be done, and do nothing.
+        check: Compare all files of the archive with their records.
+        metrics: The file for Prometheus, if there is one.
+    """
+
+    jobs: int | None
+    show: bool | None
+    since: datetime | None
+    dry_run: bool
+    check: bool
+    metrics: str | None
+
+
+class Nightly:
+    """One run of the command.
+
+    Args:
+        console: Where the bar is shown.
+        reporter: Says what happens.
+        client: The account.
+        archive: Where its recordings go to.
+        directory: The same, as it was named.
+        wanted: What is wanted.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        reporter: Reporter,
+        *,
+        client: Client,
+        archive: Archive,
+        directory: str,
+        wanted: Wanted,
+    ) -> None:
+        self._console = console
+        self._reporter = reporter
+        self._client = client
+        self._archive = archive
+        self._wanted = wanted
+        self._runs = Runs(directory)
+        self._begin = time.monotonic()
+        self._listed = 0
+
+    def run(self) -> None:
+        """Fetch what is missing; then warn, and write the figures, whatever happened."""
+        codes = self._reporter.report.codes
+        is_over = False
+        try:
+            self._fetch()
+            is_over = True
+        except (FileDecryptorError, OSError) as error:
+            self._reporter.say_error(error)
+            is_over = True
+        finally:
+            if not is_over:
+                codes.add(ExitCode.INTERRUPTED)
+            if not self._wanted.dry_run:
+                self._end(is_complete=not codes)
+
+    def _fetch(self) -> None:
+        listing = self._client.list_recordings()
+        recordings, others = listing.recordings()
+        self._listed = len(recordings) + len(others)
+        for text in others:
+            self._reporter.add(failure(text, FileDecryptorError("this is not a GUID")))
+        if signs := signs_of_more(listing):
+            self._reporter.say_error(incomplete(signs))
+        since = self._wanted.since
+        if since is not None:
+            recordings = [one for one in recordings if one.time is None or one.time >= since]
+        if self._wanted.dry_run:
+            for outcome in self._archive.plan(recordings):
+                self._reporter.add(outcome)
+            return
+        fetch_all(
+            self._console,
+            self._reporter,
+            self._archive,
+            recordings,
+            jobs=self._wanted.jobs,
+            show=self._wanted.show,
+        )
+        if self._wanted.check:
+            for outcome in self._archive.check_others(recordings):
+                self._reporter.add(outcome)
+
+    def _end(self, *, is_complete: bool) -> None:
+        since, before = self._wanted.since, self._runs.complete
+        if since is not None and (before is None or since > before):
+            is_complete = False  # what came between has been left out
+        try:
+            if warning := self._runs.end(complete=is_complete):
+                self._reporter.warn(warning)
+        except (FileDecryptorError, OSError) as error:
+            if is_complete:  # or the run has failed already, for that reason perhaps
+                self._reporter.say_error(error)
+        figures = self._figures()
+        last = self._runs.complete
+        self._reporter.add_object(
+            {
+                "summary": True,
+                **figures._asdict(),
+                "last_complete": None if last is None else times.shown(last),
+                "statuses": dict(self._reporter.report.counts),
+                "code": self._reporter.report.code,
+            }
+        )
+        if self._wanted.metrics is not None:
+            try:
+                metrics.write(self._wanted.metrics, figures)
+            except (FileDecryptorError, OSError) as error:
+                self._reporter.say_error(error)
+
+    def _figures(self) -> Figures:
+        counts = self._reporter.report.counts
+        last = self._runs.complete
+        return Figures(
+            listed=self._listed,
+            fetched=counts["decrypted"] + counts["stored"],
+            failed=counts["failed"] + counts[NOT_TRIED],
+            bytes=self._reporter.report.size,
+            seconds=round(time.monotonic() - self._begin, 3),
+            last_complete=None if last is None else last.timestamp(),
+        )
+
+
+def fetch_all(
+    console: Console,
+    reporter: Reporter,
+    archive: Archive,
+    recordings: Sequence[Recording],
+    *,
+    jobs: int | None,
+    show: bool | None,
+    again: bool = False,
+) -> None:
+    """Fetch recordings, and report what becomes of each.
+
+    Args:
+        console: Where the bar is shown.
+        reporter: Says what happens.
+        archive: Where they go to.
+        recordings: The recordings.
+        jobs: How many to fetch at once; None for the usual number.
+        show: Whether to show a progress bar; None if that follows from the terminal.
+        again: Whether to fetch what is there already.
+    """
+    not_tried: list[Outcome] = []
+    with progress(console, (), len(recordings), lambda _: 0, show=show) as shown:
+        outcomes = archive.fetch(recordings, jobs=jobs, again=again, on_progress=shown.advance)
+        with closing(outcomes):
+            for outcome in outcomes:
+                reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
+                shown.count(outcome)
+                if outcome.status == NOT_TRIED:
+                    not_tried.append(outcome)
+    if not_tried:
+        reporter.say_error(_rest(len(not_tried), not_tried[0].error))
+
+
+def _rest(count: int, reason: Failure | None) -> Failure:
+    """Return the error that says how many recordings have been left out, with the same exit code."""
+    what = f"{count} recording{'s' if count > 1 else ''} not tried"
+    hint = "run this again once that is mended; what is stored is not fetched again"
+    found = FileDecryptorError(f"{what}, since all would have failed the same way", hint=hint)
+    if isinstance(reason, FileDecryptorError):
+        found.exit_code = reason.exit_code
+    return found
+
+
+def incomplete(signs: Sequence[str]) -> ApiError:
+    """Return the error for a list that is a page of a longer one.
+
+    Args:
+        signs: What shows it.
+    """
+    return ApiError(
+        f"the list seems to be a page of a longer one, which nobody has documented: {'; '.join(signs)}",
+        hint="all that it names is fetched; for the others, ask the vendor, or use download GUID",
+    )

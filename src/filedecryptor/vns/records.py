@@ -1,0 +1,211 @@
+"""What an archive knows of each recording: a file `GUID.json` beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import BinaryIO, NamedTuple, cast
+from uuid import UUID
+
+from filedecryptor.format import CHUNK_SIZE
+from filedecryptor.spool import Watched
+from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.storage.names import is_url, join
+from filedecryptor.storage.outputs import PendingFile, Written
+
+UNKNOWN = "unknown"
+"""The extension of authenticated audio that is not opus, mp3 or wav."""
+
+UNVERIFIED = "unverified"
+"""Comes before the extension of what may not be whole."""
+
+ENCRYPTED = "enc"
+"""The extension of what was stored without being decrypted."""
+
+FEW = 20
+"""So many recordings are looked up one by one; for more, the directory is listed."""
+
+_NAME = re.compile(r"([0-9a-f-]{36})\.json")
+_EXTENSION = re.compile(rf"({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
+
+
+class Record(NamedTuple):
+    """What is known of a recording that was fetched.
+
+    Attributes:
+        guid: Its `sessionGuid`, in small letters.
+        entry: What the list said of it, as it came; None if it was fetched without a list.
+        file: The name of the file that holds it.
+        format: `opus`, `mp3` or `wav`; None if it is encrypted, or none of these.
+        size: The file's length in bytes.
+        sha256: The file's SHA-256, in hexadecimal (FIPS 180-4).
+        authenticated: Whether it was decrypted, and so is what was recorded.
+        fetched: When it was fetched, in UTC.
+        deleted: When it was deleted on the server, in UTC; None if it was not.
+    """
+
+    guid: str
+    entry: object
+    file: str
+    format: str | None
+    size: int
+    sha256: str
+    authenticated: bool
+    fetched: str
+    deleted: str | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the file holds the recording as it was stored by the server, encrypted."""
+        return self.file.endswith(f".{ENCRYPTED}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the recording is known to be complete."""
+        return f".{UNVERIFIED}." not in self.file
+
+    @property
+    def may_be_deleted(self) -> bool:
+        """Whether the server's copy is needed no more, once the file is found as it was stored.
+
+        It is needed where nobody has heard, so to say, what the file holds.
+        """
+        return self.is_whole and self.format is not None
+
+
+class Records:
+    """The records of a directory or a folder of a store, and the files that they are about.
+
+    Args:
+        directory: Where they are.
+        count: How many recordings will be looked up, about.
+
+    Attributes:
+        are_remote: Whether looking one up takes a request.
+    """
+
+    def __init__(self, directory: str, count: int) -> None:
+        self.are_remote = is_url(directory)
+        self._directory = directory
+        self._storage = storage_of(directory)
+        self._sizes: dict[str, int] | None = None
+        if count > FEW:
+            self._sizes = self._storage.sizes_in(directory)
+
+    def path(self, name: str) -> str:
+        """Return the path or the address of a file."""
+        return join(self._directory, name)
+
+    def find(self, guid: UUID) -> Record | None:
+        """Return the record of a recording; None if there is none, or if it makes no sense.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        name = f"{guid}.json"
+        if self._sizes is not None and name not in self._sizes:
+            return None
+        try:
+            data = b"".join(pieces_of(self.path(name)))
+        except FileNotFoundError:
+            return None
+        return _parsed(data, str(guid))
+
+    def has_file(self, record: Record) -> bool:
+        """Return whether the file of a record is there, in the length that it was stored in."""
+        if self._sizes is not None:
+            return self._sizes.get(record.file) == record.size
+        return self._storage.size_of(self.path(record.file)) == record.size
+
+    def has_same_bytes(self, record: Record, on_progress: Callable[[int], object]) -> bool:
+        """Return whether the file of a record holds what was stored; it is read for that."""
+        try:
+            return self.sha256(record.file, on_progress) == record.sha256
+        except FileNotFoundError:
+            return False
+
+    def sha256(self, name: str, on_progress: Callable[[int], object]) -> str:
+        """Return the SHA-256 of a file, in hexadecimal.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        found = hashlib.sha256()
+        for piece in pieces_of(self.path(name)):
+            found.update(piece)
+            on_progress(0)
+        return found.hexdigest()
+
+    def all(self) -> Iterator[Record]:
+        """Yield all records, in the order of their GUIDs."""
+        for name in sorted(self._storage.sizes_in(self._directory)):
+            match = _NAME.fullmatch(name)
+            if match and (record := _parsed(b"".join(pieces_of(self.path(name))), match[1])):
+                yield record
+
+    def write(self, record: Record) -> None:
+        """Write a record, whole, in the place of an earlier one.
+
+        Raises:
+            OSError: It cannot be written.
+            StorageError: The store refuses it.
+        """
+        data = json.dumps(record._asdict(), indent=2).encode("ascii") + b"\n"
+        self.publish(f"{record.guid}.json", BytesIO(data), replace=True)
+
+    def store(
+        self, name: str, content: BinaryIO, on_progress: Callable[[int], object]
+    ) -> tuple[int, str]:
+        """Store a file whole, and return its length in bytes and its SHA-256, in hexadecimal.
+
+        One of that name is replaced, unless it holds the same; or unless nobody knows whether
+        either of them is whole, and that one is longer.
+
+        Raises:
+            OSError: It cannot be written.
+            StorageError: The store refuses it.
+        """
+        if not isinstance(content, PendingFile):  # which is not read to be published
+            content = cast("BinaryIO", Watched(content, on_progress))
+        digest = hashlib.sha256()
+        size = 0
+        content.seek(0)
+        while piece := content.read(CHUNK_SIZE):
+            digest.update(piece)
+            size += len(piece)
+        try:
+            self.publish(name, content, replace=False)
+        except FileExistsError:
+            there = self._storage.size_of(self.path(name)) or 0
+            if f".{UNVERIFIED}." in name and there > size:
+                return there, self.sha256(name, on_progress)
+            if there != size or self.sha256(name, on_progress) != digest.hexdigest():
+                self.publish(name, content, replace=True)
+        return size, digest.hexdigest()
+
+    def publish(self, name: str, content: BinaryIO, *, replace: bool) -> None:
+        """Let a file appear whole, as `Storage.publish` does."""
+        path = self.path(name)
+        self._storage.check_target(path, None)
+        self._storage.publish(path, content, replace=replace, written=Written())
+
+
+def _parsed(data: bytes, guid: str) -> Record | None:
+    try:
+        fields = json.loads(data)
+        record = Record(**{name: fields[name] for name in Record._fields})
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    fits = (
+        record.guid == guid
+        and isinstance(record.file, str)
+        and record.file.startswith(f"{guid}.")
+        and _EXTENSION.fullmatch(record.file[len(guid) + 1 :])
+        and isinstance(record.size, int)
+        and isinstance(record.sha256, str)
+        and all(isinstance(text, (str, type(None))) for text in (*record[7:], record.format))
+    )
+    return record if fits else None

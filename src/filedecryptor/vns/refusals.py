@@ -1,0 +1,57 @@
+"""What it means if the API does not send what it was asked for."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from filedecryptor.errors import ApiError, NotFoundError, TokenError
+from filedecryptor.format import SMALLEST_SIZE
+from filedecryptor.kinds import kind_of
+from filedecryptor.vns.network import Answer, PassingError
+from filedecryptor.vns.pace import retry_after
+
+PASSING = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
+"""Statuses after which a request is made again; 520 to 524 are Cloudflare's."""
+
+
+def refusal(answer: Answer, words: str) -> Exception:
+    """Return the error for an answer by its status (RFC 9110, section 15).
+
+    Args:
+        answer: The answer.
+        words: What it says.
+    """
+    status = answer.status
+    reason = f"(status {status}){f': {words}' if words else ''}"
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return TokenError(f"the API refused the token {reason}")
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return NotFoundError(f"the API has no such recording {reason}")
+    if status in PASSING:
+        wait = retry_after(answer.headers.get("retry-after"))
+        is_told = wait is not None and status == HTTPStatus.SERVICE_UNAVAILABLE
+        return PassingError(
+            f"the API kept failing {reason}",
+            retry_after=wait,
+            is_busy=is_told or status == HTTPStatus.TOO_MANY_REQUESTS,
+        )
+    if status < HTTPStatus.BAD_REQUEST:
+        return ApiError(f"the API sent no recording {reason}")
+    return ApiError(f"the API refused the request {reason}")
+
+
+def foreign(head: bytes, size: int, words: str) -> ApiError | None:
+    """Return the error for a body that is no recording; None for one that may be.
+
+    Args:
+        head: Its first bytes.
+        size: Its length in bytes.
+        words: What it says.
+    """
+    if not size:
+        return ApiError("the API sent nothing instead of a recording")
+    kind = kind_of(head)
+    if kind is None and size >= SMALLEST_SIZE:
+        return None
+    what = kind or f"{size} byte{'s' if size > 1 else ''}"
+    return ApiError(f"the API sent {what}, not a recording{f': {words}' if words else ''}")

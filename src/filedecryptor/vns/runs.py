@@ -1,0 +1,71 @@
+"""When the runs of an archive were complete: VNS keeps a recording for seven days only."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import datetime, timedelta
+from io import BytesIO
+
+from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.storage.names import join
+from filedecryptor.storage.outputs import Written
+from filedecryptor.vns import times
+
+NAME = ".vns-recordings.json"
+
+LONGEST_GAP = timedelta(days=6)
+"""Time between complete runs after which recordings are about to be purged, or have been."""
+
+
+class Runs:
+    """What an archive remembers of its runs.
+
+    Args:
+        directory: The archive.
+
+    Attributes:
+        complete: When the last run ended that fetched everything; None if there was none.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._path = join(directory, NAME)
+        found: object = None
+        with suppress(FileNotFoundError, ValueError, RecursionError):
+            found = json.loads(b"".join(pieces_of(self._path)))
+        fields = found if isinstance(found, dict) else {}
+        self.complete = times.parse(fields.get("complete"))
+        self._first = times.parse(fields.get("first"))
+        self._began = times.now().replace(microsecond=0)
+
+    def end(self, *, complete: bool) -> str | None:
+        """Remember that a run has ended, and return a warning if the last complete one is long ago.
+
+        Args:
+            complete: Whether everything that the account holds is in the archive.
+
+        Raises:
+            OSError: It cannot be written.
+            StorageError: The store refuses it.
+        """
+        before, first = self.complete, self._first or self._began
+        if complete:
+            self.complete = self._began
+        if complete or self._first is None:
+            fields = {"first": times.shown(first)}
+            if self.complete is not None:
+                fields["complete"] = times.shown(self.complete)
+            data = json.dumps(fields).encode("ascii") + b"\n"
+            storage_of(self._path).publish(
+                self._path, BytesIO(data), replace=True, written=Written()
+            )
+        return self._warning(before, first)
+
+    def _warning(self, before: datetime | None, first: datetime) -> str | None:
+        if self._began - (before or first) <= LONGEST_GAP:
+            return None
+        today = times.shown(self._began)
+        kept = f"VNS keeps a recording for {times.KEPT.days} days"
+        if before is None:
+            return f"no run since {times.shown(first)} was complete, and it is {today}: {kept}"
+        return f"the last complete run was at {times.shown(before)}, and it is {today}: {kept}"

@@ -1,0 +1,140 @@
+"""What an archive knows of each recording."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
+pytest.importorskip("filelock", reason="the extra vns is not installed")
+from support.api_server import PATH, Server
+from support.recordings import AUDIO, MP3, encrypt
+from support.vns import ONE, TWO, record, stored, vns, write_record
+
+
+def test_a_record(api: Server, tmp_path: Path) -> None:
+    """The list's entry as it came, what the file is, and when what was done."""
+    entry = {"SessionGuid": ONE.upper(), "callerId": "+1 555 0100", "odd": [None, {"x": 1}]}
+    api.list_body = json.dumps([entry]).encode()
+    api.recordings[ONE.upper()] = api.recordings.pop(ONE)
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    found = record(tmp_path, ONE)
+    assert found.pop("fetched").startswith("20")
+    assert found == {
+        "guid": ONE,
+        "entry": entry,
+        "file": f"{ONE}.opus",
+        "format": "opus",
+        "size": len(AUDIO),
+        "sha256": hashlib.sha256(AUDIO).hexdigest(),
+        "authenticated": True,
+        "deleted": None,
+    }
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert record(tmp_path, ONE)["deleted"].startswith("20")
+    assert api.deleted == [ONE.upper()]
+
+
+@pytest.mark.parametrize("content", [b"x", AUDIO[:5000], bytes(len(AUDIO)), b"not audio"])
+@pytest.mark.parametrize("suffix", ["opus", "mp3", "wav"])
+def test_a_file_without_a_record_is_no_reason_to_delete(
+    api: Server, tmp_path: Path, content: bytes, suffix: str
+) -> None:
+    """Whatever somebody left there: the recording is fetched, and only then deleted."""
+    (tmp_path / f"{ONE}.{suffix}").write_bytes(content)
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
+    assert (tmp_path / f"{ONE}.opus").read_bytes() == AUDIO
+    assert api.deleted == [ONE]
+
+
+def test_a_file_that_is_shorter_than_its_record_says(api: Server, tmp_path: Path) -> None:
+    """It is fetched again before anything is deleted."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:5000])
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+    assert api.count("GET", f"{PATH}/{ONE}") == 2
+
+
+def test_a_file_that_is_not_what_was_stored(api: Server, tmp_path: Path) -> None:
+    """`--check` finds it by its SHA-256, and fetches it again; its length alone does not tell."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:-1] + b"x")
+    assert vns(api, "archive", ".", cwd=tmp_path).stderr.startswith("1 skipped")
+    result = vns(api, "archive", ".", "--check", "--delete-after", cwd=tmp_path)
+    assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_what_the_server_has_no_more_is_checked_too(api: Server, tmp_path: Path) -> None:
+    """It cannot be fetched again, so it is an error."""
+    api.recordings[TWO] = encrypt(MP3)
+    vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert vns(api, "archive", ".", "--check", cwd=tmp_path).code == 0
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:-1] + b"x")
+    (tmp_path / f"{TWO}.mp3").unlink()
+    result = vns(api, "archive", ".", "--check", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines[:2] == [
+        f"error: {ONE}: {ONE}.opus is missing, or is not what was stored",
+        f"error: {TWO}: {TWO}.mp3 is missing, or is not what was stored",
+    ]
+
+
+SPOILT: list[dict[str, Any]] = [
+    {"file": "../x.opus"},
+    {"file": f"{TWO}.opus"},
+    {"file": f"{ONE}.opus/../x"},
+    {"file": f"{ONE}.json"},
+    {"file": None},
+    {"size": "1"},
+    {"sha256": None},
+    {"guid": TWO},
+    {"format": 3},
+]
+
+
+@pytest.mark.parametrize("fields", SPOILT, ids=str)
+def test_a_record_that_makes_no_sense_is_none(
+    api: Server, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    """The recording is fetched, and the record written anew."""
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
+    write_record(tmp_path, ONE, AUDIO, fields)
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+    assert record(tmp_path, ONE)["file"] == f"{ONE}.opus"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff"])
+def test_a_record_that_is_no_record(api: Server, tmp_path: Path, data: bytes) -> None:
+    """As above."""
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
+    (tmp_path / f"{ONE}.json").write_bytes(data)
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+    assert record(tmp_path, ONE)["size"] == len(AUDIO)
+
+
+def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
+    """A table for people, objects for programs; no server is asked, so no token is needed."""
+    entry = {"sessionGuid": ONE, "callerId": "555 \x1b[31m"}
+    api.list_body = json.dumps([entry]).encode()
+    vns(api, "archive", "calls", cwd=tmp_path)
+    api.seen.clear()
+    words = ("list", "--archived", "calls")
+    table = vns(api, *words, cwd=tmp_path, VNS_API_TOKEN=None)
+    heads, row = table.stdout.decode().splitlines()
+    assert heads.split() == [
+        *["file", "size", "authenticated", "fetched", "deleted", "sessionGuid", "callerId"]
+    ]
+    assert row.split()[:3] == [f"{ONE}.opus", str(len(AUDIO)), "true"]
+    assert "555 \\x1b[31m" in row
+    found = json.loads(vns(api, *words, "--json", cwd=tmp_path, VNS_API_TOKEN=None).stdout)
+    assert found == record(tmp_path / "calls", ONE)
+    assert api.seen == []
