@@ -25,10 +25,11 @@ terminal
 vns
 vns.archive
 vns.fetching
-vns.trouble
+vns.storing vns.trouble
 vns.client
 vns.download vns.refusals vns.paging
-vns.network vns.listing vns.records vns.locking vns.runs vns.metrics
+vns.network
+vns.limits vns.listing vns.records vns.locking vns.runs vns.metrics
 vns.address vns.guids vns.pace vns.times vns.webhook vns.wholeness vns.words
 cluster
 batch
@@ -71,7 +72,7 @@ USES = {
     "distributed": {"cluster"},
     "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
     "s3fs": {"storage.s3"},
-    "httpcore": {"vns.network"},
+    "httpcore": {"vns.network", "vns.limits"},
     "filelock": {"vns.locking"},
 }
 """Other packages, and the modules that may import them."""

@@ -23,8 +23,6 @@ from support.vns import (
     TWO,
     breaking,
     environment,
-    record,
-    sending,
     slow,
     stored,
     vns,
@@ -67,26 +65,6 @@ def test_a_wrong_password_deletes_nothing(api: Server, tmp_path: Path) -> None:
     assert result.stderr.startswith(f"error: {ONE}: authentication failed")
     assert api.deleted == []
     assert stored(tmp_path) == {}
-
-
-@pytest.mark.parametrize(("password", "code"), [(PASSWORD, 0), ("wrong", 3)])
-def test_keep_encrypted(api: Server, tmp_path: Path, password: str, code: int) -> None:
-    """The `.enc` stays beside the audio, and alone if it could not be decrypted."""
-    words = ("archive", ".", "--keep-encrypted", "--delete-after")
-    assert vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password).code == code
-    assert f"{ONE}.enc" in stored(tmp_path)
-    assert (f"{ONE}.opus" in stored(tmp_path)) == (code == 0)
-    assert api.deleted == ([] if code else [ONE])
-
-
-def test_plain_recordings_are_stored_as_they_are(api: Server, tmp_path: Path) -> None:
-    """With a password or without: a recording made without one needs none."""
-    api.recordings = {ONE: AUDIO, TWO: MP3}
-    for folder, more in (("a", {}), ("b", {"FILEDECRYPTOR_PASSWORD": "x"})):
-        result = vns(api, "archive", folder, cwd=tmp_path, **more)
-        assert result.code == 0
-        assert result.stderr.startswith("2 stored; ")
-        assert stored(tmp_path / folder) == {f"{ONE}.opus": AUDIO, f"{TWO}.mp3": MP3}
 
 
 def test_without_a_password_what_is_encrypted_stays_so(api: Server, tmp_path: Path) -> None:
@@ -142,32 +120,6 @@ def test_a_page_instead_of_a_recording(api: Server, tmp_path: Path, password: st
     assert api.deleted == []
 
 
-def test_an_empty_answer(api: Server, tmp_path: Path) -> None:
-    """No bytes at all: a failure, nothing stored or deleted."""
-    api.recordings[ONE] = b""
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == 7
-    assert stored(tmp_path) == {}
-    assert api.deleted == []
-
-
-@pytest.mark.parametrize("audio", [b"", b"fLaC and so on"], ids=["none", "another format"])
-def test_audio_of_an_unknown_format_is_kept(api: Server, tmp_path: Path, audio: bytes) -> None:
-    """It is authenticated, so it is stored, once; the server's copy stays as well."""
-    api.recordings[ONE] = encrypt(audio, PASSWORD)
-    words = ("archive", ".", "--delete-after", "--json")
-    result = vns(api, *words, cwd=tmp_path)
-    assert result.code == 5
-    assert "the recording is intact, and stored as" in result.stderr
-    outcome = json.loads(result.stdout.splitlines()[0])
-    assert (outcome["status"], outcome["output"]) == ("stored", f"./{ONE}.unknown")
-    assert stored(tmp_path) == {f"{ONE}.unknown": audio}
-    assert record(tmp_path, ONE)["authenticated"] is True
-    assert vns(api, *words, cwd=tmp_path).code == 0
-    assert api.count("GET", f"{PATH}/{ONE}") == 1
-    assert api.deleted == []
-
-
 def test_a_second_run_is_kept_out(api: Server, tmp_path: Path) -> None:
     """It says who holds the directory, and exits 1."""
     api.behaviours.append(slow)
@@ -182,18 +134,6 @@ def test_a_second_run_is_kept_out(api: Server, tmp_path: Path) -> None:
     holder = f"process {first.pid} on {socket.gethostname()}, since 20"
     assert second.stderr.startswith(f"error: .: another run is at work here: {holder}")
     assert first.returncode == 0
-
-
-def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
-    api: Server, tmp_path: Path
-) -> None:
-    """It is kept under a name of its own, fetched again by each run, and not deleted."""
-    api.behaviours.append(sending(AUDIO[:3000]))
-    for count in (1, 2):
-        assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-        assert stored(tmp_path) == {f"{ONE}.unverified.opus": AUDIO[:3000]}
-        assert api.count("GET", f"{PATH}/{ONE}") == count
-    assert api.deleted == []
 
 
 @pytest.mark.parametrize("kind", ["empty", "link", "directory"])

@@ -20,11 +20,10 @@ from support.api_server import PATH, Handler, Server
 from support.bucket import Bucket
 from support.commands import VNS, Result
 from support.folders import contents
-from support.recordings import AUDIO, MP3, PASSWORD, WAV, encrypt
+from support.recordings import AUDIO, MP3, WAV, encrypt
 from support.vns import ONE, THREE, TWO, environment, stored, vns
 
 from filedecryptor.storage.s3 import S3
-from filedecryptor.vns.fetching import Wishes
 from filedecryptor.vns.records import Records
 
 KILLS = int(os.environ.get("KILLS", "25"))
@@ -276,9 +275,3 @@ def test_a_wrong_password_replaces_no_record(api: Server, place: Place) -> None:
     assert place.run(*words, FILEDECRYPTOR_PASSWORD="wrong").code == 3
     assert place.record(ONE)["file"] == f"{ONE}.opus"
     assert place.recordings() == {f"{ONE}.opus": AUDIO, f"{ONE}.enc": encrypt(AUDIO)}
-
-
-def test_wishes_tell_no_password() -> None:
-    """They are handed about."""
-    wishes = Wishes(PASSWORD, keep_encrypted=False, delete_after=False, check=False, again=False)
-    assert PASSWORD not in f"{wishes} {wishes!r}"

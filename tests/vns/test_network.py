@@ -1,4 +1,4 @@
-"""Connections that end in a bounded time."""
+"""Connections: who is trusted, and what is said of those that fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime as dt
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,63 +17,21 @@ pytest.importorskip("filelock", reason="the extra vns is not installed")
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from support.api_server import PATH, TOKEN, Handler, Server, serving
-from support.recordings import AUDIO, MP3, encrypt
-from support.vns import ONE, TWO, stored, trickling, vns
+from support.api_server import TOKEN, Server, serving
+from support.recordings import AUDIO
+from support.vns import ONE, stored, vns
+
+from filedecryptor.vns import client
 
 
-@pytest.mark.parametrize("part", ["status", "headers", "body", "chunks"])
-def test_whoever_sends_a_byte_now_and_then_is_given_up(
-    api: Server, tmp_path: Path, part: str
+def test_a_list_that_does_not_end(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it trickles, the time for it is bounded, and the others are stored."""
-    api.recordings[TWO] = encrypt(MP3)
-    api.behaviours.append(trickling(part))
-    begin = time.monotonic()
-    result = vns(api, "archive", ".", "--timeout", "0.3", cwd=tmp_path)
-    assert time.monotonic() - begin < 15
-    assert result.code == 7
-    assert f"error: {ONE}: {api.url[7:]} sends less than 1000 bytes a second" in result.lines
-    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
-
-
-def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
-    """If what it sends is little, but enough."""
-    api.recordings[ONE] = encrypt(MP3)
-
-    def send_slowly(handler: Handler) -> bool:
-        if handler.path != f"{PATH}/{ONE}":
-            return False
-        body = handler.server.recordings[ONE]
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        for begin in range(0, len(body), 2000):
-            handler.wfile.write(body[begin : begin + 2000])
-            time.sleep(0.1)
-        return True
-
-    api.behaviours.append(send_slowly)
-    assert vns(api, "archive", ".", "--timeout", "0.5", cwd=tmp_path).code == 0
-    assert api.count("GET", f"{PATH}/{ONE}") == 1
-
-
-@pytest.mark.parametrize("path", [PATH, f"{PATH}/{ONE}"], ids=["list", "recording"])
-def test_the_time_for_all_of_it(api: Server, tmp_path: Path, path: str) -> None:
-    """`--max-time` ends everything, in one line; what is not done is not tried."""
-    for number in range(40):
-        api.recordings[f"{number:08}-0000-4000-8000-00000000000f"] = encrypt(AUDIO)
-        api.behaviours.append(trickling("body", path=f"{path[:38]}{number:08}{path[46:]}"))
-    api.behaviours.append(trickling("body", path=path))
-    for guid in list(api.recordings):
-        api.behaviours.append(trickling("body", path=f"{PATH}/{guid}"))
-    begin = time.monotonic()
-    result = vns(api, "archive", ".", "--max-time", "1", "-j", "4", cwd=tmp_path)
-    assert time.monotonic() - begin < 8
-    assert result.code == 7
-    lines = [line for line in result.lines if "the 1 seconds of --max-time are over" in line]
-    assert len(lines) == 1
-    assert (f"{len(api.recordings) - 1} recordings not tried" in result.stderr) == (path != PATH)
+    """It does not fill the memory."""
+    monkeypatch.setattr(client, "LARGEST_LIST", 1000)
+    api.list_body = b"[" + b'"",' * 400
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (7, "error: the answer of the API does not end")
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

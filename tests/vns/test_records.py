@@ -121,6 +121,19 @@ def test_a_record_that_is_no_record(api: Server, tmp_path: Path, data: bytes) ->
     assert record(tmp_path, ONE)["size"] == len(AUDIO)
 
 
+def test_whose_call_it_was_is_not_forgotten(api: Server, tmp_path: Path) -> None:
+    """What was fetched by its GUID gets its entry once it is listed, and keeps it then."""
+    entry = {"sessionGuid": ONE, "callerId": "555"}
+    api.list_body = json.dumps([entry]).encode()
+    vns(api, "download", ONE, cwd=tmp_path)
+    assert record(tmp_path, ONE)["entry"] is None
+    vns(api, "archive", ".", cwd=tmp_path)
+    assert record(tmp_path, ONE)["entry"] == entry
+    vns(api, "download", ONE, cwd=tmp_path)
+    assert record(tmp_path, ONE)["entry"] == entry
+    assert api.count("GET", f"{PATH}/{ONE}") == 2
+
+
 def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
     """A table for people, objects for programs; no server is asked, so no token is needed."""
     entry = {"sessionGuid": ONE, "callerId": "555 \x1b[31m"}

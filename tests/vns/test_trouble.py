@@ -67,7 +67,8 @@ def assert_stopped(result: Result, api: Server, folder: Path) -> None:
     assert len([line for line in result.lines if line.startswith("error: ")]) == 2
     assert f"{len(left)} recordings not tried" in result.stderr
     assert f"{len(left)} not tried, 1 failed" in result.stderr
-    assert len(stored(folder)) == COUNT - len(left) - 1
+    # What cannot be recorded may be there all the same.
+    assert 0 <= len(stored(folder)) - (COUNT - len(left) - 1) <= 4
     assert len(api.seen) < COUNT
 
 

@@ -13,9 +13,10 @@ from filedecryptor.outcome import Outcome
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import guids
 from filedecryptor.vns.client import Client
-from filedecryptor.vns.fetching import Run, Wishes, failure
+from filedecryptor.vns.fetching import Run, failure
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import Records
+from filedecryptor.vns.storing import Wishes
 from filedecryptor.workers import affordable, in_threads, usable_cpus
 
 

@@ -11,11 +11,13 @@ from urllib.parse import urljoin
 from uuid import UUID
 
 from filedecryptor import __version__
+from filedecryptor.decryptor import ignore
 from filedecryptor.errors import ApiError, NotFoundError, UsageError
 from filedecryptor.vns import guids
 from filedecryptor.vns.address import Address
 from filedecryptor.vns.download import Download, refuse_compressed
 from filedecryptor.vns.guids import SessionGuid
+from filedecryptor.vns.limits import Limits
 from filedecryptor.vns.listing import Listing
 from filedecryptor.vns.network import Answer, Network, PassingError
 from filedecryptor.vns.pace import Pace, backoff, sleep
@@ -36,15 +38,14 @@ ATTEMPTS = 5
 PAUSE = 0.5
 """Seconds before the second attempt; twice as long before each of the next."""
 
+LARGEST_LIST = 256 << 20
+"""Bytes of a list that are taken into memory: those of more than a million recordings."""
+
 MAX_REDIRECTS = 5
 
 REDIRECTS = {301, 302, 303, 307, 308}
 
 Result = TypeVar("Result")
-
-
-def _ignore(_: int) -> None:
-    """Ignore the progress."""
 
 
 class Client:
@@ -82,7 +83,8 @@ class Client:
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
         self._token = token
-        self._network = Network(timeout, max_time)
+        self._limits = Limits(timeout, max_time)
+        self._network = Network(self._limits)
         self._pace = Pace()
 
     def close(self) -> None:
@@ -105,12 +107,12 @@ class Client:
                 if answer.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
                     raise self._refusal(answer)
                 refuse_compressed(answer)
-                data = b"".join(answer.pieces())
+                data = answer.body(LARGEST_LIST)
                 # Whatever is made of it, the token must not be in that.
                 return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
 
         try:
-            return self._persistently(request, _ignore, attempts)
+            return self._persistently(request, ignore, attempts)
         except NotFoundError:
             raise ApiError(
                 "the API has no list of recordings at this address (status 404)",
@@ -121,7 +123,7 @@ class Client:
         self,
         guid: UUID | SessionGuid | str,
         file: BinaryIO,
-        on_progress: Callable[[int], object] = _ignore,
+        on_progress: Callable[[int], object] = ignore,
     ) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
 
@@ -159,7 +161,7 @@ class Client:
         )
 
     def delete(
-        self, guid: UUID | SessionGuid | str, on_progress: Callable[[int], object] = _ignore
+        self, guid: UUID | SessionGuid | str, on_progress: Callable[[int], object] = ignore
     ) -> None:
         """Delete a recording on the server. No redirection of this is ever followed.
 
@@ -271,9 +273,14 @@ class Client:
 
         An attempt does not count if others got through meanwhile, or if it brought a download on.
         """
+
+        def go_on() -> None:
+            self._limits.left(1)
+            on_progress(0)
+
         tries = 0
         while True:
-            begun = self._pace.wait(lambda: on_progress(0))
+            begun = self._pace.wait(go_on)
             successes = self._pace.successes
             try:
                 result = request()
@@ -290,4 +297,4 @@ class Client:
                 self._pace.slow_down(begun, failure.retry_after, PAUSE)
             else:
                 pause = failure.retry_after or backoff(PAUSE, max(tries, 1))
-                sleep(pause, lambda: on_progress(0))
+                sleep(pause, go_on)

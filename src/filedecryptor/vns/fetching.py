@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from io import FileIO
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 from uuid import UUID
 
-from filedecryptor import audio
-from filedecryptor.crypto import Password
-from filedecryptor.decryptor import OnProgress, decrypted
+from filedecryptor.decryptor import OnProgress
 from filedecryptor.errors import (
-    AuthenticationError,
     Failure,
     FileDecryptorError,
     NotFoundError,
-    UnknownFormatError,
     errors_naming,
     unexpected,
 )
-from filedecryptor.format import SMALLEST_SIZE
-from filedecryptor.kinds import kind_of
 from filedecryptor.outcome import Outcome, failed
-from filedecryptor.spool import HEAD_SIZE, Beginning, PrivateFile
+from filedecryptor.spool import PrivateFile
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import times
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
-from filedecryptor.vns.refusals import foreign
+from filedecryptor.vns.records import ENCRYPTED, Record, Records
+from filedecryptor.vns.storing import Storing, Wishes
 from filedecryptor.vns.trouble import Trouble
-from filedecryptor.vns.wholeness import is_cut
 
 FAILURES_IN_A_ROW = 3
 """Recordings that cannot be deleted, with none among them that can, until no more are."""
 
 NOT_TRIED = "not tried"
 """The status of a recording that was left out after a failure that concerns all of them."""
-
-
-class Wishes(NamedTuple):
-    """What is wanted of a run.
-
-    Attributes:
-        password: Decrypts the recordings; None stores them as they come.
-        keep_encrypted: Whether the `.enc` file stays beside the audio.
-        delete_after: Whether to delete on the server what is stored.
-        check: Whether to read what is there, and compare it with its record.
-        again: Whether to fetch what is there already.
-    """
-
-    password: Password | None
-    keep_encrypted: bool
-    delete_after: bool
-    check: bool
-    again: bool
-
-    def __repr__(self) -> str:
-        return "Wishes(...)"  # one of them is a secret
 
 
 class Run:
@@ -73,6 +43,7 @@ class Run:
         self._client = client
         self._records = records
         self._wishes = wishes
+        self._storing = Storing(client, records, wishes)
         self._trouble = Trouble(client)
         self._not_deleted = 0
 
@@ -104,7 +75,9 @@ class Run:
             record = self.present(recording, lambda _: None)
         except (FileDecryptorError, OSError):
             return None  # it happens again, where it is reported
-        return None if record is None else self.skipped(record)
+        if record is None or _completed(record, recording) != record:
+            return None
+        return self.skipped(record)
 
     def skipped(self, record: Record) -> Outcome:
         """Return the outcome of a recording that is there."""
@@ -133,6 +106,9 @@ class Run:
     def _fetched(self, recording: Recording, on_progress: OnProgress) -> Outcome:
         guid = recording.guid
         if not self._wishes.again and (record := self.present(recording, on_progress)):
+            if (completed := _completed(record, recording)) != record:
+                self._records.write(completed)
+                record = completed
             return self._deleted(recording, record, self.skipped(record), on_progress)
         path = self._records.path(f"{guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
@@ -141,120 +117,13 @@ class Run:
                 is_complete = self._client.download(
                     recording.session, cast("BinaryIO", raw), on_progress
                 )
-            record, outcome = self._stored(recording, raw, on_progress, is_complete=is_complete)
+            record, outcome = self._storing.store(
+                recording, raw, on_progress, is_complete=is_complete
+            )
+        if record.entry is None and (known := self._records.find(guid)):
+            record = record._replace(entry=known.entry)
         self._records.write(record)
         return self._deleted(recording, record, outcome, on_progress)
-
-    def _stored(
-        self, recording: Recording, raw: FileIO, on_progress: OnProgress, *, is_complete: bool
-    ) -> tuple[Record, Outcome]:
-        """Store a download under the name that fits what it is."""
-        size = raw.seek(0, os.SEEK_END)
-        raw.seek(0)
-        head = raw.read(HEAD_SIZE)
-        is_plain = audio.detect(head) is not None
-        if self._wishes.password is not None and size >= SMALLEST_SIZE:
-            try:
-                return self._decrypted(recording, raw, head, on_progress)
-            except AuthenticationError:
-                if not is_plain:
-                    self._refuse_foreign(head, size)
-                    raise
-        if not is_plain:
-            self._refuse_foreign(head, size)
-        return self._as_it_came(recording, raw, head, on_progress, is_complete=is_complete)
-
-    def _refuse_foreign(self, head: bytes, size: int) -> None:
-        """Raise an error for what is no recording, with the server's words.
-
-        Raises:
-            ApiError: It is none.
-        """
-        if error := foreign(head, size, self._client.words(head)):
-            raise error
-
-    def _decrypted(
-        self, recording: Recording, raw: FileIO, head: bytes, on_progress: OnProgress
-    ) -> tuple[Record, Outcome]:
-        guid, password = recording.guid, self._wishes.password
-        assert password is not None  # noqa: S101 - or nobody would have called this
-        if self._wishes.keep_encrypted and kind_of(head) is None and not audio.detect(head):
-            kept = self._record(recording, raw, ENCRYPTED, None, on_progress)
-            if self._records.find(guid) is None:
-                self._records.write(kept)
-        target = self._records.path(f"{guid}.{UNKNOWN}")
-        raw.seek(0)
-        recording_file, content = decrypted(
-            Beginning(raw), password, on_progress, lambda: storage_of(target).nameless(target)
-        )
-        with recording_file as file:
-            extension = content.format or UNKNOWN
-            record = self._record(
-                recording, file, extension, content.format, on_progress, authenticated=True
-            )
-        outcome = self._outcome(record, "decrypted")
-        if content.format is None:
-            cause = f"the recording is intact, and stored as {record.file}; but its audio is not opus, mp3 or wav"
-            outcome = outcome._replace(
-                status="stored", error=UnknownFormatError(cause, filename=record.guid)
-            )
-        return record, outcome
-
-    def _as_it_came(
-        self,
-        recording: Recording,
-        raw: FileIO,
-        head: bytes,
-        on_progress: OnProgress,
-        *,
-        is_complete: bool,
-    ) -> tuple[Record, Outcome]:
-        """Store a download that is not decrypted.
-
-        What may be cut off gets a name that does not count as having it.
-        """
-        plain_format = audio.detect(head)
-        file = cast("BinaryIO", raw)
-        is_short = plain_format is not None and is_cut(file, plain_format)
-        extension = plain_format or ENCRYPTED
-        if is_short or not is_complete:
-            extension = f"{UNVERIFIED}.{extension}"
-        record = self._record(recording, file, extension, plain_format, on_progress)
-        note = None
-        if is_short:
-            note = "it is shorter than its own header says: it may be cut off"
-        elif not is_complete:
-            note = "the API did not say how long it is: it may be cut off"
-        return record, self._outcome(record, "stored")._replace(note=note)
-
-    def _record(
-        self,
-        recording: Recording,
-        file: BinaryIO,
-        extension: str,
-        audio_format: str | None,
-        on_progress: OnProgress,
-        *,
-        authenticated: bool = False,
-    ) -> Record:
-        """Store a file, and return the record for it, which is not written yet."""
-        guid = str(recording.guid)
-        name = f"{guid}.{extension}"
-        size, sha256 = self._records.store(name, file, on_progress)
-        return Record(
-            guid,
-            recording.entry,
-            name,
-            audio_format,
-            size,
-            sha256,
-            authenticated,
-            times.shown(times.now()),
-        )
-
-    def _outcome(self, record: Record, status: str) -> Outcome:
-        path = self._records.path(record.file)
-        return Outcome(record.guid, path, record.format, record.size, status)
 
     def _deleted(
         self, recording: Recording, record: Record, outcome: Outcome, on_progress: OnProgress
@@ -282,6 +151,11 @@ class Run:
         if self._not_deleted >= FAILURES_IN_A_ROW:
             error.hint = "no more are deleted now: the next run with --delete-after does it"
         return outcome._replace(status="stored", error=forgetful(error))
+
+
+def _completed(record: Record, recording: Recording) -> Record:
+    """Return a record with what the list says of a recording that was fetched without a list."""
+    return record if record.entry is not None else record._replace(entry=recording.entry)
 
 
 def failure(name: object, error: Failure) -> Outcome:

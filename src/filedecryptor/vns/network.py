@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
-from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,15 +14,13 @@ import httpcore
 
 from filedecryptor.errors import ApiError, in_one_line
 from filedecryptor.vns.address import Address
+from filedecryptor.vns.limits import LEAST_SPEED, Backend, Limits, TooSlowError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection."""
 
 KEEP_ALIVE = 5.0
 """Seconds that an idle connection is kept for the next request."""
-
-LEAST_SPEED = 1000
-"""Bytes a second that have to come; whoever sends less for the whole of a timeout is given up."""
 
 
 class PassingError(Exception):
@@ -47,10 +43,6 @@ class PassingError(Exception):
         self.retry_after = retry_after
         self.is_busy = is_busy
         self.has_progressed = False
-
-
-class TimeOverError(ApiError):
-    """The time that the whole run was given is over."""
 
 
 class Answer:
@@ -77,6 +69,24 @@ class Answer:
         with self._network.errors(self.address):
             yield from self._response.iter_stream()
 
+    def body(self, largest: int) -> bytes:
+        """Return the whole body.
+
+        Args:
+            largest: Its length in bytes at the most.
+
+        Raises:
+            PassingError: As `pieces`.
+            ApiError: It is longer.
+        """
+        found = []
+        for piece in self.pieces():
+            largest -= len(piece)
+            if largest < 0:
+                raise ApiError("the answer of the API does not end")
+            found.append(piece)
+        return b"".join(found)
+
     def beginning(self, size: int) -> bytes:
         """Return the first bytes of the body, as far as they come: what an error has to say."""
         found = b""
@@ -94,15 +104,11 @@ class Network:
     """Connections to servers; several threads may use them.
 
     Args:
-        timeout: Seconds to wait for the beginning of an answer, and for each `LEAST_SPEED` bytes a
-            second of it.
-        max_time: Seconds from now in which all must be done; None if there is no limit.
+        limits: How long things may take.
     """
 
-    def __init__(self, timeout: float, max_time: float | None) -> None:
-        self.timeout = timeout
-        self._max_time = max_time
-        self._deadline = None if max_time is None else time.monotonic() + max_time
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._pools: dict[str, httpcore.ConnectionPool] = {}
         self._lock = Lock()
 
@@ -110,19 +116,6 @@ class Network:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
-
-    def left(self, seconds: float) -> float:
-        """Return how many of these seconds there are until the run's time is over.
-
-        Raises:
-            TimeOverError: None.
-        """
-        if self._deadline is None:
-            return seconds
-        rest = self._deadline - time.monotonic()
-        if rest <= 0:
-            raise TimeOverError(f"the {self._max_time:g} seconds of --max-time are over")
-        return min(seconds, rest)
 
     @contextmanager
     def exchange(
@@ -135,7 +128,7 @@ class Network:
             ApiError: The server cannot be trusted.
             TimeOverError: The run's time is over.
         """
-        connect = self.left(CONNECT_TIMEOUT)
+        connect = self._limits.left(CONNECT_TIMEOUT)
         response = None
         try:
             with self.errors(address):
@@ -169,7 +162,7 @@ class Network:
                     proxy=_proxy(proxy) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
-                    network_backend=_Backend(self),
+                    network_backend=Backend(self._limits),
                 )
             return self._pools[proxy]
 
@@ -184,12 +177,12 @@ class Network:
         try:
             yield
         except (*_FAILURES, httpcore.UnsupportedProtocol) as error:
-            ours = _translated(error, address.host_header, self.timeout)
+            ours = _translated(error, address.host_header, self._limits.timeout)
         except (ValueError, OverflowError):  # what h11 cannot make a number of
             ours = PassingError(f"the answer of {address.host_header} is not valid HTTP")
         else:
             return
-        self.left(1)  # or the run's time is over, which says more
+        self._limits.left(1)  # or the run's time is over, which says more
         try:
             raise ours
         finally:
@@ -204,10 +197,6 @@ _FAILURES = (
 )
 
 
-class _TooSlowError(httpcore.ReadTimeout):
-    """What comes is less than `LEAST_SPEED`."""
-
-
 def _translated(error: Exception, server: str, timeout: float) -> PassingError | ApiError:
     reason = error.args[0] if error.args else None
     if isinstance(reason, ssl.SSLCertVerificationError):
@@ -219,7 +208,7 @@ def _translated(error: Exception, server: str, timeout: float) -> PassingError |
         return ApiError("the proxy named in the environment is not one for HTTP")
     cause = in_one_line(getattr(reason, "strerror", None) or error)
     sentences: tuple[tuple[type[Exception], str], ...] = (
-        (_TooSlowError, f"{server} sends less than {LEAST_SPEED} bytes a second"),
+        (TooSlowError, f"{server} sends less than {LEAST_SPEED} bytes a second"),
         (
             httpcore.ConnectTimeout,
             f"{server} cannot be reached within {CONNECT_TIMEOUT:g} seconds",
@@ -238,57 +227,3 @@ def _proxy(url: str) -> httpcore.Proxy:
     port = f":{parts.port}" if parts.port else ""
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     return httpcore.Proxy(f"{parts.scheme}://{host}{port}", auth)
-
-
-class _Backend(httpcore.SyncBackend):
-    """Connects as `httpcore` does, and watches how much comes."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
-        return _Stream(super().connect_tcp(*args, **options), self._network)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection that is given up if what comes is too little.
-
-    The time is taken where the bytes arrive, so headers that trickle in count as well, and time
-    that this side needs does not.
-    """
-
-    def __init__(self, stream: httpcore.NetworkStream, network: Network) -> None:
-        self._stream = stream
-        self._network = network
-        self._begin()
-
-    def _begin(self) -> None:
-        self._waited, self._count = 0.0, 0
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        most = self._network.timeout
-        begin = time.monotonic()
-        try:
-            data = self._stream.read(max_bytes, self._network.left(most - self._waited))
-        except httpcore.ReadTimeout:
-            raise (_TooSlowError if self._count else httpcore.ReadTimeout) from None
-        self._waited += time.monotonic() - begin
-        self._count += len(data)
-        if self._waited >= most:
-            if self._count < LEAST_SPEED * self._waited:
-                raise _TooSlowError
-            self._begin()
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._begin()
-        self._stream.write(buffer, self._network.left(self._network.timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
-        return _Stream(self._stream.start_tls(*args, **options), self._network)
-
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401
-        return self._stream.get_extra_info(info)

@@ -7,7 +7,7 @@ from threading import Lock
 
 from filedecryptor.errors import ApiError, Failure, StorageError, TokenError, UnavailableError
 from filedecryptor.vns.client import Client
-from filedecryptor.vns.network import TimeOverError
+from filedecryptor.vns.limits import TimeOverError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
