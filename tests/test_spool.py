@@ -110,7 +110,7 @@ def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
     for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
         with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
             attempt(path, PASSWORD)
-        assert len(os.listdir("/proc/self/fd")) == len(before)
+        assert len(os.listdir("/proc/self/fd")) <= len(before)
         del caught
 
 
@@ -122,7 +122,7 @@ def test_closing_wipes_the_key(make_enc: MakeEnc) -> None:
     assert any(decryptor._key)  # noqa: SLF001 - as above
     recording.close()
     assert not any(decryptor._key)  # noqa: SLF001 - as above
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 
 def test_no_position_lies_before_the_audio(make_enc: MakeEnc) -> None:
