@@ -61,6 +61,24 @@ def test_another_recording_is_not_mixed_with_the_first(api: Server) -> None:
     assert downloaded(api) == (LONG, True)
 
 
+def test_a_part_of_another_recording_is_not_used(api: Server) -> None:
+    """Some servers do not look at what they are asked for, but their answers tell."""
+    other = bytes(reversed(LONG))
+    api.recordings[ONE] = LONG
+    first = Resuming(600_000)
+
+    def second(handler: Handler) -> bool:
+        api.recordings[ONE] = other
+        if "Range" not in handler.headers:
+            return False
+        place = f"bytes 600000-{len(other) - 1}/{len(other)}"
+        handler.send(206, other[600_000:], Content_Range=place, ETag='"2"')
+        return True
+
+    api.behaviours.append(lambda handler: second(handler) if first.ranges else first(handler))
+    assert downloaded(api) == (other, True)
+
+
 def test_parts_that_are_not_offered_are_not_asked_for(api: Server) -> None:
     """Then it begins again."""
     api.recordings[ONE] = LONG

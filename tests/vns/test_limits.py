@@ -29,6 +29,14 @@ def test_whoever_sends_a_byte_now_and_then_is_given_up(
     assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
 
 
+def test_many_small_pieces_are_no_better(api: Server, tmp_path: Path) -> None:
+    """What counts is how much they bring."""
+    api.behaviours.append(trickling("body", 0.002))
+    result = vns(api, "archive", ".", "--timeout", "0.3", cwd=tmp_path)
+    assert result.code == 7
+    assert "sends less than 1000 bytes a second" in result.lines[0]
+
+
 def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
     """If what it sends is little, but enough."""
     api.recordings[ONE] = encrypt(MP3)

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
-from support.api_server import PATH, Server
+from support.api_server import PATH, TOKEN, Server
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, record, stored, vns, write_record
 
@@ -59,6 +59,19 @@ def test_a_file_that_is_shorter_than_its_record_says(api: Server, tmp_path: Path
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
     assert api.count("GET", f"{PATH}/{ONE}") == 2
+
+
+def test_a_short_file_among_many(api: Server, tmp_path: Path) -> None:
+    """Where all lengths come from one look at the directory."""
+    for number in range(40):
+        api.recordings[f"{number:08}-0000-4000-8000-000000000000"] = encrypt(AUDIO)
+    vns(api, "archive", ".", cwd=tmp_path)
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:5000])
+    (tmp_path / "00000005-0000-4000-8000-000000000000.opus").unlink()
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert (result.code, len(result.stdout.splitlines())) == (0, 2)
+    assert set(stored(tmp_path).values()) == {AUDIO}
+    assert len(stored(tmp_path)) == len(api.deleted) == 41
 
 
 def test_a_file_that_is_not_what_was_stored(api: Server, tmp_path: Path) -> None:
@@ -132,6 +145,14 @@ def test_whose_call_it_was_is_not_forgotten(api: Server, tmp_path: Path) -> None
     vns(api, "download", ONE, cwd=tmp_path)
     assert record(tmp_path, ONE)["entry"] == entry
     assert api.count("GET", f"{PATH}/{ONE}") == 2
+
+
+def test_a_token_that_the_server_repeats(api: Server, tmp_path: Path) -> None:
+    """It gets neither into a record nor to standard output."""
+    api.list_body = json.dumps([{"sessionGuid": ONE, "asked by": f"token {TOKEN}"}]).encode()
+    vns(api, "archive", ".", cwd=tmp_path)
+    assert record(tmp_path, ONE)["entry"]["asked by"] == "token ..."
+    assert b"token ..." in vns(api, "list", "--json", cwd=tmp_path).stdout
 
 
 def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
