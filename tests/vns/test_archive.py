@@ -78,15 +78,15 @@ def test_without_a_password_what_is_encrypted_stays_so(api: Server, tmp_path: Pa
     assert api.count("GET", f"{PATH}/{ONE}") == 1
 
 
-def test_a_list_of_ten_thousand(api: Server, tmp_path: Path) -> None:
+def test_a_long_list(api: Server, tmp_path: Path) -> None:
     """All of them are there already, but one."""
-    guids = [str(uuid4()) for _ in range(10_000)]
+    guids = [str(uuid4()) for _ in range(2_000)]
     for guid in guids:
         (tmp_path / f"{guid}.opus").write_bytes(b"x")
         write_record(tmp_path, guid, b"x")
     api.list_body = json.dumps([*guids, ONE]).encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.stderr.startswith("1 decrypted, 10000 skipped; ")
+    assert result.stderr.startswith("1 decrypted, 2000 skipped; ")
 
 
 @pytest.mark.parametrize("how", ["cut", "reset"])

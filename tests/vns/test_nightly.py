@@ -16,15 +16,15 @@ from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, failing, limiting, stored, vns
 
 
-@pytest.mark.parametrize("retry_after", ["1", "0.3", "soon", "", "-1", "0", None])
+@pytest.mark.parametrize("retry_after", ["0.5", "soon", None])
 def test_a_rate_limit(api: Server, tmp_path: Path, retry_after: str | None) -> None:
     """All threads slow down together, and nothing fails, whatever the server asks for."""
-    for number in range(12):
+    for number in range(8):
         api.recordings[f"{number:08}-0000-4000-8000-00000000000f"] = encrypt(AUDIO)
-    api.behaviours.append(limiting(5, retry_after))
+    api.behaviours.append(limiting(8, retry_after))
     result = vns(api, "archive", ".", "-j", "16", cwd=tmp_path)
-    assert (result.code, len(stored(tmp_path))) == (0, 13)
-    refused = len(api.seen) - 14
+    assert (result.code, len(stored(tmp_path))) == (0, 9)
+    refused = len(api.seen) - 10
     assert refused < 40
 
 
