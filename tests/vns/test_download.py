@@ -41,7 +41,7 @@ def test_it_goes_on_where_it_was(api: Server) -> None:
 def test_it_goes_on_by_its_length(api: Server) -> None:
     """Where there is no ETag, or a weak one."""
     api.recordings[ONE] = LONG
-    for tag in (None, 'W/"1"'):
+    for tag in (None, 'W/"1"', ""):
         behaviour = Resuming(600_000, lambda tag=tag: tag)  # type: ignore[misc]
         api.behaviours[:] = [behaviour]
         assert downloaded(api) == (LONG, True)

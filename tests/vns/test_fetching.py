@@ -109,6 +109,16 @@ def test_everything_goes_there(api: Server, place: Place) -> None:
     assert not any("lock" in name for name in place.files() if place.env)
 
 
+def test_many_are_looked_up_together(api: Server, place: Place) -> None:
+    """In one list, whether or not a slash ends the name of the place."""
+    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(25)}
+    for url, count in ((place.url, 25), (f"{place.url}/", 0), (place.url, 0)):
+        result = place.run("archive", url)
+        assert (result.code, len(result.stdout.splitlines())) == (0, count)
+    lines = place.run("list", "--archived", f"{place.url}/", "--json").stdout.splitlines()
+    assert {json.loads(line)["guid"] for line in lines} == set(api.recordings)
+
+
 def test_without_a_password(api: Server, place: Place) -> None:
     """It goes there as it came, is fetched once, and only what is plain is deleted."""
     api.recordings = {ONE: encrypt(AUDIO), TWO: MP3}

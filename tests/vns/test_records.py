@@ -172,3 +172,8 @@ def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
     found = json.loads(vns(api, *words, "--json", cwd=tmp_path, VNS_API_TOKEN=None).stdout)
     assert found == record(tmp_path / "calls", ONE)
     assert api.seen == []
+    assert vns(api, "list", "--archived", "nowhere", cwd=tmp_path) == (
+        2,
+        b"",
+        "error: nowhere: there is no such directory\n",
+    )

@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, UsageError
+from filedecryptor.storage import storage_of
 from filedecryptor.terminal.console import Console, is_terminal
 from filedecryptor.terminal.options import CONTEXT, Path, exit_codes, version_option
 from filedecryptor.terminal.report import Reporter, reporting
@@ -71,6 +72,8 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
 
 
 def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
+    if not storage_of(directory).is_directory(directory):
+        raise UsageError("there is no such directory", filename=directory)
     records = [record._asdict() for record in Records(directory, 0).all()]
     if json:
         from json import dumps

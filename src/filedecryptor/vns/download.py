@@ -112,9 +112,11 @@ class Download:
 
 
 def _validator(answer: Answer) -> str | None:
-    """Return what changes with the content: a strong ETag (RFC 9110, section 8.8.3)."""
+    """Return what changes with the content: a strong ETag, or else a date (RFC 9110, 8.8)."""
     tag = answer.headers.get("etag", "")
-    return tag if re.fullmatch(r'"[\x21\x23-\x7e]+"', tag) else None
+    if re.fullmatch(r'"[\x21\x23-\x7e]+"', tag):
+        return tag
+    return answer.headers.get("last-modified")
 
 
 def refuse_compressed(answer: Answer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import NamedTuple
 
-from filedecryptor.storage.disk import publish
+from filedecryptor.storage import storage_of
 from filedecryptor.storage.outputs import Written
 
 PREFIX = "vns_recordings"
@@ -54,6 +54,7 @@ def write(path: str, figures: Figures) -> None:
 
     Raises:
         OSError: It cannot be written.
+        StorageError: The store refuses it.
     """
     lines = []
     for field, value in figures._asdict().items():
@@ -63,4 +64,4 @@ def write(path: str, figures: Figures) -> None:
             lines.append(f"# TYPE {PREFIX}_{name} gauge")
             lines.append(f"{PREFIX}_{name} {value}")
     data = "".join(f"{line}\n" for line in lines).encode("ascii")
-    publish(path, BytesIO(data), replace=True, written=Written())
+    storage_of(path).publish(path, BytesIO(data), replace=True, written=Written())

@@ -93,7 +93,12 @@ class Records:
         self._storage = storage_of(directory)
         self._sizes: dict[str, int] | None = None
         if count > FEW:
-            self._sizes = self._storage.sizes_in(directory)
+            self._sizes = self._list()
+
+    def _list(self) -> dict[str, int]:
+        # A slash at the end of an address would stand for a folder without a name.
+        is_folder = self.are_remote and self._directory.endswith("/")
+        return self._storage.sizes_in(self._directory[:-1] if is_folder else self._directory)
 
     def path(self, name: str) -> str:
         """Return the path or the address of a file."""
@@ -141,7 +146,7 @@ class Records:
 
     def all(self) -> Iterator[Record]:
         """Yield all records, in the order of their GUIDs."""
-        for name in sorted(self._storage.sizes_in(self._directory)):
+        for name in sorted(self._list()):
             match = _NAME.fullmatch(name)
             if match and (record := _parsed(b"".join(pieces_of(self.path(name))), match[1])):
                 yield record
