@@ -55,7 +55,7 @@ def kill_often(folder: Path, kills: int) -> Counter[str]:
     (folder / "a.enc").write_bytes(encrypt(audio, PASSWORD))
     seen: Counter[str] = Counter()
     started = time.monotonic()
-    assert run("a.enc", PASSWORD, "opus", cwd=folder).code == 0
+    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
     seconds = time.monotonic() - started
     for number in range(kills):
         if before := number % 2:
@@ -76,7 +76,7 @@ def kill_often(folder: Path, kills: int) -> Counter[str]:
             left.unlink()
             seen["with a leftover"] += 1
         assert set(contents(folder)) <= {"a.enc", "a.opus"}
-    assert run("a.enc", PASSWORD, "opus", cwd=folder).code == 0
+    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
     assert contents(folder) == {"a.enc": (folder / "a.enc").read_bytes(), "a.opus": audio}
     return seen
 
