@@ -37,6 +37,10 @@ plan
 workers
 job
 decryptor existing
+keys
+machine
+lanes
+kernels
 hints spool
 storage.places
 storage
@@ -47,7 +51,7 @@ storage.s3
 storage.disk
 storage.outputs
 storage.temporary storage.names
-crypto format audio kinds
+crypto format audio kinds sha256
 outcome
 errors
 """
@@ -69,6 +73,7 @@ SEES_THE_TERMINAL = {
 USES = {
     "click": {"cli", "vns.cli", "vns.options", "terminal.options", "terminal.password"},
     "cryptography": {"crypto"},
+    "llvmlite": {"lanes"},
     "distributed": {"cluster"},
     "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
     "s3fs": {"storage.s3"},

@@ -54,7 +54,7 @@ def test_tasks_are_done_by_the_threads_there_are(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", scarce)
-    threads = Threads(5)
+    threads = Threads(lambda: 5)
     futures = [threads.submit(lambda number: 100 // number, number) for number in range(10)]
     assert [future.result(30) for future in futures[1:]] == [100 // n for n in range(1, 10)]
     assert isinstance(futures[0].exception(30), ZeroDivisionError)
@@ -64,7 +64,7 @@ def test_tasks_are_done_by_the_threads_there_are(
 
 def test_at_the_end_what_waits_is_dropped_and_what_began_is_waited_for() -> None:
     """So nothing is half-done when `end` returns."""
-    threads = Threads(2)
+    threads = Threads(lambda: 2)
     go_on, done = threading.Event(), []
 
     def task(number: int) -> None:
@@ -84,7 +84,7 @@ def test_at_the_end_what_waits_is_dropped_and_what_began_is_waited_for() -> None
 
 def test_the_end_does_not_wait_for_ever() -> None:
     """A task may hang."""
-    threads = Threads(1)
+    threads = Threads(lambda: 1)
     hanging = threading.Event()
     future = threads.submit(lambda _: hanging.wait(30), 0)
     while not future.running():
@@ -112,7 +112,7 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
         return Outcome(item, None, None, None, "verified")
 
     outcomes = in_threads(
-        ["long", "short"], work, check=lambda _: None, threads=2, on_progress=None
+        ["long", "short"], work, check=lambda _: None, threads=lambda: 2, on_progress=None
     )
     assert next(outcomes).input == "short"
     outcomes.close()

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from filedecryptor.crypto import Password, load
@@ -14,9 +13,9 @@ from filedecryptor.decryptor import OnProgress
 from filedecryptor.errors import UnavailableError, UsageError, WorkerError
 from filedecryptor.existing import IfExists
 from filedecryptor.job import Job, Shared, try_job
+from filedecryptor.keys import Keys, Warned, warn_by_python
 from filedecryptor.outcome import Outcome, failed
 from filedecryptor.plan import Plan
-from filedecryptor.spool import MEMORY_LIMIT
 from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.storage.outputs import Written
 from filedecryptor.workers import (
@@ -24,6 +23,7 @@ from filedecryptor.workers import (
     Workers,
     affordable,
     in_threads,
+    memory_of_each,
     submit_bounded,
     usable_cpus,
 )
@@ -37,19 +37,13 @@ THREADS_PER_JOB = 2
 THREADS_PER_OBJECT = 4
 """The same for object stores: a recording waits for three answers, each of some milliseconds."""
 
-MEMORY = 256 * 1024 * 1024
-"""Bytes of audio that all threads together have in memory at most."""
-
-MEMORY_FOR_OBJECTS = 64 * 1024 * 1024
-"""The same where there are objects, each of which takes more to be sent."""
-
 FAILURES_IN_A_ROW = 20
 """Recordings that a store fails for, with none among them that it answers, until it is given up."""
 
 TASKS_PER_JOB = 4
 """Groups submitted to an executor for each file that is worked on, so that no worker waits."""
 
-GROUPS_PER_JOB = 32
+GROUPS_PER_JOB = 16
 """Groups for each file worked on, if there are enough files: the last one to end is then short."""
 
 LARGEST_GROUP = 100
@@ -111,6 +105,7 @@ def run_plan(
     password: Password,
     workers: Workers,
     *,
+    warn: Callable[[str], object] = warn_by_python,
     on_progress: Callable[[str, int], object] | None = None,
 ) -> Generator[Outcome]:
     """Do all jobs of a plan, a bounded number of them under way at any time.
@@ -119,6 +114,7 @@ def run_plan(
         plan: What to do.
         password: The `recordCallPassword` in force when the calls were recorded.
         workers: What does it; an executor is left running.
+        warn: Called with what has to be known, though no recording fails for it.
         on_progress: Called with an input and a number of bytes after each piece of work, from any
             thread; not called by an executor.
 
@@ -130,8 +126,14 @@ def run_plan(
         UnavailableError: A store failed for many recordings in a row.
     """
     failures = 0
+    warnings: set[str] = set()
     with closing(_outcomes(plan, password, workers, on_progress)) as outcomes:
         for outcome in outcomes:
+            if isinstance(outcome, Warned):
+                if outcome.what not in warnings:
+                    warn(outcome.what)
+                warnings.add(outcome.what)
+                continue
             yield outcome
             failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
             if failures == FAILURES_IN_A_ROW:
@@ -146,7 +148,7 @@ def _outcomes(
     password: Password,
     workers: Workers,
     on_progress: Callable[[str, int], object] | None,
-) -> Generator[Outcome]:
+) -> Generator[Outcome | Warned]:
     jobs, executor = workers.jobs or usable_cpus(), workers.executor
     yield from plan.failures
     if executor is None:
@@ -162,12 +164,15 @@ def _outcomes(
         size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
         work = GroupWork(password)
 
-        def submit(group: list[Job]) -> Future[list[Outcome]]:
+        def submit(group: list[Job]) -> Future[list[Outcome | Warned]]:
             return executor.submit(work, group)
 
-        window = jobs * TASKS_PER_JOB
         yield from submit_bounded(
-            _groups(plan, size), submit, window, _worker_failures, workers.watch
+            _groups(plan, size),
+            submit,
+            lambda: jobs * TASKS_PER_JOB,
+            _worker_failures,
+            workers.watch,
         )
 
 
@@ -187,7 +192,7 @@ class GroupWork:
 
         return uuid4().hex
 
-    def __call__(self, group: list[Job]) -> list[Outcome]:
+    def __call__(self, group: list[Job]) -> list[Outcome | Warned]:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
         outcomes = _in_threads(
@@ -196,8 +201,10 @@ class GroupWork:
         return [_placed(outcome) for outcome in outcomes]
 
 
-def _placed(outcome: Outcome) -> Outcome:
+def _placed(outcome: Outcome | Warned) -> Outcome | Warned:
     """Return an outcome whose error says on which worker of Dask's it happened, if on one."""
+    if isinstance(outcome, Warned):
+        return outcome
     error = outcome.error
     distributed = sys.modules.get("distributed")
     if error is None or distributed is None:
@@ -214,7 +221,7 @@ def _placed(outcome: Outcome) -> Outcome:
     return outcome._replace(error=error)
 
 
-def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome]]:
+def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome | Warned]]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
@@ -229,7 +236,7 @@ def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome]]:
         yield group
 
 
-def _worker_failures(group: list[Job], error: Exception) -> list[Outcome]:
+def _worker_failures(group: list[Job], error: Exception) -> list[Outcome | Warned]:
     """Return the failed outcomes of a group whose worker raised an error or died."""
     place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
     worker = "the worker" if place is None else f"worker {place.address}"
@@ -246,23 +253,32 @@ def _in_threads(
     has_objects: bool,
     check: Callable[[Job, Written], Outcome | None],
     on_progress: Callable[[str, int], object] | None = None,
-) -> Generator[Outcome]:
+) -> Generator[Outcome | Warned]:
     load()  # where memory or files to open are scarce, this fails once, here
-    threads = affordable(jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB))
-    memory = (MEMORY_FOR_OBJECTS if has_objects else MEMORY) // threads
-    shared = Shared(Written(), Semaphore(jobs), min(MEMORY_LIMIT, memory))
+    keys = Keys(jobs)
+    written = Written()
+    fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
+
+    def threads() -> int:
+        return affordable(max(fewest, keys.threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
+        shared = Shared(written, keys, memory_of_each(threads()))
         return try_job(job, password, shared=shared, on_progress=advance)
 
     def advance_job(job: Job, count: int) -> None:
         if on_progress is not None:
             on_progress(job.input, count)
 
-    yield from in_threads(
+    outcomes = in_threads(
         items,
         work,
-        check=lambda job: check(job, shared.written),
+        check=lambda job: check(job, written),
         threads=threads,
         on_progress=advance_job,
     )
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome
+            if news := keys.news():
+                yield Warned(news)

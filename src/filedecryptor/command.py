@@ -219,14 +219,15 @@ def _do_one(console: Console, job: Job, password: Password, reporter: Reporter, 
 def _do_all(plan: Plan, password: Password, reporter: Reporter, workers: Workers, bar: Bar) -> None:
     from filedecryptor.batch import run_plan
 
-    if plan.has_objects:
-        share_one_heap()
+    share_one_heap()
     # A cluster tells of files only, and asking for the size of each object would take too long.
     is_counted = workers.executor is not None or plan.has_objects
     inputs = () if is_counted else (job.input for job in plan)
     with (
         bar(inputs, len(plan)) as shown,
-        closing(run_plan(plan, password, workers, on_progress=shown.advance)) as outcomes,
+        closing(
+            run_plan(plan, password, workers, warn=reporter.warn, on_progress=shown.advance)
+        ) as outcomes,
     ):
         for outcome in outcomes:
             reporter.add(outcome)

@@ -48,7 +48,9 @@ def load() -> None:
 
 
 @contextmanager
-def derive_key(password: Password, salt: bytes) -> Iterator[bytearray]:
+def derive_key(
+    password: Password, salt: bytes, iterations: int | None = None
+) -> Iterator[bytearray]:
     """Derive the key, yield it, and wipe it on exit.
 
     PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2). The GIL is released meanwhile.
@@ -56,6 +58,7 @@ def derive_key(password: Password, salt: bytes) -> Iterator[bytearray]:
     Args:
         password: See `encode_password`.
         salt: 16 bytes.
+        iterations: Other than `ITERATIONS`, to compare what derives keys.
 
     Yields:
         The key, 32 bytes.
@@ -64,11 +67,16 @@ def derive_key(password: Password, salt: bytes) -> Iterator[bytearray]:
     from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
     key = bytearray(KEY_SIZE)
+    derivation = PBKDF2HMAC(SHA256(), KEY_SIZE, salt, iterations or ITERATIONS)
     try:
-        PBKDF2HMAC(SHA256(), KEY_SIZE, salt, ITERATIONS).derive_into(encode_password(password), key)
+        derivation.derive_into(encode_password(password), key)
         yield key
     finally:
         key[:] = bytes(KEY_SIZE)
+
+
+class WrongKeyError(Exception):
+    """A key was not what `cryptography` derives: what was done with it has to be done again."""
 
 
 class StreamDecryptor:

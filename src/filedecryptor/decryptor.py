@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, NamedTuple, TypeAlias, cast
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
 
 from filedecryptor import audio
-from filedecryptor.crypto import Password, RangeDecryptor, StreamDecryptor, derive_key
+from filedecryptor.crypto import (
+    Password,
+    RangeDecryptor,
+    StreamDecryptor,
+    WrongKeyError,
+    derive_key,
+)
 from filedecryptor.errors import AuthenticationError, NotEncError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, incomplete_hint, password_hint
@@ -17,8 +23,12 @@ from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAud
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.outputs import PendingFile
 
+if TYPE_CHECKING:
+    from filedecryptor.keys import Keys
+
 OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
+Result = TypeVar("Result")
 
 
 def ignore(_: object) -> None:
@@ -84,12 +94,17 @@ class Content(NamedTuple):
     size: int
 
 
-def verify(beginning: Beginning, password: Password, on_progress: OnProgress = ignore) -> Content:
+def verify(
+    beginning: Beginning,
+    password: Password,
+    on_progress: OnProgress = ignore,
+    keys: Keys | None = None,
+) -> Content:
     """Authenticate a recording, drop its audio, and return what is known of that.
 
     The arguments and the exceptions are those of `decrypted`.
     """
-    return _decrypt(beginning, password, ignore, on_progress)
+    return _repeated(beginning, lambda: _decrypt(beginning, password, ignore, on_progress, keys))
 
 
 def decrypted(
@@ -97,6 +112,7 @@ def decrypted(
     password: Password,
     on_progress: OnProgress = ignore,
     nameless: Callable[[], PendingFile | None] = lambda: None,
+    keys: Keys | None = None,
 ) -> tuple[BinaryIO, Content]:
     """Return the authenticated audio of a recording as a file, and what is known of it.
 
@@ -106,27 +122,49 @@ def decrypted(
         on_progress: Called with the number of bytes after each piece of work.
         nameless: Returns a file without a name for audio that is too long for the memory; None if
             there is no such file.
+        keys: Derives the key, if the recording is one of several.
 
     Raises:
         AuthenticationError: The password is wrong, or the recording was altered.
         NotEncError: The recording is shorter than 44 bytes.
         OSError: The audio cannot be stored.
     """
+    return _repeated(
+        beginning, lambda: _decrypted(beginning, password, on_progress, nameless, keys)
+    )
+
+
+def _repeated(beginning: Beginning, attempt: Callable[[], Result]) -> Result:
+    """Return what an attempt does; if its key was not right, repeat it: the next one will be."""
+    try:
+        return attempt()
+    except WrongKeyError:
+        beginning.rewind()
+        return attempt()
+
+
+def _decrypted(
+    beginning: Beginning,
+    password: Password,
+    on_progress: OnProgress,
+    nameless: Callable[[], PendingFile | None],
+    keys: Keys | None,
+) -> tuple[BinaryIO, Content]:
     file = _place_for(beginning, nameless)
     if file is None:
         audio_file = io.BytesIO()
-        content = _decrypt(beginning, password, audio_file.write, on_progress)
+        content = _decrypt(beginning, password, audio_file.write, on_progress, keys)
         audio_file.seek(0)
         return audio_file, content
     with ExitStack() as stack:
         stack.enter_context(file)
         if isinstance(file, PendingFile):
-            content = _decrypt(beginning, password, file.write_all, on_progress)
+            content = _decrypt(beginning, password, file.write_all, on_progress, keys)
             stack.pop_all()
             return cast("BinaryIO", file), content
         with _hints(beginning, password):
             reader = EncReader(Tee(beginning, file))
-            with derive_key(password, reader.header.salt) as key:
+            with _key(beginning, password, reader.header.salt, on_progress, keys) as key:
                 content = _decrypt_with(key, reader, ignore, on_progress)
                 decryptor = RangeDecryptor(key, reader.header.nonce)
         stack.pop_all()
@@ -151,13 +189,29 @@ def _place_for(
 
 
 def _decrypt(
-    beginning: Beginning, password: Password, write: OnPlaintext, on_progress: OnProgress
+    beginning: Beginning,
+    password: Password,
+    write: OnPlaintext,
+    on_progress: OnProgress,
+    keys: Keys | None = None,
 ) -> Content:
     """Decrypt a recording. What was given to `write` is authentic only once this has returned."""
     with _hints(beginning, password):
         reader = EncReader(beginning)
-        with derive_key(password, reader.header.salt) as key:
+        with _key(beginning, password, reader.header.salt, on_progress, keys) as key:
             return _decrypt_with(key, reader, write, on_progress)
+
+
+def _key(
+    beginning: Beginning,
+    password: Password,
+    salt: bytes,
+    on_progress: OnProgress,
+    keys: Keys | None,
+) -> AbstractContextManager[bytearray]:
+    if keys is None:
+        return derive_key(password, salt)
+    return keys.derive(password, salt, on_progress, is_repeatable=beginning.is_repeatable)
 
 
 def _decrypt_with(

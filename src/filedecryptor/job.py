@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -28,6 +27,8 @@ from filedecryptor.storage.outputs import PendingFile, Written
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from filedecryptor.keys import Keys
 
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
@@ -114,13 +115,13 @@ class Shared(NamedTuple):
 
     Attributes:
         written: What they have written.
-        cpu_slot: Held while decrypting, released before the output is flushed: a semaphore that
-            several jobs share.
+        keys: Derives their keys, several at once, and says who may use a processor; None if there
+            is only one job.
         memory_limit: The most bytes of audio that each of them has in memory.
     """
 
     written: Written
-    cpu_slot: AbstractContextManager[object] = nullcontext()
+    keys: Keys | None = None
     memory_limit: int = MEMORY_LIMIT
 
 
@@ -223,18 +224,18 @@ def _decrypt(
     *,
     identity: str | int | None,
 ) -> Outcome:
-    beginning = Beginning(source, shared.memory_limit)
     if job.verify:
-        with shared.cpu_slot:
-            content = verify(beginning, password, on_progress)
+        beginning = Beginning(source, shared.memory_limit)
+        content = verify(beginning, password, on_progress, shared.keys)
         return Outcome(job.input, None, content.format, content.size, "verified")
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."
         storage_of(directory).make_directory(directory)
     first = job.targets()[0]
     nameless = partial(storage_of(first).nameless, first)
-    with shared.cpu_slot:
-        recording, content = decrypted(beginning, password, on_progress, nameless)
+    recording, content = decrypted(
+        Beginning(source, shared.memory_limit), password, on_progress, nameless, shared.keys
+    )
     with recording:
         target = _target(job, content.format, identity)
         if not isinstance(recording, PendingFile):  # which is not read again

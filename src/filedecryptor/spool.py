@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from filedecryptor.errors import errors_naming
 from filedecryptor.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
@@ -43,6 +43,9 @@ class Beginning:
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
+        self._start = None
+        if isinstance(source, io.FileIO) and source.seekable():
+            self._start = source.tell()
         self._size_at_first = _size_of(source)
         self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
         self._filled = self._taken = self.size = 0
@@ -71,7 +74,7 @@ class Beginning:
             count = min(len(buffer), self._filled - self._taken)
             buffer[:count] = self._buffer[self._taken : self._taken + count]
             self._taken += count
-            if self._taken == self._filled:
+            if self._taken == self._filled and not self.is_whole:
                 self._buffer = memoryview(b"")
             return count
         if self.is_whole:
@@ -79,6 +82,18 @@ class Beginning:
         count = read_into(self._source, buffer)
         self.size += count
         return count
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be read once more, from its beginning."""
+        return self.is_whole or self._start is not None
+
+    def rewind(self) -> None:
+        """Go back to the beginning of what is repeatable."""
+        self._taken = 0
+        if not self.is_whole:
+            self._filled = self.size = 0
+            cast("io.FileIO", self._source).seek(self._start or 0)
 
     def has_grown(self) -> bool:
         """Return whether the source is a file that is longer now than it was at first."""

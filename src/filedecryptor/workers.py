@@ -21,6 +21,8 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Generic, NamedTuple, TypeVar
 
+from filedecryptor.spool import MEMORY_LIMIT
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -29,6 +31,9 @@ SHUTDOWN_TIMEOUT = 5.0
 
 WATCH_INTERVAL = 5.0
 """Seconds without a result after which an executor is asked whether it is still there."""
+
+MEMORY = 64 * 1024 * 1024
+"""Bytes of audio that all threads together have in memory at most."""
 
 FILES_PER_THREAD = 4
 """Files that a recording has open at once: itself, its output, a directory, and one to spare."""
@@ -64,7 +69,7 @@ def in_threads(
     work: Callable[[Item, Callable[[int], object]], Result],
     *,
     check: Callable[[Item], Result | None],
-    threads: int,
+    threads: Callable[[], int],
     on_progress: Callable[[Item, int], object] | None,
 ) -> Generator[Result]:
     """Work on each item in threads, and yield the results in the order they come.
@@ -74,7 +79,7 @@ def in_threads(
         work: Does it for one item. It calls its second argument with the number of bytes after
             each piece of work; that call raises once nobody waits for the work any more.
         check: Returns the result of an item that needs no work.
-        threads: The most threads there may be.
+        threads: Returns the most threads that there may be at the time.
         on_progress: Called with an item and a number of bytes after each piece of work.
     """
     pool = Threads(threads)
@@ -94,7 +99,7 @@ def in_threads(
             yield item if result is None else Done(result)
 
     try:
-        yield from submit_bounded(to_do(), partial(pool.submit, task), threads * 2)
+        yield from submit_bounded(to_do(), partial(pool.submit, task), lambda: threads() * 2)
     finally:
         pool.end(SHUTDOWN_TIMEOUT)
 
@@ -113,7 +118,7 @@ class Done(Generic[Result]):
 def submit_bounded(
     items: Iterable[Item | Done[Result]],
     submit: Callable[[Item], Future[list[Result]]],
-    window: int,
+    window: Callable[[], int],
     lost: Callable[[Item, Exception], list[Result]] | None = None,
     watch: Callable[[float], object] | None = None,
 ) -> Generator[Result]:
@@ -122,7 +127,7 @@ def submit_bounded(
     Args:
         items: What is to be worked on.
         submit: Begins to work on an item.
-        window: The most items that wait or are under way.
+        window: Returns the most items that may wait or be under way at the time.
         lost: Returns the results of an item whose work ended with an exception; if None, the
             exception ends everything.
         watch: See `Workers`.
@@ -139,7 +144,7 @@ def submit_bounded(
                 if lost is None:
                     raise
                 yield from lost(item, error)
-            while len(pending) >= window:
+            while len(pending) >= window():
                 yield from _collect(pending, lost, watch)
         while pending:
             yield from _collect(pending, lost, watch)
@@ -187,19 +192,25 @@ def affordable(threads: int) -> int:
     return max(1, min(threads, (limit - OTHER_FILES) // FILES_PER_THREAD))
 
 
+def memory_of_each(threads: int) -> int:
+    """Return the bytes of audio that each of some threads may have in memory."""
+    return min(MEMORY_LIMIT, MEMORY // threads)
+
+
 class Threads:
     """Threads that do tasks: as many as the system gives; if none, the caller's own thread.
 
     Args:
-        most: The most threads there may be.
+        most: Returns the most threads that there may be at the time.
 
     Attributes:
         is_over: Whether nobody waits for the tasks any more.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: Callable[[], int]) -> None:
         self._most = most
         self._count = 0
+        self._are_all = False
         self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._lock = Lock()
         self._busy = 0
@@ -210,11 +221,11 @@ class Threads:
         """Have a thread do a task; return its future."""
         future: Future[Result] = Future()
         self._waiting.put(partial(_fulfil, future, task, item))
-        if self._count < self._most:
+        if not self._are_all and self._count < self._most():
             try:
                 Thread(target=self._serve, daemon=True).start()
             except RuntimeError:  # the system has no more of them
-                self._most = self._count
+                self._are_all = True
             else:
                 self._count += 1
         if not self._count:

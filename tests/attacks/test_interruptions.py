@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support import encryptor
 from support.commands import COMMAND, wait_until
 from support.folders import contents
 from support.recordings import PASSWORD, encrypt
@@ -121,3 +122,35 @@ def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
     assert stderr.endswith(b"filedecryptor: error: interrupted\n")
     done = {f"{number:02}.wav" for number in range(3)} if way == "a pipe" else {"flushing"}
     assert {path.name for path in folder.iterdir()} == before | done
+
+
+@pytest.mark.slow
+@pytest.mark.real_iterations
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("when", ["compiling", "deriving"])
+@pytest.mark.parametrize("times", range(5))
+def test_the_lanes_do_not_delay_the_end(tmp_path: Path, when: str, times: int) -> None:
+    """Neither while they are compiled, nor while they derive keys, in pieces."""
+    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+    recording = encryptor.encrypt(AUDIO, PASSWORD)
+    for number in range(200):
+        (tmp_path / f"{number:03}.enc").write_bytes(recording)
+    process = subprocess.Popen(
+        [COMMAND, ".", PASSWORD, "wav", "-j", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    maps = Path(f"/proc/{process.pid}/maps")
+    wait_until(lambda: "libllvmlite" in maps.read_text())
+    if when == "deriving":
+        wait_until(lambda: len(list(tmp_path.glob("*.wav"))) > 25)
+    time.sleep(0.02 * times)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130, stderr
+    assert stderr.endswith(b"filedecryptor: error: interrupted\n")
+    after = contents(tmp_path)
+    assert set(after.values()) <= {AUDIO, recording}
+    assert all(name.endswith((".enc", ".wav")) for name in after)
+    assert sum(name.endswith(".wav") for name in after) < 200

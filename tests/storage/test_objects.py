@@ -327,13 +327,13 @@ def test_an_object_that_disappears_after_planning(
     for name, value in bucket.env.items():
         monkeypatch.setenv(name, value)
     recording = encrypt(AUDIO, PASSWORD)
-    for number in range(12):
+    for number in range(40):
         bucket.put(f"{number:02}.enc", recording)
     outcomes = decrypt_files([bucket.url], PASSWORD, "opus", jobs=1)
     next(outcomes)
-    bucket.client.delete_object(Bucket=bucket.name, Key="11.enc")
+    bucket.client.delete_object(Bucket=bucket.name, Key="39.enc")
     [failure] = [outcome for outcome in outcomes if outcome.error]
-    assert failure.input == f"{bucket.url}/11.enc"
+    assert failure.input == f"{bucket.url}/39.enc"
     assert isinstance(failure.error, FileNotFoundError)
 
 

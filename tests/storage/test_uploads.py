@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -238,7 +239,8 @@ def test_memory_does_not_grow_with_the_number_of_objects(tmp_path: Path) -> None
     peak = PEAK.search(done.stderr)
     assert peak
     print(f"peak: {int(peak[1]) // 1024} MiB")  # noqa: T201 - for pytest -s
-    assert int(peak[1]) <= 200 * 1024
+    # The compiler of the lanes takes its share, where there is one.
+    assert int(peak[1]) <= (300 if find_spec("llvmlite") else 200) * 1024
 
 
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")

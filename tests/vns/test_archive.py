@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
-from support.api_server import PATH, Server
+from support.api_server import PATH, TOKEN, Handler, Server
 from support.commands import VNS
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import (
@@ -29,6 +29,8 @@ from support.vns import (
     vns_process,
     write_record,
 )
+
+from filedecryptor.vns import Archive, Client
 
 
 def test_archive(api: Server, tmp_path: Path) -> None:
@@ -159,3 +161,41 @@ def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> N
     os.utime(left, (0, 0))
     assert vns_process(api, "archive", ".", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> None:
+    """Though more recordings than that wait for their keys."""
+    now: list[str] = []
+    most: list[int] = []
+
+    def watching(handler: Handler) -> bool:
+        if handler.path != PATH:
+            now.append(handler.path)
+            most.append(len(now))
+            time.sleep(0.05)
+            now.remove(handler.path)
+        return False
+
+    api.recordings = {str(uuid4()): encrypt(AUDIO) for _ in range(20)}
+    api.behaviours.append(watching)
+    assert vns(api, "archive", ".", "-j", "2", cwd=tmp_path).code == 0
+    assert max(most) == 2
+
+
+def test_leaving_early_asks_for_no_more(api: Server, tmp_path: Path) -> None:
+    """Those that wait for their turn to download have waited in vain."""
+
+    def late(_: Handler) -> bool:
+        time.sleep(0.1)
+        return False
+
+    api.behaviours.append(late)
+    guids = [str(uuid4()) for _ in range(20)]
+    api.recordings = {guid: encrypt(AUDIO) for guid in guids}
+    archive = Archive(Client(TOKEN, url=api.url), str(tmp_path), password=PASSWORD)
+    outcomes = archive.fetch(guids, jobs=1)
+    assert next(outcomes).status == "decrypted"
+    seen = len(api.seen)
+    outcomes.close()
+    time.sleep(0.5)
+    assert len(api.seen) <= seen + 1

@@ -203,7 +203,7 @@ def test_killed_many_times(api: Server, place: Place, tmp_path: Path) -> None:
     dice = random.Random(1)  # noqa: S311 - it decides when to kill, no more
     wanted: dict[str, bytes] = {}
     env = environment(api, **place.env)
-    longest = 4.0 if place.env else 1.2  # a store takes a second to get to know
+    longest = 4.0 if place.env else 2.0  # a store takes a second to get to know
     kills = 0
     while kills < KILLS:
         while len(api.recordings) < 20:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 RETRY_INTERVAL = 0.02
 """Seconds until a signal is delivered again that came at a bad moment."""
 
-_M_ARENA_MAX = -8
-"""The name of a number in glibc's malloc.h."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+"""The names of numbers in glibc's malloc.h."""
+
+KEPT_MEMORY = 32 * 1024 * 1024
+"""Bytes of a heap that are kept for the next recording; the most that glibc takes for both."""
 
 deferring_packages: set[str] = set()
 """While functions of these packages run, `KeyboardInterrupt` is deferred.
@@ -103,16 +106,21 @@ def _set_limits() -> None:
 
 
 def share_one_heap() -> None:
-    """Make all threads take their memory from one heap, where the C library gives each its own.
+    """Make all threads take their memory from one heap, and keep that for the next recording.
 
-    Each heap keeps megabytes that its thread no longer needs. Python lets one thread run at a
-    time, so they hardly ever wait for each other.
+    The C library would give each thread a heap of its own, which keeps megabytes that its thread
+    no longer needs. Python lets one thread run at a time, so they hardly ever wait for each
+    other. And it would give back what a recording took, page by page, and ask for it again: that
+    takes as long as decrypting it.
     """
     if sys.platform == "linux":
         import ctypes
 
         with suppress(AttributeError):  # not every C library has it
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_ARENA_MAX, 1)
+            mallopt(_M_TRIM_THRESHOLD, KEPT_MEMORY)
+            mallopt(_M_MMAP_THRESHOLD, KEPT_MEMORY)
 
 
 class _Interruption:

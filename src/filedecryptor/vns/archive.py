@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from threading import Semaphore
 from uuid import UUID
 
 from filedecryptor.crypto import Password, load
 from filedecryptor.decryptor import ignore
 from filedecryptor.errors import FileDecryptorError
+from filedecryptor.keys import Keys, warn_by_python
 from filedecryptor.outcome import Outcome
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import guids
@@ -16,8 +18,11 @@ from filedecryptor.vns.client import Client
 from filedecryptor.vns.fetching import Run, failure
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import Records
-from filedecryptor.vns.storing import Wishes
-from filedecryptor.workers import affordable, in_threads, usable_cpus
+from filedecryptor.vns.storing import Shared, Wishes
+from filedecryptor.workers import affordable, in_threads, memory_of_each, usable_cpus
+
+DOWNLOADS_PER_CPU = 4
+"""Downloads at once for each CPU that this process may use: most of them wait for the network."""
 
 
 class Archive:
@@ -59,6 +64,7 @@ class Archive:
         again: bool = False,
         jobs: int | None = None,
         on_progress: Callable[[str, int], object] | None = None,
+        warn: Callable[[str], object] = warn_by_python,
     ) -> Generator[Outcome]:
         """Download and store what is missing, side by side; yield what became of each.
 
@@ -68,10 +74,10 @@ class Archive:
         Args:
             recordings: As `Client.list_recordings` lists them, or their GUIDs.
             again: Whether to fetch what is there already.
-            jobs: How many at once; None for four for each CPU that this process may use, since
-                most of them wait for the network.
+            jobs: How many to download at once; None for `DOWNLOADS_PER_CPU`.
             on_progress: Called with a GUID and a number of bytes after each piece, from any
                 thread.
+            warn: Called with what has to be known, though no recording fails for it.
 
         Raises:
             UsageError: What is no recording is not a GUID either.
@@ -80,8 +86,14 @@ class Archive:
         load()  # where memory or files to open are scarce, this fails once, here
         storage_of(self._directory).make_directory(self._directory)
         wanted = [_recording(recording) for recording in recordings]
-        run = self._run(len(wanted), again=again)
-        threads = affordable(jobs or 4 * usable_cpus())
+        downloads = jobs or DOWNLOADS_PER_CPU * usable_cpus()
+        keys = Keys(usable_cpus())
+
+        def threads() -> int:
+            return affordable(max(downloads, keys.threads))
+
+        shared = Shared(keys, Semaphore(downloads), memory_of_each(threads()))
+        run = self._run(len(wanted), again=again, shared=shared)
 
         def advance(recording: Recording, count: int) -> None:
             if on_progress is not None:
@@ -91,7 +103,10 @@ class Archive:
             wanted, run.attempt, check=run.check, threads=threads, on_progress=advance
         )
         with closing(outcomes):
-            yield from outcomes
+            for outcome in outcomes:
+                yield outcome
+                if news := keys.news():
+                    warn(news)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
@@ -122,7 +137,7 @@ class Archive:
                 cause = f"{record.file} is missing, or is not what was stored"
                 yield failure(record.guid, FileDecryptorError(cause))
 
-    def _run(self, count: int, *, again: bool) -> Run:
+    def _run(self, count: int, *, again: bool, shared: Shared | None = None) -> Run:
         wishes = Wishes(
             self._password,
             keep_encrypted=self._keep_encrypted,
@@ -130,7 +145,7 @@ class Archive:
             check=self._check,
             again=again,
         )
-        return Run(self._client, Records(self._directory, count), wishes)
+        return Run(self._client, Records(self._directory, count), wishes, shared or Shared())
 
 
 def _recording(recording: Recording | UUID | str) -> Recording:

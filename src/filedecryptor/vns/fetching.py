@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import BinaryIO, cast
 from uuid import UUID
 
@@ -20,7 +22,7 @@ from filedecryptor.vns import times
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, Record, Records
-from filedecryptor.vns.storing import Storing, Wishes
+from filedecryptor.vns.storing import Shared, Storing, Wishes
 from filedecryptor.vns.trouble import Trouble
 
 FAILURES_IN_A_ROW = 3
@@ -37,13 +39,15 @@ class Run:
         client: Where they come from.
         records: Where they go to.
         wishes: What is wanted.
+        shared: What its threads have in common.
     """
 
-    def __init__(self, client: Client, records: Records, wishes: Wishes) -> None:
+    def __init__(self, client: Client, records: Records, wishes: Wishes, shared: Shared) -> None:
         self._client = client
         self._records = records
         self._wishes = wishes
-        self._storing = Storing(client, records, wishes)
+        self._storing = Storing(client, records, wishes, shared)
+        self._downloads = shared.downloads
         self._trouble = Trouble(client)
         self._not_deleted = 0
 
@@ -85,10 +89,19 @@ class Run:
 
     def attempt(self, recording: Recording, on_progress: OnProgress) -> Outcome:
         """Do what is needed for a recording, and return what became of it."""
+        # Until it is clear whether a failure concerns all, nobody else begins in its place.
+        with ExitStack() as turn:
+            turn.enter_context(self._downloads)
+            on_progress(0)  # it may be over by now
+            return self._attempt(recording, on_progress, turn.close)
+
+    def _attempt(
+        self, recording: Recording, on_progress: OnProgress, downloaded: Callable[[], object]
+    ) -> Outcome:
         if self._trouble.reason is not None:
             return self._not_tried(recording.guid, self._trouble.reason)
         try:
-            outcome = self._fetched(recording, on_progress)
+            outcome = self._fetched(recording, on_progress, downloaded)
         except (FileDecryptorError, OSError) as error:
             is_news = self._trouble.failed(error)
             reason = self._trouble.reason
@@ -103,7 +116,9 @@ class Run:
     def _not_tried(self, guid: UUID, reason: Failure) -> Outcome:
         return Outcome(str(guid), None, None, None, NOT_TRIED, reason)
 
-    def _fetched(self, recording: Recording, on_progress: OnProgress) -> Outcome:
+    def _fetched(
+        self, recording: Recording, on_progress: OnProgress, downloaded: Callable[[], object]
+    ) -> Outcome:
         guid = recording.guid
         if not self._wishes.again and (record := self.present(recording, on_progress)):
             if (completed := _completed(record, recording)) != record:
@@ -117,6 +132,7 @@ class Run:
                 is_complete = self._client.download(
                     recording.session, cast("BinaryIO", raw), on_progress
                 )
+            downloaded()
             record, outcome = self._storing.store(
                 recording, raw, on_progress, is_complete=is_complete
             )

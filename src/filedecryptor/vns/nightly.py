@@ -11,6 +11,7 @@ from typing import NamedTuple
 from filedecryptor.errors import ApiError, ExitCode, Failure, FileDecryptorError
 from filedecryptor.outcome import Outcome
 from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import progress
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import metrics, times
@@ -178,9 +179,12 @@ def fetch_all(
         show: Whether to show a progress bar; None if that follows from the terminal.
         again: Whether to fetch what is there already.
     """
+    share_one_heap()
     not_tried: list[Outcome] = []
     with progress(console, (), len(recordings), lambda _: 0, show=show) as shown:
-        outcomes = archive.fetch(recordings, jobs=jobs, again=again, on_progress=shown.advance)
+        outcomes = archive.fetch(
+            recordings, jobs=jobs, again=again, on_progress=shown.advance, warn=reporter.warn
+        )
         with closing(outcomes):
             for outcome in outcomes:
                 reporter.add(outcome, is_said=outcome.status == NOT_TRIED)

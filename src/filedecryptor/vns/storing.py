@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from typing import BinaryIO, NamedTuple, cast
 
@@ -11,9 +12,10 @@ from filedecryptor.crypto import Password
 from filedecryptor.decryptor import OnProgress, decrypted
 from filedecryptor.errors import AuthenticationError, UnknownFormatError
 from filedecryptor.format import SMALLEST_SIZE
+from filedecryptor.keys import Keys
 from filedecryptor.kinds import kind_of
 from filedecryptor.outcome import Outcome
-from filedecryptor.spool import HEAD_SIZE, Beginning
+from filedecryptor.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import times
 from filedecryptor.vns.client import Client
@@ -44,6 +46,20 @@ class Wishes(NamedTuple):
         return "Wishes(...)"  # one of them is a secret
 
 
+class Shared(NamedTuple):
+    """What the threads of a run have in common.
+
+    Attributes:
+        keys: Derives the keys, if there are any to derive.
+        downloads: Held by whoever downloads.
+        memory_limit: The most bytes of audio that each of them has in memory.
+    """
+
+    keys: Keys | None = None
+    downloads: AbstractContextManager[object] = nullcontext()
+    memory_limit: int = MEMORY_LIMIT
+
+
 class Storing:
     """Stores downloads.
 
@@ -51,12 +67,14 @@ class Storing:
         client: Where they come from.
         records: Where they go to.
         wishes: What is wanted.
+        shared: What the threads of the run have in common.
     """
 
-    def __init__(self, client: Client, records: Records, wishes: Wishes) -> None:
+    def __init__(self, client: Client, records: Records, wishes: Wishes, shared: Shared) -> None:
         self._client = client
         self._records = records
         self._wishes = wishes
+        self._shared = shared
 
     def store(
         self, recording: Recording, raw: FileIO, on_progress: OnProgress, *, is_complete: bool
@@ -98,7 +116,11 @@ class Storing:
         target = self._records.path(f"{guid}.{UNKNOWN}")
         raw.seek(0)
         recording_file, content = decrypted(
-            Beginning(raw), password, on_progress, lambda: storage_of(target).nameless(target)
+            Beginning(raw, self._shared.memory_limit),
+            password,
+            on_progress,
+            lambda: storage_of(target).nameless(target),
+            self._shared.keys,
         )
         with recording_file as file:
             extension = content.format or UNKNOWN

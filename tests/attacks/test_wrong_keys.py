@@ -1,0 +1,235 @@
+"""Lanes that derive wrong keys, though they have passed their check: no recording is lost by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from support import encryptor
+from support.api_server import serving
+from support.commands import run
+from support.lanes import broken_lanes, good_lanes, one_constant_changed, use
+from support.recordings import PASSWORD, encrypt
+from support.vns import stored, vns
+
+from filedecryptor import decrypt_files, job, workers
+from filedecryptor.kernels import with_vectors
+from filedecryptor.lanes import Lanes
+from filedecryptor.spool import HEAD_SIZE
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
+
+pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+
+COUNT = 30
+
+UNAFFECTED = "the keys are derived without it, and no recording is affected"
+
+WARNING = f"warning: the extra 'lanes' derived a wrong key, and is not used any more; {UNAFFECTED}"
+
+ON_A_WORKER = """
+from filedecryptor import kernels, keys
+from filedecryptor.lanes import built
+from filedecryptor.machine import InUse
+good = kernels.CONSTANTS
+kernels.CONSTANTS = good[:40] + (good[40] ^ 1,) + good[41:]
+from filedecryptor import sha256
+sha256.CONSTANTS = kernels.CONSTANTS
+keys.MACHINE.in_use = InUse(built(kernels.with_vectors(4)), 0.0, 1)
+kernels.CONSTANTS = sha256.CONSTANTS = good
+"""
+"""Has a worker begin with broken lanes."""
+
+
+@pytest.fixture(params=["broken", "good"])
+def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Use lanes, broken or good ones; return the warnings that there must be."""
+    is_broken = request.param == "broken"
+    use(monkeypatch, broken_lanes() if is_broken else good_lanes())
+    return [WARNING] if is_broken else []
+
+
+def audio(number: int, size: int = 1_000) -> bytes:
+    """Return the audio of a recording, which is unlike any other's."""
+    return b"RIFF" + number.to_bytes(4, "big") + b"WAVE" + bytes(size)
+
+
+def fill(folder: Path, size: int = 1_000) -> dict[str, bytes]:
+    """Write recordings, every third of them altered, and return the audio of the good ones."""
+    expected = {}
+    for number in range(COUNT):
+        data = bytearray(encrypt(audio(number, size)))
+        if number % 3 == 2:
+            data[-1] ^= 1
+        else:
+            expected[f"{number:02}.wav"] = audio(number, size)
+        (folder / f"{number:02}.enc").write_bytes(data)
+    return expected
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Return what was written."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".enc"}
+
+
+def check(stdout: bytes, stderr: list[str], told: list[str]) -> None:
+    """Exactly the altered recordings fail, and the warnings are those that there must be."""
+    found = {line["input"]: line["code"] for line in map(json.loads, stdout.splitlines())}
+    assert found == {f"{number:02}.enc": 3 if number % 3 == 2 else 0 for number in range(COUNT)}
+    assert [line for line in stderr if line.startswith("warning")] == told
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_batch(tmp_path: Path, told: list[str], jobs: str) -> None:
+    """Good recordings come out right, altered ones fail, and nothing else is written."""
+    expected = fill(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", "-j", jobs, cwd=tmp_path)
+    check(result.stdout, result.lines, told)
+    assert result.code == 3
+    assert outputs(tmp_path) == expected
+
+
+def test_verifying(tmp_path: Path, told: list[str]) -> None:
+    """It is told what is altered, and nothing else."""
+    fill(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", "--verify", cwd=tmp_path)
+    check(result.stdout, result.lines, told)
+    assert outputs(tmp_path) == {}
+
+
+def test_long_recordings(tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit in memory is read from its file once more, into a new output."""
+    monkeypatch.setattr(workers, "MEMORY", 1)
+    expected = fill(tmp_path, 600_000)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", cwd=tmp_path)
+    check(result.stdout, result.lines, told)
+    assert outputs(tmp_path) == expected
+
+
+def test_long_recordings_on_a_disk_without_nameless_files(
+    tmp_path: Path,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where they wait in a private file, this is made anew."""
+    monkeypatch.setattr(workers, "MEMORY", 1)
+    monkeypatch.setattr(job, "partial", lambda *_: lambda: None)
+    expected = fill(tmp_path, 600_000)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", cwd=tmp_path)
+    check(result.stdout, result.lines, told)
+    assert outputs(tmp_path) == expected
+
+
+@pytest.mark.parametrize("size", [1_000, 600_000])
+def test_pipes(tmp_path: Path, told: list[str], size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cannot be read again, and need not be."""
+    monkeypatch.setattr(workers, "MEMORY", 1)
+    names = [f"{number}.enc" for number in range(6)]
+    for number, name in enumerate(names):
+        os.mkfifo(tmp_path / name)
+        data = encrypt(audio(number, size))
+        write = (tmp_path / name).write_bytes
+        threading.Thread(target=write, args=[data], daemon=True).start()
+    result = run(*names, PASSWORD, "wav", cwd=tmp_path)
+    assert result.code == 0
+    for number in range(6):
+        assert (tmp_path / f"{number}.wav").read_bytes() == audio(number, size)
+    assert result.lines[:-1] == (told if size < HEAD_SIZE else [])
+
+
+def test_objects(bucket: Bucket, tmp_path: Path, told: list[str]) -> None:
+    """From a store to a store."""
+    for number in range(COUNT):
+        bucket.put(f"{number:02}.enc", encrypt(audio(number)))
+    result = run(bucket.url, PASSWORD, "wav", "-q", cwd=tmp_path, env=bucket.env)
+    assert result.code == 0
+    for number in range(COUNT):
+        assert bucket.get(f"{number:02}.wav") == audio(number)
+    assert result.lines == told
+
+
+def test_an_archive(tmp_path: Path, told: list[str]) -> None:
+    """Downloads go through the same keys."""
+    with serving() as api:
+        api.recordings = {str(uuid4()): encrypt(audio(number)) for number in range(COUNT)}
+        result = vns(api, "archive", ".", "-q", cwd=tmp_path)
+    assert result.code == 0
+    assert sorted(stored(tmp_path).values(), key=str) == sorted(
+        (audio(number) for number in range(COUNT)), key=str
+    )
+    assert result.lines == told
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_executors(tmp_path: Path, told: list[str], kind: type[Executor]) -> None:
+    """Their workers tell the caller, who is warned once, as Python warns."""
+    expected = fill(tmp_path)
+    with kind() as executor, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        outcomes = list(decrypt_files([tmp_path], PASSWORD, "wav", executor=executor))
+    assert sum(outcome.status == "failed" for outcome in outcomes) == COUNT - len(expected)
+    assert outputs(tmp_path) == expected
+    found = [str(one.message) for one in caught if one.category is RuntimeWarning]
+    assert [f"warning: {what}" for what in found] == told
+
+
+def test_workers_of_a_cluster(tmp_path: Path) -> None:
+    """The line appears once, however many of them have found it."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    from support.dask_cluster import running
+
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    expected = fill(folder)
+    with running(tmp_path / "cluster", ON_A_WORKER, ON_A_WORKER) as cluster:
+        words = (folder, PASSWORD, "wav", "-q", "--cluster", cluster.address)
+        result = run(*words, cwd=tmp_path)
+    assert outputs(folder) == expected
+    assert result.code == 3
+    assert result.lines.count(WARNING) == 1
+
+
+def test_lanes_that_fail_their_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are never used, and one line says so."""
+    expected = fill(tmp_path)
+    machine = use(monkeypatch)
+    with one_constant_changed():
+        machine.make_ready()
+    result = run(".", PASSWORD, "wav", cwd=tmp_path)
+    assert outputs(tmp_path) == expected
+    what = f"the extra 'lanes' derives wrong keys on this machine, and is not used; {UNAFFECTED}"
+    assert [line for line in result.lines if "lanes" in line] == [f"warning: {what}"]
+
+
+@pytest.mark.real_iterations
+def test_lanes_that_break_down_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a chip grows too hot: what was right stays right, what was wrong is done again."""
+    good, bad = good_lanes(), broken_lanes()
+    calls: list[int] = []
+
+    def sometimes(memory: object, iterations: int) -> None:
+        calls.append(iterations)
+        (bad if len(calls) % 25 == 24 else good).function(memory, iterations)
+
+    for number in range(20):
+        data = encryptor.encrypt(audio(number), PASSWORD)
+        (tmp_path / f"{number}.enc").write_bytes(data)
+    use(monkeypatch, Lanes(with_vectors(4), sometimes, (good, bad)))
+    result = run(".", PASSWORD, "wav", "-q", cwd=tmp_path)
+    assert result.code == 0
+    assert outputs(tmp_path) == {f"{number}.wav": audio(number) for number in range(20)}
+    assert result.lines == [WARNING]
