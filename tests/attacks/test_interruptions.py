@@ -71,9 +71,12 @@ def interrupt_often(folder: Path, count: int) -> None:
         time.sleep(chance.uniform(0, 0.2))
         process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
         _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 130, stderr
-        assert stderr.endswith(b"filedecryptor: error: interrupted\n")
         after = contents(folder)
+        if process.returncode == 0:  # it was done already
+            assert len(after) == 2 * len(before)
+        else:
+            assert process.returncode == 130, stderr
+            assert stderr.endswith(b"filedecryptor: error: interrupted\n")
         assert set(after.values()) <= {AUDIO, *before.values()}
         assert all(name.endswith((".enc", ".wav")) for name in after)
         for path in folder.glob("*.wav"):
@@ -118,7 +121,7 @@ def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
         assert any(folder.glob(".filedecryptor-*")) == ("named" in way)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=15)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert stderr.endswith(b"filedecryptor: error: interrupted\n")
     done = {f"{number:02}.wav" for number in range(3)} if way == "a pipe" else {"flushing"}
     assert {path.name for path in folder.iterdir()} == before | done

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,20 @@ def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
     process.communicate(encrypted_audio[5000:], timeout=30)
     assert process.returncode == 0
     assert "a.opus" in contents(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
+    """All is done by then, and the exit code must say so; here the C library ends very slowly."""
+    code = (
+        "import ctypes, sys; from filedecryptor.__main__ import main; "
+        "libc = ctypes.CDLL(None); libc.__cxa_atexit(libc.pause, None, None); "
+        "sys.argv = ['filedecryptor', '--help']; sys.exit(main())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.kill()
+    assert process.wait(30) == -signal.SIGKILL

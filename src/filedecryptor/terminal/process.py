@@ -59,7 +59,7 @@ def run_program(
 
         console = Console.of_process(name)
         code = exit_code(console, lambda: start(console, sys.argv[1:]))
-        interruption.over = True
+        interruption.end()
     except KeyboardInterrupt:
         from filedecryptor.errors import ExitCode
         from filedecryptor.terminal.console import Console
@@ -138,6 +138,12 @@ class _Interruption:
         for number in ENDING_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
                 signal.signal(number, self._interrupt)
+
+    def end(self) -> None:
+        """Let no signal change any more what has been decided, also while the interpreter ends."""
+        self.over = True
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.over:
