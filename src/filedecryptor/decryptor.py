@@ -135,12 +135,16 @@ def decrypted(
 
 
 def _repeated(beginning: Beginning, attempt: Callable[[], Result]) -> Result:
-    """Return what an attempt does; if its key was not right, repeat it: the next one will be."""
-    try:
-        return attempt()
-    except WrongKeyError:
-        beginning.rewind()
-        return attempt()
+    """Return what an attempt does; repeat it as long as its key was not right.
+
+    After a wrong key the lanes are not used any more. Only a thread that was about to use them may
+    still do so, once.
+    """
+    while True:
+        try:
+            return attempt()
+        except WrongKeyError:  # noqa: PERF203 - it nearly never happens
+            beginning.rewind()
 
 
 def _decrypted(

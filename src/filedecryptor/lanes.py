@@ -31,7 +31,7 @@ BLOCK_SIZE = 64
 """Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
 
 PIECE = 31_000
-"""Iterations between two looks at whether anybody still waits for the keys: some 20 ms."""
+"""Iterations between two looks at whether anybody still waits for the keys: 20 ms or less."""
 
 TRIALS = 5
 """How often the speed is measured; the best time counts, since others may use the CPU as well."""

@@ -22,6 +22,7 @@ from support.vns import stored, vns
 from filedecryptor import decrypt_files, job, workers
 from filedecryptor.kernels import with_vectors
 from filedecryptor.lanes import Lanes
+from filedecryptor.machine import Machine
 from filedecryptor.spool import HEAD_SIZE
 
 if TYPE_CHECKING:
@@ -211,6 +212,25 @@ def test_lanes_that_fail_their_check(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert outputs(tmp_path) == expected
     what = f"the extra 'lanes' derives wrong keys on this machine, and is not used; {UNAFFECTED}"
     assert [line for line in result.lines if "lanes" in line] == [f"warning: {what}"]
+
+
+def test_wrong_keys_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that was about to use the lanes may still do it; no recording fails for that."""
+    expected = fill(tmp_path)
+    machine = use(monkeypatch, broken_lanes())
+    in_use, left = machine.in_use, [1, 2, 3]
+
+    def distrust(what: str) -> None:
+        Machine.distrust(machine, what)
+        if left:
+            left.pop()
+            machine.in_use = in_use
+
+    monkeypatch.setattr(machine, "distrust", distrust)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", "-j", "1", cwd=tmp_path)
+    check(result.stdout, result.lines, [WARNING])
+    assert outputs(tmp_path) == expected
 
 
 @pytest.mark.real_iterations
