@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import odd_disk
+from support.posix import IS_WINDOWS
 from support.recordings import AUDIO, CUSTOMIZED, ITERATIONS, PASSWORD, MakeEnc, encrypt
 
 from filedecryptor import crypto
@@ -30,6 +31,25 @@ def cheap_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     if request.node.get_closest_marker("real_iterations") is None:
         monkeypatch.setattr(crypto, "ITERATIONS", ITERATIONS)
         monkeypatch.setenv("PYTHONPATH", CUSTOMIZED)
+
+
+@pytest.fixture(autouse=True)
+def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip a test that makes a link where the system makes none."""
+    if not IS_WINDOWS:
+        return
+    request.getfixturevalue("tmp_path")  # beside which pytest makes links of its own
+    make = Path.symlink_to
+
+    def make_or_skip(link: Path, *args: Any, **options: Any) -> None:
+        try:
+            make(link, *args, **options)
+        except OSError:
+            pytest.skip("Windows lets only some users make links")
+        if not link.is_symlink():
+            pytest.skip("this Windows makes no links")
+
+    monkeypatch.setattr(Path, "symlink_to", make_or_skip)
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_a_password_in_the_first_place_is_not_repeated(folder: Path, more: list[
 def test_a_mistyped_name_is_shown(folder: Path, name: str) -> None:
     """What ends as recordings do, or begins with a directory, is a name: it helps to see it."""
     (folder / "sub").mkdir()
-    name = name.format(folder=folder)
+    name = name.format(folder=folder.as_posix())
     result = run("a.enc", name, PASSWORD, "opus", cwd=folder)
     assert result.lines[0] == f"error: {name}: No such file or directory"
     result = run(name, PASSWORD, "opus", cwd=folder)

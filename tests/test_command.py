@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
+from support.posix import make_fifo, posix_only, resource
 from support.recordings import AUDIO, PASSWORD, PLAIN, MakeEnc
 
 WRONG = "authentication failed: the password is wrong, or the file was altered"
@@ -96,6 +96,7 @@ def test_verify_reads_stdin(folder: Path, encrypted_audio: bytes) -> None:
     assert result.lines == [f"verified: -: {len(AUDIO)} bytes of opus audio"]
 
 
+@posix_only("signals from elsewhere")
 def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc: MakeEnc) -> None:
     """Not one byte of a long recording whose last byte was altered."""
     source = make_enc(audio=bytes(20_000_000))
@@ -106,6 +107,7 @@ def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc:
     assert (result.code, result.stdout) == (3, b"")
 
 
+@posix_only("bash")
 @pytest.mark.parametrize("size", [AUDIO, b"x" * 3_000_000], ids=["short", "long"])
 def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, size: bytes) -> None:
     """`| head -c 1` is no reason to complain."""
@@ -116,6 +118,7 @@ def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, size: bytes
     assert done.returncode in {0, 1}  # 0 if all fitted into the pipe
 
 
+@posix_only("bash")
 @pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(folder: Path, stream: str) -> None:
     """As cron and daemons may start it."""
@@ -167,6 +170,7 @@ def test_a_stdout_that_nobody_reads_ends_quietly(folder: Path, words: list[str])
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@posix_only("bash")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -186,6 +190,7 @@ def test_closed_streams_that_are_needed(folder: Path, words: str, message: str) 
     assert done.stderr.startswith(f"filedecryptor: {message}")
 
 
+@posix_only("bash")
 def test_a_failure_without_stderr_keeps_its_code(folder: Path) -> None:
     """`2>&-` is no reason for another one."""
     script = f"{COMMAND} a.enc wrong opus 2>&-"
@@ -229,6 +234,7 @@ def test_auto_with_fail_looks_at_all_three(folder: Path) -> None:
     assert (result.code, result.lines) == (1, ["error: a.mp3: File exists"])
 
 
+@posix_only("ulimit")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_audio_that_stdout_takes_in_part_is_an_error(
     folder: Path, make_enc: MakeEnc, unbuffered: str
@@ -254,6 +260,7 @@ def test_audio_that_stdout_takes_in_part_is_an_error(
     assert done.stderr == "filedecryptor: error: standard output: File too large\n"
 
 
+@posix_only("bash")
 @pytest.mark.parametrize("redirection", [">>a.enc", "1<>a.enc"])
 @pytest.mark.parametrize("words", ["a.enc EncryptMe opus -o -", "- EncryptMe opus <a.enc"])
 def test_stdout_must_not_be_the_recording(folder: Path, words: str, redirection: str) -> None:
@@ -265,6 +272,7 @@ def test_stdout_must_not_be_the_recording(folder: Path, words: str, redirection:
     assert b"would be written over the recording" in done.stderr
 
 
+@posix_only("/dev/stdout")
 def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
     """`-o /dev/stdout` would take it away from everybody else; here it is a copy of that link."""
     (folder / "stdout").symlink_to("/proc/self/fd/1")
@@ -444,7 +452,7 @@ def bad_folder(folder: Path, make_enc: MakeEnc, encrypted_audio: bytes) -> Path:
     (folder / "secret.enc").chmod(0)
     (folder / "sub").mkdir()
     (folder / "link").symlink_to("a.enc")
-    os.mkfifo(folder / "pipe")
+    make_fifo(folder / "pipe")
     (folder / "locked").mkdir()
     shutil.copy(folder / "a.enc", folder / "locked")
     (folder / "locked").chmod(0o555)
@@ -463,6 +471,7 @@ def test_what_bad_input_gets(case: str, bad_folder: Path) -> None:
     assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
 
 
+@posix_only("ulimit")
 def test_a_file_that_grows_too_large_leaves_the_old_one(folder: Path, make_enc: MakeEnc) -> None:
     """The system refuses in the middle of writing: nothing is left, nothing is changed."""
     make_enc(audio=bytes(1_000_000))
@@ -477,6 +486,7 @@ def test_a_file_that_grows_too_large_leaves_the_old_one(folder: Path, make_enc: 
     assert result.lines == ["error: a.wav: File too large"]
 
 
+@posix_only("tmpfs")
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, make_enc: MakeEnc) -> None:
     """On a disk of 400 kB: exit 1, the cause, a hint, and the folder as it was."""
     make_enc(audio=bytes(1_000_000))
@@ -504,6 +514,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, make_enc: MakeEnc) -> N
     )
 
 
+@posix_only("names that are no text")
 def test_names_of_any_bytes(folder: Path) -> None:
     """Not UTF-8, spaces, line ends: the result is exact, a message is one harmless line."""
     name = b"caf\xe9 \n\x1b[31m"
@@ -513,6 +524,7 @@ def test_names_of_any_bytes(folder: Path) -> None:
     assert result.lines[0] == f"error: caf\\udce9 \\n\\x1b[31m.enc: {WRONG}"
 
 
+@posix_only("words that are no text")
 def test_bytes_of_the_password_pass_through(folder: Path, make_enc: MakeEnc) -> None:
     """A password that is not UTF-8 on the command line is taken as the bytes that it is."""
     make_enc(password=b"caf\xe9")

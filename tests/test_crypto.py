@@ -40,7 +40,7 @@ def test_the_key_is_wiped() -> None:
     [
         ("pässwörd–密码🔐", "pässwörd–密码🔐".encode()),
         ("e\u0301", b"e\xcc\x81"),  # not normalised
-        (os.fsdecode(b"caf\xe9"), b"caf\xe9"),
+        ("caf\udce9", b"caf\xe9"),
         (b"\xff\x00", b"\xff\x00"),
         ("", b""),
     ],
@@ -127,7 +127,9 @@ def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> Non
 
     Keys of other lengths than ours begin alike, as PBKDF2 makes them block by block.
     """
-    tests = json.loads((FIXTURES / "vectors" / "wycheproof_pbkdf2.json").read_text())["tests"]
+    tests = json.loads((FIXTURES / "vectors" / "wycheproof_pbkdf2.json").read_text("utf-8"))[
+        "tests"
+    ]
     for test in tests:
         monkeypatch.setattr(crypto, "ITERATIONS", test["iterationCount"])
         expected = bytes.fromhex(test["dk"])[:32]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import tempfile
 
 import pytest
-import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.posix import resource
 from support.recordings import FIXTURES, PASSWORD, PLAIN, MakeEnc, encrypt
 
 from filedecryptor import (
@@ -93,6 +92,7 @@ def test_open_recording_takes_an_open_file() -> None:
 @pytest.mark.real_iterations
 def test_open_recording_goes_straight_into_a_decoder() -> None:
     """No named file is needed to play a recording."""
+    soundfile = pytest.importorskip("soundfile")
     with open_recording(FIXTURES / "recording_abc123.enc", PASSWORD) as recording:
         assert soundfile.info(recording).duration == pytest.approx(4.82, abs=0.01)
 

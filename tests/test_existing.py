@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.commands import begin, run
 from support.folders import contents, nothing_changes
+from support.posix import make_fifo
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor import decrypt_files
@@ -123,7 +123,7 @@ def test_what_is_too_short_for_a_recording_has_no_output(tmp_path: Path, if_exis
 def test_where_nobody_knows_the_length_what_is_there_counts(folder: Path, name: str) -> None:
     """Standard input and pipes tell it at their end only."""
     (folder / "a.opus").write_bytes(b"old")
-    os.mkfifo(folder / "pipe")
+    make_fifo(folder / "pipe")
     words = ["--if-exists", "skip", name, PASSWORD, "opus", "-o", "a.opus"]
     result = run(*words, cwd=folder)
     assert (result.code, result.lines) == (0, [f"skipped: {name}: a.opus exists"])

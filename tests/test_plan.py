@@ -10,6 +10,7 @@ import pytest
 from support.commands import run
 from support.folders import nothing_changes
 from support.names import E_AND_ACCENT, E, OverlookingSystem, make
+from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor import UsageError
@@ -25,6 +26,7 @@ PAIRS = [
 ]
 
 
+@posix_only("disks that tell such names apart")
 @pytest.mark.parametrize("extension", ["opus", "auto"])
 @pytest.mark.parametrize(("names", "message"), PAIRS)
 def test_names_that_are_one_on_the_disk_are_refused(
@@ -38,6 +40,7 @@ def test_names_that_are_one_on_the_disk_are_refused(
     assert message in str(caught.value)
 
 
+@posix_only("disks that tell such names apart")
 @pytest.mark.parametrize("output_dir", ["out", "memory://out"])
 @pytest.mark.parametrize("names", [names for names, _ in PAIRS])
 def test_names_that_are_two_are_done(here: Path, names: list[str], output_dir: str) -> None:
@@ -48,6 +51,7 @@ def test_names_that_are_two_are_done(here: Path, names: list[str], output_dir: s
     assert len(Plan(sorted({name[0] for name in names}), "opus", output_dir=output_dir)) == 2
 
 
+@posix_only("disks that tell such names apart")
 @pytest.mark.parametrize(("overlooked", "names"), [("case", PAIRS[3][0]), ("form", PAIRS[0][0])])
 def test_what_the_disk_does_not_overlook_is_done(
     here: Path, monkeypatch: pytest.MonkeyPatch, overlooked: str, names: list[str]
@@ -58,6 +62,7 @@ def test_what_the_disk_does_not_overlook_is_done(
     assert len(Plan(["x", "y"], "opus", output_dir="out")) == 2
 
 
+@posix_only("disks that tell such names apart")
 def test_directories_that_differ_are_two_whatever_is_overlooked_in_them(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +82,7 @@ def test_an_input_of_another_suffix_is_not_replaced(
         Plan(["call.enc", "CALL.WAV"], "wav")
 
 
+@posix_only("disks that tell such names apart")
 def test_a_disk_is_asked_once_for_each_directory(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +132,7 @@ def test_an_input_on_a_real_disk_is_not_replaced(here: Path, disk: Path) -> None
     assert result.lines == ["error: call.enc: its output would replace the input 'CALL.WAV'"]
 
 
+@posix_only("links for everybody")
 def test_linked_folders_are_mentioned(folder: Path) -> None:
     """Once each, as one line, unless it is to be quiet; a link that leads nowhere is none."""
     (folder / "there").mkdir()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.commands import COMMAND, run_process
 from support.folders import contents
+from support.posix import IS_ROOT, posix_only
 from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
 
 from filedecryptor import AuthenticationError, decrypt_file, open_recording
@@ -62,6 +63,7 @@ def test_more_can_be_read_ahead() -> None:
     assert bytes(buffer[: beginning.readinto(buffer)]) == data
 
 
+@posix_only("files without names")
 def test_a_private_file_lies_where_it_is_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +164,7 @@ def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPat
         decrypted(Beginning(io.BytesIO(encrypt(LONG, PASSWORD)), LIMIT), PASSWORD)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a disk")
+@pytest.mark.skipif(sys.platform != "linux" or not IS_ROOT, reason="mounts a disk")
 def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
     """What fits gets to standard output without a place to write; what does not says so."""
     script = 'mount -o remount,bind,ro / || exit 99; touch x 2>/dev/null && exit 99; exec "$0" "$@"'
@@ -232,6 +234,7 @@ def test_an_abandoned_publication_ends_at_the_next_piece(
     assert set(contents(tmp_path)) == {"a.enc"}
 
 
+@posix_only("ulimit")
 def test_the_command_says_where_there_is_no_room(tmp_path: Path) -> None:
     """The temporary directory is named, not the recording."""
     (tmp_path / "a.enc").write_bytes(encrypt(LONG, PASSWORD))

@@ -72,7 +72,7 @@ def test_the_command_does_as_the_manifest_says(vector: dict[str, Any], tmp_path:
 
 def test_a_fixture_of_each_format_is_there() -> None:
     """The project alone carries enough to be tested."""
-    manifest = json.loads((FIXTURES / "manifest.json").read_text())
+    manifest = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))
     assert {entry["format"] for entry in manifest} == {"opus", "mp3", "wav"}
     for entry in manifest:
         audio = decrypt((FIXTURES / entry["file"]).read_bytes(), entry["password"])

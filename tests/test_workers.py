@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND
 from support.folders import contents
+from support.posix import IS_ROOT, resource
 from support.recordings import AUDIO, PASSWORD
 
 from filedecryptor.outcome import Outcome
@@ -121,8 +121,6 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
 
 def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
     """At least one of them is always worth a try."""
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         for limit, threads in ((12, 1), (64, 10), (224, 50), (before[0], 50)):
@@ -145,7 +143,7 @@ def test_few_open_files_fail_nothing(some: Path, limit: str) -> None:
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="needs to be a user without processes"
+    sys.platform != "linux" or not IS_ROOT, reason="needs to be a user without processes"
 )
 @pytest.mark.parametrize("limit", [1, 2, 6])
 def test_few_threads_do_the_whole_batch(some: Path, limit: int) -> None:

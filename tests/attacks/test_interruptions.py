@@ -15,6 +15,7 @@ import pytest
 from support import encryptor
 from support.commands import COMMAND, wait_until
 from support.folders import contents
+from support.posix import make_fifo
 from support.recordings import PASSWORD, encrypt
 
 INTERRUPTIONS = 60
@@ -99,7 +100,7 @@ def test_what_does_not_end_is_not_waited_for(tmp_path: Path, way: str) -> None:
     folder = tmp_path / "folder"
     make(folder, 3)
     if way == "a pipe":
-        os.mkfifo(folder / "pipe.enc")
+        make_fifo(folder / "pipe.enc")
         (folder / "pipe.enc").chmod(0o600)
     before = set(contents(folder)) if way != "a pipe" else {p.name for p in folder.iterdir()}
     program = (ONLY_NAMES if "named" in way else "") + SLOW_FLUSH
@@ -145,7 +146,7 @@ def test_the_lanes_do_not_delay_the_end(tmp_path: Path, when: str, times: int) -
         stderr=subprocess.PIPE,
     )
     maps = Path(f"/proc/{process.pid}/maps")
-    wait_until(lambda: "libllvmlite" in maps.read_text())
+    wait_until(lambda: "libllvmlite" in maps.read_text("utf-8"))
     if when == "deriving":
         wait_until(lambda: len(list(tmp_path.glob("*.wav"))) > 25)
     time.sleep(0.02 * times)

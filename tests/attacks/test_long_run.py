@@ -40,7 +40,7 @@ def test_open_files_and_memory_stay_flat(tmp_path: Path) -> None:
     memory, open_files = [], []
     for number, _ in enumerate(process.stdout, 1):
         if number % LINES_PER_LOOK == 0 and number < FILES:
-            status = Path(f"/proc/{process.pid}/status").read_text()
+            status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
             found = re.search(r"^VmRSS:\s*(\d+) kB", status, re.MULTILINE)
             assert found
             memory.append(int(found[1]) << 10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from urllib.parse import quote
 import pytest
 from support.commands import COMMAND, Result, run_process, wait_until_read
 from support.leaks import ASCII, DEVELOPER, NOT_ASCII, Place, encodings, leaks, make_place, told
+from support.posix import make_fifo, pty
 from support.recordings import AUDIO, encrypt
 from support.terminal import run_in_terminal
 
@@ -504,7 +504,7 @@ def look_at(root: int) -> Seen:
                 seen.variables + (process / "environ").read_bytes(),
             )
             for children in process.glob("task/*/children"):
-                waiting += map(int, children.read_text().split())
+                waiting += map(int, children.read_text("utf-8").split())
     return seen
 
 
@@ -521,7 +521,7 @@ def watch(process: subprocess.Popen[bytes], end: Callable[[], bool]) -> Iterable
 @pytest.mark.parametrize("way", [*WAYS, "prompt"])
 def test_what_other_users_see(place: Place, setting: Setting, way: str) -> None:
     """A password given as `-` is no word and no variable of a process, and there is only one."""
-    os.mkfifo(place.work / "pipe.enc")
+    make_fifo(place.work / "pipe.enc")
     line = "a.enc b.enc calls pipe.enc PASSWORD opus -d out"
     words, env, stdin = given(place, setting.secret, line, way)
     terminal, stdin_of_process = pty.openpty() if way == "prompt" else os.pipe()[::-1]

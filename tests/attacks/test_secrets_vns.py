@@ -291,7 +291,7 @@ def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
         assert not leaks((proc / "cmdline").read_bytes(), *SECRETS)
         assert not leaks((proc / "environ").read_bytes(), TOKEN)
         assert leaks((proc / "environ").read_bytes(), NOT_ASCII)  # the search works
-        assert not any(path.read_text() for path in proc.glob("task/*/children"))
+        assert not any(path.read_text("utf-8") for path in proc.glob("task/*/children"))
     assert not leaks(account.place.files(), *SECRETS)
     process.send_signal(getattr(signal, name))
     assert account.end(process)[0] == 130

@@ -25,7 +25,7 @@ SHORT = LONG[:50_000]
 
 LOOKING = """
 import os, sys
-if os.geteuid() == 0:
+if IS_ROOT:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print('ready', flush=True)
 while True:
@@ -142,7 +142,7 @@ def strace(folder: Path, *words: str) -> str:
     done = subprocess.run(traced, check=False, cwd=folder, capture_output=True)
     if not log.exists() or b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
-    text = log.read_text()
+    text = log.read_text("utf-8")
     log.unlink()
     return text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import warnings
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from support import encryptor
 from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, one_constant_changed, use
+from support.posix import make_fifo
 from support.recordings import PASSWORD, encrypt
 from support.vns import stored, vns
 
@@ -139,7 +139,7 @@ def test_pipes(tmp_path: Path, told: list[str], size: int, monkeypatch: pytest.M
     monkeypatch.setattr(workers, "MEMORY", 1)
     names = [f"{number}.enc" for number in range(6)]
     for number, name in enumerate(names):
-        os.mkfifo(tmp_path / name)
+        make_fifo(tmp_path / name)
         data = encrypt(audio(number, size))
         write = (tmp_path / name).write_bytes
         threading.Thread(target=write, args=[data], daemon=True).start()

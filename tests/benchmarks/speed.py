@@ -305,7 +305,7 @@ def overhead(_: int) -> None:
 def seconds_of_processor(process: int) -> tuple[float, float]:
     """Return the time that ended children have taken until now, and that a process has."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])  # proc(5): utime and stime
     return usage.ru_utime + usage.ru_stime, ticks / os.sysconf("SC_CLK_TCK")
 

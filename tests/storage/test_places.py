@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.folders import nothing_changes
 from support.names import OverlookingSystem, make
+from support.posix import posix_only
 
 from filedecryptor.plan import Plan
 from filedecryptor.storage.places import folding
@@ -30,6 +31,7 @@ def test_what_a_real_disk_overlooks(disk: Path) -> None:
     assert list(disk.iterdir()) == []
 
 
+@posix_only("disks that tell case apart")
 def test_where_no_file_can_be_made_nothing_is_overlooked(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,8 +202,8 @@ def test_a_store_that_keeps_failing_is_given_up(bucket: Bucket, tmp_path: Path) 
 def test_a_store_that_fails_now_and_then_is_not_given_up(bucket: Bucket, tmp_path: Path) -> None:
     """One success, or a failure that is not the store's, and the count begins anew."""
     recording = bucket.get("in/a.enc")
-    for number in range(30):
-        bucket.put(f"many/{number:02}.enc", recording if number % 5 else b"no recording")
+    for number in range(50):  # more of either than are under way at once, so none gets far ahead
+        bucket.put(f"many/{number:02}.enc", recording if number % 2 else b"no recording")
 
     def fail(request: Request, forward: Forward) -> Answer:
         if request.method == "PUT":
@@ -213,7 +213,7 @@ def test_a_store_that_fails_now_and_then_is_not_given_up(bucket: Bucket, tmp_pat
     with proxy(bucket.env["AWS_ENDPOINT_URL"], fail) as store:
         env = {"AWS_ENDPOINT_URL": store.url, **ONE_TRY}
         result = bucket.run(f"{bucket.url}/many/", "-", "x", "-j", "1", cwd=tmp_path, env=env)
-    assert result.lines[-1].startswith("30 failed in ")
+    assert result.lines[-1].startswith("50 failed in ")
 
 
 @pytest.mark.parametrize("size", [1000, LARGE])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.folders import contents
+from support.posix import IS_ROOT
 from support.recordings import AUDIO
 
 from filedecryptor.storage import temporary
@@ -93,7 +94,7 @@ def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
     assert contents(tmp_path) == {**leftovers, "x": AUDIO}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's file")
+@pytest.mark.skipif(not IS_ROOT, reason="only root can make another user's file")
 def test_what_others_left_stays(tmp_path: Path) -> None:
     """It may be a run of theirs that is stopped, for all that is known."""
     left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +16,13 @@ from typing import IO, Any, NamedTuple
 
 from click.testing import CliRunner
 
+from support.posix import IS_ROOT, IS_WINDOWS, fcntl, termios
 from support.recordings import PASSWORD
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-COMMAND = str(SCRIPTS / "filedecryptor")
-VNS = str(SCRIPTS / "vns-recordings")
+EXE = ".exe" if IS_WINDOWS else ""
+COMMAND = str(SCRIPTS / f"filedecryptor{EXE}")
+VNS = str(SCRIPTS / f"vns-recordings{EXE}")
 
 # Root may read and write everything; without these two capabilities it is like anybody else.
 AS_ANYBODY = [
@@ -26,7 +30,7 @@ AS_ANYBODY = [
     "--bounding-set=-dac_override,-dac_read_search",
     "--inh-caps=-dac_override,-dac_read_search",
 ]
-if not hasattr(os, "geteuid") or os.geteuid() != 0:
+if not IS_ROOT:
     AS_ANYBODY.clear()
 
 
@@ -41,6 +45,32 @@ class Result(NamedTuple):
     def lines(self) -> list[str]:
         """Standard error without the program's name."""
         return [line.removeprefix("filedecryptor: ") for line in self.stderr.splitlines()]
+
+
+def neutral(output: bytes) -> bytes:
+    """Return what a program has printed as it would be elsewhere: separators, the system's words."""
+    if sys.platform != "win32":
+        return output
+    import ctypes
+
+    try:
+        text = output.decode()
+    except UnicodeDecodeError:  # the audio
+        return output
+    for code, words in WINDOWS_ERRORS.items():
+        text = text.replace(ctypes.FormatError(code).rstrip(" .\r\n"), words)
+    separator = r"\\{2}" if text.startswith("{") else r"\\(?!x[0-9a-f]{2}|u[0-9a-f]{4})"
+    return re.sub(separator, "/", text).encode()
+
+
+WINDOWS_ERRORS = {
+    2: "No such file or directory",
+    3: "No such file or directory",
+    5: "Permission denied",
+    80: "File exists",
+    183: "File exists",
+}
+"""Codes of Windows, and what other systems say (Microsoft, "System Error Codes")."""
 
 
 @contextmanager
@@ -79,7 +109,9 @@ def run(
         )
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
-    return Result(found.exit_code, found.stdout_bytes, found.stderr_bytes.decode())
+    return Result(
+        found.exit_code, neutral(found.stdout_bytes), neutral(found.stderr_bytes).decode()
+    )
 
 
 def run_process(
@@ -113,7 +145,7 @@ def run_process(
         timeout=60,
         **options,
     )
-    result = Result(done.returncode, done.stdout, done.stderr.decode())
+    result = Result(done.returncode, neutral(done.stdout), neutral(done.stderr).decode())
     assert "Traceback" not in result.stderr, result.stderr
     return result
 
@@ -128,9 +160,6 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 def wait_until_read(pipe: IO[bytes]) -> None:
     """Return once the other side has read all that was written to a pipe."""
-    import fcntl
-    import termios
-
     waiting = bytearray(4)
     wait_until(lambda: not any(fcntl.ioctl(pipe, termios.FIONREAD, waiting) or waiting))
 

@@ -32,7 +32,7 @@ class Cluster:
             assert time.monotonic() < end, self.logs()
             time.sleep(0.05)
             with suppress(FileNotFoundError, ValueError):  # it may be half-written
-                self.address = json.loads((folder / "scheduler.json").read_text())["address"]
+                self.address = json.loads((folder / "scheduler.json").read_text("utf-8"))["address"]
 
     def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{kind}-{len(self.workers)}.log").open("wb") as log:
@@ -61,12 +61,12 @@ class Cluster:
 
     def worker_address(self, number: int) -> str:
         """Return the address of a worker that is there."""
-        log = (self.folder / f"worker-{number}.log").read_text()
+        log = (self.folder / f"worker-{number}.log").read_text("utf-8")
         return log.split("Start worker at:")[1].split()[0]
 
     def logs(self, kind: str = "") -> list[str]:
         """Return what the processes have written."""
-        return [path.read_text() for path in self.folder.glob(f"{kind}*.log")]
+        return [path.read_text("utf-8") for path in self.folder.glob(f"{kind}*.log")]
 
     def end(self) -> None:
         """End all processes, at once: they have nothing to lose."""

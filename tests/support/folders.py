@@ -11,7 +11,7 @@ def contents(folder: Path) -> dict[str, bytes | str | None]:
     """Return every name below a folder with what it holds."""
     found: dict[str, bytes | str | None] = {}
     for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
+        name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             found[name] = str(path.readlink())
         elif path.is_file():

@@ -11,7 +11,7 @@ from support import encryptor
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PLAIN = FIXTURES / "plain"
-RECORDINGS = json.loads((FIXTURES / "manifest.json").read_text())
+RECORDINGS = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))
 PASSWORD = "EncryptMe"
 AUDIO = (PLAIN / "recording_abc123.opus").read_bytes()
 MP3 = (PLAIN / "recording_def456.mp3").read_bytes()

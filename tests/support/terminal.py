@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import struct
-import termios
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from support.commands import COMMAND
+from support.posix import fcntl, pty, termios
 
 
 class Screen(NamedTuple):

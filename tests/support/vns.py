@@ -63,7 +63,7 @@ def stored(folder: Path) -> dict[str, bytes | str | None]:
 
 def record(folder: Path, guid: str) -> dict[str, Any]:
     """Return the record of a recording."""
-    found: dict[str, Any] = json.loads((folder / f"{guid}.json").read_text())
+    found: dict[str, Any] = json.loads((folder / f"{guid}.json").read_text("utf-8"))
     return found
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from support.commands import COMMAND, SCRIPTS, VNS, run, run_process
 from support.folders import contents
+from support.posix import posix_only
 
 from filedecryptor import cli
 from filedecryptor.errors import ExitCode
@@ -83,7 +84,7 @@ def test_what_ends_the_runner_is_an_exit_code(folder: Path) -> None:
 def test_exit_codes_are_told_once() -> None:
     """The help texts and the README say of each what the source says."""
     assert all(f"  {code.value:<5}{code.meaning}\n" in f"{exit_codes()}\n" for code in ExitCode)
-    section = README.read_text().partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+    section = README.read_text("utf-8").partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
     told = {int(code): re.sub("`", "", meaning) for code, meaning in rows}
     assert told == {code.value: code.meaning for code in ExitCode}
@@ -121,6 +122,7 @@ def completions(line: str, cwd: Path, shell: str = "bash", program: str = COMMAN
     return told.stdout.decode().splitlines()
 
 
+@posix_only("shells that complete")
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -140,6 +142,7 @@ def test_completion(tmp_path: Path, line: str, expected: list[str]) -> None:
     assert completions(line, tmp_path) == expected
 
 
+@posix_only("shells that complete")
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_in_other_shells(tmp_path: Path, shell: str) -> None:
     """Each in its own form."""
@@ -148,6 +151,7 @@ def test_completion_in_other_shells(tmp_path: Path, shell: str) -> None:
     assert "--version" not in told
 
 
+@posix_only("shells that complete")
 @pytest.mark.parametrize("program", [COMMAND, VNS])
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell(tmp_path: Path, shell: str, program: str) -> None:
@@ -161,6 +165,7 @@ def test_the_script_for_a_shell(tmp_path: Path, shell: str, program: str) -> Non
     assert name in told.stdout.decode()
 
 
+@posix_only("shells that complete")
 def test_bash_completes(folder: Path) -> None:
     """The script is one that it takes, and completes by it."""
     script = (

@@ -146,12 +146,12 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
 
 def test_a_list_with_what_is_no_guid(api: Server, tmp_path: Path) -> None:
     """It is refused by name, and the rest goes on."""
-    api.list_body = json.dumps(["../../x", "a\nb", {"sessionGuid": None}, ONE]).encode()
+    api.list_body = json.dumps(["../../x", "a\x07b", {"sessionGuid": None}, ONE]).encode()
     result = vns(api, "archive", "calls", cwd=tmp_path)
     assert result.code == 1
     assert result.lines[:3] == [
         "error: ../../x: this is not a GUID",
-        "error: a\\nb: this is not a GUID",
+        "error: a\\x07b: this is not a GUID",
         'error: {"sessionGuid": null}: this is not a GUID',
     ]
     assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO}

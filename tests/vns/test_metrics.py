@@ -16,7 +16,7 @@ from support.vns import TWO, failing, vns
 
 def figures(path: Path) -> dict[str, float]:
     """Return what a file holds; it must be as Prometheus wants it."""
-    text = path.read_text()
+    text = path.read_text("utf-8")
     assert not re.sub(r"# HELP (\w+) .+\n# TYPE \1 gauge\n\1 [0-9.e+-]+\n", "", text)
     values = re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)
     return {name.removeprefix("vns_recordings_"): float(value) for name, value in values}

@@ -27,9 +27,9 @@ def set_back(folder: Path, **ages: timedelta) -> dict[str, str]:
 def test_a_complete_run_is_remembered(api: Server, tmp_path: Path) -> None:
     """One that failed is not."""
     vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong")
-    assert set(json.loads((tmp_path / NAME).read_text())) == {"first"}
+    assert set(json.loads((tmp_path / NAME).read_text("utf-8"))) == {"first"}
     vns(api, "archive", ".", cwd=tmp_path)
-    assert set(json.loads((tmp_path / NAME).read_text())) == {"first", "complete"}
+    assert set(json.loads((tmp_path / NAME).read_text("utf-8"))) == {"first", "complete"}
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -58,16 +58,16 @@ def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data:
     """It is no reason to fail."""
     (tmp_path / NAME).write_text(data)
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert set(json.loads((tmp_path / NAME).read_text())) == {"first", "complete"}
+    assert set(json.loads((tmp_path / NAME).read_text("utf-8"))) == {"first", "complete"}
 
 
 def test_a_run_that_left_calls_out_is_not_complete(api: Server, tmp_path: Path) -> None:
     """Unless an earlier one has them."""
     vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
-    assert "complete" not in json.loads((tmp_path / NAME).read_text())
+    assert "complete" not in json.loads((tmp_path / NAME).read_text("utf-8"))
     set_back(tmp_path, first=timedelta(days=3), complete=timedelta(days=3))
     vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
     assert (
-        json.loads((tmp_path / NAME).read_text())["complete"][:10]
+        json.loads((tmp_path / NAME).read_text("utf-8"))["complete"][:10]
         == f"{datetime.now(timezone.utc):%Y-%m-%d}"
     )

@@ -1,0 +1,85 @@
+"""What Windows does not have, or has otherwise: a test that uses it is skipped there, and says why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+IS_WINDOWS = sys.platform == "win32"
+
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+IS_WINE = False
+"""Whether Windows is only imitated, and not all of it."""
+
+
+class Missing:
+    """Stands for a module that is not there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if "PYTEST_CURRENT_TEST" not in os.environ:  # it is pytest itself that asks
+            raise AttributeError(name)
+        pytest.skip(f"Windows has no {self._name}")
+
+
+if sys.platform == "win32":
+    import ctypes
+
+    fcntl, pty, resource, termios = map(Missing, ("fcntl", "pty", "resource", "termios"))
+    IS_WINE = hasattr(ctypes.windll.ntdll, "wine_get_version")
+else:
+    import fcntl
+    import pty
+    import resource
+    import termios
+
+__all__ = [
+    "IS_ROOT",
+    "IS_WINDOWS",
+    "IS_WINE",
+    "fcntl",
+    "make_fifo",
+    "needs",
+    "not_under_wine",
+    "pty",
+    "resource",
+    "termios",
+]
+
+
+def posix_only(what: str) -> pytest.MarkDecorator:
+    """Return a mark that skips a test on Windows.
+
+    Args:
+        what: What it is about, that is not there.
+    """
+    return pytest.mark.skipif(IS_WINDOWS, reason=f"Windows has no {what}")
+
+
+not_under_wine = pytest.mark.skipif(
+    IS_WINE, reason="a ProcessPoolExecutor under wine may wait for ever for its own pipe"
+)
+
+
+def needs(what: str) -> None:
+    """Skip the rest of a test on Windows, as `posix_only` does.
+
+    Args:
+        what: What it needs, that is not there.
+    """
+    if IS_WINDOWS:
+        pytest.skip(f"Windows has no {what}")
+
+
+def make_fifo(path: Path) -> Path:
+    """Make a pipe that has a name, and return its path."""
+    needs("pipes in folders")
+    os.mkfifo(path)
+    return path
