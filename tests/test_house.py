@@ -51,6 +51,7 @@ storage.s3
 storage.disk
 storage.outputs
 storage.temporary storage.names
+storage.windows
 crypto format audio kinds sha256
 outcome
 errors
@@ -89,7 +90,7 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): ast.parse(path.read_text()) for path in SOURCE.rglob("*.py")}
+MODULES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
 
 
 def imports(tree: ast.Module) -> Iterator[str]:

@@ -79,6 +79,7 @@ def decrypt_command(
         OSError: The password file cannot be read, or standard output cannot be written.
     """
     extension = clean_extension(output_extension)
+    filenames = _matching(filenames)
     one_file = len(filenames) == 1 and not storage_of(filenames[0]).is_directory(filenames[0])
     _refuse_contradictions(filenames, output, output_dir, one_file=one_file, verify=verify)
     if cluster is not None:
@@ -124,6 +125,23 @@ def _say_what_is_passed_over(console: Console, plan: Plan) -> None:
         console.say(f"note: {link}: a link to a directory, which is not followed")
     for directory in plan.empty:
         console.say(f"{directory}: there is no .enc file in it")
+
+
+def _matching(words: Sequence[str]) -> list[str]:
+    """Return the inputs, with what stands for several of them replaced by their names.
+
+    Raises:
+        UsageError: There is none.
+    """
+    inputs = []
+    for number, word in enumerate(words, 1):
+        found = disk.matching(word)
+        if not found:
+            # Whatever does not end as recordings do may be the password.
+            name = word if word.lower().endswith(SUFFIX) else f"FILENAME {number}"
+            raise UsageError("no file has a name like this", filename=name)
+        inputs += found
+    return inputs
 
 
 def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -116,6 +117,8 @@ def _memory(limit: int) -> memoryview:
 class PrivateFile(io.FileIO):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
+    On Windows it has a name, nobody else can open it, and it goes with its last handle.
+
     Raises:
         OSError: No such file can be made, or it is full; `filename` is the directory.
     """
@@ -123,7 +126,9 @@ class PrivateFile(io.FileIO):
     def __init__(self) -> None:
         import tempfile
 
-        wanted = (os.environ.get("TMPDIR") or "/var/tmp", "/var/tmp")  # noqa: S108 - without a name
+        wanted = [os.environ.get("TMPDIR", "")]
+        if sys.platform != "win32":
+            wanted.append("/var/tmp")  # noqa: S108 - without a name
         usable = (path for path in wanted if os.path.isdir(path) and os.access(path, os.W_OK))
         self._directory = next(usable, None) or tempfile.gettempdir()
         with errors_naming(self._directory), tempfile.TemporaryFile(dir=self._directory) as file:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from support.posix import make_fifo, posix_only
 
 from filedecryptor.errors import UsageError
+from filedecryptor.storage import disk
 from filedecryptor.storage.disk import check_target, make_directory
 
 
@@ -46,7 +54,7 @@ def test_an_output_that_is_no_file_is_refused(tmp_path: Path) -> None:
     source.touch()
     with pytest.raises(IsADirectoryError):
         check_target(str(tmp_path), str(source))
-    os.mkfifo(tmp_path / "pipe")
+    make_fifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="Not a regular file"):
         check_target(str(tmp_path / "pipe"), str(source))
 
@@ -61,6 +69,7 @@ def test_other_outputs_are_fine(tmp_path: Path) -> None:
         check_target(str(tmp_path / name), str(tmp_path / "a.enc"))
 
 
+@posix_only("directories that can be flushed")
 @pytest.mark.parametrize("spelling", ["new/newer", "new/newer/", "./new//newer"])
 def test_a_directory_that_is_made_lasts_through_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
@@ -79,6 +88,7 @@ def test_a_directory_that_is_made_lasts_through_a_power_cut(
     assert flushed == {Path("new").stat().st_ino}
 
 
+@posix_only("directories that can be flushed")
 def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is in its place, or the disk fails when it is flushed: the error names it."""
     (tmp_path / "file").touch()
@@ -95,3 +105,102 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="Input/output") as failed:
         make_directory(str(tmp_path / "new"))
     assert failed.value.filename == str(tmp_path)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code that only Windows needs run here as well."""
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.enc", ["a.enc", "b.enc", "rec1.enc", "x[1].enc"]),
+        ("rec?.enc", ["rec1.enc"]),
+        ("x[1]*", ["x[1].enc"]),
+        ("s*/*.enc", [os.path.join("sub", "c.enc")]),
+        ("none*.enc", []),
+        ("none.enc", ["none.enc"]),
+        ("x[1].enc", ["x[1].enc"]),
+        ("s3://bucket/*.enc", ["s3://bucket/*.enc"]),
+        ("-", ["-"]),
+    ],
+)
+def test_patterns_where_no_shell_expands_them(
+    here: Path, windows: None, pattern: str, expected: list[str]
+) -> None:
+    """Sorted; brackets stand for themselves, as Windows has it."""
+    (here / "sub").mkdir()
+    for name in ("b.enc", "a.enc", "rec1.enc", "rec12.txt", "x[1].enc", "sub/c.enc", "x1.enc.txt"):
+        (here / name).touch()
+    assert disk.matching(pattern) == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_patterns_are_names_elsewhere(here: Path) -> None:
+    """The shell has done it, and a file may be called like that."""
+    (here / "a.enc").touch()
+    assert disk.matching("*.enc") == ["*.enc"]
+
+
+class JunctionEntry:
+    """An entry of a directory as Windows hands it out; what is called `loop` is a junction."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self._entry = entry
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+    def stat(self, *, follow_symlinks: bool) -> SimpleNamespace:
+        """Return what tells a junction from a directory."""
+        assert not follow_symlinks
+        return SimpleNamespace(st_reparse_tag=MOUNT_POINT if self._entry.name == "loop" else 0)
+
+
+MOUNT_POINT = 0xA0000003
+"""What marks a junction (winnt.h)."""
+
+
+def test_a_junction_is_not_followed(
+    tmp_path: Path, windows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Windows: a directory that leads to another, perhaps to one above it."""
+    scandir = os.scandir
+    monkeypatch.setattr(
+        os, "scandir", lambda path: nullcontext(map(JunctionEntry, list(scandir(path))))
+    )
+    monkeypatch.setattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", MOUNT_POINT, raising=False)
+    calls = tmp_path / "calls"
+    (calls / "loop").mkdir(parents=True)
+    (calls / "a.enc").touch()
+    (calls / "loop" / "b.enc").touch()
+    links: list[str] = []
+    found = list(disk.recordings_below(str(calls), lambda *_: None, links.append))
+    assert found == [(str(calls), ["a.enc"], [])]
+    assert links == [str(calls / "loop")]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows only")
+def test_a_real_junction_is_not_followed(tmp_path: Path) -> None:
+    """Made as `mklink /J` makes it."""
+    made = subprocess.run(
+        ["cmd", "/c", "mklink", "/J", str(tmp_path / "loop"), str(tmp_path)],
+        check=False,
+        capture_output=True,
+    )
+    if made.returncode or not os.path.isdir(tmp_path / "loop"):
+        pytest.skip("this system makes no junctions")
+    (tmp_path / "a.enc").touch()
+    links: list[str] = []
+    found = list(disk.recordings_below(str(tmp_path), lambda *_: None, links.append))
+    assert found == [(str(tmp_path), ["a.enc"], [])]
+    assert links == [str(tmp_path / "loop")]
+
+
+def test_an_output_that_windows_cannot_name_is_refused(windows: None) -> None:
+    """Whether it was named by `-o`, or follows from an input."""
+    with pytest.raises(UsageError, match="Windows has no file of such a name") as caught:
+        disk.check_target("aux.opus", None)
+    assert caught.value.filename == "aux.opus"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from filedecryptor.errors import UsageError
 from filedecryptor.storage.names import (
     absolute,
     clean_extension,
+    is_possible,
     is_url,
     join,
     replace_suffix,
@@ -42,8 +45,9 @@ def test_an_absolute_path_leads_to_the_same_place(
 ) -> None:
     """What comes before a `..` is kept, and nothing is said twice."""
     monkeypatch.chdir(tmp_path)
-    assert absolute(path) == f"{tmp_path}{expected}"
-    assert absolute(f"{tmp_path}{expected}") == f"{tmp_path}{expected}"
+    expected = f"{tmp_path}{expected}".replace("/", os.sep)
+    assert absolute(path) == expected
+    assert absolute(expected) == expected
 
 
 def test_an_absolute_path_follows_a_link_before_its_parent(
@@ -69,7 +73,9 @@ def test_addresses_are_joined_with_slashes() -> None:
     assert join("s3://b/a", "x") == join("s3://b/a/", "x") == "s3://b/a/x"
 
 
-@pytest.mark.parametrize("path", ["x", "a/x", "/x", "s3://b/x", "s3://b/a//x", "s3://b", "s3://b/"])
+@pytest.mark.parametrize(
+    "path", ["x", os.path.join("a", "x"), "/x", "s3://b/x", "s3://b/a//x", "s3://b", "s3://b/"]
+)
 def test_what_is_split_can_be_joined(path: str) -> None:
     """Every slash of an address counts, since keys may hold any number of them."""
     assert join(*split(path)) == path
@@ -110,3 +116,28 @@ def test_unusable_extensions_are_refused(extension: str) -> None:
     """Nothing that is empty or could choose a directory becomes part of a name."""
     with pytest.raises(UsageError):
         clean_extension(extension)
+
+
+@pytest.mark.parametrize("extension", ["op:us", "a<b", ".x?", "opus.", "opus ", "a|b", 'a"b'])
+def test_extensions_that_windows_cannot_write(
+    extension: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There they are refused, before anything is read; elsewhere they are names as others."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert clean_extension(extension) == extension.removeprefix(".")
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UsageError, match="Windows has no file with such an extension"):
+        clean_extension(extension)
+    assert clean_extension(".opus") == "opus"
+
+
+def test_a_path_is_possible_if_its_last_part_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colon after a drive is none of a name."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "path", ntpath)
+    assert is_possible(r"C:\calls\a.opus")
+    assert is_possible("C:a.opus")
+    assert is_possible(r"\\?\C:\a.opus")
+    assert not is_possible(r"C:\calls\aux.opus")
+    assert not is_possible("NUL")
+    assert not is_possible(r"C:\calls\a.opus:stream")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import FileIO
 
 from filedecryptor.errors import Failure, UsageError
-from filedecryptor.storage.names import SUFFIX, is_url
+from filedecryptor.storage.names import SUFFIX, is_possible, is_url, real_path
 from filedecryptor.storage.outputs import flush_directory, nameless, publish
 from filedecryptor.storage.temporary import discard_unfinished
 
@@ -19,6 +20,7 @@ __all__ = [
     "discard_unfinished",
     "is_directory",
     "make_directory",
+    "matching",
     "nameless",
     "open_source",
     "publish",
@@ -33,11 +35,6 @@ __all__ = [
 def is_directory(path: str) -> bool:
     """Return whether `path` is to be searched for recordings."""
     return os.path.isdir(path)
-
-
-def real_path(path: str) -> str:
-    """Return the canonical path, links resolved; on Windows in lower case."""
-    return os.path.normcase(os.path.realpath(path))
 
 
 def make_directory(path: str) -> None:
@@ -101,7 +98,7 @@ def recordings_below(
     Args:
         directory: Where to begin.
         on_error: Called with each folder that cannot be read, and the reason.
-        on_link: Called with each link to a directory. None is followed.
+        on_link: Called with each link to a directory, also if it is a junction. None is followed.
     """
     waiting = [directory]
     while waiting:
@@ -110,7 +107,9 @@ def recordings_below(
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
+                    if _is_junction(entry):
+                        on_link(entry.path)
+                    elif entry.is_dir(follow_symlinks=False):
                         subfolders.append(entry.name)
                     elif _is_recording(entry):
                         recordings.append(entry.name)
@@ -125,12 +124,33 @@ def recordings_below(
         waiting += (os.path.join(folder, name) for name in sorted(subfolders, reverse=True))
 
 
+def _is_junction(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is what Windows calls a junction: not a link, yet it leads away."""
+    if sys.platform != "win32":
+        return False
+    tag = entry.stat(follow_symlinks=False).st_reparse_tag
+    return tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+
+
 def _is_recording(entry: os.DirEntry[str]) -> bool:
     if not entry.name.lower().endswith(SUFFIX):
         return False
     if entry.is_symlink():  # one that leads nowhere is reported later, not passed over
         return os.path.isfile(entry.path) or not os.path.exists(entry.path)
     return entry.is_file()
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the paths that a word with `*` or `?` stands for, sorted; all others as they are.
+
+    Shells do this, but not those of Windows, where no file can have such a name.
+    """
+    rest = os.path.splitdrive(pattern)[1]
+    if sys.platform != "win32" or is_url(pattern) or not ("*" in rest or "?" in rest):
+        return [pattern]
+    from glob import glob
+
+    return sorted(glob(pattern.replace("[", "[[]")))
 
 
 def open_source(path: str) -> FileIO:
@@ -152,9 +172,11 @@ def check_target(target: str, source: str | int | None) -> None:
             path where the disk gives its files none.
 
     Raises:
-        UsageError: The output is the input.
+        UsageError: The output is the input, or has a name that no file can have.
         OSError: The output is a directory, a device or the like.
     """
+    if not is_possible(target):
+        raise UsageError("Windows has no file of such a name", filename=target)
     try:
         found = os.lstat(target)
     except FileNotFoundError:

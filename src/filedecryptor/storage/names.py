@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 
 from filedecryptor.errors import UsageError
+from filedecryptor.storage.windows import is_impossible
 
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
@@ -41,6 +43,11 @@ def absolute(path: str) -> str:
     return path if not path or is_url(path) else str(Path(path).absolute())
 
 
+def real_path(path: str) -> str:
+    """Return the canonical path, links resolved; on Windows in lower case."""
+    return os.path.normcase(os.path.realpath(path))
+
+
 def join(directory: str, name: str) -> str:
     """Return the path or address of a name in a directory."""
     if not is_url(directory):
@@ -67,7 +74,15 @@ def clean_extension(extension: str) -> str:
         raise UsageError("the output extension is empty")
     if any(character in bare for character in "/\\\0"):
         raise UsageError("the output extension holds a path separator or a NUL")
+    if not is_possible(f"x.{bare}"):
+        raise UsageError("Windows has no file with such an extension")
     return bare
+
+
+def is_possible(path: str) -> bool:
+    """Return whether this system can name a file as the last part of a path does."""
+    name = os.path.basename(os.path.splitdrive(path)[1])
+    return sys.platform != "win32" or not is_impossible(name)
 
 
 def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:

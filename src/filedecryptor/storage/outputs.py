@@ -10,13 +10,16 @@ import errno
 import os
 import stat
 import sys
-from contextlib import nullcontext, suppress
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO
 from threading import Lock
 from typing import BinaryIO
 
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE
+from filedecryptor.storage import windows
+from filedecryptor.storage.names import real_path
 from filedecryptor.storage.temporary import naming, remove_leftovers, temporary_name
 
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -29,7 +32,7 @@ class PendingFile(FileIO):
     Args:
         path: Its name; or its directory, with `O_TMPFILE` among the flags: it has no name then,
             nobody can foresee or block it, and it is gone once it is closed, however that happens.
-        flags: How to make it.
+        flags: How to make it; on Windows there is one way only.
         target: Where it is meant to go; errors speak of this name.
 
     Raises:
@@ -37,8 +40,11 @@ class PendingFile(FileIO):
     """
 
     def __init__(self, path: str, flags: int, target: str) -> None:
-        flags |= os.O_RDWR | getattr(os, "O_BINARY", 0)
-        super().__init__(os.open(path, flags, 0o666), "r+")
+        if sys.platform == "win32":
+            descriptor = windows.create(path)
+        else:
+            descriptor = os.open(path, os.O_RDWR | flags, 0o666)
+        super().__init__(descriptor, "r+")
         self._target = target
         # What a new file gets follows from the umask or an access control list of the directory.
         self._permissions = stat.S_IMODE(os.fstat(self.fileno()).st_mode)
@@ -59,7 +65,7 @@ class PendingFile(FileIO):
     def finish(self) -> None:
         """Give it the permissions of any new file, and bring it to the disk."""
         self._permit(self._permissions)
-        os.fsync(self.fileno())
+        flush(self.fileno())
 
     def _permit(self, permissions: int) -> None:
         if hasattr(os, "fchmod"):
@@ -103,11 +109,16 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) 
                 file.fill(content)
                 file.finish()
                 written.add(file, target)
+                if sys.platform == "win32":  # where others could hold it once it is closed
+                    with written.replacing(target) if replace else nullcontext():
+                        windows.rename(file.fileno(), target, replace=replace)
+                    return
                 if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
                     raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
             # By now it is closed: not every file system renames what is open.
             if replace:
-                written.replace(temporary, target)
+                with written.replacing(target):
+                    os.replace(temporary, target)
             else:
                 _rename_to_new(temporary, target)
         flush_directory(directory)
@@ -136,7 +147,8 @@ def _name(
                 raise
             with naming:
                 _link(file, temporary)
-            written.replace(temporary, target)
+            with written.replacing(target):
+                os.replace(temporary, target)
         except OSError:  # nor has such a file any name in /proc, perhaps
             return False
     return True
@@ -168,14 +180,12 @@ class Written:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[tuple[int, int], str] = {}
+        self._targets: dict[Hashable, str] = {}
         self._lock = Lock()
 
     def add(self, file: PendingFile, target: str) -> None:
         """Remember a file that is about to get its name."""
-        found = os.fstat(file.fileno())
-        if found.st_ino:  # not every drive of Windows numbers its files
-            self._targets[found.st_dev, found.st_ino] = target
+        self._targets[_identity(os.fstat(file.fileno()), target)] = target
 
     def refuse(self, target: str) -> None:
         """Refuse an output that this run has written for another input.
@@ -185,7 +195,7 @@ class Written:
         """
         with suppress(FileNotFoundError):
             found = os.lstat(target)
-            own = self._targets.get((found.st_dev, found.st_ino))
+            own = self._targets.get(_identity(found, target))
             # Somebody may have replaced our output meanwhile, and its number be a new file's.
             if own is not None and os.path.samestat(found, os.lstat(own)):
                 raise UsageError(
@@ -193,15 +203,36 @@ class Written:
                     hint="decrypt them one after the other, with other names or directories",
                 )
 
-    def replace(self, name: str, target: str) -> None:
-        """Rename a file, over whatever has the new name, unless this run has written that.
+    @contextmanager
+    def replacing(self, target: str) -> Iterator[None]:
+        """Let whatever has a name be replaced inside, unless this run has written that.
 
         Raises:
             UsageError: It has.
         """
         with self._lock:  # or two threads might look before either of them renames
             self.refuse(target)
-            os.replace(name, target)
+            yield
+
+
+def _identity(found: os.stat_result, path: str) -> Hashable:
+    """Return what tells a file from others; not every drive of Windows numbers its files."""
+    return (found.st_dev, found.st_ino) if found.st_ino else real_path(path)
+
+
+def flush(descriptor: int) -> None:
+    """Bring a file or a directory to the disk, past its own cache where the system can do that.
+
+    Raises:
+        OSError: The disk fails, or does not flush such a thing.
+    """
+    if sys.platform == "darwin":  # whose fsync(2) leaves it in the cache
+        import fcntl
+
+        with suppress(OSError):  # not every disk can
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def flush_directory(directory: str) -> None:
@@ -215,7 +246,7 @@ def flush_directory(directory: str) -> None:
     except OSError:  # Windows opens no directories, and a directory may be writable only
         return
     try:
-        os.fsync(descriptor)
+        flush(descriptor)
     except OSError as error:
         if error.errno not in CANNOT_FLUSH:
             error.filename = directory

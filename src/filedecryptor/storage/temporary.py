@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Lock
+
+from filedecryptor.storage.windows import patiently
 
 PREFIX = ".filedecryptor-"
 SUFFIX = ".tmp"
@@ -39,9 +42,16 @@ def temporary_name(directory: str) -> Iterator[str]:
     try:
         yield path
     finally:
-        with suppress(OSError):
-            os.unlink(path)
+        _remove(path)
         _unfinished.discard(path)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        if sys.platform == "win32":  # where a scanner may have it open
+            patiently(partial(os.unlink, path))
+        else:
+            os.unlink(path)
 
 
 def discard_unfinished() -> None:

@@ -1,0 +1,127 @@
+"""What Windows does in its own way: files that keep others out, and names that it does not have.
+
+The functions that call the system are for Windows only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+PATIENCE = 2.0
+"""Seconds to wait for another program, such as a scanner, that has a file open for a moment."""
+
+RETRY_INTERVAL = 0.02
+"""Seconds between two attempts."""
+
+DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    port + number for port in ("com", "lpt") for number in "123456789\u00b9\u00b2\u00b3"
+}
+"""Names that stand for devices, with any extension (Microsoft, "Naming Files, Paths, and
+Namespaces")."""
+
+
+def is_impossible(name: str) -> bool:
+    """Return whether Windows cannot give a file this name, or would make another one of it.
+
+    Args:
+        name: The name, without a directory.
+    """
+    return (
+        name[-1:] in {".", " "}
+        or any(character in '<>:"|?*' or character < " " for character in name)
+        or name.partition(".")[0].rstrip(" ").lower() in DEVICES
+    )
+
+
+def patiently(function: Callable[[], object]) -> None:
+    """Call a function, again and again while it is refused, for `PATIENCE` seconds at most.
+
+    Raises:
+        PermissionError: It is still refused.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            function()
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(RETRY_INTERVAL)
+
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    import os
+    import struct
+    from ctypes import wintypes
+
+    _GENERIC_READ_AND_WRITE, _DELETE = 0xC0000000, 0x00010000
+    _SHARE_ALL = 0x7
+    _CREATE_NEW = 1
+    _ATTRIBUTE_NORMAL = 0x80
+    _RENAME_INFO = 3
+    _INVALID_HANDLE = ctypes.c_void_p(-1).value
+
+    _system = ctypes.WinDLL("kernel32", use_last_error=True)
+    _create_file = _system.CreateFileW
+    _create_file.restype = wintypes.HANDLE
+    _create_file.argtypes = [
+        wintypes.LPCWSTR,
+        wintypes.DWORD,
+        wintypes.DWORD,
+        wintypes.LPVOID,
+        wintypes.DWORD,
+        wintypes.DWORD,
+        wintypes.HANDLE,
+    ]
+    _set_information = _system.SetFileInformationByHandle
+    _set_information.restype = wintypes.BOOL
+    _set_information.argtypes = [wintypes.HANDLE, ctypes.c_int, wintypes.LPVOID, wintypes.DWORD]
+
+    def _last_error() -> OSError:
+        """Return what went wrong, in the words of Python's own functions: without a full stop."""
+        code = ctypes.get_last_error()
+        return OSError(None, ctypes.FormatError(code).rstrip(" .\r\n"), None, code)
+
+    def create(path: str) -> int:
+        """Make a new file that can be renamed while it is open, and return its descriptor.
+
+        Others may read it and remove it, but not keep it from being renamed.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        access = _GENERIC_READ_AND_WRITE | _DELETE
+        handle = _create_file(path, access, _SHARE_ALL, None, _CREATE_NEW, _ATTRIBUTE_NORMAL, None)
+        if handle == _INVALID_HANDLE:
+            raise _last_error()
+        return msvcrt.open_osfhandle(handle, os.O_RDWR)
+
+    def rename(descriptor: int, target: str, *, replace: bool) -> None:
+        """Rename a file that `create` has made, and let its new name last through a power cut.
+
+        Args:
+            descriptor: The file.
+            target: Its new path.
+            replace: Whether a file that has the name gives way.
+
+        Raises:
+            FileExistsError: There is one, and it does not.
+            OSError: It cannot be renamed.
+        """
+        name = os.path.abspath(target).encode("utf-16-le", "surrogatepass")
+        # FILE_RENAME_INFO; its length does not count the NUL that ends the name all the same.
+        info = struct.pack("IPI", replace, 0, len(name)) + name + bytes(2)
+
+        def attempt() -> None:
+            handle = msvcrt.get_osfhandle(descriptor)
+            if not _set_information(handle, _RENAME_INFO, info, len(info)):
+                raise _last_error()
+
+        patiently(attempt)
+        os.fsync(descriptor)
