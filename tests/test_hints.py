@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filedecryptor.hints import incomplete_hint
+from filedecryptor.hints import incomplete_hint, password_hint, secret_hint
 
 
 @pytest.mark.parametrize("size", [None, 0, 1, 4095, 4097, 14_209])
@@ -26,3 +26,29 @@ def test_a_file_that_grew_is_not_complete(size: int | None) -> None:
     """Whatever its length is."""
     hint = incomplete_hint(size, grew=True)
     assert hint == "the file is still growing: run this again once it is complete"
+
+
+@pytest.mark.parametrize(
+    "secret", [b"A=b", b"VNS_API_TOKEN = x", b"export P='x'", b"set P=x", b'$env:P="x"']
+)
+def test_a_line_that_sets_a_variable(secret: bytes) -> None:
+    """In the words of any shell."""
+    hint = secret_hint(secret, "the token")
+    assert hint
+    assert hint.startswith("the token looks like a line that sets a variable")
+
+
+@pytest.mark.parametrize("secret", [b'"EncryptMe"', b"'x'"])
+def test_quotation_marks_are_part_of_it(secret: bytes) -> None:
+    """As cmd.exe leaves them in a variable."""
+    assert password_hint(secret) == (
+        "the password is in quotation marks, which count as part of it"
+    )
+
+
+@pytest.mark.parametrize(
+    "secret", [b"EncryptMe", b"SGVsbG8=", b"a==", b"=x", b"1=x", b'"', b"'x\""]
+)
+def test_what_a_secret_may_well_be(secret: bytes) -> None:
+    """Base64, for one."""
+    assert secret_hint(secret, "the password") is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
 
@@ -45,4 +47,22 @@ def password_hint(password: Password) -> str:
         return "the password is empty"
     if secret != secret.strip():
         return "the password begins or ends with white space or a line end"
+    if hint := secret_hint(secret, "the password"):
+        return hint
     return "the password is the one that was in force when the call was recorded"
+
+
+def secret_hint(secret: bytes, what: str) -> str | None:
+    """Return what may not belong to a secret; None if nothing shows it.
+
+    Args:
+        secret: A password or a token.
+        what: Which of them it is.
+    """
+    if re.match(rb"(export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]", secret):
+        return (
+            f"{what} looks like a line that sets a variable: only what follows the '=' may be meant"
+        )
+    if len(secret) > 1 and secret[:1] == secret[-1:] and secret[:1] in b"\"'":
+        return f"{what} is in quotation marks, which count as part of it"
+    return None

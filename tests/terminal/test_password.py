@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import pytest
 from support.commands import run
 from support.folders import nothing_changes
+from support.posix import IS_WINDOWS
 from support.recordings import AUDIO, PASSWORD, MakeEnc
 from support.terminal import run_in_terminal
 
@@ -21,6 +23,60 @@ def test_the_first_line_of_a_file(folder: Path, line: bytes) -> None:
     (folder / "p").write_bytes(line)
     result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
     assert result == (0, b"a.opus\n", "")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n", "\nsecond line\n"])
+@pytest.mark.parametrize("password", ["EncryptMe", "pässwörd–密码🔐", "\u0a0a\u0a05", ""])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "bom and utf-16-be", "utf-16-le"])
+def test_a_file_as_tools_of_windows_write_it(
+    make_enc: MakeEnc, encoding: str, password: str, end: str
+) -> None:
+    """`echo x > file` in PowerShell, `Out-File -Encoding utf8`, `cmd /u`, Notepad."""
+    text = password + end
+    data = (
+        codecs.BOM_UTF16_BE + text.encode("utf-16-be")
+        if encoding.startswith("bom")
+        else text.encode(encoding)
+    )
+    if encoding == "utf-16-le" and not password.isascii():
+        pytest.skip("nothing shows what it is")
+    source = make_enc(password=password)
+    (source.parent / "p").write_bytes(data)
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent)
+    if not password and not end:
+        assert result == (2, b"", "filedecryptor: error: p: it is empty\n")
+    else:
+        assert result == (0, b"a.opus\n", "")
+    stdin = run("a.enc", "-", "opus", cwd=source.parent, stdin=data)
+    assert stdin.code == result.code
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfeE\0\0\xd8\n\0", b"\xff\xfeE\0n", b"E\0\0\xdc"])
+def test_a_file_that_is_not_what_it_begins_as(folder: Path, data: bytes) -> None:
+    """It is said, and nothing of it is shown."""
+    (folder / "p").write_bytes(data)
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result.code == 2
+    assert result.lines == ["error: p: it is not text, though it begins as UTF-16 does"]
+
+
+def test_a_line_in_utf_16_that_does_not_end(folder: Path) -> None:
+    """It is no secret, and not read to its end."""
+    (folder / "p").write_bytes("x".encode("utf-16") * (1 << 20))
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result.lines == ["error: p: the first line is too long for a secret"]
+
+
+def test_a_line_that_sets_a_variable(folder: Path) -> None:
+    """It may be the file of a service; it is tried as it is, and a hint follows."""
+    (folder / "p").write_text("FILEDECRYPTOR_PASSWORD=EncryptMe\n")
+    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    assert result.code == 3
+    assert result.lines[1] == (
+        "hint: the password looks like a line that sets a variable: "
+        "only what follows the '=' may be meant"
+    )
+    assert "EncryptMe" not in result.stderr
 
 
 def test_only_the_line_end_is_taken_off(make_enc: MakeEnc, tmp_path: Path) -> None:
@@ -136,7 +192,7 @@ def test_a_password_file_that_is_not_there(folder: Path) -> None:
 
 def test_a_password_file_that_is_not_in_its_directory(folder: Path) -> None:
     """What begins with a directory is a name, and is shown."""
-    path = str(folder / "none")
+    path = (folder / "none").as_posix()
     result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
     assert result.lines == [f"error: {path}: No such file or directory"]
 
@@ -145,7 +201,7 @@ def test_a_password_file_that_cannot_be_read(folder: Path) -> None:
     """It is there, so it is named."""
     (folder / "p").mkdir()
     result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
-    assert result.lines == ["error: p: Is a directory"]
+    assert result.lines == [f"error: p: {'Permission denied' if IS_WINDOWS else 'Is a directory'}"]
 
 
 def test_a_recording_from_stdin_with_its_password_elsewhere(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
+from typing import Any
 
 from filedecryptor.errors import UsageError
 from filedecryptor.terminal.console import Console, PatientFile, is_terminal
@@ -89,7 +91,9 @@ def _ask() -> str:
     try:
         # A UnicodeDecodeError carries the password, so it must not be chained.
         with suppress(UnicodeDecodeError):
-            return str(click.prompt("Password", hide_input=True, err=True))
+            text = str(click.prompt("Password", hide_input=True, err=True))
+            # A console of Windows hands over the two halves of some characters one by one.
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     except click.Abort:  # which is what click makes of Ctrl-C and Ctrl-D
         raise KeyboardInterrupt from None
     raise UsageError("the password is not text in the encoding of this terminal")
@@ -98,8 +102,41 @@ def _ask() -> str:
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
     with BufferedReader(file) as buffered:
         line = buffered.readline(LONGEST_LINE)
+        if encoding := _utf_16_of(line):
+            line = _in_utf_8(line, buffered, encoding, origin)
+    line = line.removeprefix(BOM_UTF8)
     if not line:
         raise UsageError("it is empty", filename=origin)
-    if len(line) == LONGEST_LINE:
+    if len(line) >= LONGEST_LINE:
         raise UsageError("the first line is too long for a secret", filename=origin)
     return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _utf_16_of(line: bytes) -> str | None:
+    """Return how a line is encoded if that is UTF-16, which tools of Windows write."""
+    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "utf-16"
+    if len(line) > 1 and not (line[0] and line[1]):  # as in ASCII, and in no secret
+        return "utf-16-le" if line[0] else "utf-16-be"
+    return None
+
+
+def _in_utf_8(line: bytes, buffered: BufferedReader[Any], encoding: str, origin: str) -> bytes:
+    """Return a line of UTF-16 in UTF-8.
+
+    Args:
+        line: What has been read of it: up to a byte that would be a line end in ASCII.
+        buffered: Where the rest is.
+        encoding: The encoding.
+        origin: What errors speak of.
+    """
+    decoder = getincrementaldecoder(encoding)()
+    with suppress(UnicodeDecodeError):  # which carries the secret, and must not be chained
+        text = decoder.decode(line)
+        while "\n" not in text and len(text) < LONGEST_LINE:
+            line = buffered.readline(LONGEST_LINE)
+            text += decoder.decode(line, final=not line)
+            if not line:
+                break
+        return "".join(text.partition("\n")[:2]).encode()
+    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)

@@ -211,7 +211,7 @@ class Client:
             return request(str(session))
 
     def _refusal(self, answer: Answer) -> Exception:
-        return refusal(answer, self.words(answer.beginning(READ)))
+        return refusal(answer, self.words(answer.beginning(READ)), self._token)
 
     def words(self, body: bytes) -> str:
         """Return what a body says that is no recording, in one line.

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from filedecryptor.errors import ApiError, NotFoundError, TokenError
 from filedecryptor.format import SMALLEST_SIZE
+from filedecryptor.hints import secret_hint
 from filedecryptor.kinds import kind_of
 from filedecryptor.vns.network import Answer, PassingError
 from filedecryptor.vns.pace import retry_after
@@ -14,17 +15,19 @@ PASSING = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
 """Statuses after which a request is made again; 520 to 524 are Cloudflare's."""
 
 
-def refusal(answer: Answer, words: str) -> Exception:
+def refusal(answer: Answer, words: str, token: str) -> Exception:
     """Return the error for an answer by its status (RFC 9110, section 15).
 
     Args:
         answer: The answer.
         words: What it says.
+        token: What the request was made with.
     """
     status = answer.status
     reason = f"(status {status}){f': {words}' if words else ''}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return TokenError(f"the API refused the token {reason}")
+        hint = secret_hint(token.encode(), "the token")
+        return TokenError(f"the API refused the token {reason}", hint=hint)
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return NotFoundError(f"the API has no such recording {reason}")
     if status in PASSING:
