@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from support.commands import COMMAND, Result, run, run_process
 from support.folders import contents, nothing_changes
+from support.posix import make_fifo, not_under_wine, posix_only
 from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
 from support.terminal import run_in_terminal
 
@@ -93,7 +94,7 @@ def test_an_output_directory(night: Path) -> None:
 def test_one_file_into_an_output_directory(folder: Path) -> None:
     """With three words and an option as well."""
     result = run("a.enc", PASSWORD, "auto", "-d", "out", cwd=folder)
-    assert result.stdout == os.fsencode(Path("out", "a.opus")) + b"\n"
+    assert result.stdout == b"out/a.opus\n"
     assert (folder / "out" / "a.opus").read_bytes() == AUDIO
 
 
@@ -271,7 +272,7 @@ def test_an_output_in_the_place_of_what_a_link_leads_to(folder: Path) -> None:
 
 def test_an_interruption_does_not_wait_for_a_pipe(folder: Path) -> None:
     """A thread that reads what never comes is left behind."""
-    os.mkfifo(folder / "pipe.enc")
+    make_fifo(folder / "pipe.enc")
     impatient = (
         "import sys; from filedecryptor import workers; workers.SHUTDOWN_TIMEOUT = 0.5;"
         "from filedecryptor.__main__ import main; sys.exit(main())"
@@ -294,6 +295,7 @@ def test_an_interruption_does_not_wait_for_a_pipe(folder: Path) -> None:
 NASTY = [b"-a.enc", b"a b.enc", b"line\nend.enc", b"caf\xe9.enc", "🎧.enc".encode(), b"--.enc"]
 
 
+@posix_only("names like these")
 def test_names_of_every_kind(tmp_path: Path, encrypted_audio: bytes) -> None:
     """Spaces, line ends, dashes, bytes that are no text, emoji: as words and in a directory."""
     for name in NASTY:
@@ -317,7 +319,7 @@ def test_links_in_a_tree(night: Path) -> None:
     (folder / "loop").symlink_to(".")
     (folder / "loop.enc").symlink_to(".")
     (folder / "outside").symlink_to("/")
-    os.mkfifo(folder / "pipe.enc")
+    make_fifo(folder / "pipe.enc")
     (folder / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"left behind")
     result = batch("night", "-", "auto", cwd=night)
     assert result.code == 0
@@ -403,6 +405,7 @@ def some(tmp_path: Path, encrypted_audio: bytes) -> Path:
     return fill(tmp_path, 40, encrypted_audio)
 
 
+@posix_only("signals from elsewhere")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_middle(many: Path, name: str) -> None:
     """What is done is whole, nothing half-done stays, the summary is printed, the code is 130."""
@@ -437,11 +440,11 @@ def test_a_bar_with_files_bytes_rate_and_failures(some: Path, columns: int, bar:
     screen = run_in_terminal(".", PASSWORD, "opus", cwd=some, columns=columns)
     assert screen.code == 3
     lines = screen.text.replace("\r\n", "\n").split("\n")
-    shown = [line.split("\r\x1b[K")[-1] for line in lines]
+    shown = [line.split("\r")[-1] for line in lines]
     assert "./006.opus" in shown
     assert any(line.startswith("filedecryptor: error: ./007.enc: auth") for line in shown)
     assert any(line.startswith("filedecryptor: 39 decrypted, 1 failed; ") for line in shown)
-    states = re.findall(r"\[[#-]+\] [^\r\n\x1b]*", screen.text)
+    states = re.findall(r"\[[#-]+\] [^\r\n]*", screen.text)
     assert re.search(bar, states[-1])
     assert max(map(len, states)) < columns
 
@@ -496,6 +499,7 @@ def test_decrypt_files_refuses_a_bad_plan_at_once(folder: Path) -> None:
         decrypt_files([folder / "a.enc"], PASSWORD, "a/b")
 
 
+@not_under_wine
 @pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
 def test_decrypt_files_runs_on_any_executor(night: Path, kind: Any) -> None:
     """Also in other processes; the executor is left running."""
@@ -514,6 +518,7 @@ def die(_: object) -> None:
     os._exit(1)
 
 
+@not_under_wine
 def test_an_executor_that_breaks_loses_no_outcome(some: Path) -> None:
     """Each recording that nothing worked on any more is a failure, with a hint."""
     with ProcessPoolExecutor(1) as executor:
@@ -582,17 +587,18 @@ def test_tasks_are_submitted_in_a_bounded_window(some: Path) -> None:
     assert executor.most <= 10
 
 
-def test_a_file_that_disappears_after_planning(some: Path) -> None:
+def test_a_file_that_disappears_after_planning(tmp_path: Path, encrypted_audio: bytes) -> None:
     """It is a failure of its own."""
-    outcomes: Iterator[Any] = decrypt_files([some], PASSWORD, "opus", jobs=1)
+    folder = fill(tmp_path, 200, encrypted_audio)
+    outcomes: Iterator[Any] = decrypt_files([folder], PASSWORD, "opus", jobs=1)
     first = next(outcomes)
-    (some / "030.enc").unlink()
+    (folder / "199.enc").unlink()  # so far behind that nobody has it open
     rest = list(outcomes)
     assert first.status == "decrypted"
     [failure] = [outcome for outcome in rest if outcome.status == "failed"]
-    assert failure.input == str(some / "030.enc")
+    assert failure.input == str(folder / "199.enc")
     assert isinstance(failure.error, FileNotFoundError)
-    assert len(rest) == 39
+    assert len(rest) == 199
 
 
 def test_leaving_early_abandons_the_rest(tmp_path: Path, encrypted_audio: bytes) -> None:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
+import io
 import os
 import shutil
 import signal
 import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 from support.commands import COMMAND, run, run_process, wait_until
 from support.folders import nothing_changes
+from support.posix import fcntl, make_fifo, posix_only, termios
 from support.recordings import AUDIO, PASSWORD
 from support.terminal import run_in_terminal
 
-from filedecryptor.errors import ClusterError, StorageError
-from filedecryptor.terminal.console import Console, printable
+from filedecryptor.errors import ClusterError, StorageError, UsageError
+from filedecryptor.terminal.console import Console, is_terminal, printable, write_all
 
 ONE_PAGE = 4096
 """Bytes, the least that a pipe can be told to hold."""
@@ -58,6 +59,7 @@ def feed(words: Sequence[str], pieces: Sequence[bytes], cwd: Path) -> subprocess
     return process
 
 
+@posix_only("pipes that do not block")
 def test_a_recording_is_waited_for(folder: Path, encrypted_audio: bytes) -> None:
     """What has not arrived yet is no end of the recording."""
     pieces = [encrypted_audio[:20], encrypted_audio[20:5000], encrypted_audio[5000:]]
@@ -66,6 +68,7 @@ def test_a_recording_is_waited_for(folder: Path, encrypted_audio: bytes) -> None
     assert (folder / "x").read_bytes() == AUDIO
 
 
+@posix_only("pipes that do not block")
 def test_a_password_is_waited_for(folder: Path) -> None:
     """Half of it would be another one."""
     process = feed(["a.enc", "-", "opus"], [b"Encr", b"yptMe", b"\nmore"], folder)
@@ -150,7 +153,7 @@ def test_waiting_can_be_interrupted(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_interruption_with_closed_streams_is_one(three: Path) -> None:
     """Although other threads are at work, and there is nothing to write to."""
-    os.mkfifo(three / "pipe.enc")
+    make_fifo(three / "pipe.enc")
     script = f"exec {COMMAND} a.enc pipe.enc {PASSWORD} opus <&- >&-"
     process = subprocess.Popen(["bash", "-c", script], cwd=three, stderr=subprocess.PIPE)
     wait_until((three / "a.opus").exists)
@@ -208,6 +211,7 @@ def test_a_batch_whose_reader_takes_one_line(three: Path) -> None:
     assert all((three / f"{name}.opus").read_bytes() == AUDIO for name in "abc")
 
 
+@posix_only("/dev/stdin")
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "link"])
 @pytest.mark.parametrize("recording", ["-", "/dev/stdin"])
 def test_standard_input_is_one_of_the_two(
@@ -224,6 +228,7 @@ def test_standard_input_is_one_of_the_two(
     assert result.lines[0] == f"error: {cause}"
 
 
+@posix_only("/dev/stdin")
 def test_a_recording_called_dev_stdin_leaves_no_room_for_the_password(
     folder: Path, encrypted_audio: bytes
 ) -> None:
@@ -235,7 +240,7 @@ def test_a_recording_called_dev_stdin_leaves_no_room_for_the_password(
     assert result.lines[0].startswith("error: standard input cannot be both")
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("name", ["-", pytest.param("/dev/stdin", marks=posix_only("/dev/stdin"))])
 def test_standard_input_as_the_password_file(folder: Path, name: str) -> None:
     """Its first line is the password, before the environment's."""
     words = ("a.enc", "-", "opus", "--password-file", name)
@@ -301,8 +306,165 @@ def test_paths_are_escaped_in_a_terminal_only(folder: Path, words: list[str]) ->
     )
 
 
+@posix_only("terminals in ASCII")
 def test_messages_do_not_depend_on_the_locale(folder: Path) -> None:
     """With an ASCII terminal a name is still one readable line."""
     result = run_process("é.enc", "x", "opus", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
     assert result.lines == ["error: \\xe9.enc: No such file or directory"]
     assert os.environ.get("FILEDECRYPTOR_PASSWORD") is None
+
+
+class Stream(io.TextIOWrapper):
+    """A stream in memory that says of itself that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
+class _WindowsConsoleIO(io.BytesIO):
+    """Python's own name for a console of Windows."""
+
+
+def test_what_is_no_console_of_windows_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of NUL and other devices, the C library there says that it is one."""
+    device, console = Stream(io.BytesIO(), "cp1252"), Stream(_WindowsConsoleIO(), "utf-8")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert is_terminal(device)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not is_terminal(device)
+    assert is_terminal(console)
+    assert not is_terminal(None)
+
+
+@pytest.mark.parametrize("words", [["a.enc", "-", "opus"], ["a.enc", "-", "opus", "--progress"]])
+def test_nobody_is_asked_where_nobody_is(folder: Path, words: list[str]) -> None:
+    """Under a service or a scheduler, standard input is NUL, or /dev/null."""
+    done = subprocess.run(
+        [COMMAND, *words],
+        check=False,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert b"standard input: it is empty" in done.stderr
+
+
+def test_audio_may_go_to_the_null_device(folder: Path, encrypted_audio: bytes) -> None:
+    """It is no terminal, though it looks like one on Windows."""
+    done = subprocess.run(
+        [COMMAND, "-", PASSWORD, "opus"],
+        check=False,
+        cwd=folder,
+        input=encrypted_audio,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_windows_calls_invalid_is_a_reader_that_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its C library has that error for a broken pipe, and any other for a full disk."""
+
+    class Pipe(io.BytesIO):
+        def write(self, _: object, /) -> NoReturn:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    stream = io.TextIOWrapper(Pipe(), "utf-8")
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(BrokenPipeError):
+        write_all(stream, b"x")
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(OSError, match="Invalid"):
+        write_all(stream, b"x")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["a.enc", PASSWORD, "opus", "-o", "-"]])
+def test_a_reader_that_leaves_needs_no_message(folder: Path, words: list[str]) -> None:
+    """Whatever was to be written."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [COMMAND, *words], cwd=folder, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    os.close(reading)
+    assert process.communicate(timeout=30)[1] == b""
+    assert process.returncode == 1
+
+
+def test_what_is_redirected_on_windows_is_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both streams, whatever code page the system has; with the line ends of all systems."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    raw = io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(file, "cp1252", newline="\r\n") for file in raw]
+    console = Console("filedecryptor", None, *streams)
+    console.say("Gr\u00fc\u00dfe \u9332\u97f3")
+    with console.collecting_prints():
+        print("Gr\u00fc\u00dfe \u9332\u97f3")  # noqa: T201 - as click does
+    out, err = (file.getvalue() for file in raw)
+    assert out.decode() == "Gr\u00fc\u00dfe \u9332\u97f3\n"
+    assert err.decode() == "filedecryptor: Gr\u00fc\u00dfe \u9332\u97f3\n"
+
+
+def test_names_that_are_redirected_are_utf_8(folder: Path) -> None:
+    """Results and messages alike, in a real process."""
+    shutil.copy(folder / "a.enc", folder / "Gr\u00fc\u00dfe \u9332\u97f3.enc")
+    result = run_process("Gr\u00fc\u00dfe \u9332\u97f3.enc", "x", "opus", cwd=folder)
+    assert result.lines[0].startswith("error: Gr\u00fc\u00dfe \u9332\u97f3.enc: auth")
+    result = run_process("Gr\u00fc\u00dfe \u9332\u97f3.enc", PASSWORD, "opus", cwd=folder)
+    assert result.stdout.decode() == "Gr\u00fc\u00dfe \u9332\u97f3.opus\n"
+
+
+def test_no_status_needs_an_escape_sequence() -> None:
+    """A console that knows none would show it; blanks wipe everywhere."""
+    raw = _WindowsConsoleIO()
+    console = Console("filedecryptor", None, None, Stream(raw, "utf-8"))
+    console.show_status("[##--]")
+    console.say("note: x")
+    console.show_status("[#]")
+    console.show_status("")
+    text = raw.getvalue().decode()
+    wiped = f"\r{'':6}\r"
+    shown = f"[##--]{wiped}filedecryptor: note: x\n[##--]{wiped}[#]\r   \r"
+    assert text == shown
+
+
+def test_a_drive_without_identities_does_not_confuse_standard_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There any two files seem to be one."""
+    with (folder / "a.enc").open() as stdin, (folder / "a.enc").open("rb", 0) as source:
+        console = Console("filedecryptor", stdin, stdin, None)
+        assert console.is_standard_input(str(folder / "a.enc"))
+        with pytest.raises(UsageError, match="written over the recording"):
+            console.refuse_overwriting(source)
+        for name in ("stat", "fstat"):
+            monkeypatch.setattr(
+                os, name, lambda *_: os.stat_result((0o100644, 0, 1, 1, 0, 0, 9, 0, 0, 0))
+            )
+        assert not console.is_standard_input(str(folder / "a.enc"))
+        console.refuse_overwriting(source)
+
+
+@pytest.mark.parametrize(
+    ("system", "number"),
+    [("linux", errno.ETXTBSY), ("linux", errno.EBUSY), ("win32", errno.EACCES)],
+)
+def test_a_file_that_is_open_elsewhere(system: str, number: int) -> None:
+    """What may help is said."""
+    code = (
+        f"import sys; sys.platform = {system!r}\n"
+        "from filedecryptor.terminal.console import Console\n"
+        f"Console('x', None, None, sys.stderr).say_error(OSError({number}, 'no', 'a.opus'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr.splitlines() == [
+        "x: error: a.opus: no",
+        "x: hint: if another program has it open, close it there, then run this again",
+    ]

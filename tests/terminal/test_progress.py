@@ -22,11 +22,15 @@ from filedecryptor.terminal.progress import BYTES_PER_SECOND, progress
 from filedecryptor.terminal.report import MEGABYTE
 
 
+class _WindowsConsoleIO(io.BytesIO):
+    """What is below a terminal of Windows is of a class with this name."""
+
+
 class Terminal(io.TextIOWrapper):
     """A terminal in memory."""
 
     def __init__(self) -> None:
-        super().__init__(io.BytesIO(), "utf-8", write_through=True)
+        super().__init__(_WindowsConsoleIO(), "utf-8", write_through=True)
 
     def isatty(self) -> bool:
         """Return True."""
@@ -40,7 +44,7 @@ class Terminal(io.TextIOWrapper):
     def states(self) -> list[str]:
         """All that was shown, one after the other."""
         assert isinstance(self.buffer, io.BytesIO)
-        return re.split(r"\r\x1b\[K|\n", self.buffer.getvalue().decode())
+        return re.split(r"\r +\r|\n", self.buffer.getvalue().decode())
 
 
 @pytest.fixture
@@ -127,7 +131,7 @@ def test_a_bar_fits_its_terminal(
     with progress(console, ["a", "b"], 2, lambda _: 400 * MEGABYTE, show=True) as shown:
         shown.advance("a", 100 * MEGABYTE)
     assert max(map(len, terminal.states)) <= max(0, columns - 1)
-    assert ("0/2 files" in terminal.states[1]) == (columns >= 40)
+    assert any("0/2 files" in state for state in terminal.states) == (columns >= 40)
 
 
 def test_in_a_log_it_is_a_line_now_and_then() -> None:
@@ -170,7 +174,7 @@ def test_a_bar_ends_at_its_end(folder: Path) -> None:
     screen = run_in_terminal("--progress", "a.enc", PASSWORD, "opus", cwd=folder)
     assert screen.code == 0
     assert "100%" in screen.text
-    assert "a.opus" in [line.split("\r\x1b[K")[-1] for line in screen.text.split("\r\n")]
+    assert "a.opus" in [line.split("\r")[-1] for line in screen.text.split("\r\n")]
 
 
 def test_no_bar_for_a_short_recording(folder: Path) -> None:

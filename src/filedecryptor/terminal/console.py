@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import BufferedIOBase, BytesIO, FileIO, TextIOWrapper, UnsupportedOperation
 from threading import RLock
-from typing import TextIO
+from typing import Any, TextIO
 
 from filedecryptor.errors import (
     ExitCode,
@@ -31,8 +31,6 @@ STANDARD_STREAM = "-"
 
 RETRY_INTERVAL = 0.02
 """Seconds until a stream is tried again where the system cannot tell when it is ready."""
-
-CLEAR_LINE = "\r\033[K"
 
 
 class Console:
@@ -78,9 +76,7 @@ class Console:
         if path == STANDARD_STREAM:
             return True
         with suppress(OSError, ValueError):
-            return self.stdin is not None and os.path.samestat(
-                os.stat(path), os.fstat(self.stdin.fileno())
-            )
+            return self.stdin is not None and _are_one(os.stat(path), os.fstat(self.stdin.fileno()))
         return False
 
     def refuse_overwriting(self, source: FileIO) -> None:
@@ -91,11 +87,7 @@ class Console:
         """
         with suppress(UnsupportedOperation):
             found = os.fstat(self.stdout.fileno()) if self.stdout else None
-            if (
-                found
-                and stat.S_ISREG(found.st_mode)
-                and os.path.samestat(found, os.fstat(source.fileno()))
-            ):
+            if found and stat.S_ISREG(found.st_mode) and _are_one(found, os.fstat(source.fileno())):
                 raise UsageError("standard output would be written over the recording")
 
     def say(self, line: str) -> None:
@@ -118,8 +110,9 @@ class Console:
         """
         with self._lock:
             if is_terminal(self.stderr):
+                self._clear_status()
                 self._status = line
-                self._write_text(CLEAR_LINE + line)
+                self._write_text(line)
             elif line:
                 self._write_text(f"{line}\n")
 
@@ -133,17 +126,21 @@ class Console:
     @contextmanager
     def _above_status(self) -> Iterator[None]:
         with self._lock:
-            if self._status:
-                self._write_text(CLEAR_LINE)
+            self._clear_status()
             yield
             if self._status:
                 self._write_text(self._status)
+
+    def _clear_status(self) -> None:
+        """Overwrite the status with blanks: not every console obeys an escape sequence."""
+        if self._status:
+            self._write_text(f"\r{'':{len(self._status)}}\r")
 
     def _write_text(self, text: str) -> None:
         """Write a text to standard error. A terminal that has gone is no reason to stop."""
         if self.stderr is not None:
             with suppress(OSError):
-                write_all(self.stderr, text.encode(self.stderr.encoding, "backslashreplace"))
+                write_all(self.stderr, text.encode(_encoding_of(self.stderr), "backslashreplace"))
 
     def write_line(self, line: bytes) -> None:
         """Write a line to standard output: byte for byte, but escaped where that is a terminal.
@@ -171,7 +168,7 @@ class Console:
     @contextmanager
     def collecting_prints(self) -> Iterator[None]:
         """Collect what is printed to `sys.stdout`, and write it on exit as `write` does."""
-        encoding = self.stdout.encoding if self.stdout else "utf-8"
+        encoding = _encoding_of(self.stdout) if self.stdout else "utf-8"
         printed = TextIOWrapper(BytesIO(), encoding, "replace", newline="\n", write_through=True)
         try:
             with redirect_stdout(printed):
@@ -193,20 +190,44 @@ class PatientFile(FileIO):
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal, which obeys what is written to it."""
-    return stream is not None and stream.isatty()
+    """Return whether a stream is a terminal, at which somebody may sit."""
+    if stream is None or not stream.isatty():
+        return False
+    # Of NUL, Windows says so as well; only for a console has Python a class of its own.
+    return sys.platform != "win32" or type(_raw(stream)).__name__ == "_WindowsConsoleIO"
+
+
+def _raw(stream: TextIO) -> Any:  # noqa: ANN401 - a file, or a stream in memory
+    """Return what is below Python's buffers; there are none if PYTHONUNBUFFERED is set."""
+    return getattr(stream.buffer, "raw", stream.buffer)
+
+
+def _encoding_of(stream: TextIO) -> str:
+    """Return the encoding of a stream: UTF-8 on Windows, where each program has its own idea."""
+    return "utf-8" if sys.platform == "win32" else stream.encoding
+
+
+def _are_one(found: os.stat_result, other: os.stat_result) -> bool:
+    """Return whether two files are one. Not every drive of Windows gives its files an identity."""
+    return found.st_ino != 0 and os.path.samestat(found, other)
 
 
 def write_all(stream: TextIO, data: bytes) -> None:
     """Write all of `data` past Python's buffers, so that nothing is left to fail at its end.
 
     Raises:
+        BrokenPipeError: Whoever read it has left.
         OSError: The stream does not take it.
     """
-    raw = getattr(stream.buffer, "raw", stream.buffer)  # there is no buffer if PYTHONUNBUFFERED
+    raw = _raw(stream)
     rest = memoryview(data)
     while rest:
-        count = raw.write(rest)
+        try:
+            count = raw.write(rest)
+        except OSError as error:
+            if sys.platform == "win32" and error.errno == errno.EINVAL:  # its word for that
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+            raise
         if count is None:
             _wait_for(raw.fileno(), writing=True)
         else:
@@ -228,9 +249,15 @@ def described(error: Failure) -> str:
     return f"{str(error.filename) or repr('')}: {cause_of(error)}"
 
 
+_IN_USE = {errno.EBUSY, errno.ETXTBSY} | ({errno.EACCES} if sys.platform == "win32" else set())
+"""What the system answers where a file is open elsewhere; of Windows also where it is forbidden."""
+
+
 def _hint(error: OSError) -> str | None:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "make room, then run this again"
+    if error.errno in _IN_USE and not os.path.isdir(error.filename or ""):
+        return "if another program has it open, close it there, then run this again"
     if error.errno == errno.ENOENT and error.filename:
         directory = os.path.dirname(str(error.filename))
         if directory and "://" not in directory and not os.path.isdir(directory):
