@@ -207,7 +207,7 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
             events = repr(client.get_events())
     logs = "".join(cluster.logs())
     assert "Compute Failed" in logs
-    state = (tmp_path / "state.yaml").read_text()
+    state = (tmp_path / "state.yaml").read_text("utf-8")
     assert "GroupWork" in state or "GroupWork" in events + logs
     for text in (logs, events, state, result.stdout.decode(), result.stderr):
         assert MARKED not in text
@@ -581,5 +581,5 @@ def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "filedecryptor: error: the package for clusters is not installed",
-        "filedecryptor: hint: pip install 'filedecryptor[dask]'",
+        'filedecryptor: hint: pip install "filedecryptor[dask]"',
     ]

@@ -20,7 +20,7 @@ from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError
 from filedecryptor.storage.disk import make_directory
 from filedecryptor.storage.temporary import PREFIX, SUFFIX
-from filedecryptor.workers import Workers
+from filedecryptor.workers import WAKING_INTERVAL, Workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -64,7 +64,7 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
     if find_spec(PACKAGE) is None:
         raise UsageError(
-            "the package for clusters is not installed", hint="pip install 'filedecryptor[dask]'"
+            "the package for clusters is not installed", hint='pip install "filedecryptor[dask]"'
         )
     logging.disable()  # our errors say what matters in one line, Dask's log would add pages
     from distributed.client import ClosedClientError
@@ -175,7 +175,9 @@ def _answer(
 
     thread = Thread(target=wait, daemon=True)
     thread.start()
-    thread.join(TIMEOUT)
+    deadline = time.monotonic() + TIMEOUT
+    while thread.is_alive() and time.monotonic() < deadline:
+        thread.join(WAKING_INTERVAL)
     if not found:
         raise ClusterError(
             f"the cluster does not answer within {TIMEOUT} seconds", filename=address

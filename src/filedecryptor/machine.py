@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from importlib.util import find_spec
 from threading import Lock, Thread
@@ -125,10 +126,10 @@ class Machine:
 
 def _memory_is_limited() -> bool:
     """Return whether this process may have only so much memory: LLVM ends it where that is all."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
+    if sys.platform == "win32":  # where there is no such limit
         return False
+    import resource
+
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 

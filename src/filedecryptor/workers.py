@@ -6,6 +6,7 @@ It is loaded for batches only.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
@@ -28,6 +29,10 @@ Result = TypeVar("Result")
 
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds that abandoned work has to end in."""
+
+WAKING_INTERVAL = 0.2
+"""Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does
+not wake it."""
 
 WATCH_INTERVAL = 5.0
 """Seconds without a result after which an executor is asked whether it is still there."""
@@ -159,10 +164,12 @@ def _collect(
     watch: Callable[[float], object] | None,
 ) -> Iterator[Result]:
     """Wait until some work has ended, take it out of `pending`, and yield its results."""
-    begin = time.monotonic()
-    while not (done := wait(pending, WATCH_INTERVAL if watch else None, FIRST_COMPLETED).done):
-        if watch:
-            watch(time.monotonic() - begin)
+    begin = watched = time.monotonic()
+    while not (done := wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done):
+        now = time.monotonic()
+        if watch and now - watched >= WATCH_INTERVAL:
+            watched = now
+            watch(now - begin)
     for future in done:
         item = pending.pop(future)
         try:
@@ -182,10 +189,10 @@ def affordable(threads: int) -> int:
     Args:
         threads: How many there would be without a limit.
     """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
+    if sys.platform == "win32":  # where there is no such limit
         return threads
+    import resource
+
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return threads

@@ -68,7 +68,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert result.code == 2
     assert result.lines == [
         "error: s3://b/a.enc: the package for such addresses is not installed",
-        "hint: pip install 'filedecryptor[s3]'",
+        'hint: pip install "filedecryptor[s3]"',
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.commands import begin
 from support.folders import contents, nothing_changes
+from support.posix import make_fifo, posix_only, resource
 from support.recordings import PASSWORD
 
 
@@ -42,6 +42,7 @@ def test_further_signals_do_not_tear_the_clean_up(
     assert stderr == b"filedecryptor: error: interrupted\n"
 
 
+@posix_only("signals from elsewhere")
 @pytest.mark.slow
 def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
     """From the moment that we handle it to the end; Python's own start cannot be helped."""
@@ -66,6 +67,7 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
         assert set(contents(folder)) <= {"a.enc", "a.opus"}
 
 
+@posix_only("signals from elsewhere")
 @pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_a_destructor_is_not_lost(name: str, waiting: str) -> None:
@@ -122,9 +124,10 @@ def test_no_core_dump_is_written_and_many_files_may_be_open(
 
 def proc_limits(process: subprocess.Popen[bytes]) -> str:
     """Return the limits of a process."""
-    return Path(f"/proc/{process.pid}/limits").read_text()
+    return Path(f"/proc/{process.pid}/limits").read_text("utf-8")
 
 
+@posix_only("SIGHUP")
 def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
     """A hangup that was to be ignored is ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -153,3 +156,51 @@ def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
     assert process.poll() is None
     process.kill()
     assert process.wait(30) == -signal.SIGKILL
+
+
+WITHOUT_WAKING = (
+    "import _thread, sys, threading; from filedecryptor.{program} import main\n"
+    "threading.Timer(1, _thread.interrupt_main).start()\n"
+    "sys.exit(main())\n"
+)
+"""A program that gets SIGINT as on Windows: it wakes nobody, whoever waits has to look."""
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows only")
+@pytest.mark.parametrize("name", ["SIGBREAK", "SIGINT", "SIGTERM"])
+def test_windows_ends_like_others(folder: Path, name: str) -> None:
+    """Ctrl-Break too: nothing is left behind, and the exit code is 130."""
+    code = (
+        "import signal, sys; from filedecryptor.storage import outputs\n"
+        "from filedecryptor.__main__ import main\n"
+        "fill = outputs.PendingFile.fill\n"
+        f"outputs.PendingFile.fill = lambda *args: (fill(*args), signal.raise_signal(signal.{name}))\n"
+        "sys.exit(main())"
+    )
+    with nothing_changes(folder):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "a.enc", PASSWORD, "opus"],
+            check=False,
+            cwd=folder,
+            capture_output=True,
+        )
+    assert (done.returncode, done.stderr) == (130, b"filedecryptor: error: interrupted\n")
+
+
+def test_a_batch_looks_for_ctrl_c(folder: Path) -> None:
+    """Though the recordings under way may never end."""
+    make_fifo(folder / "pipe.enc")
+    code = WITHOUT_WAKING.format(program="__main__")
+    words = ["a.enc", "pipe.enc", PASSWORD, "opus"]
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 130
+    assert done.stderr.endswith(b"filedecryptor: error: interrupted\n")
+    assert (folder / "a.opus").exists()
+    assert time.monotonic() - begin < 20

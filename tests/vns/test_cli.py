@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from support.posix import posix_only
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
@@ -200,6 +201,7 @@ def test_progress(api: Server, tmp_path: Path) -> None:
     assert re.search(r"100%.* 0 MB", screen.text)
 
 
+@posix_only("signals from elsewhere")
 def test_an_interrupted_run_leaves_nothing_half_done(api: Server, tmp_path: Path) -> None:
     """The summary is printed, the exit code is 130."""
     for _ in range(50):
@@ -223,6 +225,7 @@ def test_an_interrupted_run_leaves_nothing_half_done(api: Server, tmp_path: Path
     assert set(found.values()) == {AUDIO}
 
 
+@posix_only("signals from elsewhere")
 def test_an_interruption_does_not_wait_for_the_server(api: Server, tmp_path: Path) -> None:
     """Not even for the pause that it asked for; there is one line, and no empty one."""
     api.behaviours.append(failing(429, Retry_After="60"))
@@ -254,7 +257,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "vns-recordings: error: vns-recordings needs more packages",
-        "vns-recordings: hint: pip install 'filedecryptor[vns]'",
+        'vns-recordings: hint: pip install "filedecryptor[vns]"',
     ]
 
 
@@ -311,3 +314,37 @@ def test_each_command_has_a_help(api: Server, tmp_path: Path, command: str) -> N
     assert (result.code, result.stderr) == (0, "")
     assert b"--token-file PATH" in result.stdout
     assert (b"--password-file PATH" in result.stdout) == (command in {"archive", "download"})
+
+
+def test_nobody_is_asked_whether_to_delete_where_nobody_is(api: Server, tmp_path: Path) -> None:
+    """Standard input of a service is no terminal, also where Windows says that it is."""
+    done = subprocess.run(
+        [VNS, "delete", ONE],
+        check=False,
+        cwd=tmp_path,
+        env=environment(api),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert b"nobody can be asked whether to delete" in done.stderr
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_token_file_as_tools_of_windows_write_it(
+    api: Server, tmp_path: Path, encoding: str
+) -> None:
+    """As that of the password."""
+    (tmp_path / "t").write_bytes(f"{TOKEN}\r\n".encode(encoding))
+    words = ("list", "--token-file", "t", "--api-url", api.url)
+    assert vns(api, *words, cwd=tmp_path, VNS_API_TOKEN=None).code == 0
+
+
+def test_a_token_in_the_line_of_a_variable(api: Server, tmp_path: Path) -> None:
+    """The API refuses it, and a hint says what it looks like; it is not shown."""
+    result = vns(api, "list", cwd=tmp_path, VNS_API_TOKEN=f"VNS_API_TOKEN={TOKEN}")
+    assert result.code == 6
+    assert result.lines[1].startswith("hint: the token looks like a line that sets a variable")
+    assert TOKEN not in result.stderr

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
-from support.api_server import PATH, Handler, Server
+from support.api_server import PATH, TOKEN, Handler, Server
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, failing, stored, trickling, vns
+
+from filedecryptor.vns.options import TOKEN_VARIABLE, URL_VARIABLE
 
 
 @pytest.mark.parametrize("part", ["status", "headers", "body", "chunks"])
@@ -82,3 +88,36 @@ def test_the_time_for_all_of_it_ends_a_pause_too(api: Server, tmp_path: Path) ->
     begin = time.monotonic()
     assert vns(api, "archive", ".", "--max-time", "1", cwd=tmp_path).code == 7
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("words", [("list",), ("download", ONE, TWO), ("archive", ".")])
+def test_ctrl_c_is_seen_though_it_wakes_nobody(
+    api: Server, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """As on Windows: whoever waits for a server that says nothing looks now and then."""
+    answered = Event()
+
+    def say_nothing(handler: Handler) -> bool:
+        answered.wait(30)
+        return True
+
+    api.behaviours.append(say_nothing)
+    code = (
+        "import _thread, sys, threading; from filedecryptor.vns.__main__ import main\n"
+        "threading.Timer(1, _thread.interrupt_main).start()\n"
+        "sys.exit(main())"
+    )
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, URL_VARIABLE: api.url, TOKEN_VARIABLE: TOKEN},
+        capture_output=True,
+        timeout=60,
+    )
+    seconds = time.monotonic() - begin
+    answered.set()
+    assert done.returncode == 130
+    assert done.stderr.endswith(b"vns-recordings: error: interrupted\n")
+    assert seconds < 20  # the timeout of the server's answer is 60

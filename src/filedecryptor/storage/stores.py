@@ -49,7 +49,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
         is_ours = missing in {"fsspec", "s3", "s3a"}
-        hint = "pip install 'filedecryptor[s3]'" if is_ours else str(error)
+        hint = 'pip install "filedecryptor[s3]"' if is_ours else str(error)
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
         raise UsageError(in_one_line(error)) from None

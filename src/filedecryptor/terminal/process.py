@@ -35,8 +35,8 @@ Raised there, it would leave their objects half-initialised. Their calls must be
 
 ENDING_SIGNALS = [
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name)  # Windows has no SIGHUP
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)  # Windows has no SIGHUP, the others have no Ctrl-Break
 ]
 
 
@@ -94,10 +94,10 @@ def exit_code(console: Console, start: Callable[[], int]) -> int:
 
 def _set_limits() -> None:
     """Let no core dump hold secrets, and have as many files open as the system allows."""
-    try:
-        import resource
-    except ImportError:  # Windows has neither
+    if sys.platform == "win32":  # which has neither
         return
+    import resource
+
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, ValueError):  # macOS allows fewer than it says

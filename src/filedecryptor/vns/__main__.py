@@ -23,7 +23,7 @@ def _start(console: Console, args: Sequence[str]) -> int:
         from filedecryptor.errors import FileDecryptorError
 
         raise FileDecryptorError(
-            "vns-recordings needs more packages", hint="pip install 'filedecryptor[vns]'"
+            "vns-recordings needs more packages", hint='pip install "filedecryptor[vns]"'
         )
 
     from filedecryptor.vns.cli import main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -11,6 +12,10 @@ from filedecryptor.errors import ApiError
 
 LEAST_SPEED = 1000
 """Bytes a second that have to come; whoever sends less for the whole of a timeout is given up."""
+
+
+WAKING_INTERVAL = 1.0
+"""Seconds after which whoever waits for bytes wakes up: on Windows, Ctrl-C does not wake it."""
 
 
 class TimeOverError(ApiError):
@@ -80,12 +85,15 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         most = self._limits.timeout
-        begin = time.monotonic()
-        try:
-            data = self._stream.read(max_bytes, self._limits.left(most - self._waited))
-        except httpcore.ReadTimeout:
-            raise (TooSlowError if self._count else httpcore.ReadTimeout) from None
-        self._waited += time.monotonic() - begin
+        data = None
+        while data is None:
+            begin = time.monotonic()
+            rest = self._limits.left(most - self._waited)
+            with suppress(httpcore.ReadTimeout):
+                data = self._stream.read(max_bytes, min(rest, WAKING_INTERVAL))
+            self._waited += time.monotonic() - begin
+            if data is None and self._waited >= most:
+                raise TooSlowError if self._count else httpcore.ReadTimeout
         self._count += len(data)
         if self._waited >= most:
             if self._count < LEAST_SPEED * self._waited:
