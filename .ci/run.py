@@ -1,0 +1,148 @@
+"""Everything a change must pass, with nothing installed but Python, on a clean checkout or not.
+
+    python .ci/run.py [STEP...]        all steps in their order, or those named
+
+It works in .ci/work, with an environment of its own, and leaves .venv alone.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / ".ci" / "work"
+WHEEL = WORK / "wheel"
+
+IS_WINDOWS = sys.platform == "win32"
+SCRIPTS = "Scripts" if IS_WINDOWS else "bin"
+EXE = ".exe" if IS_WINDOWS else ""
+
+
+def tool(name: str, environment: Path = WORK / "venv") -> str:
+    """Return the path of a program in an environment."""
+    return str(environment / SCRIPTS / f"{name}{EXE}")
+
+
+def run(*words: str, **variables: str) -> None:
+    """Run a program, which must succeed, with more variables in its environment."""
+    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, **variables})
+
+
+def system() -> None:
+    """Install what some tests look for; they are skipped where it is missing."""
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        packages = ["acl", "fuse3", "jq", "libfuse3-3", "strace"]
+        subprocess.run(
+            ["apt-get", "install", "-qq", "-y", *packages], check=False, stdout=subprocess.DEVNULL
+        )
+
+
+def tests() -> None:
+    """Run the README's own test command, in the environment of this script, and measure coverage."""
+    shutil.rmtree(WORK / "venv", ignore_errors=True)
+    for command in test_commands():
+        words = command if IS_WINDOWS else ["bash", "-euo", "pipefail", "-c", command]
+        subprocess.run(
+            words,
+            check=True,
+            cwd=ROOT,
+            shell=IS_WINDOWS,
+            env={**os.environ, "PYTEST_ADDOPTS": "--cov --cov-report="},
+        )
+    # What is skipped on other systems is not covered there.
+    limit = [] if sys.platform == "linux" else ["--fail-under=0"]
+    run(tool("python"), "-m", "coverage", "report", *limit)
+
+
+def test_commands() -> list[str]:
+    """Return the README's lines that run the tests on this system."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text.partition("\n## Quick start\n")[2], re.DOTALL)
+    language = "bat" if IS_WINDOWS else "sh"
+    block = next(body for name, body in blocks if name == language and "pytest" in body)
+    return [line.replace(".venv", str(WORK / "venv")) for line in block.splitlines()]
+
+
+def slow() -> None:
+    """Run the attacks that take longer."""
+    run(tool("python"), "-m", "pytest", "-m", "slow", "-n", "auto")
+
+
+def lint() -> None:
+    """Check style and types; what the source does on the other systems as well."""
+    run(tool("python"), "-m", "pip", "install", "--quiet", "--group", "lint")
+    run(tool("ruff"), "check")
+    run(tool("ruff"), "format", "--check")
+    run(tool("mypy"))
+    for other in {"linux", "darwin", "win32"} - {sys.platform}:
+        run(tool("mypy"), "--platform", other, "src")
+
+
+def wheel() -> None:
+    """Try the built wheel alone, in an environment that has nothing else."""
+    shutil.rmtree(WHEEL, ignore_errors=True)
+    pip = ["-m", "pip", "install", "--quiet"]
+    run(tool("python"), "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(WHEEL), ".")
+    run(sys.executable, "-m", "venv", str(WHEEL / "venv"))
+    run(tool("python", WHEEL / "venv"), *pip, "--upgrade", "pip")
+    run(tool("python", WHEEL / "venv"), *pip, *map(str, WHEEL.glob("*.whl")))
+    shutil.copy(ROOT / "fixtures" / "recording_abc123.enc", WHEEL)
+    recording = WHEEL / "recording_abc123.enc"
+    run(tool("filedecryptor", WHEEL / "venv"), str(recording), "EncryptMe", "opus")
+    plain = ROOT / "fixtures" / "plain" / "recording_abc123.opus"
+    if not filecmp.cmp(recording.with_suffix(".opus"), plain, shallow=False):
+        sys.exit("the wheel decrypts something else")
+
+
+def bare() -> None:
+    """Run the tests where the extras are missing, in the wheel's environment.
+
+    The attacks need none of them.
+    """
+    python = tool("python", WHEEL / "venv")
+    run(python, "-m", "pip", "install", "--quiet", "--group", "core")
+    ignored = ["--ignore", "tests/attacks"]
+    run(python, "-m", "pytest", "--quiet", "-n", "auto", "-p", "no:cacheprovider", *ignored)
+
+
+def clean() -> None:
+    """Check that the tests have not changed the tree; a developer's changes are no fault."""
+    if os.environ.get("CI"):
+        changed = subprocess.run(
+            ["git", "status", "--porcelain"], check=True, cwd=ROOT, capture_output=True, text=True
+        ).stdout
+        if changed:
+            sys.exit(f"the tree has changed:\n{changed}")
+
+
+STEPS = (system, tests, slow, lint, wheel, bare, clean)
+
+
+def main() -> None:
+    """Run the steps that the command line names, each with the seconds that it took."""
+    if sys.version_info < (3, 10):
+        sys.exit("Python 3.10 or newer is needed")
+    steps = {step.__name__: step for step in STEPS}
+    # Many tests wait more than they work.
+    os.environ["PYTEST_XDIST_AUTO_NUM_WORKERS"] = str(2 * (os.cpu_count() or 1))
+    WORK.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or steps:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        try:
+            steps[name]()
+        except subprocess.CalledProcessError as error:
+            sys.exit(error.returncode)
+        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+    print("all good")
+
+
+if __name__ == "__main__":
+    main()
