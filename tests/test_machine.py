@@ -172,3 +172,20 @@ def test_it_is_cheap_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_interpreter_does_not_end_while_the_lanes_are_made_ready() -> None:
+    """LLVM would be taken apart under its own hands, and the exit code be that of a crash."""
+    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+    code = (
+        "import atexit, threading\n"
+        "from filedecryptor.machine import ENOUGH, MACHINE\n"
+        "def ask():\n"
+        "    for _ in range(ENOUGH): MACHINE.count(1)\n"
+        "atexit.register(lambda: print(MACHINE.in_use is not None or MACHINE.lanes == 0))\n"
+        "asking = threading.Thread(target=ask, daemon=True)\n"
+        "asking.start()\n"
+        "asking.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

@@ -21,7 +21,7 @@ from support.commands import SCRIPTS, wait_until
 from support.recordings import FIXTURES
 
 TESTS = Path(__file__).parent
-README = (TESTS.parent / "README.md").read_text()
+README = (TESTS.parent / "README.md").read_text("utf-8")
 
 GUIDS = {
     "2c0e1f8a-5d0b-4e0f-9a57-1f0a6c1d9b11": "recording_abc123.enc",
@@ -30,6 +30,7 @@ GUIDS = {
 """The recordings of the account in the examples."""
 
 INTRODUCTIONS = {
+    "In the Task Scheduler of Windows, with a password file that only its owner can read:",
     (
         "As a systemd service, to be started by a timer, with the password in a file that holds the "
         "line `FILEDECRYPTOR_PASSWORD=...`:"
@@ -94,16 +95,24 @@ HELD_BY = {
     "`FILENAME 2`, for example, and no message shows it either.": (
         "test_a_misplaced_password_is_not_repeated"
     ),
-    "After SIGINT, SIGTERM or SIGHUP, what is done stays, what is under way is dropped without a "
-    "trace, and the summary is printed all the same.": (
+    "On Windows, a program that has an output open, such as a player, may keep it from being "
+    "replaced.": "test_an_output_that_is_open_elsewhere",
+    "For two seconds that is waited for, and is an error then: what was there stays.": (
+        "test_an_output_that_is_open_elsewhere"
+    ),
+    "After SIGINT, SIGTERM or SIGHUP, on Windows after Ctrl-C or Ctrl-Break, what is done stays, "
+    "what is under way is dropped without a trace, and the summary is printed all the same.": (
         "test_a_signal_in_the_middle "
+        "test_windows_ends_like_others "
+        "test_a_batch_looks_for_ctrl_c "
         "test_an_interruption_leaves_no_upload "
         "test_interrupted_batches_leave_nothing"
     ),
     "What does not end by itself (a pipe, a disk that does not answer) is waited for five seconds, "
     "and then left.": "test_what_does_not_end_is_not_waited_for",
-    "A run that is killed (SIGKILL, a power cut) can leave a file called `.filedecryptor-*.tmp` "
-    "beside an output, of authenticated audio, whole or in part.": (
+    "A run that is killed (SIGKILL, a power cut; on Windows also by `taskkill`, by the Task "
+    "Scheduler, or with its window) can leave a file called `.filedecryptor-*.tmp` beside "
+    "an output, of authenticated audio, whole or in part.": (
         "test_killed_at_any_moment test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
     ),
     "It is never taken for a recording, and when it is a day old, the next run of the same user "
@@ -114,8 +123,9 @@ HELD_BY = {
         "test_what_others_left_stays"
     ),
     "An output appears under its name only when the whole recording has been authenticated and is "
-    "on the disk.": (
-        "test_everything_is_on_the_disk_before_it_has_a_name test_the_order_survives_a_power_cut"
+    "on the disk; on macOS that includes the disk's own cache.": (
+        "test_everything_is_on_the_disk_before_it_has_a_name test_the_order_survives_a_power_cut "
+        "test_a_flush_reaches_the_disk_itself_on_macos"
     ),
     "Until then up to 8 MiB of audio are in memory (less if many recordings are worked on at "
     "once); longer audio is in a file of the same directory that has no name, can be opened by "
@@ -135,8 +145,8 @@ HELD_BY = {
     "Only then is its audio written.": (
         "test_audio_beyond_memory_goes_to_a_disk_without_nameless_files"
     ),
-    "On a disk, that is a file called `.filedecryptor-*.tmp`, its owner's alone, until it is "
-    "whole.": "test_what_is_unfinished_is_its_owners_alone",
+    "On a disk, that is a file called `.filedecryptor-*.tmp`, its owner's alone (on Windows, that "
+    "of those who may read the directory), until it is whole.": "test_what_is_unfinished_is_its_owners_alone",
     "A run that failed has changed no file; it may have made the directory of `--output-dir`.": (
         "test_what_is_refused_leaves_the_old_output_and_nothing_else "
         "test_what_the_system_refuses_changes_nothing"
@@ -156,8 +166,8 @@ HELD_BY = {
         "test_recordings_over_two_gibibytes_work "
         "test_memory_does_not_grow_with_the_number_of_objects"
     ),
-    "An output gets the permissions that the umask leaves, also where it replaces a file that had "
-    "others.": "test_permissions_are_those_of_any_new_file",
+    "An output gets the permissions that the umask leaves (on Windows, those of its directory), "
+    "also where it replaces a file that had others.": "test_permissions_are_those_of_any_new_file",
     "**Altered, cut or swapped recordings.** Every bit is authenticated before a byte of audio "
     "gets to where anybody else can read it: into a file that has a name, to standard output, to "
     "Python, to a store.": (
@@ -300,7 +310,7 @@ def test_the_tests_are_there() -> None:
     there = {
         node.name
         for path in TESTS.rglob("test_*.py")
-        for node in ast.parse(path.read_text()).body
+        for node in ast.parse(path.read_text("utf-8")).body
         if isinstance(node, ast.FunctionDef)
     }
     named = {test for tests in HELD_BY.values() for test in tests.split()}
@@ -394,7 +404,7 @@ def test_the_webhook_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         api.recordings = {name: encrypt(AUDIO) for name in GUIDS}
         source = source.replace('TOKEN"]', f'TOKEN"], url={api.url!r}')
         names: dict[str, Any] = {}
-        exec(source.replace("/srv/calls", str(tmp_path / "calls")), names)  # noqa: S102
+        exec(source.replace("/srv/calls", (tmp_path / "calls").as_posix()), names)  # noqa: S102
         body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
         environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
         answers: list[str] = []

@@ -92,7 +92,8 @@ class Machine:
             is_time = self._is_hopeful and self._asked == ENOUGH * jobs
         if is_time:
             try:
-                Thread(target=self.make_ready).start()
+                # Who asks for keys is a daemon, and would pass that on.
+                Thread(target=self.make_ready, daemon=False).start()
             except RuntimeError:  # the system has no more of them
                 self._is_hopeful = False
 
