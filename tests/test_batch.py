@@ -499,8 +499,9 @@ def test_decrypt_files_refuses_a_bad_plan_at_once(folder: Path) -> None:
         decrypt_files([folder / "a.enc"], PASSWORD, "a/b")
 
 
-@not_under_wine
-@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+@pytest.mark.parametrize(
+    "kind", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=not_under_wine)]
+)
 def test_decrypt_files_runs_on_any_executor(night: Path, kind: Any) -> None:
     """Also in other processes; the executor is left running."""
     (night / "night" / "bad.enc").write_bytes(bytes(44))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.commands import begin
 from support.folders import contents, nothing_changes
+from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD
 
 FAILING = Path(__file__).parents[1] / "support" / "failing.py"
@@ -28,6 +29,7 @@ REFUSALS = {
 HINTED = {"ENOSPC", "EDQUOT"}
 
 
+@posix_only("calls of this kind")
 @pytest.mark.parametrize("many", [[], ["-d", "."]], ids=["one", "batch"])
 @pytest.mark.parametrize("case", REFUSALS)
 def test_what_the_system_refuses_changes_nothing(folder: Path, case: str, many: list[str]) -> None:

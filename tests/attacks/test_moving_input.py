@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.folders import contents
+from support.posix import posix_only
 from support.recordings import PASSWORD, encrypt
 
 from filedecryptor import AuthenticationError
@@ -89,6 +90,7 @@ def test_what_was_read_whole_is_decrypted(tmp_path: Path, change: Callable[[Path
     assert (tmp_path / "a.wav").read_bytes() == AUDIO
 
 
+@posix_only("names to take from open files")
 @pytest.mark.parametrize("change", [replaced, removed, put_back])
 @pytest.mark.parametrize("piece", [1, 2, PIECES])
 def test_what_stays_readable_is_decrypted(

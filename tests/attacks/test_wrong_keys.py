@@ -15,7 +15,7 @@ from support import encryptor
 from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, one_constant_changed, use
-from support.posix import make_fifo
+from support.posix import make_fifo, not_under_wine
 from support.recordings import PASSWORD, encrypt
 from support.vns import stored, vns
 
@@ -173,7 +173,9 @@ def test_an_archive(tmp_path: Path, told: list[str]) -> None:
     assert result.lines == told
 
 
-@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+@pytest.mark.parametrize(
+    "kind", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=not_under_wine)]
+)
 def test_executors(tmp_path: Path, told: list[str], kind: type[Executor]) -> None:
     """Their workers tell the caller, who is warned once, as Python warns."""
     expected = fill(tmp_path)
