@@ -30,9 +30,9 @@ def tool(name: str, environment: Path = WORK / "venv") -> str:
     return str(environment / SCRIPTS / f"{name}{EXE}")
 
 
-def run(*words: str, **variables: str) -> None:
-    """Run a program, which must succeed, with more variables in its environment."""
-    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, **variables})
+def run(*words: str) -> None:
+    """Run a program, which must succeed."""
+    subprocess.run(words, check=True, cwd=ROOT)
 
 
 def system() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,12 @@ def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
             pytest.skip("this Windows makes no links")
 
     monkeypatch.setattr(Path, "symlink_to", make_or_skip)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code that only Windows needs run here as well."""
+    monkeypatch.setattr(sys, "platform", "win32")
 
 
 @pytest.fixture(scope="session")

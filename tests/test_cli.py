@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,22 @@ def test_version(tmp_path: Path) -> None:
     """The package's own."""
     expected = f"filedecryptor {filedecryptor.__version__}\n".encode()
     assert run("--version", cwd=tmp_path) == (0, expected, "")
+
+
+def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path, windows: None) -> None:
+    """In FILENAME; PASSWORD is taken as it is, whatever it holds."""
+    shutil.copy(folder / "a.enc", folder / "b.enc")
+    result = run("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
+    assert (result.code, result.lines[0].split(";")[0]) == (0, "2 verified")
+    assert run("--verify", "a.enc", "*", "auto", cwd=folder).code == 3
+    assert run("--verify", "a.enc", "?.enc", "auto", cwd=folder).code == 3
+
+
+@pytest.mark.parametrize("word", ["x*.enc", "none/?.ENC", "Secret*", "?ecret"])
+def test_a_pattern_that_fits_nothing(folder: Path, windows: None, word: str) -> None:
+    """One clear line, which does not repeat what may be the password."""
+    with nothing_changes(folder):
+        result = run("a.enc", word, PASSWORD, "auto", cwd=folder)
+    assert result.code == 2
+    name = word if word.lower().endswith(".enc") else "FILENAME 2"
+    assert result.lines == [f"error: {name}: no file has a name like this"]

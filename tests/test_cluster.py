@@ -583,3 +583,18 @@ def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
         "filedecryptor: error: the package for clusters is not installed",
         'filedecryptor: hint: pip install "filedecryptor[dask]"',
     ]
+
+
+def test_ctrl_c_is_seen_while_the_cluster_does_not_answer() -> None:
+    """Though it wakes nobody, as on Windows."""
+    code = (
+        "import _thread, threading; from filedecryptor import cluster\n"
+        "cluster.TIMEOUT = 60\n"
+        "threading.Timer(0.5, _thread.interrupt_main).start()\n"
+        "try: cluster._answer('tcp://x', lambda: threading.Event().wait())\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "interrupted\n"

@@ -107,12 +107,6 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.Mon
     assert failed.value.filename == str(tmp_path)
 
 
-@pytest.fixture
-def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the code that only Windows needs run here as well."""
-    monkeypatch.setattr(sys, "platform", "win32")
-
-
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

@@ -47,30 +47,33 @@ class Result(NamedTuple):
         return [line.removeprefix("filedecryptor: ") for line in self.stderr.splitlines()]
 
 
-def neutral(output: bytes) -> bytes:
-    """Return what a program has printed as it would be elsewhere: separators, the system's words."""
-    if sys.platform != "win32":
-        return output
+WORDS_OF_WINDOWS: dict[str, str] = {}
+"""What Windows says of a failure, and what other systems do (Microsoft, "System Error Codes")."""
+
+if sys.platform == "win32":
     import ctypes
 
+    for _codes, _words in (
+        ((2, 3), "No such file or directory"),
+        ((5,), "Permission denied"),
+        ((80, 183), "File exists"),
+    ):
+        for _code in _codes:
+            WORDS_OF_WINDOWS[ctypes.FormatError(_code).rstrip(" .\r\n")] = _words
+
+
+def neutral(output: bytes) -> bytes:
+    """Return what a program has printed as it would be elsewhere: separators, the system's words."""
+    if not IS_WINDOWS:
+        return output
     try:
         text = output.decode()
     except UnicodeDecodeError:  # the audio
         return output
-    for code, words in WINDOWS_ERRORS.items():
-        text = text.replace(ctypes.FormatError(code).rstrip(" .\r\n"), words)
+    for theirs, words in WORDS_OF_WINDOWS.items():
+        text = text.replace(theirs, words)
     separator = r"\\{2}" if text.startswith("{") else r"\\(?!x[0-9a-f]{2}|u[0-9a-f]{4})"
     return re.sub(separator, "/", text).encode()
-
-
-WINDOWS_ERRORS = {
-    2: "No such file or directory",
-    3: "No such file or directory",
-    5: "Permission denied",
-    80: "File exists",
-    183: "File exists",
-}
-"""Codes of Windows, and what other systems say (Microsoft, "System Error Codes")."""
 
 
 @contextmanager

@@ -46,8 +46,8 @@ __all__ = [
     "IS_WINE",
     "fcntl",
     "make_fifo",
-    "needs",
     "not_under_wine",
+    "posix_only",
     "pty",
     "resource",
     "termios",
@@ -68,18 +68,9 @@ not_under_wine = pytest.mark.skipif(
 )
 
 
-def needs(what: str) -> None:
-    """Skip the rest of a test on Windows, as `posix_only` does.
-
-    Args:
-        what: What it needs, that is not there.
-    """
-    if IS_WINDOWS:
-        pytest.skip(f"Windows has no {what}")
-
-
 def make_fifo(path: Path) -> Path:
     """Make a pipe that has a name, and return its path."""
-    needs("pipes in folders")
+    if IS_WINDOWS:
+        pytest.skip("Windows has no pipes in folders")
     os.mkfifo(path)
     return path

@@ -193,7 +193,7 @@ def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal, at which somebody may sit."""
     if stream is None or not stream.isatty():
         return False
-    # Of NUL, Windows says so as well; only for a console has Python a class of its own.
+    # On Windows, that is said of NUL as well, but Python has a class for consoles alone.
     return sys.platform != "win32" or type(_raw(stream)).__name__ == "_WindowsConsoleIO"
 
 
@@ -203,7 +203,7 @@ def _raw(stream: TextIO) -> Any:  # noqa: ANN401 - a file, or a stream in memory
 
 
 def _encoding_of(stream: TextIO) -> str:
-    """Return the encoding of a stream: UTF-8 on Windows, where each program has its own idea."""
+    """Return the encoding of a stream: on Windows UTF-8, whatever the code page is."""
     return "utf-8" if sys.platform == "win32" else stream.encoding
 
 
@@ -225,7 +225,7 @@ def write_all(stream: TextIO, data: bytes) -> None:
         try:
             count = raw.write(rest)
         except OSError as error:
-            if sys.platform == "win32" and error.errno == errno.EINVAL:  # its word for that
+            if sys.platform == "win32" and error.errno == errno.EINVAL:  # not EPIPE
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
             raise
         if count is None:

@@ -9,13 +9,10 @@ from typing import Any
 import httpcore
 
 from filedecryptor.errors import ApiError
+from filedecryptor.workers import WAKING_INTERVAL
 
 LEAST_SPEED = 1000
 """Bytes a second that have to come; whoever sends less for the whole of a timeout is given up."""
-
-
-WAKING_INTERVAL = 1.0
-"""Seconds after which whoever waits for bytes wakes up: on Windows, Ctrl-C does not wake it."""
 
 
 class TimeOverError(ApiError):
