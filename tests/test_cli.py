@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from support.commands import run
+from support.commands import Result, run, run_process
 from support.folders import nothing_changes
 from support.recordings import PASSWORD, MakeEnc
 
@@ -123,20 +124,33 @@ def test_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path) == (0, expected, "")
 
 
-def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path, windows: None) -> None:
+ON_WINDOWS = (
+    "import sys, filedecryptor.batch, filedecryptor.cli, filedecryptor.__main__\n"
+    "sys.platform = 'win32'\n"
+    "sys.exit(filedecryptor.__main__.main())"
+)
+"""The command as on Windows; all that it imports is imported before."""
+
+
+def on_windows(*words: str, cwd: Path) -> Result:
+    """Run the command as on Windows."""
+    return run_process("-c", ON_WINDOWS, *words, cwd=cwd, command=(sys.executable,))
+
+
+def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path) -> None:
     """In FILENAME; PASSWORD is taken as it is, whatever it holds."""
     shutil.copy(folder / "a.enc", folder / "b.enc")
-    result = run("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
+    result = on_windows("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
     assert (result.code, result.lines[0].split(";")[0]) == (0, "2 verified")
-    assert run("--verify", "a.enc", "*", "auto", cwd=folder).code == 3
-    assert run("--verify", "a.enc", "?.enc", "auto", cwd=folder).code == 3
+    assert on_windows("--verify", "a.enc", "*", "auto", cwd=folder).code == 3
+    assert on_windows("--verify", "a.enc", "?.enc", "auto", cwd=folder).code == 3
 
 
 @pytest.mark.parametrize("word", ["x*.enc", "none/?.ENC", "Secret*", "?ecret"])
-def test_a_pattern_that_fits_nothing(folder: Path, windows: None, word: str) -> None:
+def test_a_pattern_that_fits_nothing(folder: Path, word: str) -> None:
     """One clear line, which does not repeat what may be the password."""
     with nothing_changes(folder):
-        result = run("a.enc", word, PASSWORD, "auto", cwd=folder)
+        result = on_windows("a.enc", word, PASSWORD, "auto", cwd=folder)
     assert result.code == 2
     name = word if word.lower().endswith(".enc") else "FILENAME 2"
     assert result.lines == [f"error: {name}: no file has a name like this"]
