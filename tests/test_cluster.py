@@ -229,7 +229,9 @@ def test_objects(tmp_path: Path) -> None:
         bucket.put("in/bad.enc", recording[:-1])
         with running(tmp_path / "cluster", "", "", env=bucket.env) as cluster:
             words = (f"{bucket.url}/in", "-", "auto", "-d", f"{bucket.url}/out")
-            result = on(cluster, *words, cwd=tmp_path)
+            # Other tests have left their stores in this process.
+            env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
         assert result.code == 3
         found = bucket.contents()
     outputs = {key: data for key, data in found.items() if key.startswith("out/")}
