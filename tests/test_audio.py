@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 
 import pytest
-from support.recordings import PLAIN, RECORDINGS
+from support.audio import ape, id3, page
+from support.recordings import AUDIO as OPUS
+from support.recordings import MP3, PLAIN, RECORDINGS
 
-from filedecryptor.audio import HEAD_SIZE, detect
-
-MP3 = (PLAIN / "recording_def456.mp3").read_bytes()
-OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
-WAV = (PLAIN / "recording_ghi789.wav").read_bytes()
+from filedecryptor.audio import HEAD_SIZE, TAGS_LIMIT, Head, detect, detect_in
 
 
 @pytest.mark.parametrize("entry", RECORDINGS, ids=lambda entry: entry["format"])
@@ -21,24 +21,28 @@ def test_real_audio_is_recognised(entry: dict[str, str]) -> None:
     assert detect(plain.read_bytes()[:HEAD_SIZE]) == entry["format"]
 
 
+CHUNK = b"fmt \x10\0\0\0"
+
+
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        (b"RF64\xff\xff\xff\xffWAVE", "wav"),
-        (b"RIFF\x24\0\0\0AVI ", None),
+        (b"RIFF\x24\0\0\0WAVE" + CHUNK, "wav"),
+        (b"RF64\xff\xff\xff\xffWAVE" + CHUNK, "wav"),
+        (b"BW64\xff\xff\xff\xffWAVE" + CHUNK, "wav"),
+        (b"RIFX\0\0\0\x24WAVE" + CHUNK, "wav"),
+        (b"RIFF\x24\0\0\0WAVE" + CHUNK[:7], None),
+        (b"RIFF\x24\0\0\0AVI " + CHUNK, None),
         (b"RIFF\x24\0\0\0WAV", None),
-        (b"ID3\x04\0\0\0\0\x02\x01", "mp3"),
-        (b"ID3\x04\0\0\0\0\x02\x80", None),
-        (b"ID3\xff\0\0\0\0\x02\x01", None),
-        (b"ID3\x04\xff\0\0\0\x02\x01", None),
-        (b"ID3\x04\0\0\x80\0\x02\x01", None),
-        (b"ID3\x04\0\0\0\0\x02", None),
         (OPUS[:36], "opus"),
         (OPUS[:35], None),
         (OPUS[:26], None),
         (b"OggS\0" + bytes(21) + b"\2\0\0 OpusHead", None),
         (OPUS[:4] + b"\1" + OPUS[5:100], None),
         (OPUS.replace(b"OpusHead", b"\x01vorbis ")[:100], None),
+        (page(b"fishead\0" + bytes(72)) + OPUS[:36], "opus"),
+        (page(b"fishead\0" + bytes(72)) + page(b"\x01vorbis") + OPUS[:36], None),
+        (page(b"fishead\0" + bytes(72)), None),
         (b"fLaC", None),
         (b"", None),
     ],
@@ -48,53 +52,98 @@ def test_headers(head: bytes, expected: str | None) -> None:
     assert detect(head) == expected
 
 
-def frame(header: bytes, length: int) -> bytes:
-    """Return a frame of that length, followed by the header of the next."""
-    return header + bytes(length - 4) + header
+TAGS = {
+    "ID3v2.2": id3(100, 2),
+    "ID3v2.3": id3(2000),
+    "ID3v2.4": id3(30_000, 4),
+    "ID3v2.4 with a footer": b"ID3\x04\0\x10\0\0\0\1\x55" + b"3DI\x04\0\x10\0\0\0\1",
+    "a megabyte of ID3": id3(1 << 20),
+    "two of ID3": id3(50) + id3(70_000, 4),
+    "APEv2": ape(100),
+    "APEv2 and ID3": ape(100_000) + id3(100),
+    "a size that is no ID3 size": b"ID3\x03\0\0\0\0\x01\xf0" + b"\x55" * 0x1F0,
+    "a size that is too small": b"ID3\x03\0\0\0\0\0\0" + b"\x55" * 3000,
+    "a size that is too large": b"ID3\x03\0\0\x7f\0\0\0" + b"\x55" * 3000,
+    "zeros behind it": id3(100) + bytes(4000),
+}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_what_follows_a_tag_is_looked_at(tag: str) -> None:
+    """A tag may be in front of any format, and is none of its own."""
+    assert detect(TAGS[tag] + MP3) == "mp3"
+    assert detect(TAGS[tag] + b"fLaC" + os.urandom(10_000)) is None
+    assert detect(TAGS[tag]) is None
+
+
+@pytest.mark.parametrize("size", [1, 31, 4096, 1 << 18])
+def test_pieces_of_any_size_tell_the_same(size: int) -> None:
+    """However the audio comes, what is behind its tags decides."""
+    audio = TAGS["APEv2 and ID3"] + MP3
+    head = Head()
+    for begin in range(0, len(audio), size):
+        head.add(memoryview(audio)[begin : begin + size])
+    assert head.format == "mp3"
+
+
+def test_a_file_is_read_as_far_as_it_takes() -> None:
+    """Behind a tag of any length, and from the first byte on, wherever the file stands."""
+    file = io.BytesIO(TAGS["a megabyte of ID3"] + MP3 + bytes(1 << 20))
+    file.seek(7)
+    assert detect_in(file) == "mp3"
+    assert file.tell() < (1 << 20) + 3 * HEAD_SIZE
+
+
+def test_a_tag_beyond_the_limit_is_not_skipped() -> None:
+    """No more than `TAGS_LIMIT` bytes are passed over, whatever a header says."""
+    head = Head()
+    head.add(b"ID3\x03\0\0\xff\xff\xff\xff" + MP3)
+    assert head.format == "mp3"
+    head = Head()
+    head.add(b"APETAGEX" + struct.pack("<III", 2000, TAGS_LIMIT, 1) + bytes(12))
+    for _ in range(5):
+        head.add(bytes(TAGS_LIMIT // 4))
+    assert head.format is None
+
+
+@pytest.mark.parametrize("text", [b"ID3 tags are useful. ", b"ID3\x05\0\0", b"ID3\x03\xff\0"])
+def test_what_is_no_tag_is_none(text: bytes) -> None:
+    """The letters ID3 alone are no tag."""
+    assert detect(text * 20) is None
 
 
 @pytest.mark.parametrize(
-    ("header", "length"),
+    ("audio", "words"),
     [
-        (b"\xff\xfb\x90\x00", 417),  # MPEG-1, 128 kbit/s, 44.1 kHz
-        (b"\xff\xfb\x92\x00", 418),  # the same, padded
-        (b"\xff\xfb\xe8\x00", 1440),  # MPEG-1, 320 kbit/s, 32 kHz: the longest
-        (b"\xff\xf3\x80\x00", 208),  # MPEG-2, 64 kbit/s, 22.05 kHz
-        (b"\xff\xe3\x18\x00", 72),  # MPEG-2.5, 8 kbit/s, 8 kHz
+        (b"", "it holds no audio"),
+        (
+            b"\x81\x82",
+            "its audio begins with 81 82, which is not opus, mp3 or wav",
+        ),
+        (
+            id3(40),
+            (
+                "its audio begins with 49 44 33 03 00 00 00 00, which is not opus, mp3 or wav; "
+                "it may be a tag without audio"
+            ),
+        ),
     ],
 )
-def test_two_frames_make_an_mp3(header: bytes, length: int) -> None:
-    """A frame counts only if the next one begins where its length says (ISO 11172-3)."""
-    assert detect(frame(header, length)) == "mp3"
-    assert detect(frame(header, length + 1)) is None
-    assert detect(frame(header, length - 1)) is None
-    assert detect(frame(header, length)[:-1]) is None
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        b"\xff\xfd\x90\x00",  # layer II
-        b"\xff\xeb\x90\x00",  # the reserved version
-        b"\xff\xfb\x00\x00",  # free bit rate: no length follows from it
-        b"\xff\xfb\xf0\x00",  # the bad bit rate
-        b"\xff\xfb\x9c\x00",  # the reserved sample rate
-        b"\xff\xfb\x90\x02",  # the reserved emphasis
-        b"\xfe\xfb\x90\x00",
-        b"\xff\xdb\x90\x00",
-    ],
-)
-def test_headers_that_are_no_layer_iii_frame(header: bytes) -> None:
-    """Nothing is guessed from a header that the standard does not allow."""
-    assert not any(detect(frame(header, length)) for length in range(4, 1500))
-
-
-def test_frames_of_different_kinds_are_no_mp3() -> None:
-    """Version and sample rate stay the same within a file."""
-    assert detect(b"\xff\xfb\x90\x00" + bytes(413) + b"\xff\xfb\x94\x00") is None
-    assert detect(b"\xff\xfb\x90\x00" + bytes(413) + b"\xff\xf3\x90\x00") is None
+def test_words_for_the_unknown(audio: bytes, words: str) -> None:
+    """What is said of it is its beginning, and a guess only where there is one."""
+    head = Head()
+    head.add(audio)
+    assert head.format is None
+    assert head.unknown == words
 
 
 def test_random_bytes_are_unknown() -> None:
-    """What encryption makes passes for no audio."""
-    assert not any(detect(os.urandom(HEAD_SIZE)) for _ in range(10_000))
+    """What encryption makes passes for no audio, however much there is of it."""
+    assert not any(detect(os.urandom(HEAD_SIZE)) for _ in range(1_000))
+    assert not any(detect(os.urandom(size)) for size in range(1, 3000))
+
+
+@pytest.mark.slow
+def test_no_head_of_random_bytes_is_taken_for_audio() -> None:
+    """20,000 of them."""
+    assert not any(detect(os.urandom(HEAD_SIZE)) for _ in range(20_000))

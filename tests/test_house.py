@@ -52,7 +52,9 @@ storage.disk
 storage.outputs
 storage.temporary storage.names
 storage.windows
-crypto format audio kinds sha256
+audio
+mpeg guesses
+crypto format kinds sha256
 outcome
 errors
 """

@@ -1,101 +1,160 @@
-"""The formats opus, mp3 and wav, recognised by their first bytes. Nothing else is guessed."""
+"""The formats opus, mp3 and wav, recognised by their first bytes, or by those behind a tag."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import BinaryIO
+
+from filedecryptor import mpeg
 
 FORMATS = ("opus", "mp3", "wav")
 """What VNS records (`recordCallFormat`); each name is also the file name extension."""
 
-HEAD_SIZE = 1 << 11
-"""Bytes that `detect` wants: the longest MP3 frame (1,441) and the header after it fit in."""
+HEAD_SIZE = 3 * mpeg.SEARCHED
+"""Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
+
+TAGS_LIMIT = 1 << 28
+"""Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
+
+SHOWN = 8
+"""Bytes that are shown of what is not recognised."""
+
+
+class Head:
+    """What tells the format of some audio: its first bytes, and those behind its tags."""
+
+    def __init__(self) -> None:
+        self._position = 0
+        self._first = b""
+        self._begin = 0
+        self._data = b""
+
+    def add(self, piece: bytes | memoryview) -> None:
+        """Look at the next piece of the audio."""
+        position = self._position
+        self._position += len(piece)
+        if len(self._data) == HEAD_SIZE:
+            return
+        self._first += piece[: HEAD_SIZE - len(self._first)]
+        while (wanted := HEAD_SIZE - len(self._data)) and (
+            offset := self._begin + len(self._data) - position
+        ) < len(piece):
+            self._data += piece[offset : offset + wanted]
+            length = tag_length(self._data)
+            if not length or self._begin + length > TAGS_LIMIT:
+                return
+            self._begin += length
+            self._data = self._data[length:]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether more of the audio would tell nothing more."""
+        return len(self._data) == HEAD_SIZE
+
+    @property
+    def format(self) -> str | None:
+        """The format: `opus`, `mp3` or `wav`; None if the audio is none of them."""
+        if is_wav(self._data):
+            return "wav"
+        if self._data.startswith(b"OggS"):
+            return "opus" if _is_ogg_opus(self._data) else None
+        return "mp3" if self._is_mp3() else None
+
+    def _is_mp3(self) -> bool:
+        data, is_tagged = self._data, self._begin > 0
+        is_whole = len(data) < HEAD_SIZE
+        if mpeg.begins_with_frames(data, is_whole=is_whole):
+            return True
+        if is_tagged and mpeg.frame_at(data):  # nothing else has such a header behind a tag
+            return True
+        from filedecryptor.guesses import guess  # most audio does not need it
+
+        if guess(data) is not None:  # others may hold MP3 frames as well
+            return False
+        if mpeg.holds_frames(data, is_whole=is_whole):
+            return True
+        # A tag may be longer or shorter than it says.
+        is_whole = len(self._first) < HEAD_SIZE
+        return is_tagged and mpeg.holds_frames(self._first, is_whole=is_whole)
+
+    @property
+    def unknown(self) -> str:
+        """What there is to say of audio that is none of the three formats, as a half-sentence."""
+        if not self._position:
+            return "it holds no audio"
+        from filedecryptor.guesses import guess
+
+        shown = self._first[:SHOWN].hex(" ")
+        found = guess(self._data)
+        if found is None and self._begin and not self._data:
+            found = "a tag without audio"
+        maybe = "" if found is None else f"; it may be {found}"
+        return f"its audio begins with {shown}, which is not opus, mp3 or wav{maybe}"
 
 
 def detect(head: bytes) -> str | None:
     """Return `opus`, `mp3` or `wav`; None if the audio is none of them.
 
     Args:
-        head: The first bytes of the audio: `HEAD_SIZE` of them, or all if there are fewer.
+        head: The first bytes of the audio: `HEAD_SIZE` of them, or all if there are fewer. Behind
+            a tag, as many more.
     """
-    if _is_ogg_opus(head):
-        return "opus"
-    if head[:4] in {b"RIFF", b"RF64"} and head[8:12] == b"WAVE":
-        return "wav"
-    if _has_id3_tag(head) or _has_two_mp3_frames(head):
-        return "mp3"
-    return None
+    found = Head()
+    found.add(head)
+    return found.format
+
+
+def detect_in(file: BinaryIO) -> str | None:
+    """Return what `detect` does for the audio in a file, from its first byte on."""
+    file.seek(0)
+    head = Head()
+    while not head.is_enough and (piece := file.read(HEAD_SIZE)):
+        head.add(piece)
+    return head.format
+
+
+def is_wav(head: bytes) -> bool:
+    """Return whether some audio is WAVE: a RIFF header, and that of a chunk.
+
+    RIFX has its numbers the other way round; RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088) may be
+    longer than 4 GiB.
+    """
+    is_riff = head[:4] in {b"RIFF", b"RIFX", b"RF64", b"BW64"} and head[8:12] == b"WAVE"
+    return is_riff and len(head) >= 20
 
 
 def _is_ogg_opus(head: bytes) -> bool:
-    """Return whether an Ogg page (RFC 3533, section 6) begins with `OpusHead` (RFC 7845, 5.1)."""
-    if len(head) < 27 or head[:5] != b"OggS\0":
-        return False
-    segments = head[26]
-    return head[27 + segments :].startswith(b"OpusHead")
+    """Return whether an Ogg stream begins with Opus (RFC 7845, 5.1), or a skeleton before that.
 
-
-def _has_id3_tag(head: bytes) -> bool:
-    """Return whether an ID3v2 header (ID3v2.4.0, section 3.1) comes first.
-
-    No byte of its size is above 127.
+    The first pages (RFC 3533, section 6) are those that begin a stream, each with its own codec.
     """
-    return (
-        len(head) >= 10
-        and head[:3] == b"ID3"
-        and 0xFF not in head[3:5]
-        and all(byte < 0x80 for byte in head[6:10])
-    )
+    position = 0
+    while head[position : position + 5] == b"OggS\0" and len(head) > position + 27:
+        segments = head[position + 27 : position + 27 + head[position + 26]]
+        body = position + 27 + head[position + 26]
+        if head.startswith(b"OpusHead", body):
+            return True
+        if not head.startswith(b"fishead\0", body):
+            return False
+        position = body + sum(segments)
+    return False
 
 
-class Frame(NamedTuple):
-    """An MPEG layer III frame: what stays the same from frame to frame, and its length."""
+def tag_length(head: bytes) -> int:
+    """Return the length in bytes of the tag that comes first; 0 if there is none.
 
-    version: int
-    sample_rate: int
-    length: int
-
-
-# ISO 11172-3, 2.4.2.3, and ISO 13818-3, 2.4.2.3, by the header's two version bits:
-# 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5 (1 is reserved). kbit/s, without "free" and "bad".
-_MPEG_1_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MPEG_2_BIT_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_SAMPLE_RATES = {
-    3: (44100, 48000, 32000),
-    2: (22050, 24000, 16000),
-    0: (11025, 12000, 8000),
-}
-_LAYER_III = 1
-
-
-def mp3_frame(header: bytes) -> Frame | None:
-    """Return what the header of an MPEG layer III frame says; None if it is none.
+    It is ID3v2 (ID3v2.4.0, section 3.1) or APEv2. Some write the size of the first as a plain
+    number, though no byte of it should be above 127.
 
     Args:
-        header: Its four bytes.
+        head: The tag's first 32 bytes, or more.
     """
-    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
-    bit_rate_index, sample_rate_index = header[2] >> 4, header[2] >> 2 & 3
-    if (
-        version not in _SAMPLE_RATES
-        or layer != _LAYER_III
-        or bit_rate_index in {0, 15}
-        or sample_rate_index == 3
-        or header[3] & 3 == 2  # the reserved emphasis
-    ):
-        return None
-    mpeg_1 = version == 3
-    bit_rate = (_MPEG_1_BIT_RATES if mpeg_1 else _MPEG_2_BIT_RATES)[bit_rate_index - 1]
-    sample_rate = _SAMPLE_RATES[version][sample_rate_index]
-    padding = header[2] >> 1 & 1
-    length = (144 if mpeg_1 else 72) * bit_rate * 1000 // sample_rate + padding
-    return Frame(version, sample_rate, length)
-
-
-def _has_two_mp3_frames(head: bytes) -> bool:
-    first = mp3_frame(head[:4])
-    if first is None:
-        return False
-    second = mp3_frame(head[first.length : first.length + 4])
-    return second is not None and first[:2] == second[:2]
+    if head[:3] == b"ID3" and len(head) >= 10 and head[3] in {2, 3, 4} and head[4] != 0xFF:
+        size = head[6:10]
+        is_plain = any(byte > 0x7F for byte in size)
+        length = 0
+        for byte in size:
+            length = length << (8 if is_plain else 7) | byte
+        return 10 + length + (10 if head[5] & 0x10 else 0)
+    if head[:8] == b"APETAGEX" and len(head) >= 32:
+        return 32 + int.from_bytes(head[12:16], "little")
+    return 0

@@ -88,10 +88,12 @@ class Content(NamedTuple):
     Attributes:
         format: `opus`, `mp3` or `wav`; None if the audio is none of these.
         size: The audio's length in bytes.
+        unknown: If it is none of these, what there is to say of it, as a half-sentence.
     """
 
     format: str | None
     size: int
+    unknown: str | None = None
 
 
 def verify(
@@ -221,17 +223,18 @@ def _key(
 def _decrypt_with(
     key: bytearray, reader: EncReader, write: OnPlaintext, on_progress: OnProgress
 ) -> Content:
-    head = b""
+    head = audio.Head()
     size = 0
     decryptor = StreamDecryptor(key, reader.header.nonce, CHUNK_SIZE)
     for ciphertext in reader.ciphertext():
         plaintext = decryptor.update(ciphertext)
         write(plaintext)
         size += len(plaintext)
-        head += plaintext[: audio.HEAD_SIZE - len(head)]
+        head.add(plaintext)
         on_progress(len(plaintext))
     decryptor.verify(reader.tag)
-    return Content(audio.detect(head), size)
+    found = head.format
+    return Content(found, size, head.unknown if found is None else None)
 
 
 @contextmanager

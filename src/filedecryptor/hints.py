@@ -16,6 +16,8 @@ def file_hint(head: bytes) -> str | None:
     plain_format = audio.detect(head)
     if plain_format:
         return f"this is plain {plain_format} audio already: it was recorded without a password"
+    if audio.tag_length(head):
+        return "this is plain audio with a tag already: it was recorded without a password"
     from filedecryptor.kinds import kind_of  # most runs do not need it
 
     if kind := kind_of(head):

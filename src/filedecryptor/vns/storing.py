@@ -83,17 +83,17 @@ class Storing:
         size = raw.seek(0, os.SEEK_END)
         raw.seek(0)
         head = raw.read(HEAD_SIZE)
-        is_plain = audio.detect(head) is not None
+        plain_format = audio.detect_in(cast("BinaryIO", raw))
         if self._wishes.password is not None and size >= SMALLEST_SIZE:
             try:
-                return self._decrypted(recording, raw, head, on_progress)
+                return self._decrypted(recording, raw, head, plain_format, on_progress)
             except AuthenticationError:
-                if not is_plain:
+                if plain_format is None:
                     self._refuse_foreign(head, size)
                     raise
-        if not is_plain or size < SMALLEST_SIZE:
+        if plain_format is None or size < SMALLEST_SIZE:
             self._refuse_foreign(head, size)
-        return self._as_it_came(recording, raw, head, on_progress, is_complete=is_complete)
+        return self._as_it_came(recording, raw, plain_format, on_progress, is_complete=is_complete)
 
     def _refuse_foreign(self, head: bytes, size: int) -> None:
         """Raise an error for what is no recording, with the server's words.
@@ -105,11 +105,16 @@ class Storing:
             raise error
 
     def _decrypted(
-        self, recording: Recording, raw: FileIO, head: bytes, on_progress: OnProgress
+        self,
+        recording: Recording,
+        raw: FileIO,
+        head: bytes,
+        plain_format: str | None,
+        on_progress: OnProgress,
     ) -> tuple[Record, Outcome]:
         guid, password = recording.guid, self._wishes.password
         assert password is not None  # noqa: S101 - or nobody would have called this
-        if self._wishes.keep_encrypted and kind_of(head) is None and not audio.detect(head):
+        if self._wishes.keep_encrypted and kind_of(head) is None and not plain_format:
             kept = self._record(recording, raw, ENCRYPTED, None, on_progress)
             if self._records.find(guid) is None:
                 self._records.write(kept)
@@ -129,7 +134,7 @@ class Storing:
             )
         outcome = self._outcome(record, "decrypted")
         if content.format is None:
-            cause = f"the recording is intact, and stored as {record.file}; but its audio is not opus, mp3 or wav"
+            cause = f"the recording is intact, and stored as {record.file}; {content.unknown}"
             outcome = outcome._replace(
                 status="stored", error=UnknownFormatError(cause, filename=record.guid)
             )
@@ -139,7 +144,7 @@ class Storing:
         self,
         recording: Recording,
         raw: FileIO,
-        head: bytes,
+        plain_format: str | None,
         on_progress: OnProgress,
         *,
         is_complete: bool,
@@ -148,7 +153,6 @@ class Storing:
 
         What may be cut off gets a name that does not count as having it.
         """
-        plain_format = audio.detect(head)
         file = cast("BinaryIO", raw)
         is_short = plain_format is not None and is_cut(file, plain_format)
         extension = plain_format or ENCRYPTED

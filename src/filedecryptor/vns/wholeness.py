@@ -6,7 +6,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from filedecryptor import audio
+from filedecryptor import audio, mpeg
 
 UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """What stands for a length in a RIFF header if whoever wrote it did not know the length."""
@@ -30,12 +30,13 @@ def is_cut(file: BinaryIO, audio_format: str) -> bool:
 def _is_wav_cut(file: BinaryIO, size: int) -> bool:
     """Return whether a chunk reaches beyond the end (Microsoft, "RIFF"; EBU Tech 3306, RF64)."""
     head = file.read(12)
-    (riff_size,) = struct.unpack("<I", head[4:8])
+    order = ">" if head[:4] == b"RIFX" else "<"
+    (riff_size,) = struct.unpack(f"{order}I", head[4:8])
     position, longer = 12, 0
     if riff_size not in UNKNOWN_SIZES and riff_size + 8 > size + 1:  # some forget the last padding
         return True
     while len(header := file.read(8)) == 8:
-        name, chunk_size = struct.unpack("<4sI", header)
+        name, chunk_size = struct.unpack(f"{order}4sI", header)
         if name == b"ds64":
             (longer,) = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))
         if name == b"data":
@@ -70,26 +71,21 @@ def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
 
     Where frames do not follow each other, nobody can tell.
     """
-    position = _behind_id3(file.read(10))
+    position = 0
+    while length := audio.tag_length(file.read(32)):
+        position += length
+        file.seek(position)
     first = position
     while position + 4 <= size:
         file.seek(position)
         header = file.read(XING_FRAME)
-        frame = audio.mp3_frame(header[:4])
-        if frame is None:
-            return False  # a tag at the end, or what is no frame
+        frame = mpeg.frame_at(header)
+        if frame is None or frame.is_free:
+            return False  # a tag at the end, or what has no length of its own
         if position == first and position + _bytes_by_xing(header) > size:
             return True
         position += frame.length
     return position > size
-
-
-def _behind_id3(head: bytes) -> int:
-    """Return where an ID3v2 tag ends (ID3v2.4.0, section 3.1), 0 if there is none."""
-    if head[:3] != b"ID3":
-        return 0
-    length = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    return 10 + length + (10 if head[5] & 0x10 else 0)
 
 
 def _bytes_by_xing(frame: bytes) -> int:
