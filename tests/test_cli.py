@@ -45,14 +45,20 @@ def test_two_dashes_end_the_options(make_enc: MakeEnc, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "missing argument 'FILENAME...'"),
-        (["a.enc"], "missing argument"),
-        (["--verify", "a.enc", "x"], "missing argument"),
-        (["a.enc", "x", "--verify"], "missing argument"),
-        (["a.enc", PASSWORD], "missing argument"),
-        (["--verify", "a.enc", SECRET, "opus"], "unknown option"),
-        (["a.enc", "b.enc", "--Secret123=x", "opus"], "unknown option"),
-        (["--if-exists", SECRET, "a.enc", "x", "opus"], "invalid value for '--if-exists'"),
+        (["a.enc"], "three arguments are needed"),
+        (["--verify", "a.enc"], "two arguments are needed"),
+        (["a.enc", "Secret123"], "three arguments are needed"),
+        (["--verify", "a.enc", SECRET, "opus"], "unknown option: argument 3"),
+        (["a.enc", "b.enc", "--Secret123=x", "opus"], "unknown option: argument 3"),
+        (["a.enc", "b.enc", "x", "-qS", "opus"], "unknown option: argument 4"),
+        (
+            ["--if-exists", SECRET, "a.enc", "x", "opus"],
+            "invalid value for '--if-exists': it is one of replace, skip, fail",
+        ),
+        (
+            ["-j", "0", "a.enc", "x", "opus"],
+            "invalid value for '-j' / '--jobs': it is a whole number from 1 to 512",
+        ),
         (["--verify=Secret123", "a.enc", "x", "opus"], "option '--verify' does not take a value"),
         (["a.enc", "x", "opus", "-o"], "option '-o' requires an argument"),
         (["a.enc", "b.enc", "Secret123", "opus", "-o", "x"], "one --output cannot take"),

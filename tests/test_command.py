@@ -327,7 +327,7 @@ def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
         text=True,
     )
     assert writer.wait() == 0
-    assert done.stderr == f"filedecryptor: verified: -: {2049 << 20} bytes of unknown audio\n"
+    assert done.stderr.endswith(f"verified: -: {2049 << 20} bytes of unknown audio\n")
     assert done.returncode == 0
 
 
@@ -399,7 +399,10 @@ BAD = {
     ),
     "unknown audio": (
         ["unknown.enc", PASSWORD, "auto"],
-        ["error: unknown.enc: the audio is not opus, mp3 or wav", "hint: name the output's"],
+        [
+            "error: unknown.enc: the recording is intact and the password right; its audio begins ",
+            "hint: name the output's",
+        ],
         5,
     ),
     "the input as output": (

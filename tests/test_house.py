@@ -17,6 +17,7 @@ ORDER = """
 __main__ vns.__main__
 cli vns.cli
 command vns.nightly vns.options
+running inputs contradictions
 terminal.options terminal.progress
 terminal.report terminal.table terminal.password
 terminal.process
@@ -33,15 +34,16 @@ vns.limits vns.listing vns.records vns.locking vns.runs vns.metrics
 vns.address vns.guids vns.pace vns.times vns.webhook vns.wholeness vns.words
 cluster
 batch
-plan
+plan single
 workers
+grammar
 job
 decryptor existing
 keys
 machine
 lanes
 kernels
-hints spool
+hints spool passwords
 storage.places
 storage
 storage.objects
@@ -50,6 +52,7 @@ storage.stores
 storage.s3
 storage.disk
 storage.outputs
+storage.attributes
 storage.temporary storage.names
 storage.windows
 audio
@@ -69,6 +72,9 @@ SEES_THE_TERMINAL = {
     "cli",
     "vns.cli",
     "command",
+    "running",
+    "inputs",
+    "contradictions",
     "vns.nightly",
     "vns.options",
 }

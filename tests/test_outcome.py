@@ -16,7 +16,7 @@ def test_a_failure_forgets_where_it_was_raised() -> None:
     with pytest.raises(UsageError):
         raise error from KeyError("secret")
     assert error.__traceback__ is not None
-    assert failed("a.enc", error) == ("a.enc", None, None, None, "failed", error, None)
+    assert failed("a.enc", error) == ("a.enc", None, None, None, "failed", error, None, None)
     assert error.__traceback__ is None
     assert error.__cause__ is None
     assert error.__context__ is None

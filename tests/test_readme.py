@@ -69,8 +69,8 @@ HELD_BY = {
     "Two inputs that would share an output, or an output that would replace an input, are refused "
     "before anything is written, also where the file system takes two names for one (case, "
     "accents).": (
-        "test_outputs_that_collide_are_refused "
-        "test_names_that_are_one_on_the_disk_are_refused "
+        "test_outputs_that_collide_fail "
+        "test_names_that_are_one_on_the_disk_fail "
         "test_on_a_real_disk"
     ),
     "What cannot be known before is found out later, and is then a failure of that recording "

@@ -190,8 +190,8 @@ def test_audio_beyond_memory_goes_to_a_disk_without_nameless_files(
     size: int,
 ) -> None:
     """It is written there only once it is authenticated; an altered recording makes no file."""
-    monkeypatch.setattr(outputs, "nameless", lambda _: None)
-    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda _: None)
+    monkeypatch.setattr(outputs, "nameless", lambda *_: None)
+    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda *_: None)
     recording = bytearray(encrypt(LONG[:size], PASSWORD))
     (tmp_path / "a.enc").write_bytes(recording)
     made = []
@@ -217,7 +217,7 @@ def test_an_abandoned_publication_ends_at_the_next_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the job any more: what was begun is taken back."""
-    monkeypatch.setattr(outputs, "nameless", lambda _: None)
+    monkeypatch.setattr(outputs, "nameless", lambda *_: None)
     (tmp_path / "a.enc").write_bytes(encrypt(AUDIO, PASSWORD))
 
     def on_progress(count: int) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         UsageError,
         WorkerError,
     )
-    from filedecryptor.job import decrypt_file
     from filedecryptor.outcome import Outcome
+    from filedecryptor.single import decrypt_file
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # The command passes through here at every start, and must be quick to take care of signals.
     if name in __all__:
-        for module in ("errors", "outcome", "decryptor", "job", "batch"):
+        for module in ("errors", "outcome", "decryptor", "single", "batch"):
             found = import_module(f"filedecryptor.{module}")
             if hasattr(found, name):
                 return getattr(found, name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO
 
 from filedecryptor import mpeg
 
 FORMATS = ("opus", "mp3", "wav")
 """What VNS records (`recordCallFormat`); each name is also the file name extension."""
+
+_OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
+_NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
+"""Extensions that stand for formats: for one of the three, and for none of them."""
 
 HEAD_SIZE = 3 * mpeg.SEARCHED
 """Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
@@ -110,6 +115,20 @@ def detect_in(file: BinaryIO) -> str | None:
     while not head.is_enough and (piece := file.read(HEAD_SIZE)):
         head.add(piece)
     return head.format
+
+
+def misnamed(path: str, audio_format: str | None) -> str | None:
+    """Return a note for a name that stands for another format than the audio has; else None.
+
+    Args:
+        path: The name.
+        audio_format: The format; None if it is not known.
+    """
+    suffix = os.path.splitext(path)[1][1:].lower()
+    named = _OTHER_NAMES.get(suffix, suffix)
+    if audio_format in {None, named} or named not in {*FORMATS, *_NAMES_OF_OTHERS}:
+        return None
+    return f"the audio is {audio_format}, and nothing is converted; 'auto' names it right"
 
 
 def is_wav(head: bytes) -> bool:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from filedecryptor.crypto import Password, load
+from filedecryptor.crypto import load
 from filedecryptor.decryptor import OnProgress
 from filedecryptor.errors import UnavailableError, UsageError, WorkerError
 from filedecryptor.existing import IfExists
 from filedecryptor.job import Job, Shared, try_job
 from filedecryptor.keys import Keys, Warned, warn_by_python
 from filedecryptor.outcome import Outcome, failed
+from filedecryptor.passwords import Passwords, Secret
 from filedecryptor.plan import Plan
 from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.storage.outputs import Written
@@ -52,7 +53,7 @@ LARGEST_GROUP = 100
 
 def decrypt_files(
     sources: Iterable[str | os.PathLike[str]],
-    password: Password,
+    password: Secret,
     output_extension: str,
     *,
     output_dir: str | os.PathLike[str] | None = None,
@@ -67,7 +68,8 @@ def decrypt_files(
 
     Args:
         sources: `.enc` files, and directories, of which every `*.enc` below is taken.
-        password: The `recordCallPassword` in force when the calls were recorded.
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
         output_extension: Replaces the last suffix of each name, with or without its dot; `auto`
             stands for the format of the audio.
         output_dir: Where the outputs go instead of beside their inputs, with the subfolders of
@@ -102,7 +104,7 @@ def decrypt_files(
 
 def run_plan(
     plan: Plan,
-    password: Password,
+    password: Secret,
     workers: Workers,
     *,
     warn: Callable[[str], object] = warn_by_python,
@@ -112,7 +114,8 @@ def run_plan(
 
     Args:
         plan: What to do.
-        password: The `recordCallPassword` in force when the calls were recorded.
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
         workers: What does it; an executor is left running.
         warn: Called with what has to be known, though no recording fails for it.
         on_progress: Called with an input and a number of bytes after each piece of work, from any
@@ -145,7 +148,7 @@ def run_plan(
 
 def _outcomes(
     plan: Plan,
-    password: Password,
+    password: Secret,
     workers: Workers,
     on_progress: Callable[[str, int], object] | None,
 ) -> Generator[Outcome | Warned]:
@@ -180,11 +183,12 @@ class GroupWork:
     """Does a group of jobs, perhaps on another machine. The password shows in no `repr` of it.
 
     Args:
-        password: The `recordCallPassword` in force when the calls were recorded.
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
     """
 
-    def __init__(self, password: Password) -> None:
-        self._password = password
+    def __init__(self, password: Secret) -> None:
+        self._password = Passwords.of(password)
 
     def __dask_tokenize__(self) -> str:
         """Return what Dask may name tasks after: nothing that follows from the password."""
@@ -247,13 +251,14 @@ def _worker_failures(group: list[Job], error: Exception) -> list[Outcome | Warne
 
 def _in_threads(
     items: Iterable[Job],
-    password: Password,
+    password: Secret,
     jobs: int,
     *,
     has_objects: bool,
     check: Callable[[Job, Written], Outcome | None],
     on_progress: Callable[[str, int], object] | None = None,
 ) -> Generator[Outcome | Warned]:
+    passwords = Passwords.of(password)
     load()  # where memory or files to open are scarce, this fails once, here
     keys = Keys(jobs)
     written = Written()
@@ -264,7 +269,7 @@ def _in_threads(
 
     def work(job: Job, advance: OnProgress) -> Outcome:
         shared = Shared(written, keys, memory_of_each(threads()))
-        return try_job(job, password, shared=shared, on_progress=advance)
+        return try_job(job, passwords, shared=shared, on_progress=advance)
 
     def advance_job(job: Job, count: int) -> None:
         if on_progress is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from filedecryptor.audio import FORMATS
 from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
 from filedecryptor.existing import IF_EXISTS
+from filedecryptor.grammar import Given, told_apart
 from filedecryptor.job import AUTO
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (
@@ -24,23 +25,31 @@ from filedecryptor.terminal.options import (
     version_option,
 )
 
+USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
+
+EXAMPLES = (
+    "filedecryptor recording.enc EncryptMe opus",
+    "filedecryptor recordings/ auto -d audio/ --password-file secret.txt",
+    "filedecryptor recording.enc - auto -o - | ffplay -nodisp -autoexit -",
+)
+
 HELP = f"""Decrypt call recordings of Voice Nexus Service (VNS).
 
 FILENAME is an .enc file, a directory (every *.enc below it), '-' for standard input, whose audio
 goes to standard output, or an address such as s3://bucket/recordings/.
 
 PASSWORD is the recordCallPassword in force when the call was recorded. '-' keeps it off the
-command line: it is then the first line of --password-file, or the environment variable
-FILEDECRYPTOR_PASSWORD, or what is typed at a prompt, or the first line of standard input.
+command line: it is then the environment variable FILEDECRYPTOR_PASSWORD, or what is typed at a
+prompt, or the first line of standard input. With --password-file, leave it out.
 
-OUTPUTEXTENSION replaces the suffix of FILENAME: wav, mp3, opus, or 'auto' for the format found in
-the audio.
+OUTPUTEXTENSION replaces the suffix of FILENAME: opus, mp3, wav, or 'auto' for the format found in
+the audio. It is a name only: nothing is converted. With --verify or -o, it may be left out.
 
 \b
 Examples:
-  filedecryptor recording_abc123.enc EncryptMe opus
-  filedecryptor --password-file secret.txt recordings/ - auto -d audio/
-  curl ... | FILEDECRYPTOR_PASSWORD=EncryptMe filedecryptor - - opus | play -t opus -
+  {EXAMPLES[0]}
+  {EXAMPLES[1]}
+  {EXAMPLES[2]}
 
 {exit_codes(ExitCode.TOKEN, ExitCode.API)}
 """
@@ -59,18 +68,30 @@ class DecryptCommand(Program):
             args = ["--", *args]
         return super().parse_args(ctx, args)
 
+    def run(self, args: Sequence[str], console: Console) -> int:
+        """Do what a command line asks for; one that is empty is answered with examples."""
+        if not args and not self.is_completing:
+            usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
+            console.say_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help"]))
+            return ExitCode.USAGE
+        return super().run(args, console)
+
 
 def _extensions(context: click.Context) -> Iterable[str]:
     """Return the extensions that may follow, once there are a name and a password."""
-    return (AUTO, *FORMATS) if context.params.get("password") is not None else ()
+    fewest = 1 if context.params.get("password_file") else 2
+    return (AUTO, *FORMATS) if len(context.params.get("words") or ()) >= fewest else ()
 
 
 @click.command("filedecryptor", cls=DecryptCommand, help=HELP, context_settings=CONTEXT)
-@click.argument(
-    "filenames", metavar="FILENAME...", nargs=-1, required=True, type=Path(words=_extensions)
+@click.argument("words", metavar=USAGE, nargs=-1, type=Path(words=_extensions))
+@click.option(
+    "--files-from",
+    metavar="LIST",
+    type=Path(),
+    help="Read FILENAMEs from there, one in a line; '-' is standard input.",
 )
-@click.argument("password", metavar="PASSWORD")
-@click.argument("output_extension", metavar="OUTPUTEXTENSION")
+@click.option("-0", "--null", is_flag=True, help="The names in LIST end with a NUL.")
 @click.option(
     "-o",
     "--output",
@@ -92,7 +113,12 @@ def _extensions(context: click.Context) -> Iterable[str]:
     show_default=True,
     help="What to do with an output that exists.",
 )
-@password_file_option(help="Its first line is the password.")
+@click.option(
+    "--unknown-as",
+    metavar="EXT",
+    help="With 'auto': store audio of another format with this extension.",
+)
+@password_file_option(help="Its first line is the password; several are tried in turn.")
 @jobs_option(help="Files worked on at once (default: the CPUs).")
 @click.option(
     "--cluster",
@@ -100,9 +126,16 @@ def _extensions(context: click.Context) -> Iterable[str]:
     help="Let the Dask cluster with this scheduler do the work (tcp://host:8786).",
 )
 @click.option("--verify", is_flag=True, help="Authenticate only, write nothing.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @output_options
 @version_option
 @click.pass_obj
-def main(console: Console, /, **options: Any) -> int:  # noqa: ANN401 - named once, above
+def main(console: Console, /, words: Sequence[str], **options: Any) -> int:  # noqa: ANN401 - named once, above
     """Decrypt what the command line names; the help is `HELP`."""
-    return decrypt_command(console, **options)
+    given = Given(
+        names=options["files_from"] is not None,
+        password=bool(options["password_file"]),
+        output=options["output"] is not None,
+        verify=options["verify"],
+    )
+    return decrypt_command(console, *told_apart(words, given), **options)

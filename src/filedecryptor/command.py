@@ -5,48 +5,45 @@ Nothing here needs click, so that the shortest calls need not load it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
-from io import FileIO
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from filedecryptor.decryptor import decrypted
-from filedecryptor.errors import ExitCode, FileDecryptorError, UsageError, errors_naming
-from filedecryptor.existing import IfExists, size_of
-from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.job import Job, try_job
-from filedecryptor.outcome import Outcome, failed
-from filedecryptor.spool import Beginning
-from filedecryptor.storage import disk, storage_of
-from filedecryptor.storage.names import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.contradictions import refuse_contradictions, refuse_on_a_cluster
+from filedecryptor.errors import ExitCode, UsageError
+from filedecryptor.existing import IfExists
+from filedecryptor.grammar import file_name_note
+from filedecryptor.inputs import matching, without_misplaced
+from filedecryptor.job import AUTO, Job
+from filedecryptor.running import GO_ON, Run
+from filedecryptor.storage import storage_of
+from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, is_terminal
-from filedecryptor.terminal.password import find_password, may_be_secret
-from filedecryptor.terminal.process import deferring_packages, share_one_heap
-from filedecryptor.terminal.progress import Progress, progress
+from filedecryptor.terminal.password import find_password
+from filedecryptor.terminal.process import deferring_packages
 from filedecryptor.terminal.report import Reporter, reporting
 
 if TYPE_CHECKING:
-    from filedecryptor.crypto import Password
-    from filedecryptor.plan import Plan
     from filedecryptor.workers import Workers
-
-Bar = Callable[..., AbstractContextManager[Progress]]
 
 
 def decrypt_command(
     console: Console,
     filenames: Sequence[str],
-    password: str,
-    output_extension: str,
+    password: str | None,
+    output_extension: str | None,
     *,
+    files_from: str | None = None,
+    null: bool = False,
     output: str | None = None,
     output_dir: str | None = None,
     if_exists: IfExists = "replace",
-    password_file: str | None = None,
+    unknown_as: str | None = None,
+    password_file: Sequence[str] = (),
     jobs: int | None = None,
     cluster: str | None = None,
     verify: bool = False,
+    fail_fast: bool = False,
     json: bool = False,
     quiet: bool = False,
     progress: bool | None = None,
@@ -56,15 +53,19 @@ def decrypt_command(
     Args:
         console: The streams of the program.
         filenames: The inputs: files, directories, or `-` for standard input.
-        password: PASSWORD as it was given; `-` means that the password is elsewhere.
-        output_extension: OUTPUTEXTENSION as it was given.
+        password: PASSWORD as it was given; `-` or None means that the password is elsewhere.
+        output_extension: OUTPUTEXTENSION as it was given; None where nothing is named after it.
+        files_from: A file that names more inputs; `-` is standard input.
+        null: Whether each name in it ends with a NUL instead of a line end.
         output: The one output's name; `-` is standard output.
         output_dir: Where the outputs go.
         if_exists: What to do about an output that is already there.
-        password_file: A file whose first line is the password.
+        unknown_as: The extension for audio that `auto` does not know.
+        password_file: Files whose first lines are passwords, which are tried in turn.
         jobs: Files worked on at once.
         cluster: The address of a scheduler whose workers do the work.
         verify: Authenticate only, write nothing.
+        fail_fast: Stop at the first failure.
         json: Write a JSON object for each input.
         quiet: Say nothing but errors.
         progress: Show a progress bar; if None, where there is time to look at it.
@@ -76,127 +77,128 @@ def decrypt_command(
         UsageError: The arguments contradict each other, or there is no password.
         ClusterError: The cluster cannot be reached, or cannot do the work.
         StorageError: An object store cannot be reached, or refuses to list its objects.
-        OSError: The password file cannot be read, or standard output cannot be written.
+        OSError: The password file or the list cannot be read, or standard output be written.
     """
-    extension = clean_extension(output_extension)
-    filenames = _matching(filenames)
-    one_file = len(filenames) == 1 and not storage_of(filenames[0]).is_directory(filenames[0])
-    _refuse_contradictions(filenames, output, output_dir, one_file=one_file, verify=verify)
+    extension = clean_extension(AUTO if output_extension is None else output_extension)
+    filenames = matching(filenames)
+    one_file = (
+        len(filenames) == 1
+        and files_from is None
+        and not storage_of(filenames[0]).is_directory(filenames[0])
+    )
+    refuse_contradictions(
+        filenames,
+        output,
+        output_dir,
+        one_file=one_file,
+        verify=verify,
+        null=null,
+        files_from=files_from,
+    )
     if cluster is not None:
-        _refuse_on_a_cluster(filenames, output, jobs)
+        refuse_on_a_cluster(filenames, output, jobs)
     if output is None and STANDARD_STREAM in filenames and not verify:
         output = _standard_output(console)
     if output == STANDARD_STREAM and json:
         raise UsageError("--json and the audio cannot both go to standard output")
-    stdin_taken = password == "-" and any(map(console.is_standard_input, filenames))  # noqa: S105
-    secret = find_password(console, password, password_file, stdin_taken=stdin_taken)
-    bar = partial(_bar, console, show=False if quiet else progress)
-    with reporting(console, quiet=quiet, json=json, many=not one_file) as reporter:
-        filenames = _without_misplaced(filenames, reporter)
-        if not filenames:
+    stdin_is = _use_of_standard_input(console, filenames, files_from)
+    found = find_password(console, password, password_file, stdin_is=stdin_is)
+    template = Job(
+        "",
+        extension,
+        output,
+        if_exists=if_exists,
+        verify=verify,
+        unknown_as=_unknown_as(unknown_as, extension),
+    )
+    run = Run(console, template, found, fail_fast=fail_fast, show=False if quiet else progress)
+    with reporting(
+        console,
+        quiet=quiet,
+        json=json,
+        many=not one_file,
+        passwords=len(found.secrets),
+        go_on=None if one_file else GO_ON,
+    ) as reporter:
+        if output_extension is not None and (note := file_name_note(output_extension)):
+            reporter.note(note)
+        filenames = without_misplaced(filenames, reporter.add)
+        if files_from is not None:
+            filenames += _listed(console, reporter, files_from, null=null)
+        if not filenames or (fail_fast and reporter.report.codes):
             return reporter.report.code
         if output == STANDARD_STREAM:
-            return _to_standard_output(console, filenames[0], secret, bar)
+            return run.to_standard_output(filenames[0])
         if one_file and output_dir is None and cluster is None:
-            job = Job(filenames[0], extension, output, if_exists=if_exists, verify=verify)
-            _do_one(console, job, secret, reporter, bar)
+            run.do_one(filenames[0], reporter)
             return reporter.report.code
-        if cluster is not None:  # whose workers run in other directories
-            filenames = [absolute(name) for name in filenames]
-            output_dir = None if output_dir is None else absolute(output_dir)
-        with _workers(cluster, output_dir, jobs, reporter) as workers:
-            from filedecryptor.plan import Plan
-
-            plan = Plan(
-                filenames,
-                extension,
-                output_dir=output_dir,
-                if_exists=if_exists,
-                verify=verify,
-            )
-            if not quiet:
-                _say_what_is_passed_over(console, plan)
-            _do_all(plan, secret, reporter, workers, bar)
+        _do_all(run, filenames, reporter, output_dir=output_dir, cluster=cluster, jobs=jobs)
         return reporter.report.code
 
 
-def _say_what_is_passed_over(console: Console, plan: Plan) -> None:
-    for link in plan.links:
-        console.say(f"note: {link}: a link to a directory, which is not followed")
-    for directory in plan.empty:
-        console.say(f"{directory}: there is no .enc file in it")
+def _do_all(
+    run: Run,
+    filenames: list[str],
+    reporter: Reporter,
+    *,
+    output_dir: str | None,
+    cluster: str | None,
+    jobs: int | None,
+) -> None:
+    """Plan the work, say what is passed over, and do it."""
+    if cluster is not None:  # whose workers run in other directories
+        filenames = [absolute(name) for name in filenames]
+        output_dir = None if output_dir is None else absolute(output_dir)
+    with _workers(cluster, output_dir, jobs, reporter) as workers:
+        from filedecryptor.plan import Plan
+
+        plan = Plan(
+            filenames,
+            run.template.extension,
+            output_dir=output_dir,
+            if_exists=run.template.if_exists,
+            verify=run.template.verify,
+            unknown_as=run.template.unknown_as,
+        )
+        for link in plan.links:
+            reporter.note(f"{link}: a link to a directory, which is not followed")
+        for directory in plan.empty:
+            reporter.say(f"{directory}: there is no .enc file in it")
+        run.do_all(plan, reporter, workers)
 
 
-def _matching(words: Sequence[str]) -> list[str]:
-    """Return the inputs, with what stands for several of them replaced by their names.
+def _use_of_standard_input(
+    console: Console, filenames: Sequence[str], files_from: str | None
+) -> str | None:
+    """Return what standard input is, if it is not for the password."""
+    if files_from is not None and console.is_standard_input(files_from):
+        return "the list"
+    return "the recording" if any(map(console.is_standard_input, filenames)) else None
+
+
+def _unknown_as(unknown_as: str | None, extension: str) -> str | None:
+    """Return the extension for audio that `auto` does not know, without its dot.
 
     Raises:
-        UsageError: There is none.
+        UsageError: It is none, or there is no such audio.
     """
-    inputs = []
-    for number, word in enumerate(words, 1):
-        found = disk.matching(word)
-        if not found:
-            # Whatever does not end as recordings do may be the password.
-            name = word if word.lower().endswith(SUFFIX) else f"FILENAME {number}"
-            raise UsageError("no file has a name like this", filename=name)
-        inputs += found
-    return inputs
+    if unknown_as is None:
+        return None
+    if extension != AUTO:
+        raise UsageError("--unknown-as is for audio that 'auto' does not know")
+    bare = clean_extension(unknown_as)
+    if bare == AUTO:
+        raise UsageError("--unknown-as takes an extension, and 'auto' is none")
+    return bare
 
 
-def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str]:
-    """Return the inputs without those that may be the password: they fail, and are not shown.
+def _listed(console: Console, reporter: Reporter, path: str, *, null: bool) -> list[str]:
+    from filedecryptor.inputs import listed
 
-    What ends as recordings do is a name, however it is mistyped.
-    """
-    inputs = []
-    for number, name in enumerate(filenames, 1):
-        may_be_name = name == STANDARD_STREAM or is_url(name) or name.lower().endswith(SUFFIX)
-        if may_be_name or not (reason := may_be_secret(name)):
-            inputs.append(name)
-        else:
-            reporter.add(_misplaced(f"FILENAME {number}", reason))
-    return inputs
-
-
-def _misplaced(place: str, reason: OSError) -> Outcome:
-    hint = "if this is the password: the order is FILENAME... PASSWORD OUTPUTEXTENSION"
-    error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
-    return failed(place, error)
-
-
-def _refuse_contradictions(
-    filenames: Sequence[str],
-    output: str | None,
-    output_dir: str | None,
-    *,
-    one_file: bool,
-    verify: bool,
-) -> None:
-    from_stdin = STANDARD_STREAM in filenames
-    if from_stdin and len(filenames) > 1:
-        raise UsageError("standard input cannot be one of several inputs")
-    if output is not None and not one_file:
-        raise UsageError(
-            "one --output cannot take the audio of several files",
-            hint="name a directory with --output-dir",
-        )
-    if output is not None and output_dir is not None:
-        raise UsageError("--output and --output-dir cannot both say where the audio goes")
-    if output_dir is not None and from_stdin:
-        raise UsageError("standard input has no name for --output-dir", hint="use --output")
-    if verify and (output is not None or output_dir is not None):
-        raise UsageError("--verify writes nothing, so there is nothing to say where")
-
-
-def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int | None) -> None:
-    if output is not None or STANDARD_STREAM in filenames:
-        raise UsageError(
-            "a cluster reads and writes files and objects only",
-            hint="name a directory with --output-dir",
-        )
-    if jobs is not None:
-        raise UsageError("--jobs is for this machine; a cluster has its own number of them")
+    names = listed(console, path, null=null)
+    if not names:
+        reporter.say(f"{path}: there is no name in it")
+    return names
 
 
 def _workers(
@@ -222,67 +224,3 @@ def _standard_output(console: Console) -> str:
             hint="redirect it, or name a file with --output",
         )
     return STANDARD_STREAM
-
-
-def _do_one(console: Console, job: Job, password: Password, reporter: Reporter, bar: Bar) -> None:
-    """Do one job in this thread: importing what does many would take longer than the rest."""
-    source = console.open_standard_input() if job.input == STANDARD_STREAM else None
-    with bar([job.input], 1) as shown:
-        on_progress = partial(shown.advance, job.input)
-        outcome = try_job(job, password, source=source, on_progress=on_progress)
-        reporter.add(outcome)
-        shown.count(outcome)
-
-
-def _do_all(plan: Plan, password: Password, reporter: Reporter, workers: Workers, bar: Bar) -> None:
-    from filedecryptor.batch import run_plan
-
-    share_one_heap()
-    # A cluster tells of files only, and asking for the size of each object would take too long.
-    is_counted = workers.executor is not None or plan.has_objects
-    inputs = () if is_counted else (job.input for job in plan)
-    with (
-        bar(inputs, len(plan)) as shown,
-        closing(
-            run_plan(plan, password, workers, warn=reporter.warn, on_progress=shown.advance)
-        ) as outcomes,
-    ):
-        for outcome in outcomes:
-            reporter.add(outcome)
-            shown.count(outcome)
-
-
-def _bar(
-    console: Console, inputs: Iterable[str], files: int, *, show: bool | None
-) -> AbstractContextManager[Progress]:
-    return progress(console, inputs, files, partial(_size_of, console), show=show)
-
-
-def _size_of(console: Console, name: str) -> int:
-    """Return the length of an input in bytes; 0 if it is not known."""
-    if name != STANDARD_STREAM:
-        return size_of(name) or 0
-    source = console.open_standard_input()
-    return (isinstance(source, FileIO) and disk.size_of(source.fileno())) or 0
-
-
-def _to_standard_output(console: Console, filename: str, password: Password, bar: Bar) -> ExitCode:
-    try:
-        with errors_naming(filename), _opened(console, filename) as source:
-            if isinstance(source, FileIO):
-                console.refuse_overwriting(source)
-            with bar([filename], 1) as shown:
-                on_progress = partial(shown.advance, filename)
-                recording, _ = decrypted(Beginning(source), password, on_progress)
-    except (FileDecryptorError, OSError) as error:
-        return console.say_error(error)
-    with recording:
-        while chunk := recording.read(CHUNK_SIZE):
-            console.write(chunk)
-    return ExitCode.DONE
-
-
-def _opened(console: Console, filename: str) -> AbstractContextManager[Source]:
-    if filename == STANDARD_STREAM:
-        return console.open_standard_input()
-    return storage_of(filename).open_source(filename)

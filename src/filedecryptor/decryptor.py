@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
 
 from filedecryptor import audio
@@ -19,12 +20,22 @@ from filedecryptor.crypto import (
 from filedecryptor.errors import AuthenticationError, NotEncError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
 from filedecryptor.hints import file_hint, incomplete_hint, password_hint
-from filedecryptor.spool import MEMORY_LIMIT, Beginning, PrivateFile, SpooledAudio, Tee
+from filedecryptor.passwords import Passwords, Secret
+from filedecryptor.spool import (
+    MEMORY_LIMIT,
+    Beginning,
+    PrivateFile,
+    SpooledAudio,
+    Tee,
+    repeatable,
+)
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.outputs import PendingFile
 
 if TYPE_CHECKING:
     from filedecryptor.keys import Keys
+
+NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
 
 OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
@@ -89,16 +100,18 @@ class Content(NamedTuple):
         format: `opus`, `mp3` or `wav`; None if the audio is none of these.
         size: The audio's length in bytes.
         unknown: If it is none of these, what there is to say of it, as a half-sentence.
+        password: The number of the password that was right, from 1 on; None if there was only one.
     """
 
     format: str | None
     size: int
     unknown: str | None = None
+    password: int | None = None
 
 
 def verify(
     beginning: Beginning,
-    password: Password,
+    secret: Secret,
     on_progress: OnProgress = ignore,
     keys: Keys | None = None,
 ) -> Content:
@@ -106,12 +119,15 @@ def verify(
 
     The arguments and the exceptions are those of `decrypted`.
     """
-    return _repeated(beginning, lambda: _decrypt(beginning, password, ignore, on_progress, keys))
+    found, number = _in_turn(
+        beginning, secret, lambda again, one: _decrypt(again, one, ignore, on_progress, keys)
+    )
+    return found._replace(password=number)
 
 
 def decrypted(
     beginning: Beginning,
-    password: Password,
+    secret: Secret,
     on_progress: OnProgress = ignore,
     nameless: Callable[[], PendingFile | None] = lambda: None,
     keys: Keys | None = None,
@@ -120,7 +136,8 @@ def decrypted(
 
     Args:
         beginning: The recording.
-        password: The `recordCallPassword` in force when the call was recorded.
+        secret: The `recordCallPassword` in force when the call was recorded, or several that may
+            be it.
         on_progress: Called with the number of bytes after each piece of work.
         nameless: Returns a file without a name for audio that is too long for the memory; None if
             there is no such file.
@@ -131,9 +148,36 @@ def decrypted(
         NotEncError: The recording is shorter than 44 bytes.
         OSError: The audio cannot be stored.
     """
-    return _repeated(
-        beginning, lambda: _decrypted(beginning, password, on_progress, nameless, keys)
+    (file, content), number = _in_turn(
+        beginning, secret, lambda again, one: _decrypted(again, one, on_progress, nameless, keys)
     )
+    return file, content._replace(password=number)
+
+
+def _in_turn(
+    beginning: Beginning, secret: Secret, attempt: Callable[[Beginning, Password], Result]
+) -> tuple[Result, int | None]:
+    """Return what an attempt does with the password that is right, and the number of that.
+
+    Raises:
+        AuthenticationError: None is right.
+    """
+    passwords = Passwords.of(secret)
+    if len(passwords) == 1:
+        ((_, only),) = passwords.in_turn()
+        return _repeated(beginning, lambda: attempt(beginning, only)), None
+    with repeatable(beginning) as again:
+        for number, password in passwords.in_turn():
+            try:
+                result = _repeated(again, partial(attempt, again, password))
+            except AuthenticationError as error:  # noqa: PERF203 - a key takes 60 ms
+                failure = error
+                again.rewind()
+            else:
+                passwords.was_right(number)
+                return result, number
+    failure.cause = NONE_IS_RIGHT.format(len(passwords))
+    raise failure
 
 
 def _repeated(beginning: Beginning, attempt: Callable[[], Result]) -> Result:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
+from filedecryptor.errors import AuthenticationError
 
 BLOCK_SIZE = 4096
 """Bytes. An unfinished copy or download is a whole number of such blocks."""
@@ -52,6 +54,22 @@ def password_hint(password: Password) -> str:
     if hint := secret_hint(secret, "the password"):
         return hint
     return "the password is the one that was in force when the call was recorded"
+
+
+def with_origin(error: AuthenticationError, origin: str, misplaced: str | None = None) -> None:
+    """Let the hint of a failed authentication say where the password came from.
+
+    Args:
+        error: The failure.
+        origin: Where the password came from, as a sentence without its end.
+        misplaced: What it may be instead of a password, if something shows that.
+    """
+    error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))
+
+
+def missing_extra(extra: str) -> str:
+    """Return what to type where an optional part of the package is not installed."""
+    return f'in a clone of filedecryptor: {sys.executable} -m pip install ".[{extra}]"'
 
 
 def secret_hint(secret: bytes, what: str) -> str | None:

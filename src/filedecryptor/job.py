@@ -2,80 +2,34 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from filedecryptor import audio, existing
-from filedecryptor.crypto import Password
 from filedecryptor.decryptor import Content, OnProgress, decrypted, ignore, verify
 from filedecryptor.errors import (
     FileDecryptorError,
     UnknownFormatError,
-    UsageError,
     errors_naming,
     unexpected,
 )
 from filedecryptor.existing import IfExists, SizeOf
 from filedecryptor.format import Source
 from filedecryptor.outcome import Outcome, failed
+from filedecryptor.passwords import Secret
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, Watched
 from filedecryptor.storage import storage_of
-from filedecryptor.storage.names import clean_extension, is_url, replace_suffix, split
+from filedecryptor.storage.attributes import NEW
+from filedecryptor.storage.names import is_url, replace_suffix, split
 from filedecryptor.storage.outputs import PendingFile, Written
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from filedecryptor.keys import Keys
 
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
-
-
-def decrypt_file(
-    path: str | os.PathLike[str],
-    password: Password,
-    output_extension: str,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    if_exists: IfExists = "replace",
-) -> Path:
-    """Decrypt a recording into a file, which appears whole or not at all.
-
-    Args:
-        path: The `.enc` file.
-        password: The `recordCallPassword` in force when the call was recorded.
-        output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
-            stands for the format of the audio.
-        output: The file to write, instead of the one beside `path`.
-        if_exists: What to do about an output that is already there: `replace` it, `skip` the
-            work if it is as long as the audio (and otherwise replace it), or `fail`.
-
-    Returns:
-        The path of the audio file.
-
-    Raises:
-        AuthenticationError: The password is wrong, or the file was altered.
-        NotEncError: The file is shorter than 44 bytes, or longer than 64 GiB.
-        UnknownFormatError: The extension is `auto`, and the audio is not opus, mp3 or wav.
-        UsageError: The extension or the password is unusable, or the output would be the input.
-        OSError: The operating system refused something.
-    """
-    from pathlib import Path
-
-    if any(isinstance(name, str) and is_url(name) for name in (path, output)):
-        raise UsageError("decrypt_file is for files; decrypt_files takes addresses as well")
-    job = Job(
-        input=os.fspath(path),
-        extension=clean_extension(output_extension),
-        output=None if output is None else os.fspath(output),
-        if_exists=if_exists,
-    )
-    outcome = do_job(job, password)
-    assert outcome.output is not None  # noqa: S101 - true of every job that does not only verify
-    return Path(outcome.output)
 
 
 class Job(NamedTuple):
@@ -90,6 +44,8 @@ class Job(NamedTuple):
         if_exists: What to do about an output that is already there.
         is_checked: Whether `find_existing` has been asked already.
         verify: Authenticate only, write nothing.
+        unknown_as: With `auto`, the extension for audio that is not recognised, without its dot;
+            None if that is a failure.
     """
 
     input: str
@@ -99,6 +55,7 @@ class Job(NamedTuple):
     if_exists: IfExists = "replace"
     is_checked: bool = False
     verify: bool = False
+    unknown_as: str | None = None
 
     def targets(self) -> tuple[str, ...]:
         """Return the outputs that this job may write; it writes one of them, or none."""
@@ -106,8 +63,25 @@ class Job(NamedTuple):
             return ()
         if self.output is not None:
             return (self.output,)
-        extensions = audio.FORMATS if self.extension == AUTO else (self.extension,)
-        return replace_suffix(self.named_after or self.input, extensions)
+        return replace_suffix(self.named_after or self.input, self._extensions())
+
+    def _extensions(self) -> tuple[str, ...]:
+        if self.extension != AUTO:
+            return (self.extension,)
+        more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
+        return (*audio.FORMATS, *more)
+
+    def target(self, audio_format: str | None) -> str | None:
+        """Return the output that fits the audio; None if none does.
+
+        Args:
+            audio_format: Its format; None if it is not recognised.
+        """
+        targets = self.targets()
+        if len(targets) == 1:
+            return targets[0]
+        extension = audio_format or self.unknown_as
+        return None if extension is None else targets[self._extensions().index(extension)]
 
 
 class Shared(NamedTuple):
@@ -127,7 +101,7 @@ class Shared(NamedTuple):
 
 def try_job(
     job: Job,
-    password: Password,
+    password: Secret,
     *,
     source: Source | None = None,
     shared: Shared | None = None,
@@ -144,7 +118,7 @@ def try_job(
 
 def do_job(
     job: Job,
-    password: Password,
+    password: Secret,
     *,
     source: Source | None = None,
     shared: Shared | None = None,
@@ -154,7 +128,8 @@ def do_job(
 
     Args:
         job: What to do.
-        password: The `recordCallPassword` in force when the call was recorded.
+        password: The `recordCallPassword` in force when the call was recorded, or several that
+            are tried in turn.
         source: A file to read instead of the job's input.
         shared: What the job has in common with others, if there are any.
         on_progress: Called with the number of bytes after each piece of work.
@@ -217,7 +192,7 @@ def _skipped(job: Job, output: str) -> Outcome:
 
 def _decrypt(
     job: Job,
-    password: Password,
+    password: Secret,
     source: Source,
     shared: Shared,
     on_progress: OnProgress,
@@ -227,23 +202,46 @@ def _decrypt(
     if job.verify:
         beginning = Beginning(source, shared.memory_limit)
         content = verify(beginning, password, on_progress, shared.keys)
-        return Outcome(job.input, None, content.format, content.size, "verified")
+        unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
+        return _outcome(job, content, "verified", note=unknown)
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."
         storage_of(directory).make_directory(directory)
     first = job.targets()[0]
-    nameless = partial(storage_of(first).nameless, first)
+    attributes = NEW if is_url(first) else storage_of(job.input).attributes_of(source)
+    nameless = partial(storage_of(first).nameless, first, attributes)
     recording, content = decrypted(
         Beginning(source, shared.memory_limit), password, on_progress, nameless, shared.keys
     )
     with recording:
-        target = _target(job, content.format, identity)
+        target = _target(job, content, identity)
         if not isinstance(recording, PendingFile):  # which is not read again
             recording = cast("BinaryIO", Watched(recording, on_progress))
-        return _publish(job, target, recording, content, shared.written, identity=identity)
+        publish = partial(
+            storage_of(target).publish,
+            target,
+            recording,
+            written=shared.written,
+            attributes=attributes,
+        )
+        return _publish(job, target, content, publish, shared.written, identity=identity)
 
 
-def _target(job: Job, audio_format: str | None, identity: str | int | None) -> str:
+def _outcome(
+    job: Job, content: Content, status: str, target: str | None = None, note: str | None = None
+) -> Outcome:
+    return Outcome(
+        job.input,
+        target,
+        content.format,
+        content.size,
+        status,
+        note=note,
+        password=content.password,
+    )
+
+
+def _target(job: Job, content: Content, identity: str | int | None) -> str:
     """Return the output that fits the audio.
 
     Raises:
@@ -251,34 +249,31 @@ def _target(job: Job, audio_format: str | None, identity: str | int | None) -> s
         UsageError: It is the input.
         OSError: It cannot be written.
     """
-    targets = job.targets()
-    if len(targets) == 1:
-        return targets[0]
-    if audio_format is None:
+    target = job.target(content.format)
+    if target is None:
         raise UnknownFormatError(
-            "the audio is not opus, mp3 or wav",
-            hint="name the output's extension instead of 'auto'",
+            f"the recording is intact and the password right; {content.unknown}",
+            hint="name the output's extension instead of 'auto', or store such audio by --unknown-as",
         )
-    target = targets[audio.FORMATS.index(audio_format)]
-    storage_of(target).check_target(target, identity)
+    if len(job.targets()) > 1:  # a single one has been checked before
+        storage_of(target).check_target(target, identity)
     return target
 
 
 def _publish(
     job: Job,
     target: str,
-    recording: BinaryIO,
     content: Content,
+    publish: Callable[..., None],
     written: Written,
     *,
     identity: str | int | None,
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
-    storage = storage_of(target)
     replace = job.if_exists == "replace"
-    note = None
+    notes = [audio.misnamed(target, content.format)]
     try:
-        storage.publish(target, recording, replace=replace, written=written)
+        publish(replace=replace)
     except FileExistsError:
         if replace:
             raise
@@ -286,8 +281,9 @@ def _publish(
         size = existing.size_of(target)
         if existing.is_finished(target, size, content.size, job.if_exists):
             return _skipped(job, target)
-        storage.check_target(target, identity)
-        storage.publish(target, recording, replace=True, written=written)
+        storage_of(target).check_target(target, identity)
+        publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
-        note = f"{'a link to nowhere' if size is None else what}: done again"
-    return Outcome(job.input, target, content.format, content.size, "decrypted", note=note)
+        notes.append(f"{'a link to nowhere' if size is None else what}: done again")
+    note = "; ".join(filter(None, notes)) or None
+    return _outcome(job, content, "decrypted", target, note)

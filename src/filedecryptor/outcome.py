@@ -18,7 +18,8 @@ class Outcome(NamedTuple):
         status: One word: `decrypted`, `verified`, `skipped` or `failed`. Other rooms of the house
             may have more of them.
         error: Why it failed.
-        note: What was wrong with an output that was there, and has been replaced.
+        note: What is worth knowing, though nothing failed.
+        password: The number of the password that was right, from 1 on; None if there was only one.
     """
 
     input: str
@@ -28,6 +29,7 @@ class Outcome(NamedTuple):
     status: str
     error: Failure | None = None
     note: str | None = None
+    password: int | None = None
 
 
 def failed(name: str, error: Failure) -> Outcome:

@@ -1,9 +1,9 @@
-"""Many jobs: find the recordings, and know every output before anything is done."""
+"""Many jobs: find the recordings, each once, and know every output before anything is done."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple
 
 from filedecryptor import job as jobs
@@ -12,7 +12,7 @@ from filedecryptor.existing import IfExists, check_if_exists, size_of
 from filedecryptor.job import AUTO, Job
 from filedecryptor.outcome import Outcome, failed
 from filedecryptor.storage import storage_of
-from filedecryptor.storage.names import is_url, join, split
+from filedecryptor.storage.names import is_plain, is_url, join, split
 from filedecryptor.storage.outputs import Written
 from filedecryptor.storage.places import Place, Places
 
@@ -24,19 +24,21 @@ LISTINGS = 2
 
 
 class _Folder(NamedTuple):
-    """The recordings in one directory, and the directory that their outputs go to.
+    """Recordings in one directory, and the directory that their outputs go to.
 
     Attributes:
         path: The directory.
         output_dir: Where the outputs go.
-        names: The recordings, sorted.
+        names: The recordings.
         links: Those of them that are symbolic links.
+        is_named: Whether they were named one by one.
     """
 
     path: str
     output_dir: str
     names: list[str]
     links: list[str]
+    is_named: bool = False
 
 
 class Plan:
@@ -50,14 +52,14 @@ class Plan:
         output_dir: Where the outputs go instead of beside their inputs.
         if_exists: What to do about an output that exists already.
         verify: Authenticate only, write nothing.
+        unknown_as: With `auto`, the extension for audio that is not recognised.
 
     Attributes:
-        failures: What could not be searched.
+        failures: What could not be searched, and what must not be done.
         empty: Directories without a recording.
         links: Links to directories, which are not followed.
 
     Raises:
-        UsageError: An output would replace an input, or two inputs share one.
         OSError: The output directory cannot be made.
     """
 
@@ -69,11 +71,14 @@ class Plan:
         output_dir: str | None = None,
         if_exists: IfExists = "replace",
         verify: bool = False,
+        unknown_as: str | None = None,
     ) -> None:
         check_if_exists(if_exists)
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
-        self._template = Job("", extension, if_exists=if_exists, verify=verify)
+        self._template = Job(
+            "", extension, if_exists=if_exists, verify=verify, unknown_as=unknown_as
+        )
         self._has_output_dir = output_dir is not None
         self.failures: list[Outcome] = []
         self.empty: list[str] = []
@@ -82,8 +87,9 @@ class Plan:
         self._listed: dict[str, dict[str, int]] = {}
         for source in sources:
             self._find(source, output_dir)
-        self._refuse_collisions()
-        if output_dir is not None:
+        places = Places()
+        self._fail_colliding(places, self._drop_repeated(places))
+        if output_dir is not None and (len(self) or not self.failures):
             storage_of(output_dir).make_directory(output_dir)
 
     @property
@@ -95,7 +101,7 @@ class Plan:
         return sum(len(folder.names) for folder in self._folders)
 
     def __iter__(self) -> Iterator[Job]:
-        for path, output_dir, names, _ in self._folders:
+        for path, output_dir, names, *_ in self._folders:
             is_checked = is_url(output_dir) and self._template.if_exists != "replace"
             for name in names:
                 yield self._template._replace(
@@ -135,7 +141,12 @@ class Plan:
             path, name = split(source)
             links = [name] if os.path.islink(source) else []
             target = path if output_dir is None else output_dir
-            self._folders.append(_Folder(path, target, [name], links))
+            last = self._folders[-1] if self._folders else None
+            if last is None or not last.is_named or last[:2] != (path, target):
+                last = _Folder(path, target, [], [], is_named=True)
+                self._folders.append(last)
+            last.names.append(name)
+            last.links.extend(links)
             return
         before = len(self._folders)
         root = join(source, "")
@@ -155,13 +166,10 @@ class Plan:
             self.empty.append(source)
 
     def _safe_names(self, path: str, below: str, names: list[str]) -> list[str]:
-        """Return the names of objects whose keys stay below the output directory.
-
-        The others are recorded as failures.
-        """
+        """Return those of the names that stay below the output directory; the others fail."""
         staying = []
         for name in names:
-            if all(map(_is_plain, (below + name).split("/"))):
+            if all(map(is_plain, (below + name).split("/"))):
                 staying.append(name)
             else:
                 error = FileDecryptorError("its name would choose another directory")
@@ -172,15 +180,44 @@ class Plan:
         error.filename = error.filename or path
         self.failures.append(failed(path, error))
 
-    def _refuse_collisions(self) -> None:
-        """Raise a `UsageError` if an output would replace an input, or the output of another.
+    def _drop_repeated(self, places: Places) -> set[int]:
+        """Leave each recording where it was named first; return the hashes of all.
 
-        Paths are compared by name, in directories without links. An input that is a link stands
-        for what it leads to as well; an output that is one would be replaced itself.
+        Hashes take a fraction of the memory that paths would; a hit is looked into.
         """
-        places = Places()
-        # Hashes take a fraction of the memory that paths would; a hit is looked into.
-        inputs = {places.roughly(place) for _, place in self._inputs()}
+        seen: set[int] = set()
+        again: set[int] = set()
+        for folder in self._folders:
+            for name in folder.names:
+                key = places.roughly((folder.path, name))
+                (again if key in seen else seen).add(key)
+        if not again:
+            return seen
+        found: set[Hashable] = set()
+
+        def is_first(place: Place) -> bool:
+            if places.roughly(place) not in again:
+                return True
+            key = places.of_file(place)
+            is_new = key not in found
+            found.add(key)
+            return is_new
+
+        for folder in self._folders:
+            folder.names[:] = [name for name in folder.names if is_first((folder.path, name))]
+        return seen
+
+    def _fail_colliding(self, places: Places, inputs: set[int]) -> None:
+        """Let those fail whose output would replace an input, or be the output of another.
+
+        An input that is a link stands for what it leads to as well; an output that is one would
+        be replaced itself.
+
+        Args:
+            places: Compares them.
+            inputs: The hashes of the inputs, but for what links lead to.
+        """
+        inputs.update(places.roughly(place) for _, place in self._linked())
         outputs: set[int] = set()
         shared: set[int] = set()
         for _, place in self._outputs():
@@ -188,52 +225,57 @@ class Plan:
             if key in inputs or key in outputs:
                 shared.add(key)
             outputs.add(key)
-        if shared:
-            self._refuse_one_of(shared, places, places.by_name)
-            self._refuse_one_of(shared, places, places.on_disk)
+        if not shared:
+            return
+        colliding = self._colliding(shared, places)
+        for folder in self._folders:
+            kept = []
+            for name in folder.names:
+                if error := colliding.get((folder.path, name)):
+                    self._fail(join(folder.path, name), error)
+                else:
+                    kept.append(name)
+            folder.names[:] = kept
 
-    def _refuse_one_of(
-        self, shared: set[int], places: Places, key_of: Callable[[Place], Hashable]
-    ) -> None:
-        """Raise a `UsageError` for the first real collision, if there is one.
+    def _colliding(self, shared: set[int], places: Places) -> dict[Place, UsageError]:
+        """Return the inputs that really collide, with what is wrong.
 
         Args:
             shared: The hashes of all places that may be shared.
             places: What they were compared by.
-            key_of: What they are to be compared by now.
         """
         inputs: dict[Hashable, Place] = {}
         for source, place in self._inputs():
             if places.roughly(place) in shared:
-                inputs.setdefault(key_of(place), source)
+                inputs.setdefault(places.on_disk(place), source)
         outputs: dict[Hashable, Place] = {}
+        colliding: dict[Place, UsageError] = {}
         for source, place in self._outputs():
             if places.roughly(place) not in shared:
                 continue
-            key = key_of(place)
+            key = places.on_disk(place)
+            other = outputs.setdefault(key, source)
             # Whether `auto` would replace the input itself, the audio tells.
             if key in inputs and not (inputs[key] == source and self._template.extension == AUTO):
-                raise UsageError(
-                    f"its output would replace the input {join(*inputs[key])!r}",
-                    filename=join(*source),
-                )
-            if key in outputs:
-                raise UsageError(
-                    f"it would have the same output as {join(*outputs[key])!r}",
-                    hint="decrypt them one after the other, with other names or directories",
-                    filename=join(*source),
-                )
-            outputs[key] = source
+                colliding.setdefault(source, _replacing(source, inputs[key]))
+            elif other != source:
+                colliding.setdefault(source, _sharing(other))
+                colliding.setdefault(other, _sharing(source))
+        return colliding
 
     def _inputs(self) -> Iterator[tuple[Place, Place]]:
         """Yield every input and where it is; one that is a link is also where that leads to."""
         for folder in self._folders:
-            links = set(folder.links)
             for name in folder.names:
+                yield (folder.path, name), (folder.path, name)
+        yield from self._linked()
+
+    def _linked(self) -> Iterator[tuple[Place, Place]]:
+        """Yield every input that is a link, and where it leads to."""
+        for folder in self._folders:
+            for name in folder.links:
                 source = folder.path, name
-                yield source, source
-                if name in links:
-                    yield source, split(os.path.realpath(join(*source)))
+                yield source, split(os.path.realpath(join(*source)))
 
     def _outputs(self) -> Iterator[tuple[Place, Place]]:
         """Yield every input with each place where its output may go."""
@@ -243,7 +285,14 @@ class Plan:
                     yield (folder.path, name), (folder.output_dir, target)
 
 
-def _is_plain(part: str) -> bool:
-    """Return whether a part of a key is the plain name of a file on this system."""
-    is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
-    return is_name and not os.path.splitdrive(part)[0] and "\0" not in part
+def _replacing(source: Place, replaced: Place) -> UsageError:
+    if replaced == source:
+        return UsageError("the output would replace the input")
+    return UsageError(f"its output would replace the input {join(*replaced)!r}")
+
+
+def _sharing(other: Place) -> UsageError:
+    return UsageError(
+        f"it would have the same output as {join(*other)!r}",
+        hint="decrypt them one after the other, with other names or directories",
+    )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from filedecryptor.errors import errors_naming
@@ -99,6 +100,20 @@ class Beginning:
     def has_grown(self) -> bool:
         """Return whether the source is a file that is longer now than it was at first."""
         return _size_of(self._source) > self._size_at_first
+
+
+@contextmanager
+def repeatable(beginning: Beginning) -> Iterator[Beginning]:
+    """Yield a recording that can be read again: as it is, or else by way of a private file."""
+    if beginning.is_repeatable:
+        yield beginning
+        return
+    with PrivateFile() as file:
+        buffer = memoryview(bytearray(CHUNK_SIZE))
+        while count := beginning.readinto(buffer):
+            file.write_all(buffer[:count])
+        file.seek(0)
+        yield Beginning(file, HEAD_SIZE)
 
 
 def _size_of(source: Source) -> int:

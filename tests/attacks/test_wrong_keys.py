@@ -19,7 +19,7 @@ from support.posix import make_fifo, not_under_wine
 from support.recordings import PASSWORD, encrypt
 from support.vns import stored, vns
 
-from filedecryptor import decrypt_files, job, workers
+from filedecryptor import decrypt_files, workers
 from filedecryptor.kernels import with_vectors
 from filedecryptor.lanes import Lanes
 from filedecryptor.machine import Machine
@@ -125,7 +125,7 @@ def test_long_recordings_on_a_disk_without_nameless_files(
 ) -> None:
     """Where they wait in a private file, this is made anew."""
     monkeypatch.setattr(workers, "MEMORY", 1)
-    monkeypatch.setattr(job, "partial", lambda *_: lambda: None)
+    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda *_: None)
     expected = fill(tmp_path, 600_000)
     names = sorted(path.name for path in tmp_path.iterdir())
     result = run(*names, PASSWORD, "wav", "--json", cwd=tmp_path)

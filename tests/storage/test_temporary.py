@@ -35,7 +35,7 @@ def test_at_the_end_of_the_process_nothing_appears_any_more(
         "import io, os, sys, threading, time\n"
         "from filedecryptor.storage import outputs, temporary\n"
         f"way, target = {way!r}, {str(tmp_path / 'x')!r}\n"
-        "if way != 'without a name': outputs.nameless = lambda target: None\n"
+        "if way != 'without a name': outputs.nameless = lambda *_: None\n"
         "class Content(io.BytesIO):\n"
         "    def read(self, size=-1):\n"
         "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"

@@ -85,7 +85,7 @@ def test_a_line_that_sets_a_variable(folder: Path) -> None:
     assert result.code == 3
     assert result.lines[1] == (
         "hint: the password looks like a line that sets a variable: "
-        "only what follows the '=' may be meant"
+        "only what follows the '=' may be meant; the password came from p"
     )
     assert "EncryptMe" not in result.stderr
 
@@ -117,7 +117,9 @@ def test_an_empty_variable_is_an_empty_password(folder: Path) -> None:
     env = {ENVIRONMENT_VARIABLE: ""}
     result = run("a.enc", "-", "opus", cwd=folder, env=env, stdin=b"EncryptMe\n")
     assert result.code == 3
-    assert result.lines[1] == "hint: the password is empty"
+    assert result.lines[1] == (
+        f"hint: the password is empty; the password came from {ENVIRONMENT_VARIABLE}"
+    )
 
 
 def test_the_environment(folder: Path) -> None:
@@ -232,7 +234,7 @@ def test_the_halves_of_a_character_are_put_together(
         monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
         terminal = _Terminal(_WindowsConsoleIO(), "utf-8")
         console = Console("filedecryptor", terminal, None, None)
-        assert find_password(console, "-", None, stdin_taken=False) == expected
+        assert find_password(console, "-", [], stdin_is=None).secrets == (expected,)
 
 
 class _WindowsConsoleIO(io.BytesIO):

@@ -23,7 +23,7 @@ def test_times_that_cannot_be(
     words = {"archive": ["."], "list": [], "download": [ONE], "delete": ["--yes", ONE]}[command]
     result = vns(api, command, *words, option, value, cwd=tmp_path)
     assert result.code == 2
-    assert result.lines[0] == f"error: invalid value for '{option}'"
+    assert result.lines[0] == f"error: invalid value for '{option}': it is a number above 0"
     assert api.seen == []
 
 

@@ -13,6 +13,7 @@ from support.api_server import PATH, Server
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import ONE, TWO, record, sending, stored, vns
 
+from filedecryptor.passwords import Passwords
 from filedecryptor.vns.storing import Wishes
 
 
@@ -76,5 +77,7 @@ def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
 
 def test_wishes_tell_no_password() -> None:
     """They are handed about."""
-    wishes = Wishes(PASSWORD, keep_encrypted=False, delete_after=False, check=False, again=False)
+    wishes = Wishes(
+        Passwords.of(PASSWORD), keep_encrypted=False, delete_after=False, check=False, again=False
+    )
     assert PASSWORD not in f"{wishes} {wishes!r}"

@@ -19,6 +19,7 @@ from filedecryptor.storage.names import is_half_url, is_url
 if TYPE_CHECKING:
     from filedecryptor.errors import Failure
     from filedecryptor.format import Source
+    from filedecryptor.storage.attributes import Attributes
     from filedecryptor.storage.outputs import PendingFile, Written
 
 
@@ -61,11 +62,21 @@ class Storage(Protocol):
     def check_target(self, target: str, source: str | int | None, /) -> None:
         """Raise an error if `target` cannot be written, or is the source."""
 
-    def nameless(self, target: str, /) -> PendingFile | None:
+    def attributes_of(self, source: Source, /) -> Attributes:
+        """Return what an output on the disk takes over from an open recording."""
+
+    def nameless(self, target: str, attributes: Attributes = ..., /) -> PendingFile | None:
         """Return a file without a name that `publish` can name; None if there is no such thing."""
 
     def publish(
-        self, target: str, content: BinaryIO, /, *, replace: bool, written: Written
+        self,
+        target: str,
+        content: BinaryIO,
+        /,
+        *,
+        replace: bool,
+        written: Written,
+        attributes: Attributes = ...,
     ) -> None:
         """Make what a file holds appear whole as `target`."""
 

@@ -11,11 +11,13 @@ from contextlib import suppress
 from io import FileIO
 
 from filedecryptor.errors import Failure, UsageError
+from filedecryptor.storage.attributes import attributes_of
 from filedecryptor.storage.names import SUFFIX, is_possible, is_url, real_path
 from filedecryptor.storage.outputs import flush_directory, nameless, publish
 from filedecryptor.storage.temporary import discard_unfinished
 
 __all__ = [
+    "attributes_of",
     "check_target",
     "discard_unfinished",
     "is_directory",

@@ -95,3 +95,9 @@ def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
         stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"
         for extension in extensions
     )
+
+
+def is_plain(part: str) -> bool:
+    """Return whether a part of a key is the plain name of a file on this system."""
+    is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
+    return is_name and not os.path.splitdrive(part)[0] and "\0" not in part

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from filedecryptor.errors import Failure, StorageError, UsageError
+from filedecryptor.storage.attributes import NEW, Attributes
 from filedecryptor.storage.names import SUFFIX
 from filedecryptor.storage.stores import MARKS, resolve, store_errors_naming
 from filedecryptor.storage.uploads import discard_unfinished, publish
@@ -17,7 +18,10 @@ from filedecryptor.storage.uploads import discard_unfinished, publish
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from filedecryptor.format import Source
+
 __all__ = [
+    "attributes_of",
     "check_target",
     "discard_unfinished",
     "is_directory",
@@ -151,7 +155,12 @@ def check_target(target: str, source: str | int | None) -> None:
         raise UsageError("the output would replace the input", filename=target)
 
 
-def nameless(target: str) -> None:
+def attributes_of(source: Source) -> Attributes:
+    """Return what an output on the disk takes over from an object: its time, if it is known."""
+    return Attributes(modified=source.modified()) if isinstance(source, ObjectReader) else NEW
+
+
+def nameless(target: str, attributes: Attributes = NEW) -> None:
     """Return None: a store keeps nothing without a key."""
 
 
@@ -190,6 +199,12 @@ class ObjectReader:
         if end == len(self._block):
             self._block, self._begin = b"", 0  # many readers wait now, and need hold nothing
         return count
+
+    def modified(self) -> int | None:
+        """Return when the object was modified last, in nanoseconds since 1970; None if unknown."""
+        with suppress(Exception):  # not every store tells, nor in the same way
+            return int(self._file_system.modified(self._key).timestamp()) * 1_000_000_000
+        return None
 
     def _fetch(self, count: int) -> bytes:
         """Return the next bytes; fewer than asked for are the last."""

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.storage import windows
+from filedecryptor.storage.attributes import NEW, Attributes, keep_time
 from filedecryptor.storage.names import real_path
 from filedecryptor.storage.temporary import naming, remove_leftovers, temporary_name
 
@@ -34,16 +35,17 @@ class PendingFile(FileIO):
             nobody can foresee or block it, and it is gone once it is closed, however that happens.
         flags: How to make it; on Windows there is one way only.
         target: Where it is meant to go; errors speak of this name.
+        mode: The permissions that it may have at most, when it is finished.
 
     Raises:
         OSError: There is no such directory, or no such kind of file in it.
     """
 
-    def __init__(self, path: str, flags: int, target: str) -> None:
+    def __init__(self, path: str, flags: int, target: str, mode: int = 0o666) -> None:
         if sys.platform == "win32":
             descriptor = windows.create(path)
         else:
-            descriptor = os.open(path, os.O_RDWR | flags, 0o666)
+            descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
         self._target = target
         # What a new file gets follows from the umask or an access control list of the directory.
@@ -63,7 +65,7 @@ class PendingFile(FileIO):
                 data = data[self.write(data) :]
 
     def finish(self) -> None:
-        """Give it the permissions of any new file, and bring it to the disk."""
+        """Give it its permissions, and bring it to the disk."""
         self._permit(self._permissions)
         flush(self.fileno())
 
@@ -73,18 +75,26 @@ class PendingFile(FileIO):
                 os.fchmod(self.fileno(), permissions)
 
 
-def nameless(target: str) -> PendingFile | None:
+def nameless(target: str, attributes: Attributes = NEW) -> PendingFile | None:
     """Return a new file without a name in the target's directory, if there is such a thing.
 
     Linux has it (open(2), `O_TMPFILE`), on most of its file systems.
     """
     if sys.platform == "linux":
         with suppress(OSError):  # whatever is wrong with the disk, the next attempt tells
-            return PendingFile(os.path.dirname(target) or ".", os.O_TMPFILE, target)
+            directory = os.path.dirname(target) or "."
+            return PendingFile(directory, os.O_TMPFILE, target, attributes.mode)
     return None
 
 
-def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) -> None:
+def publish(
+    target: str,
+    content: BinaryIO,
+    *,
+    replace: bool,
+    written: Written,
+    attributes: Attributes = NEW,
+) -> None:
     """Let a file appear whole under its name.
 
     Args:
@@ -93,18 +103,28 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) 
             same directory gets the name itself.
         replace: Whether a file that has the name gives way.
         written: What the same run has written; none of that gives way.
+        attributes: What it takes over from its recording.
 
     Raises:
         UsageError: The target is an output of the same run.
         OSError: It could not be done, and what stood at `target` still does. (Only a directory
             that cannot be flushed is noticed after the file has appeared.)
     """
+    _publish(target, content, attributes, replace=replace, written=written)
+    # Only now, since a temporary file that is old may be taken for a leftover.
+    keep_time(target, attributes)
+
+
+def _publish(
+    target: str, content: BinaryIO, attributes: Attributes, *, replace: bool, written: Written
+) -> None:
     directory = os.path.dirname(target) or "."
     with errors_naming(target, instead=True), temporary_name(directory) as temporary:
         remove_leftovers(directory)
-        if not _name(content, target, temporary, replace=replace, written=written):
+        if not _name(content, target, temporary, attributes, replace=replace, written=written):
             with naming:
-                file = PendingFile(temporary, os.O_CREAT | os.O_EXCL, target)
+                flags = os.O_CREAT | os.O_EXCL
+                file = PendingFile(temporary, flags, target, attributes.mode)
             with file:
                 file.fill(content)
                 file.finish()
@@ -125,14 +145,20 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: Written) 
 
 
 def _name(
-    content: BinaryIO, target: str, temporary: str, *, replace: bool, written: Written
+    content: BinaryIO,
+    target: str,
+    temporary: str,
+    attributes: Attributes,
+    *,
+    replace: bool,
+    written: Written,
 ) -> bool:
     """Give a file without a name its name; return whether this file system can do it.
 
     What exists is replaced by way of the temporary name, since only a rename replaces anything.
     """
     is_ready = isinstance(content, PendingFile)
-    file = content if isinstance(content, PendingFile) else nameless(target)
+    file = content if isinstance(content, PendingFile) else nameless(target, attributes)
     if file is None:
         return False
     with nullcontext() if is_ready else file:

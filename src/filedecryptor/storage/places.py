@@ -106,6 +106,19 @@ class Places:
         directory, name = place
         return self._real_path(directory), name if is_url(directory) else os.path.normcase(name)
 
+    def of_file(self, place: Place) -> Hashable:
+        """Return what is equal for names of one file that is there; a link is another file.
+
+        Nothing is written to find that out.
+        """
+        directory, name = self.by_name(place)
+        if not is_url(directory):
+            with suppress(OSError):
+                found = os.lstat(join(directory, name))
+                if found.st_ino and found.st_nlink == 1:  # else another name may be meant
+                    return found.st_dev, found.st_ino
+        return directory, name
+
     def on_disk(self, place: Place) -> Hashable:
         """Return what is equal for names that are one where they are, or are to be."""
         directory, name = self.by_name(place)

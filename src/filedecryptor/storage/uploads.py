@@ -31,7 +31,14 @@ DISCARD_TIME = 5.0
 """Seconds that a store has to forget unfinished uploads."""
 
 
-def publish(target: str, content: BinaryIO, *, replace: bool, written: object) -> None:  # noqa: ARG001
+def publish(
+    target: str,
+    content: BinaryIO,
+    *,
+    replace: bool,
+    written: object,  # noqa: ARG001 - of use on a disk
+    attributes: object = None,  # noqa: ARG001 - as `written`
+) -> None:
     """Let what is in a file appear whole as `target`.
 
     Args:
@@ -39,6 +46,7 @@ def publish(target: str, content: BinaryIO, *, replace: bool, written: object) -
         content: Its file, all of it authenticated. What reading it raises abandons the upload.
         replace: Whether an object of that name gives way.
         written: What the same run has written; keys that differ never name the same object.
+        attributes: What files take over from their recordings; objects have none of it.
 
     Raises:
         FileExistsError: There is one, and it does not give way.

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import BufferedIOBase, BytesIO, FileIO, TextIOWrapper, UnsupportedOperation
 from threading import RLock
@@ -95,11 +95,23 @@ class Console:
         with self._above_status():
             self._write_text(f"{self.program}: {printable(line)}\n")
 
-    def say_error(self, error: Failure) -> ExitCode:
-        """Say what went wrong, and what can be done about it; return the exit code for it."""
+    def say_text(self, text: str) -> None:
+        """Write lines of our own to standard error, without the program's name."""
+        with self._above_status():
+            self._write_text(f"{text}\n")
+
+    def say_error(
+        self, error: Failure, is_news: Callable[[str], bool] = lambda _: True
+    ) -> ExitCode:
+        """Say what went wrong, and what can be done about it; return the exit code for it.
+
+        Args:
+            error: What went wrong.
+            is_news: Returns whether a hint is to be said.
+        """
         self.say(f"error: {described(error)}")
-        hint = error.hint if isinstance(error, FileDecryptorError) else _hint(error)
-        if hint is not None:
+        hint = hint_of(error)
+        if hint is not None and is_news(hint):
             self.say(f"hint: {hint}")
         return exit_code_of(error)
 
@@ -253,7 +265,10 @@ _IN_USE = {errno.EBUSY, errno.ETXTBSY} | ({errno.EACCES} if sys.platform == "win
 """What the system answers where a file is open elsewhere; of Windows also where it is forbidden."""
 
 
-def _hint(error: OSError) -> str | None:
+def hint_of(error: Failure) -> str | None:
+    """Return what can be done about an error; None if there is nothing."""
+    if isinstance(error, FileDecryptorError):
+        return error.hint
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "make room, then run this again"
     if error.errno in _IN_USE and not os.path.isdir(error.filename or ""):

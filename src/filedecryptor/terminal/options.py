@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """Settings of every command."""
 
 version_option = click.version_option(__version__, message="%(prog)s %(version)s")
@@ -47,6 +47,15 @@ class Program(click.Command):
         words = sys.argv[1:] if args is None else args
         sys.exit(exit_code(console, lambda: self.run(words, console)))
 
+    @property
+    def _variable(self) -> str:
+        return f"_{self.name}_COMPLETE".replace("-", "_").upper()
+
+    @property
+    def is_completing(self) -> bool:
+        """Whether a shell asks for what may follow, instead of running the command."""
+        return bool(os.environ.get(self._variable))
+
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
 
@@ -60,19 +69,19 @@ class Program(click.Command):
             KeyboardInterrupt: The answer to a question was Ctrl-C.
         """
         name = self.name or ""
-        variable = f"_{name}_COMPLETE".replace("-", "_").upper()
         try:
             with console.collecting_prints():  # of click: help, version, completion
-                if instruction := os.environ.get(variable):
+                if self.is_completing:
                     from click.shell_completion import shell_complete
 
-                    return shell_complete(self, {}, name, variable, instruction)
+                    instruction = os.environ[self._variable]
+                    return shell_complete(self, {}, name, self._variable, instruction)
                 with self.make_context(name, list(args), obj=console) as context:
                     return int(self.invoke(context))
         except click.exceptions.Exit as end:
             return end.exit_code
         except click.UsageError as error:
-            raise redacted(error, name) from None
+            raise redacted(error, name, args) from None
         except click.Abort:
             raise KeyboardInterrupt from None
 
@@ -108,7 +117,9 @@ class Path(click.ParamType[str]):
         return [*map(CompletionItem, words), CompletionItem(incomplete, type=self._kind)]
 
 
-password_file_option = partial(click.option, "--password-file", metavar="PATH", type=Path())
+password_file_option = partial(
+    click.option, "--password-file", metavar="PATH", type=Path(), multiple=True
+)
 
 jobs_option = partial(click.option, "-j", "--jobs", metavar="N", type=click.IntRange(1, 512))
 
@@ -138,21 +149,39 @@ def exit_codes(*without: ExitCode) -> str:
     return "\n".join(["\b", "Exit codes:", *lines])
 
 
-def redacted(error: click.UsageError, program: str) -> UsageError:
+def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) -> UsageError:
     """Return our error for click's, without the words that click quotes: any may be a secret.
 
     Args:
         error: What click raised.
         program: The name of the program, for a hint.
+        args: The command line.
     """
     hint = f"see '{program} --help'"
     if isinstance(error, click.NoSuchOption):
-        if error.possibilities:
-            hint = f"did you mean {' or '.join(error.possibilities)}?"
-        else:
-            hint = "put '--' before a name or a password that begins with '-'"
-        return UsageError("unknown option", hint=hint)
+        return _unknown_option(error, args)
     return UsageError(_in_our_words(error), hint=hint)
+
+
+def _unknown_option(error: click.NoSuchOption, args: Sequence[str]) -> UsageError:
+    """Return the error for an option that there is not, which says where it stands."""
+    name = error.option_name
+    places = (
+        number
+        for number, word in enumerate(args, 1)
+        if word.partition("=")[0] == name
+        or (name[:2] != "--" and word[:1] == "-" and word[:2] != "--" and name[-1:] in word[1:])
+    )
+    place = next(places, None)
+    hint = "put '--' before a name or a password that begins with '-'"
+    context = error.ctx
+    command = context.command if context else None
+    if error.possibilities:
+        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    elif isinstance(command, click.Group) and context:
+        hint = f"options follow the command: {context.info_name} COMMAND [OPTIONS]"
+    where = "" if place is None else f": argument {place}"
+    return UsageError(f"unknown option{where}", hint=hint)
 
 
 def _in_our_words(error: click.UsageError) -> str:
@@ -162,14 +191,36 @@ def _in_our_words(error: click.UsageError) -> str:
     """
     if isinstance(error, click.BadParameter):
         name = error.param.get_error_hint(error.ctx) if error.param else "an option"
-        missing = isinstance(error, click.MissingParameter)
-        return f"missing argument {name}" if missing else f"invalid value for {name}"
+        if isinstance(error, click.MissingParameter):
+            return f"missing argument {name}"
+        return f"invalid value for {name}{_allowed(error.param)}"
     if isinstance(error, click.BadOptionUsage):
         takes_none = error.message.endswith("does not take a value.")
         fault = "does not take a value" if takes_none else "requires an argument"
         return f"option '{error.option_name}' {fault}"
-    if error.message == "Missing command.":
-        return "missing command"
-    if isinstance(error, getattr(click, "NoSuchCommand", ())):
-        return "no such command"
+    for message in ("Missing command", "No such command"):
+        if error.message.startswith(message):
+            return f"{message.lower()}{_commands(error)}"
+    if error.message.startswith("Got unexpected extra argument"):
+        return "there are more arguments than the command takes"
     return "the arguments make no sense"
+
+
+def _commands(error: click.UsageError) -> str:
+    """Return the names of the commands that there are, as the end of a sentence."""
+    command = error.ctx.command if error.ctx else None
+    if not isinstance(command, click.Group):
+        return ""
+    return f": there are {', '.join(sorted(command.commands))}"
+
+
+def _allowed(parameter: click.Parameter | None) -> str:
+    """Return which values an option takes, as the end of a sentence."""
+    kind = parameter.type if parameter else None
+    if isinstance(kind, click.Choice):
+        return f": it is one of {', '.join(map(str, kind.choices))}"
+    if isinstance(kind, click.IntRange):
+        return f": it is a whole number from {kind.min} to {kind.max}"
+    if isinstance(kind, click.FloatRange):
+        return f": it is a number above {kind.min:g}"
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 from typing import Any
@@ -14,44 +15,98 @@ from filedecryptor.terminal.console import Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
+STANDARD_INPUT = "standard input"
+FIRST_LINE = "the first line of standard input"
+
 LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
 
 _NAMES_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
+class Found:
+    """Passwords, and where they came from. They show in no `repr`.
+
+    Attributes:
+        secrets: The passwords.
+        origin: Where they came from, as a sentence without its end.
+        word: The argument that is the password, if one is.
+
+    Args:
+        origins: Where each of them came from.
+    """
+
+    def __init__(
+        self, *secrets: str | bytes, origins: Sequence[str], word: str | None = None
+    ) -> None:
+        self.secrets = secrets
+        self.word = word
+        what = "password" if len(secrets) == 1 else "passwords"
+        self.origin = f"the {what} came from {', '.join(origins)}"
+
+
 def find_password(
-    console: Console, word: str, password_file: str | None, *, stdin_taken: bool
-) -> str | bytes:
-    """Return the password that PASSWORD stands for.
+    console: Console, word: str | None, password_files: Sequence[str], *, stdin_is: str | None
+) -> Found:
+    """Return the password that PASSWORD stands for, or several that may be it.
 
     Args:
         console: Where it can be asked for.
-        word: PASSWORD as it was given; `-` means that the password is elsewhere.
-        password_file: A file whose first line it is, if one was named; `-` is standard input.
-        stdin_taken: Whether standard input is the recording.
+        word: PASSWORD as it was given; `-` or None means that the password is elsewhere.
+        password_files: Files whose first lines they are; `-` is standard input.
+        stdin_is: What else standard input is, if anything.
 
     Raises:
         UsageError: There is no password, or there are two.
-        OSError: The password file cannot be read.
+        OSError: A password file cannot be read.
     """
-    if word != "-":
-        if password_file is not None:
+    if word not in {None, "-"}:
+        if password_files:
             raise UsageError("there are two passwords: give PASSWORD as '-' with --password-file")
-        return word
-    if password_file is not None:
-        if not console.is_standard_input(password_file):
-            return first_line(password_file, "--password-file")
-    elif (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
-        return value
-    if stdin_taken:
+        return Found(str(word), origins=["the command line"], word=word)
+    if password_files:
+        return _in_files(console, password_files, stdin_is=stdin_is)
+    if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
+        return Found(value, origins=[ENVIRONMENT_VARIABLE])
+    _refuse_taken(stdin_is)
+    if is_terminal(console.stdin):
+        return Found(_ask(), origins=["the prompt"])
+    try:
+        secret = _first_line(console.open_standard_input(), STANDARD_INPUT)
+    except UsageError as error:
+        error.hint = (
+            error.hint
+            or f"there is no --password-file, and {ENVIRONMENT_VARIABLE} is not set, "
+            "so the password is looked for here"
+        )
+        raise
+    return Found(secret, origins=[FIRST_LINE])
+
+
+def _in_files(console: Console, paths: Sequence[str], *, stdin_is: str | None) -> Found:
+    secrets: list[str | bytes] = []
+    origins: list[str] = []
+    for path in paths:
+        if not console.is_standard_input(path):
+            secrets.append(first_line(path, "--password-file"))
+            origins.append(path)
+            continue
+        _refuse_taken(stdin_is or ("another one" if FIRST_LINE in origins else None))
+        if is_terminal(console.stdin):
+            secrets.append(_ask())
+            origins.append("the prompt")
+        else:
+            secrets.append(_first_line(console.open_standard_input(), STANDARD_INPUT))
+            origins.append(FIRST_LINE)
+    return Found(*secrets, origins=origins)
+
+
+def _refuse_taken(stdin_is: str | None) -> None:
+    if stdin_is is not None:
         raise UsageError(
-            "standard input cannot be both the recording and the password",
+            f"standard input cannot be both {stdin_is} and the password",
             hint=f"use --password-file, or set {ENVIRONMENT_VARIABLE}",
         )
-    if is_terminal(console.stdin):
-        return _ask()
-    return _first_line(console.open_standard_input(), "standard input")
 
 
 def first_line(path: str, option: str) -> bytes:
@@ -140,3 +195,10 @@ def _in_utf_8(line: bytes, buffered: BufferedReader[Any], encoding: str, origin:
                 break
         return "".join(text.partition("\n")[:2]).encode()
     raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
+
+
+def text_of(data: bytes) -> bytes:
+    """Return what a file holds in UTF-8, if tools of Windows have marked it as UTF-16 or UTF-8."""
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").encode("utf-8", "replace")
+    return data.removeprefix(BOM_UTF8)

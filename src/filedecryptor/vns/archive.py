@@ -7,11 +7,12 @@ from contextlib import closing
 from threading import Semaphore
 from uuid import UUID
 
-from filedecryptor.crypto import Password, load
+from filedecryptor.crypto import load
 from filedecryptor.decryptor import ignore
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.keys import Keys, warn_by_python
 from filedecryptor.outcome import Outcome
+from filedecryptor.passwords import Passwords, Secret
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import guids
 from filedecryptor.vns.client import Client
@@ -32,7 +33,7 @@ class Archive:
         client: Where they come from.
         directory: Where they go to: a directory, which is made if it is not there, or the address
             of a folder of a store.
-        password: Decrypts them; None stores them as they come.
+        password: Decrypts them; several are tried in turn; None stores them as they come.
         keep_encrypted: Whether the `.enc` file stays beside the audio. It also stays if it could
             not be decrypted.
         delete_after: Whether a recording is deleted on the server once it is stored, and recorded.
@@ -45,14 +46,14 @@ class Archive:
         client: Client,
         directory: str,
         *,
-        password: Password | None = None,
+        password: Secret | None = None,
         keep_encrypted: bool = False,
         delete_after: bool = False,
         check: bool = False,
     ) -> None:
         self._client = client
         self._directory = directory
-        self._password = password
+        self._password = None if password is None else Passwords.of(password)
         self._keep_encrypted = keep_encrypted
         self._delete_after = delete_after
         self._check = check

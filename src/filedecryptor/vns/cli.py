@@ -26,6 +26,8 @@ from filedecryptor.vns.options import Group, api_options, client_of, fetch_optio
 from filedecryptor.vns.paging import signs_of_more
 from filedecryptor.vns.records import Records
 
+GO_ON = "run this again: what is stored is not fetched again"
+
 
 @click.group(
     "vns-recordings",
@@ -117,19 +119,21 @@ def download(
     json: bool,
     quiet: bool,
     progress: bool | None,
-    password_file: str | None,
+    password_file: Sequence[str],
     keep_encrypted: bool,
     **api: Any,
 ) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
+    client, found = client_of(**api), password_of(password_file)
     archive = Archive(
-        client_of(**api),
+        client,
         output_dir,
-        password=password_of(password_file),
+        password=found.secrets if found else None,
         keep_encrypted=keep_encrypted,
     )
     many = len(guids) > 1
-    with reporting(console, quiet=quiet, json=json, many=many) as reporter:
+    passwords = len(found.secrets) if found else 1
+    with reporting(console, quiet=quiet, json=json, many=many, passwords=passwords) as reporter:
         nightly.fetch_all(
             console,
             reporter,
@@ -137,6 +141,7 @@ def download(
             _recordings(guids, reporter),
             jobs=jobs,
             show=False if quiet else progress,
+            origin=found.origin if found else None,
             again=True,
         )
     return reporter.report.code
@@ -207,7 +212,7 @@ def archive(
     json: bool,
     quiet: bool,
     progress: bool | None,
-    password_file: str | None,
+    password_file: Sequence[str],
     keep_encrypted: bool,
     **api: Any,
 ) -> ExitCode:
@@ -215,11 +220,11 @@ def archive(
 
     DIR is a directory, or the address of a folder of an object store.
     """
-    client = client_of(**api)
+    client, found = client_of(**api), password_of(password_file)
     kept = Archive(
         client,
         directory,
-        password=password_of(password_file),
+        password=found.secrets if found else None,
         keep_encrypted=keep_encrypted,
         delete_after=delete_after,
         check=check,
@@ -231,10 +236,14 @@ def archive(
         dry_run=dry_run,
         check=check,
         metrics=metrics,
+        origin=found.origin if found else None,
     )
+    passwords = len(found.secrets) if found else 1
     with (
         nullcontext() if dry_run else locked(directory),
-        reporting(console, quiet=quiet, json=json, many=True) as reporter,
+        reporting(
+            console, quiet=quiet, json=json, many=True, passwords=passwords, go_on=GO_ON
+        ) as reporter,
     ):
         nightly.Nightly(
             console, reporter, client=client, archive=kept, directory=directory, wanted=wanted

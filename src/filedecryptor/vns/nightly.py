@@ -8,7 +8,14 @@ from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple
 
-from filedecryptor.errors import ApiError, ExitCode, Failure, FileDecryptorError
+from filedecryptor.errors import (
+    ApiError,
+    AuthenticationError,
+    ExitCode,
+    Failure,
+    FileDecryptorError,
+)
+from filedecryptor.hints import with_origin
 from filedecryptor.outcome import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.process import share_one_heap
@@ -34,6 +41,7 @@ class Wanted(NamedTuple):
         dry_run: Say what would be done, and do nothing.
         check: Compare all files of the archive with their records.
         metrics: The file for Prometheus, if there is one.
+        origin: Where the password came from, as a sentence, if there is one.
     """
 
     jobs: int | None
@@ -42,6 +50,7 @@ class Wanted(NamedTuple):
     dry_run: bool
     check: bool
     metrics: str | None
+    origin: str | None = None
 
 
 class Nightly:
@@ -113,6 +122,7 @@ class Nightly:
             recordings,
             jobs=self._wanted.jobs,
             show=self._wanted.show,
+            origin=self._wanted.origin,
         )
         if self._wanted.check:
             for outcome in self._archive.check_others(recordings):
@@ -166,6 +176,7 @@ def fetch_all(
     *,
     jobs: int | None,
     show: bool | None,
+    origin: str | None = None,
     again: bool = False,
 ) -> None:
     """Fetch recordings, and report what becomes of each.
@@ -177,6 +188,7 @@ def fetch_all(
         recordings: The recordings.
         jobs: How many to fetch at once; None for the usual number.
         show: Whether to show a progress bar; None if that follows from the terminal.
+        origin: Where the password came from, as a sentence, if there is one.
         again: Whether to fetch what is there already.
     """
     share_one_heap()
@@ -187,6 +199,8 @@ def fetch_all(
         )
         with closing(outcomes):
             for outcome in outcomes:
+                if origin is not None and isinstance(outcome.error, AuthenticationError):
+                    with_origin(outcome.error, origin)
                 reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
                 shown.count(outcome)
                 if outcome.status == NOT_TRIED:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from filedecryptor.crypto import Password
 from filedecryptor.errors import UsageError
 from filedecryptor.terminal.options import (
     Path,
@@ -17,7 +16,7 @@ from filedecryptor.terminal.options import (
     output_options,
     password_file_option,
 )
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, first_line
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
@@ -75,7 +74,8 @@ def fetch_options(command: Command) -> Command:
         output_options,
         jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
         password_file_option(
-            help=f"Its first line is the recordings' password; else {ENVIRONMENT_VARIABLE} is."
+            help="Its first line is the recordings' password; several are tried in turn. Else "
+            f"{ENVIRONMENT_VARIABLE} is."
         ),
         click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
     ):
@@ -103,12 +103,14 @@ def client_of(
     return client
 
 
-def password_of(path: str | None) -> Password | None:
-    """Return the recordings' password; None if there is none.
+def password_of(paths: Sequence[str]) -> Found | None:
+    """Return the recordings' password, or several that may be it; None if there is none.
 
     Args:
-        path: A file whose first line it is, if one was named.
+        paths: Files whose first lines they are.
     """
-    if path is None:
-        return os.environ.get(ENVIRONMENT_VARIABLE)
-    return first_line(path, "--password-file")
+    if paths:
+        secrets = [first_line(path, "--password-file") for path in paths]
+        return Found(*secrets, origins=paths)
+    value = os.environ.get(ENVIRONMENT_VARIABLE)
+    return None if value is None else Found(value, origins=[ENVIRONMENT_VARIABLE])

@@ -8,13 +8,13 @@ from io import FileIO
 from typing import BinaryIO, NamedTuple, cast
 
 from filedecryptor import audio
-from filedecryptor.crypto import Password
 from filedecryptor.decryptor import OnProgress, decrypted
 from filedecryptor.errors import AuthenticationError, UnknownFormatError
 from filedecryptor.format import SMALLEST_SIZE
 from filedecryptor.keys import Keys
 from filedecryptor.kinds import kind_of
 from filedecryptor.outcome import Outcome
+from filedecryptor.passwords import Passwords
 from filedecryptor.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning
 from filedecryptor.storage import storage_of
 from filedecryptor.vns import times
@@ -36,7 +36,7 @@ class Wishes(NamedTuple):
         again: Whether to fetch what is there already.
     """
 
-    password: Password | None
+    password: Passwords | None
     keep_encrypted: bool
     delete_after: bool
     check: bool
@@ -132,7 +132,7 @@ class Storing:
             record = self._record(
                 recording, file, extension, content.format, on_progress, authenticated=True
             )
-        outcome = self._outcome(record, "decrypted")
+        outcome = self._outcome(record, "decrypted")._replace(password=content.password)
         if content.format is None:
             cause = f"the recording is intact, and stored as {record.file}; {content.unknown}"
             outcome = outcome._replace(
