@@ -489,7 +489,10 @@ def test_a_signal_in_the_middle(many: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("columns", "bar"),
-    [(80, r"40/40 files 1 failed 0/0 MB \d+ MB/s"), (40, r"40/40 files 1 failed")],
+    [
+        (80, r"40/40 files 1 failed 0/0 MB \d+ MB/s \d+\.\d recordings/s"),
+        (40, r"40/40 files 1 failed"),
+    ],
 )
 def test_a_bar_with_files_bytes_rate_and_failures(some: Path, columns: int, bar: str) -> None:
     """In a real terminal; results and errors stand whole above it, and no line is torn."""

@@ -35,6 +35,7 @@ from support.dask_cluster import Cluster, running
 from filedecryptor import __version__
 from filedecryptor.cluster import _Watch
 from filedecryptor.errors import ClusterError
+from filedecryptor.extras import missing_extra
 
 MARKED = "marked password"
 DEADLINE = 60
@@ -583,7 +584,7 @@ def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "filedecryptor: error: the package for clusters is not installed",
-        'filedecryptor: hint: pip install "filedecryptor[dask]"',
+        f"filedecryptor: hint: {missing_extra('dask')}",
     ]
 
 

@@ -59,7 +59,7 @@ audio
 mpeg guesses
 crypto format kinds sha256
 outcome
-errors
+errors extras
 """
 RANKS = {name: rank for rank, line in enumerate(ORDER.split("\n")) for name in line.split()}
 

@@ -83,7 +83,13 @@ def _extensions(context: click.Context) -> Iterable[str]:
     return (AUTO, *FORMATS) if len(context.params.get("words") or ()) >= fewest else ()
 
 
-@click.command("filedecryptor", cls=DecryptCommand, help=HELP, context_settings=CONTEXT)
+@click.command(
+    "filedecryptor",
+    cls=DecryptCommand,
+    help=HELP,
+    short_help="decrypt call recordings of Voice Nexus Service (VNS)",
+    context_settings=CONTEXT,
+)
 @click.argument("words", metavar=USAGE, nargs=-1, type=Path(words=_extensions))
 @click.option(
     "--files-from",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError
+from filedecryptor.extras import missing_extra
 from filedecryptor.storage.disk import make_directory
 from filedecryptor.storage.temporary import PREFIX, SUFFIX
 from filedecryptor.workers import WAKING_INTERVAL, Workers
@@ -63,9 +64,7 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
     if find_spec(PACKAGE) is None:
-        raise UsageError(
-            "the package for clusters is not installed", hint='pip install "filedecryptor[dask]"'
-        )
+        raise UsageError("the package for clusters is not installed", hint=missing_extra("dask"))
     logging.disable()  # our errors say what matters in one line, Dask's log would add pages
     from distributed.client import ClosedClientError
 

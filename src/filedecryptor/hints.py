@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 from filedecryptor import audio
 from filedecryptor.crypto import Password, encode_password
@@ -65,11 +64,6 @@ def with_origin(error: AuthenticationError, origin: str, misplaced: str | None =
         misplaced: What it may be instead of a password, if something shows that.
     """
     error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))
-
-
-def missing_extra(extra: str) -> str:
-    """Return what to type where an optional part of the package is not installed."""
-    return f'in a clone of filedecryptor: {sys.executable} -m pip install ".[{extra}]"'
 
 
 def secret_hint(secret: bytes, what: str) -> str | None:

@@ -15,6 +15,7 @@ from support.recordings import PASSWORD
 
 from filedecryptor import open_recording
 from filedecryptor.errors import StorageError
+from filedecryptor.extras import missing_extra
 from filedecryptor.storage.s3 import S3
 
 
@@ -68,7 +69,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert result.code == 2
     assert result.lines == [
         "error: s3://b/a.enc: the package for such addresses is not installed",
-        'hint: pip install "filedecryptor[s3]"',
+        f"hint: {missing_extra('s3')}",
     ]
 
 

@@ -83,7 +83,7 @@ def test_what_ends_the_runner_is_an_exit_code(folder: Path) -> None:
 
 def test_exit_codes_are_told_once() -> None:
     """The help texts and the README say of each what the source says."""
-    assert all(f"  {code.value:<5}{code.meaning}\n" in f"{exit_codes()}\n" for code in ExitCode)
+    assert all(f"\n{code.value:<4}{code.meaning}\n" in f"{exit_codes()}\n" for code in ExitCode)
     section = README.read_text("utf-8").partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
     told = {int(code): re.sub("`", "", meaning) for code, meaning in rows}
@@ -184,3 +184,48 @@ def test_bash_completes(folder: Path) -> None:
         text=True,
     )
     assert done.stdout == "--verify\n"
+
+
+@pytest.mark.parametrize(
+    ("cli", "words"),
+    [
+        ("filedecryptor.cli", []),
+        *[("filedecryptor.vns.cli", words) for words in ([], ["list"], ["archive"], ["download"])],
+        ("filedecryptor.vns.cli", ["delete"]),
+    ],
+)
+def test_help_fits_eighty_columns(tmp_path: Path, cli: str, words: list[str]) -> None:
+    """However wide the terminal is."""
+    if "vns" in cli:
+        pytest.importorskip("httpcore", reason="the extra vns is not installed")
+        pytest.importorskip("filelock", reason="the extra vns is not installed")
+    result = run(*words, "--help", cwd=tmp_path, cli=cli, env={"COLUMNS": "200"})
+    assert result.code == 0
+    assert max(map(len, result.stdout.decode().splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ([], ["missing command: there are archive, delete, download, list"]),
+        (["ls"], ["no such command: there are archive, delete, download, list"]),
+        (
+            ["-q", "archive", "."],
+            [
+                "unknown option: argument 1",
+                "options follow the command: vns-recordings COMMAND [OPTIONS]",
+            ],
+        ),
+        (["archive", ".", "--delete"], ["unknown option: argument 3", "did you mean --delete-aft"]),
+        (["list", "x"], ["there are more arguments than the command takes"]),
+        (["archive", ".", "--timeout", "0"], ["invalid value for '--timeout': it is a number abo"]),
+    ],
+)
+def test_what_the_other_command_says(tmp_path: Path, words: list[str], lines: list[str]) -> None:
+    """Its errors name what there is to choose from, too."""
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    pytest.importorskip("filelock", reason="the extra vns is not installed")
+    result = run(*words, cwd=tmp_path, cli="filedecryptor.vns.cli")
+    assert result.code == 2
+    said = [line.removeprefix("vns-recordings: ").partition(": ")[2] for line in result.lines]
+    assert [text[: len(line)] for text, line in zip(said, lines, strict=False)] == lines

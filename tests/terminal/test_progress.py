@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import run
-from support.recordings import PASSWORD
+from support.recordings import AUDIO, PASSWORD, encrypt
 from support.terminal import run_in_terminal
 
 from filedecryptor.errors import NotEncError
@@ -200,3 +200,47 @@ def test_stdin_is_not_poured_into_a_terminal(tmp_path: Path) -> None:
     screen = run_in_terminal("-", PASSWORD, "opus", cwd=tmp_path)
     assert screen.code == 2
     assert "would go to the terminal" in screen.text
+
+
+def recordings(folder: Path, count: int) -> None:
+    """Make recordings."""
+    for number in range(count):
+        (folder / f"{number:02}.enc").write_bytes(encrypt(AUDIO))
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "xterm"}, {"FORCE_COLOR": "1"}])
+def test_no_escape_sequence_gets_to_a_terminal(tmp_path: Path, env: dict[str, str]) -> None:
+    """Neither colours nor a hidden cursor, which would stay hidden after Ctrl-Z."""
+    recordings(tmp_path, 20)
+    screen = run_in_terminal(".", PASSWORD, "opus", "--progress", cwd=tmp_path, env=env)
+    assert screen.code == 0
+    assert "100% 20/20 files" in screen.text
+    assert "\x1b" not in screen.text
+
+
+def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
+    """And none that is drawn anew, which it could not show; without the option, no bar."""
+    recordings(tmp_path, 40)
+    dumb = {"TERM": "dumb"}
+    screen = run_in_terminal(".", PASSWORD, "opus", "--progress", cwd=tmp_path, env=dumb)
+    assert "begun\r\n" in screen.text
+    assert "40/40 files" in screen.text
+    assert not re.search(r"\[[#-]+\]|\r(?!\n)|\x1b", screen.text)
+    screen = run_in_terminal(".", PASSWORD, "opus", cwd=tmp_path, env=dumb)
+    assert "40/40 files" not in screen.text
+
+
+def test_small_recordings_are_counted_by_the_second(console: Console, terminal: Terminal) -> None:
+    """Their bytes tell little: most of the time goes into their keys."""
+    with progress(console, (), 4, lambda _: 0, show=True) as shown:
+        for _ in range(4):
+            shown.count(Outcome("a.enc", "a.wav", "wav", MEGABYTE, "decrypted"))
+    assert re.search(r"4/4 files 4 MB \d+ MB/s \d+\.\d recordings/s", terminal.states[-2])
+
+
+def test_large_recordings_are_not(console: Console, terminal: Terminal) -> None:
+    """There the bytes tell it."""
+    with progress(console, (), 2, lambda _: 0, show=True) as shown:
+        for _ in range(2):
+            shown.count(Outcome("a.enc", "a.wav", "wav", 40 * MEGABYTE, "decrypted"))
+    assert not any("recordings/s" in state for state in terminal.states)

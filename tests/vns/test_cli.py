@@ -14,6 +14,8 @@ from uuid import uuid4
 import pytest
 from support.posix import posix_only
 
+from filedecryptor.extras import missing_extra
+
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
@@ -257,7 +259,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "vns-recordings: error: vns-recordings needs more packages",
-        'vns-recordings: hint: pip install "filedecryptor[vns]"',
+        f"vns-recordings: hint: {missing_extra('vns')}",
     ]
 
 

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import Server
-from support.recordings import AUDIO, PASSWORD
-from support.vns import ONE, stored, vns
+from support.recordings import AUDIO, PASSWORD, encrypt
+from support.vns import ONE, THREE, TWO, stored, vns
 
 
 @pytest.mark.parametrize("command", ["archive", "list", "download", "delete"])
@@ -33,3 +33,37 @@ def test_the_password_from_a_file(api: Server, tmp_path: Path) -> None:
     words = ("archive", "calls", "--password-file", "password")
     assert vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong").code == 0
     assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
+
+
+def test_several_passwords_are_tried_in_turn(api: Server, tmp_path: Path) -> None:
+    """As after a rotation; the summary counts them by number."""
+    api.recordings[TWO] = encrypt(AUDIO, "the one before")
+    api.recordings[THREE] = encrypt(AUDIO, "another")
+    (tmp_path / "new").write_text(PASSWORD)
+    (tmp_path / "old").write_text("the one before")
+    words = ("archive", "calls", "--password-file", "new", "--password-file", "old")
+    result = vns(api, *words, cwd=tmp_path)
+    assert result.code == 3
+    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO, f"{TWO}.opus": AUDIO}
+    assert result.lines == [
+        (
+            f"error: {THREE}: authentication failed: none of the 2 passwords is right, "
+            "or the file was altered"
+        ),
+        (
+            "hint: the password is the one that was in force when the call was recorded; "
+            "the passwords came from new, old"
+        ),
+        result.lines[-1],
+    ]
+    assert result.lines[-1].startswith("2 decrypted, 1 failed (password 1: 1, password 2: 1); ")
+    result = vns(api, "download", TWO, *words[2:], cwd=tmp_path)
+    assert result.code == 0
+
+
+def test_a_wrong_password_says_where_it_came_from(api: Server, tmp_path: Path) -> None:
+    """Never what it was."""
+    result = vns(api, "archive", "calls", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="Secret123")
+    assert result.code == 3
+    assert result.lines[1].endswith("; the password came from FILEDECRYPTOR_PASSWORD")
+    assert "Secret123" not in result.stderr

@@ -18,6 +18,7 @@ from filedecryptor.errors import (
     errors_naming,
     in_one_line,
 )
+from filedecryptor.extras import missing_extra
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -49,7 +50,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
         is_ours = missing in {"fsspec", "s3", "s3a"}
-        hint = 'pip install "filedecryptor[s3]"' if is_ours else str(error)
+        hint = missing_extra("s3") if is_ours else str(error)
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
         raise UsageError(in_one_line(error)) from None

@@ -115,13 +115,18 @@ class Console:
             self.say(f"hint: {hint}")
         return exit_code_of(error)
 
+    @property
+    def can_redraw(self) -> bool:
+        """Whether standard error is a terminal on which a line can take the place of another."""
+        return is_terminal(self.stderr) and os.environ.get("TERM") != "dumb"
+
     def show_status(self, line: str) -> None:
         """Show a line below all others, in the place of the one before it; nothing if empty.
 
-        Without a terminal, it is a line like others.
+        Where that cannot be, it is a line like others.
         """
         with self._lock:
-            if is_terminal(self.stderr):
+            if self.can_redraw:
                 self._clear_status()
                 self._status = line
                 self._write_text(line)
@@ -273,6 +278,8 @@ def hint_of(error: Failure) -> str | None:
         return "make room, then run this again"
     if error.errno in _IN_USE and not os.path.isdir(error.filename or ""):
         return "if another program has it open, close it there, then run this again"
+    if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
+        return "for standard output, use '-o -'"
     if error.errno == errno.ENOENT and error.filename:
         directory = os.path.dirname(str(error.filename))
         if directory and "://" not in directory and not os.path.isdir(directory):

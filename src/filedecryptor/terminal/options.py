@@ -145,7 +145,7 @@ def exit_codes(*without: ExitCode) -> str:
     Args:
         without: Those that the command does not have.
     """
-    lines = [f"  {code.value:<5}{code.meaning}" for code in ExitCode if code not in without]
+    lines = [f"{code.value:<4}{code.meaning}" for code in ExitCode if code not in without]
     return "\n".join(["\b", "Exit codes:", *lines])
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 
 from filedecryptor.outcome import Outcome
-from filedecryptor.terminal.console import Console, is_terminal
+from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
 LONG_SECONDS = 1.0
@@ -20,6 +20,9 @@ SECONDS_PER_FILE = 0.03
 
 BYTES_PER_SECOND = 256 * MEGABYTE
 """What an ordinary disk writes."""
+
+LARGE = 10 * MEGABYTE
+"""Bytes of a recording from which on its key takes less time than the rest of it."""
 
 TERMINAL_INTERVAL = 0.1
 LOG_INTERVAL = 10.0
@@ -58,7 +61,7 @@ def progress(
         show: Whether to show a bar; if None, where standard error is a terminal and the work is
             long. Without a terminal it is a line now and then.
     """
-    terminal = is_terminal(console.stderr)
+    terminal = console.can_redraw
     if show is False or console.stderr is None or not (show or terminal):
         yield Progress()
         return
@@ -159,9 +162,12 @@ class _Bar(Progress):
             facts.append(f"{self._done}/{self._files} files")
         if self._failed:
             facts.append(f"{self._failed} failed")
+        seconds = max(seconds, 0.001)
         whole = f"/{self._size // MEGABYTE}" if self._size else ""
         facts.append(f"{self._bytes // MEGABYTE}{whole} MB")
-        facts.append(f"{self._bytes / MEGABYTE / max(seconds, 0.001):.0f} MB/s")
+        facts.append(f"{self._bytes / MEGABYTE / seconds:.0f} MB/s")
+        if self._files > 1 and self._bytes < self._done * LARGE:
+            facts.append(f"{self._done / seconds:.1f} recordings/s")
         return facts
 
 

@@ -21,10 +21,9 @@ def main() -> int:
 def _start(console: Console, args: Sequence[str]) -> int:
     if find_spec("httpcore") is None or find_spec("filelock") is None:
         from filedecryptor.errors import FileDecryptorError
+        from filedecryptor.extras import missing_extra
 
-        raise FileDecryptorError(
-            "vns-recordings needs more packages", hint='pip install "filedecryptor[vns]"'
-        )
+        raise FileDecryptorError("vns-recordings needs more packages", hint=missing_extra("vns"))
 
     from filedecryptor.vns.cli import main
 

@@ -33,6 +33,7 @@ GO_ON = "run this again: what is stored is not fetched again"
     "vns-recordings",
     cls=Group,
     epilog=exit_codes(),
+    short_help="fetch the call recordings of a Voice Nexus Service (VNS) account",
     no_args_is_help=False,
     context_settings=CONTEXT,
 )
@@ -44,7 +45,7 @@ def main() -> None:
     """
 
 
-@main.command("list")
+@main.command("list", short_help="List the recordings of the account.")
 @click.option("--json", is_flag=True, help="Write the server's JSON as it came.")
 @click.option(
     "--archived",
@@ -96,7 +97,7 @@ def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
     return ExitCode.DONE
 
 
-@main.command()
+@main.command(short_help="Download recordings, and decrypt them.")
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
 @click.option(
     "-d",
@@ -174,7 +175,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     return reporter.report.code
 
 
-@main.command()
+@main.command(short_help="Fetch what DIR does not have yet.")
 @click.argument("directory", metavar="DIR", type=Path("dir"))
 @click.option(
     "--delete-after",

@@ -1,0 +1,28 @@
+"""What to do where an optional part is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from filedecryptor.extras import missing_extra
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_missing_extra_comes_from_a_clone() -> None:
+    """Into this Python: the name alone would be fetched from whoever has put it on an index."""
+    assert missing_extra("s3").endswith(f'{sys.executable} -m pip install ".[s3]"')
+
+
+def test_nothing_tells_to_install_from_an_index() -> None:
+    """Neither the program nor the page."""
+    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "README.md"]:
+        text = path.read_text("utf-8")
+        for command in ("pip install ", "pipx install ", "uv tool install "):
+            for line in text.splitlines():
+                if command in line:
+                    assert "install filedecryptor" not in line, path
+                    assert not any(
+                        f"install {quote}filedecryptor[" in line for quote in ("'", '"', "")
+                    ), path
