@@ -17,7 +17,7 @@ ORDER = """
 __main__ vns.__main__
 cli vns.cli
 command vns.nightly vns.options
-running inputs contradictions
+running inputs
 terminal.options terminal.progress
 terminal.report terminal.table terminal.password
 terminal.process
@@ -74,7 +74,6 @@ SEES_THE_TERMINAL = {
     "command",
     "running",
     "inputs",
-    "contradictions",
     "vns.nightly",
     "vns.options",
 }

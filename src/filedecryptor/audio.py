@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from filedecryptor import mpeg
-
 FORMATS = ("opus", "mp3", "wav")
 """What VNS records (`recordCallFormat`); each name is also the file name extension."""
 
@@ -14,7 +12,7 @@ _OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
 _NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
 """Extensions that stand for formats: for one of the three, and for none of them."""
 
-HEAD_SIZE = 3 * mpeg.SEARCHED
+HEAD_SIZE = 48 * 1024
 """Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
 
 TAGS_LIMIT = 1 << 28
@@ -65,6 +63,8 @@ class Head:
         return "mp3" if self._is_mp3() else None
 
     def _is_mp3(self) -> bool:
+        from filedecryptor import mpeg  # most audio needs it only if it is MP3
+
         data, is_tagged = self._data, self._begin > 0
         is_whole = len(data) < HEAD_SIZE
         if mpeg.begins_with_frames(data, is_whole=is_whole):

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from filedecryptor.contradictions import refuse_contradictions, refuse_on_a_cluster
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.existing import IfExists
-from filedecryptor.grammar import file_name_note
 from filedecryptor.inputs import matching, without_misplaced
 from filedecryptor.job import AUTO, Job
 from filedecryptor.running import GO_ON, Run
@@ -86,7 +84,7 @@ def decrypt_command(
         and files_from is None
         and not storage_of(filenames[0]).is_directory(filenames[0])
     )
-    refuse_contradictions(
+    _refuse_contradictions(
         filenames,
         output,
         output_dir,
@@ -96,7 +94,7 @@ def decrypt_command(
         files_from=files_from,
     )
     if cluster is not None:
-        refuse_on_a_cluster(filenames, output, jobs)
+        _refuse_on_a_cluster(filenames, output, jobs)
     if output is None and STANDARD_STREAM in filenames and not verify:
         output = _standard_output(console)
     if output == STANDARD_STREAM and json:
@@ -120,8 +118,11 @@ def decrypt_command(
         passwords=len(found.secrets),
         go_on=None if one_file else GO_ON,
     ) as reporter:
-        if output_extension is not None and (note := file_name_note(output_extension)):
-            reporter.note(note)
+        if "." in extension:
+            from filedecryptor.grammar import file_name_note
+
+            if note := file_name_note(extension):
+                reporter.note(note)
         filenames = without_misplaced(filenames, reporter.add)
         if files_from is not None:
             filenames += _listed(console, reporter, files_from, null=null)
@@ -199,6 +200,48 @@ def _listed(console: Console, reporter: Reporter, path: str, *, null: bool) -> l
     if not names:
         reporter.say(f"{path}: there is no name in it")
     return names
+
+
+def _refuse_contradictions(
+    filenames: Sequence[str],
+    output: str | None,
+    output_dir: str | None,
+    *,
+    one_file: bool,
+    verify: bool,
+    files_from: str | None,
+    null: bool,
+) -> None:
+    """Raise a `UsageError` if the options that say what to read and write contradict each other."""
+    from_stdin = STANDARD_STREAM in filenames
+    if null and files_from is None:
+        raise UsageError("--null says how the names in the list of --files-from end")
+    if from_stdin and files_from is not None:
+        raise UsageError("standard input cannot be one of several inputs")
+    if from_stdin and len(filenames) > 1:
+        raise UsageError("standard input cannot be one of several inputs")
+    if output is not None and not one_file:
+        raise UsageError(
+            "one --output cannot take the audio of several files",
+            hint="name a directory with --output-dir",
+        )
+    if output is not None and output_dir is not None:
+        raise UsageError("--output and --output-dir cannot both say where the audio goes")
+    if output_dir is not None and from_stdin:
+        raise UsageError("standard input has no name for --output-dir", hint="use --output")
+    if verify and (output is not None or output_dir is not None):
+        raise UsageError("--verify writes nothing, so there is nothing to say where")
+
+
+def _refuse_on_a_cluster(filenames: Sequence[str], output: str | None, jobs: int | None) -> None:
+    """Raise a `UsageError` if the options ask for what a cluster cannot do."""
+    if output is not None or STANDARD_STREAM in filenames:
+        raise UsageError(
+            "a cluster reads and writes files and objects only",
+            hint="name a directory with --output-dir",
+        )
+    if jobs is not None:
+        raise UsageError("--jobs is for this machine; a cluster has its own number of them")
 
 
 def _workers(

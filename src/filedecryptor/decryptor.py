@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar, cast
 
 from filedecryptor import audio
 from filedecryptor.crypto import (
@@ -19,7 +19,7 @@ from filedecryptor.crypto import (
 )
 from filedecryptor.errors import AuthenticationError, NotEncError, errors_naming
 from filedecryptor.format import CHUNK_SIZE, EncReader, Source
-from filedecryptor.hints import file_hint, incomplete_hint, password_hint
+from filedecryptor.outcome import Content
 from filedecryptor.passwords import Passwords, Secret
 from filedecryptor.spool import (
     MEMORY_LIMIT,
@@ -91,22 +91,6 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
         with errors_naming(path), storage_of(path).open_source(path) as source:
             return decrypted(Beginning(source), password)[0]
     return decrypted(Beginning(path_or_file), password)[0]
-
-
-class Content(NamedTuple):
-    """What is known of the audio of a recording.
-
-    Attributes:
-        format: `opus`, `mp3` or `wav`; None if the audio is none of these.
-        size: The audio's length in bytes.
-        unknown: If it is none of these, what there is to say of it, as a half-sentence.
-        password: The number of the password that was right, from 1 on; None if there was only one.
-    """
-
-    format: str | None
-    size: int
-    unknown: str | None = None
-    password: int | None = None
 
 
 def verify(
@@ -287,6 +271,8 @@ def _hints(beginning: Beginning, password: Password) -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:
+        from filedecryptor.hints import file_hint, incomplete_hint, password_hint
+
         error.hint = (
             file_hint(beginning.head)
             or incomplete_hint(beginning.size, grew=beginning.has_grown())
@@ -294,5 +280,7 @@ def _hints(beginning: Beginning, password: Password) -> Iterator[None]:
         )
         raise
     except NotEncError as error:
+        from filedecryptor.hints import file_hint
+
         error.hint = file_hint(beginning.head)
         raise

@@ -7,7 +7,6 @@ name of something that is there, or ends as recordings do.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -172,6 +171,8 @@ def _line(words: Sequence[str], wanted: Sequence[str], there: Sequence[str], giv
 def _quoted(word: str) -> str:
     if sys.platform == "win32":
         return f'"{word}"' if " " in word else word
+    import shlex
+
     return shlex.quote(word)
 
 

@@ -8,7 +8,6 @@ from io import BufferedReader
 
 from filedecryptor.errors import FileDecryptorError, UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE
-from filedecryptor.grammar import ORDER
 from filedecryptor.outcome import Outcome, failed
 from filedecryptor.storage import disk
 from filedecryptor.storage.names import SUFFIX, is_url
@@ -53,6 +52,8 @@ def without_misplaced(filenames: Sequence[str], report: Callable[[Outcome], obje
 
 
 def _misplaced(place: str, reason: OSError) -> Outcome:
+    from filedecryptor.grammar import ORDER
+
     hint = f"if this is the password: {ORDER}"
     error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
     return failed(place, error)

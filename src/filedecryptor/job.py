@@ -1,14 +1,12 @@
 """One recording in, one audio file out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from filedecryptor import audio, existing
-from filedecryptor.decryptor import Content, OnProgress, decrypted, ignore, verify
+from filedecryptor.decryptor import OnProgress, decrypted, ignore, verify
 from filedecryptor.errors import (
     FileDecryptorError,
     UnknownFormatError,
@@ -17,7 +15,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.existing import IfExists, SizeOf
 from filedecryptor.format import Source
-from filedecryptor.outcome import Outcome, failed
+from filedecryptor.outcome import Content, Outcome, failed
 from filedecryptor.passwords import Secret
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, Watched
 from filedecryptor.storage import storage_of
@@ -32,6 +30,7 @@ AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
 
 
+# As in `format`, no annotation is text, since that would cost time.
 class Job(NamedTuple):
     """What to do with one recording. It can be sent to another process; it holds no password.
 
@@ -84,19 +83,22 @@ class Job(NamedTuple):
         return None if extension is None else targets[self._extensions().index(extension)]
 
 
-class Shared(NamedTuple):
+class Shared:
     """What the jobs of one run have in common.
 
-    Attributes:
+    Args:
         written: What they have written.
         keys: Derives their keys, several at once, and says who may use a processor; None if there
             is only one job.
         memory_limit: The most bytes of audio that each of them has in memory.
     """
 
-    written: Written
-    keys: Keys | None = None
-    memory_limit: int = MEMORY_LIMIT
+    def __init__(
+        self, written: Written, keys: "Keys | None" = None, memory_limit: int = MEMORY_LIMIT
+    ) -> None:
+        self.written = written
+        self.keys = keys
+        self.memory_limit = memory_limit
 
 
 def try_job(

@@ -1,10 +1,25 @@
 """What became of a recording."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from filedecryptor.errors import Failure
+
+
+# As in `format`, no annotation is text, since that would cost time.
+class Content(NamedTuple):
+    """What is known of the audio of a recording.
+
+    Attributes:
+        format: `opus`, `mp3` or `wav`; None if the audio is none of these.
+        size: The audio's length in bytes.
+        unknown: If it is none of these, what there is to say of it, as a half-sentence.
+        password: The number of the password that was right, from 1 on; None if there was only one.
+    """
+
+    format: str | None
+    size: int
+    unknown: str | None = None
+    password: int | None = None
 
 
 class Outcome(NamedTuple):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from filedecryptor.crypto import Password
 from filedecryptor.errors import UsageError
-
-Secret: TypeAlias = Union[Password, Sequence[Password], "Passwords"]
-"""What a caller may give: a password, or several that are tried in turn."""
 
 
 class Passwords:
@@ -49,3 +46,7 @@ class Passwords:
     def was_right(self, number: int) -> None:
         """Try this one first from now on."""
         self._last = number
+
+
+Secret: TypeAlias = Password | Sequence[Password] | Passwords
+"""What a caller may give: a password, or several that are tried in turn."""

@@ -18,8 +18,6 @@ from filedecryptor.errors import (
 )
 from filedecryptor.existing import size_of
 from filedecryptor.format import CHUNK_SIZE, Source
-from filedecryptor.grammar import misplaced
-from filedecryptor.hints import with_origin
 from filedecryptor.job import Job, try_job
 from filedecryptor.outcome import Outcome
 from filedecryptor.passwords import Passwords
@@ -129,6 +127,9 @@ class Run:
 
     def _explain(self, error: Failure | None) -> None:
         if isinstance(error, AuthenticationError):
+            from filedecryptor.grammar import misplaced
+            from filedecryptor.hints import with_origin
+
             word = self._found.word
             with_origin(error, self._found.origin, None if word is None else misplaced(word))
 

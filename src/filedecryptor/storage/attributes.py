@@ -7,21 +7,21 @@ import stat
 import time
 from contextlib import suppress
 from io import FileIO
-from typing import NamedTuple
 
 from filedecryptor.format import Source
 
 
-class Attributes(NamedTuple):
+class Attributes:
     """What an output takes over from its recording.
 
-    Attributes:
+    Args:
         mode: The permissions that it may have at most.
         modified: When the recording was modified last, in nanoseconds since 1970; None for now.
     """
 
-    mode: int = 0o666
-    modified: int | None = None
+    def __init__(self, mode: int = 0o666, modified: int | None = None) -> None:
+        self.mode = mode
+        self.modified = modified
 
 
 NEW = Attributes()
