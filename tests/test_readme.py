@@ -11,17 +11,21 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import SCRIPTS, wait_until
-from support.recordings import FIXTURES
+from support import encryptor
+from support.commands import COMMAND, SCRIPTS, wait_until
+from support.posix import posix_only
+from support.recordings import AUDIO, FIXTURES, WAV
 
 TESTS = Path(__file__).parent
-README = (TESTS.parent / "README.md").read_text("utf-8")
+ROOT = TESTS.parent
+README = (ROOT / "README.md").read_text("utf-8")
 
 GUIDS = {
     "2c0e1f8a-5d0b-4e0f-9a57-1f0a6c1d9b11": "recording_abc123.enc",
@@ -298,11 +302,20 @@ def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
             shutil.copy(path, folder)
             shutil.copy(path, tmp_path)
             bucket.put(str((folder / path.name).relative_to(tmp_path)), path.read_bytes())
+        (tmp_path / "old.txt").write_text("the one before\n")
+        (tmp_path / "rotated").mkdir()
+        shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "rotated" / "new.enc")
+        before = encryptor.encrypt(WAV, "the one before")
+        (tmp_path / "rotated" / "old.enc").write_bytes(before)
         for guid, name in GUIDS.items():
             api.recordings[guid] = (FIXTURES / name).read_bytes()
         environment = {**os.environ, **bucket.env, "VNS_API_URL": api.url, "PYTHONPATH": ""}
         with dask_cluster.running(tmp_path / "dask", "", "", env=environment) as cluster:
-            environment["PATH"] = f"{SCRIPTS}:{os.environ['PATH']}"
+            (tmp_path / "bin").mkdir()
+            player = tmp_path / "bin" / "ffplay"
+            player.write_text('#!/bin/sh\n[ "$*" = "-nodisp -autoexit -" ] && cat >played\n')
+            player.chmod(0o755)
+            environment["PATH"] = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
             yield {**environment, "SCHEDULER": cluster.address}
 
 
@@ -330,6 +343,176 @@ def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path) -> 
             timeout=60,
         )
         assert comparable(done.stdout.splitlines()) == comparable(lines), commands
+    for name in ("cut.enc", "page.enc"):
+        (tmp_path / "recordings" / name).unlink(missing_ok=True)
+    for line in first_screen():
+        script = f"set -o pipefail; {line}"
+        subprocess.run(["bash", "-c", script], check=True, cwd=tmp_path, env=surroundings)
+    assert (tmp_path / "played").read_bytes() == AUDIO
+
+
+def first_screen() -> list[str]:
+    """Return the commands that the page begins with."""
+    [block] = re.findall(r"\A# filedecryptor\n\n[^#]*?\n\n((?:    .*\n)+)", README)
+    lines = [line.strip() for line in block.splitlines()]
+    assert len(lines) == 4
+    return lines
+
+
+@pytest.fixture
+def srv(tmp_path: Path) -> Path:
+    """Return what stands for /srv, with recordings, and the password in two files."""
+    for name in (".vns-password", "vns-password"):
+        (tmp_path / name).write_text("EncryptMe\n")
+    (tmp_path / ".vns-token").write_text("the token\n")
+    (tmp_path / "recordings" / "late").mkdir(parents=True)
+    shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "recordings")
+    shutil.copy(FIXTURES / "recording_ghi789.enc", tmp_path / "recordings" / "late")
+    return tmp_path
+
+
+def check_night(srv: Path, mode: int | None = None) -> None:
+    """Check that the audio is there, with these permissions if some are expected."""
+    made = sorted(path.relative_to(srv).as_posix() for path in srv.glob("audio/**/*.*"))
+    assert made == ["audio/late/recording_ghi789.wav", "audio/recording_abc123.opus"]
+    if mode is not None:
+        assert {stat.S_IMODE((srv / name).stat().st_mode) for name in made} == {mode}
+
+
+@posix_only("sh")
+@pytest.mark.real_iterations
+def test_the_crontab_is_true(srv: Path) -> None:
+    """Its lines run as cron runs them: by sh, with nothing in the environment."""
+    lines = re.findall(r"^    PATH=(.*)\n    15 2 \* \* \* (.*)$", README, re.MULTILINE)
+    assert [command.split()[2] for _, command in lines] == ["filedecryptor", "vns-recordings"]
+    for path, command in lines:
+        assert path == "/usr/local/bin:/usr/bin:/bin"
+        environment = {"PATH": f"{SCRIPTS}:{path}", "HOME": str(srv)}
+        if "vns-recordings" in command:
+            environment["VNS_API_URL"] = "http://127.0.0.1:9"  # where nobody answers
+        done = subprocess.run(
+            ["/bin/sh", "-c", command.replace("/srv", str(srv)).replace("7200", "1")],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if "vns-recordings" in command:
+            assert "missing" not in done.stderr
+            assert done.returncode in {1, 7}
+        else:
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+            check_night(srv, 0o600)
+
+
+@posix_only("systemd")
+@pytest.mark.real_iterations
+def test_the_units_are_true(srv: Path) -> None:
+    """Systemd finds nothing wrong with them, and their command does what the page says."""
+    [block] = re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
+    units = re.split(r"^# (recordings\.\w+)\n", block, flags=re.MULTILINE)[1:]
+    assert units[::2] == ["recordings.service", "recordings.timer"]
+    [command] = re.findall(r"^ExecStart=(.*)$", block, re.MULTILINE)
+    words = command.replace("/usr/local/bin/filedecryptor", COMMAND).replace("%d", str(srv))
+    subprocess.run(words.replace("/srv", str(srv)).split(), check=True, umask=0o077)
+    check_night(srv, 0o600)
+    if shutil.which("systemd-analyze") is None:
+        return
+    for name, text in zip(units[::2], units[1::2], strict=True):
+        known = text.replace("/usr/local/bin/filedecryptor", COMMAND)
+        (srv / name).write_text(known.replace("User=recordings", "User=root"))
+        done = subprocess.run(
+            ["systemd-analyze", "verify", srv / name], check=False, capture_output=True, text=True
+        )
+        if "Failed to" not in done.stderr:  # as in a container without systemd
+            assert (done.returncode, name in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.real_iterations
+def test_the_scheduled_task_is_true(srv: Path) -> None:
+    """Its command line is one that the program takes."""
+    [command] = re.findall(r'^    schtasks .* /TR "(.*)"$', README, re.MULTILINE)
+    places = {
+        r"C:\tools\.venv\Scripts\filedecryptor.exe": COMMAND,
+        r"C:\secrets\vns.txt": str(srv / "vns-password"),
+        r"C:\recordings": str(srv / "recordings"),
+        r"C:\audio": str(srv / "audio"),
+    }
+    subprocess.run([places.get(word, word) for word in command.split()], check=True)
+    check_night(srv)
+
+
+@pytest.mark.real_iterations
+def test_the_python_of_the_example(srv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs as it stands."""
+    [source] = [
+        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "open_rec" in code
+    ]
+    shutil.copy(FIXTURES / "recording_abc123.enc", srv)
+    monkeypatch.chdir(srv)
+    names: dict[str, Any] = {}
+    exec(source, names)  # noqa: S102
+    assert names["path"] == Path("recording_abc123.opus")
+    assert names["first"] == b"OggS"
+    assert (srv / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
+
+
+@posix_only("bash")
+def test_the_completion_of_the_page(tmp_path: Path) -> None:
+    """Both lines switch it on."""
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    pytest.importorskip("filelock", reason="the extra vns is not installed")
+    [block] = re.findall(r"```sh\n(eval .*?)```", README, re.DOTALL)
+    script = (
+        f"PATH={SCRIPTS}:$PATH\n{block}\n"
+        "COMP_WORDS=(filedecryptor --verif); COMP_CWORD=1\n"
+        "_filedecryptor_completion filedecryptor --verif filedecryptor; echo ${COMPREPLY[@]}\n"
+        "COMPREPLY=(); COMP_WORDS=(vns-recordings arch); COMP_CWORD=1\n"
+        "_vns_recordings_completion vns-recordings arch vns-recordings; echo ${COMPREPLY[@]}\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], check=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["--verify", "archive"]
+
+
+@posix_only("bash")
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["quick start", "a virtual environment", "uv", "pipx"])
+def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
+    """In a clone, with nothing but what the page names."""
+    [quick] = re.findall(r"```sh\n(.* fixtures/recording_abc123\.enc .*)\n```", README)
+    lines = {
+        "quick start": quick,
+        "a virtual environment": "python3 -m venv .venv && .venv/bin/pip install .",
+        "uv": "uv tool install .",
+        "pipx": "pipx install .",
+    }
+    assert f"\n    {lines[way]}\n" in README or way == "quick start"
+    tool = lines[way].split()[0]
+    if shutil.which(tool, path=f"{SCRIPTS}:{os.environ['PATH']}") is None:
+        pytest.skip(f"there is no {tool}")
+    clone = tmp_path / "clone"
+    for name in ("src", "fixtures"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    home = {
+        "HOME": str(tmp_path),
+        "PYTHONPATH": "",
+        "PIPX_HOME": str(tmp_path / "x"),
+        "PIPX_BIN_DIR": str(tmp_path),
+    }
+    places = {"UV_TOOL_DIR": str(tmp_path / "u"), "UV_TOOL_BIN_DIR": str(tmp_path)}
+    environment = {**os.environ, **home, **places, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", lines[way]], check=True, cwd=clone, env=environment)
+    program = (
+        tmp_path / "filedecryptor" if way in {"uv", "pipx"} else clone / ".venv/bin/filedecryptor"
+    )
+    if way != "quick start":
+        words = [str(program), "fixtures/recording_abc123.enc", "EncryptMe", "opus"]
+        subprocess.run(words, check=True, cwd=clone, env=environment)
+    assert (clone / "fixtures" / "recording_abc123.opus").read_bytes() == AUDIO
 
 
 def test_the_webhook_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +520,7 @@ def test_the_webhook_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for package in ("httpcore", "filelock"):
         pytest.importorskip(package, reason="the extra vns is not installed")
     from support import api_server
-    from support.recordings import AUDIO, encrypt
+    from support.recordings import encrypt
 
     [source] = [
         code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "wsgi" in code
