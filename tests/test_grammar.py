@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
         (
             ["x.enc"],
             f"{NEEDED} is one: FILENAME; PASSWORD and OUTPUTEXTENSION are missing",
-            "type: filedecryptor x.enc - auto ('-' asks for it)",
+            "type: filedecryptor x.enc - auto ('-' asks for the password)",
         ),
         (
             ["x.enc", "Secret123"],
@@ -44,12 +44,12 @@ def folder(tmp_path: Path) -> Path:
         (
             ["x.enc", ".opus"],
             f"{NEEDED} are two: FILENAME and OUTPUTEXTENSION; PASSWORD is missing",
-            "type: filedecryptor x.enc - .opus ('-' asks for it)",
+            "type: filedecryptor x.enc - .opus ('-' asks for the password)",
         ),
         (
             ["Secret123", "opus"],
             f"{NEEDED} are two: FILENAME and OUTPUTEXTENSION; PASSWORD is missing",
-            "type: filedecryptor FILENAME - opus ('-' asks for it)",
+            "type: filedecryptor FILENAME - opus ('-' asks for the password)",
         ),
         (
             ["--password-file", "secret", "calls"],
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
                 "two arguments are needed: FILENAME... PASSWORD; there is one: FILENAME; "
                 "PASSWORD is missing"
             ),
-            "type: filedecryptor gone.enc - --verify ('-' asks for it)",
+            "type: filedecryptor gone.enc - --verify ('-' asks for the password)",
         ),
         (
             ["-o", "x.opus", "x.enc"],
@@ -73,12 +73,12 @@ def folder(tmp_path: Path) -> Path:
                 "two arguments are needed: FILENAME... PASSWORD; there is one: FILENAME; "
                 "PASSWORD is missing"
             ),
-            "type: filedecryptor x.enc - -o NAME ('-' asks for it)",
+            "type: filedecryptor x.enc - -o NAME ('-' asks for the password)",
         ),
         (
             ["-q", "--json"],
             f"{NEEDED} is none; FILENAME and PASSWORD and OUTPUTEXTENSION are missing",
-            "type: filedecryptor FILENAME - auto ('-' asks for it)",
+            "type: filedecryptor FILENAME - auto ('-' asks for the password)",
         ),
         (
             ["--files-from", "secret"],
@@ -86,7 +86,7 @@ def folder(tmp_path: Path) -> Path:
                 "two arguments are needed: PASSWORD OUTPUTEXTENSION; there is none; "
                 "PASSWORD and OUTPUTEXTENSION are missing"
             ),
-            "type: filedecryptor - auto --files-from LIST ('-' asks for it)",
+            "type: filedecryptor - auto --files-from LIST ('-' asks for the password)",
         ),
         (
             ["--files-from", "secret", "auto"],
@@ -94,7 +94,7 @@ def folder(tmp_path: Path) -> Path:
                 "two arguments are needed: PASSWORD OUTPUTEXTENSION; there is one: OUTPUTEXTENSION; "
                 "PASSWORD is missing"
             ),
-            "type: filedecryptor - auto --files-from LIST ('-' asks for it)",
+            "type: filedecryptor - auto --files-from LIST ('-' asks for the password)",
         ),
         (
             ["--files-from", "secret", "--password-file", "secret"],
@@ -118,7 +118,7 @@ def test_the_line_to_type_knows_the_variable(folder: Path) -> None:
     """Where it is set, nobody is asked."""
     result = run("x.enc", "opus", cwd=folder, env={"FILEDECRYPTOR_PASSWORD": PASSWORD})
     assert result.lines[1] == (
-        "hint: type: filedecryptor x.enc - opus ('-' takes FILEDECRYPTOR_PASSWORD)"
+        "hint: type: filedecryptor x.enc - opus ('-' takes the password from FILEDECRYPTOR_PASSWORD)"
     )
 
 
@@ -192,7 +192,7 @@ def test_a_second_password_is_seen(folder: Path) -> None:
     assert result.code == 2
     assert result.lines == [
         "error: there are two passwords: --password-file, and what stands before OUTPUTEXTENSION",
-        "hint: leave PASSWORD out, or put '-' in its place",
+        "hint: leave PASSWORD out, or put '-' in its place; if a name is meant, there is none",
     ]
 
 

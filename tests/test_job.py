@@ -121,9 +121,11 @@ def test_verify_says_that_auto_would_not_know_it(folder: Path) -> None:
         f"note: flac.enc: 'auto' would not know it: {UNKNOWN}",
         "verified: flac.enc: 108 bytes of unknown audio",
     ]
+    (folder / "more.enc").write_bytes(encrypt(FLAC))
     result = run("--verify", ".", PASSWORD, cwd=folder)
+    assert sum(UNKNOWN in line for line in result.lines) == 2
     assert "note: ./none.enc: 'auto' would not know it: it holds no audio" in result.lines
-    assert result.lines[-1].startswith("3 verified; ")
+    assert result.lines[-1].startswith("4 verified; ")
 
 
 def test_two_that_are_unknown_share_no_output(folder: Path) -> None:

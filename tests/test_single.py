@@ -87,3 +87,8 @@ def test_a_mistyped_if_exists_is_refused(make_enc: MakeEnc, tmp_path: Path) -> N
     source = make_enc()
     with nothing_changes(tmp_path), pytest.raises(UsageError, match="if_exists"):
         decrypt_file(source, PASSWORD, "opus", if_exists="overwrite")  # type: ignore[arg-type]
+
+
+def test_one_of_several_passwords_is_right(make_enc: MakeEnc) -> None:
+    """They are tried in turn."""
+    assert decrypt_file(make_enc("a.enc"), ["wrong", PASSWORD], "opus").read_bytes() == AUDIO

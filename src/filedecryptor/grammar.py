@@ -87,7 +87,7 @@ def told_apart(words: Sequence[str], given: Given) -> Arguments:
     if given.password and password is None and len(rest) > 1 and not _may_be_input(rest[-1]):
         raise UsageError(
             f"there are two passwords: --password-file, and what stands before {EXTENSION}",
-            hint=f"leave {PASSWORD} out, or put '-' in its place",
+            hint=f"leave {PASSWORD} out, or put '-' in its place; if a name is meant, there is none",
         )
     return Arguments(rest, password, extension)
 
@@ -157,8 +157,9 @@ def _line(words: Sequence[str], wanted: Sequence[str], there: Sequence[str], giv
     remark = ""
     if PASSWORD in wanted and PASSWORD not in there:
         parts[PASSWORD] = ELSEWHERE
-        variable = "FILEDECRYPTOR_PASSWORD"
-        remark = f" ('-' takes {variable})" if variable in os.environ else " ('-' asks for it)"
+        remark = " ('-' asks for the password)"
+        if "FILEDECRYPTOR_PASSWORD" in os.environ:
+            remark = " ('-' takes the password from FILEDECRYPTOR_PASSWORD)"
     options = [
         *(["--files-from LIST"] if given.names else []),
         *(["--password-file PATH"] if given.password else []),

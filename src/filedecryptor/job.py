@@ -273,7 +273,7 @@ def _publish(
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
     replace = job.if_exists == "replace"
-    notes = [audio.misnamed(target, content.format)]
+    note = None
     try:
         publish(replace=replace)
     except FileExistsError:
@@ -286,6 +286,5 @@ def _publish(
         storage_of(target).check_target(target, identity)
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
-        notes.append(f"{'a link to nowhere' if size is None else what}: done again")
-    note = "; ".join(filter(None, notes)) or None
+        note = f"{'a link to nowhere' if size is None else what}: done again"
     return _outcome(job, content, "decrypted", target, note)

@@ -8,6 +8,7 @@ from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING
 
+from filedecryptor.audio import misnamed
 from filedecryptor.decryptor import decrypted
 from filedecryptor.errors import (
     AuthenticationError,
@@ -73,7 +74,7 @@ class Run:
         with self._bar([name], 1) as shown:
             on_progress = partial(shown.advance, name)
             outcome = try_job(job, self._passwords, source=source, on_progress=on_progress)
-            reporter.add(self._explained(outcome))
+            self._tell(outcome, reporter)
             shown.count(outcome)
 
     def do_all(self, plan: Plan, reporter: Reporter, workers: Workers) -> None:
@@ -97,7 +98,7 @@ class Run:
             ) as outcomes,
         ):
             for outcome in outcomes:
-                reporter.add(self._explained(outcome))
+                self._tell(outcome, reporter)
                 shown.count(outcome)
                 if self._fail_fast and outcome.error is not None:
                     reporter.say(f"stopped at the first failure; {GO_ON}")
@@ -121,9 +122,11 @@ class Run:
                 console.write(chunk)
         return ExitCode.DONE
 
-    def _explained(self, outcome: Outcome) -> Outcome:
+    def _tell(self, outcome: Outcome, reporter: Reporter) -> None:
         self._explain(outcome.error)
-        return outcome
+        reporter.add(outcome)
+        if outcome.status == "decrypted" and outcome.output is not None:
+            reporter.note_once(outcome.output, misnamed(outcome.output, outcome.format))
 
     def _explain(self, error: Failure | None) -> None:
         if isinstance(error, AuthenticationError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -441,3 +442,14 @@ def test_sizes_come_with_the_listing(
         assert objects.size_of(f"{with_recording.url}/in/late/c.enc") == 3
         assert objects.size_of(f"{with_recording.url}/in/none.enc") is None
     S3.clear_instance_cache()
+
+
+def test_a_file_takes_the_time_of_its_object(night: Bucket, tmp_path: Path) -> None:
+    """As the store tells it, in whole seconds; an object has no permissions to take."""
+    result = night.run(f"{night.url}/in/a.enc", "-", "opus", "-o", "a.opus", cwd=tmp_path)
+    assert result.code == 0
+    found = (tmp_path / "a.opus").stat()
+    assert found.st_mtime_ns % 1_000_000_000 == 0
+    assert abs(found.st_mtime - time.time()) < 600
+    (tmp_path / "new").touch()
+    assert found.st_mode == (tmp_path / "new").stat().st_mode

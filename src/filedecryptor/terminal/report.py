@@ -101,7 +101,7 @@ class Reporter:
         self.report.add(outcome)
         if self._json:
             self.write_result(_as_json(outcome))
-        if outcome.note is not None and self._is_news(outcome.note):
+        if outcome.note is not None:
             self.note(f"{outcome.output or outcome.input}: {outcome.note}")
         if outcome.error is not None and not is_said:
             self._console.say_error(outcome.error, self._is_news)
@@ -123,6 +123,11 @@ class Reporter:
     def note(self, text: str) -> None:
         """Say something that is worth knowing, though nothing failed."""
         self.say(f"note: {text}")
+
+    def note_once(self, name: str, text: str | None) -> None:
+        """Say something of a recording, unless it has been said of another; nothing if None."""
+        if text is not None and self._is_news(text):
+            self.note(f"{name}: {text}")
 
     def say(self, line: str) -> None:
         """Say something, unless nothing but errors is to be said."""
