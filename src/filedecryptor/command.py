@@ -99,6 +99,7 @@ def decrypt_command(
         output = _standard_output(console)
     if output == STANDARD_STREAM and json:
         raise UsageError("--json and the audio cannot both go to standard output")
+    unknown_as = _unknown_as(unknown_as, extension)
     stdin_is = _use_of_standard_input(console, filenames, files_from)
     found = find_password(console, password, password_file, stdin_is=stdin_is)
     template = Job(
@@ -107,7 +108,7 @@ def decrypt_command(
         output,
         if_exists=if_exists,
         verify=verify,
-        unknown_as=_unknown_as(unknown_as, extension),
+        unknown_as=unknown_as,
     )
     run = Run(console, template, found, fail_fast=fail_fast, show=False if quiet else progress)
     with reporting(

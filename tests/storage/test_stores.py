@@ -65,7 +65,8 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     """One line and a hint, no traceback."""
     (tmp_path / "fsspec.py").write_text("raise ImportError('none', name='fsspec')")
     env = {"PYTHONPATH": str(tmp_path)}
-    result = run_process("s3://b/a.enc", PASSWORD, "opus", cwd=tmp_path, env=env)
+    words, command = ("s3://b/a.enc", PASSWORD, "opus"), (sys.executable, "-m", "filedecryptor")
+    result = run_process(*words, cwd=tmp_path, env=env, command=command)
     assert result.code == 2
     assert result.lines == [
         "error: s3://b/a.enc: the package for such addresses is not installed",
