@@ -95,7 +95,7 @@ def told_apart(words: Sequence[str], given: Given) -> Arguments:
 def _ends_with_extension(words: Sequence[str], given: Given) -> bool:
     """Return whether the last argument is an extension, though none is needed."""
     fewest = (not given.names) + (not given.password)
-    if len(words) <= max(fewest, 1) - (fewest == 0) or words[-1] == ELSEWHERE:
+    if len(words) <= fewest or words[-1] == ELSEWHERE:
         return False
     if _is_extension(words[-1]) or given.output or words[-2:-1] == [ELSEWHERE]:
         return True
@@ -112,10 +112,7 @@ def _may_be_input(word: str) -> bool:
         return True
     if sys.platform == "win32" and ("*" in word or "?" in word):
         return True
-    try:
-        return os.path.lexists(word)
-    except ValueError:  # a NUL in it
-        return False
+    return os.path.lexists(word)
 
 
 def _too_few(words: Sequence[str], given: Given, *, needs_extension: bool) -> UsageError:
