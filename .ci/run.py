@@ -99,6 +99,8 @@ def wheel() -> None:
     plain = ROOT / "fixtures" / "plain" / "recording_abc123.opus"
     if not filecmp.cmp(recording.with_suffix(".opus"), plain, shallow=False):
         sys.exit("the wheel decrypts something else")
+    if not (WHEEL / "venv" / "share" / "man" / "man1" / "filedecryptor.1").exists():
+        sys.exit("the wheel has no manual pages")
 
 
 def bare() -> None:
