@@ -10,8 +10,8 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from io import FileIO
 from threading import Lock
 from typing import BinaryIO
@@ -122,26 +122,40 @@ def _publish(
     with errors_naming(target, instead=True), temporary_name(directory) as temporary:
         remove_leftovers(directory)
         if not _name(content, target, temporary, attributes, replace=replace, written=written):
+            flags = os.O_CREAT | os.O_EXCL
             with naming:
-                flags = os.O_CREAT | os.O_EXCL
                 file = PendingFile(temporary, flags, target, attributes.mode)
-            with file:
-                file.fill(content)
-                file.finish()
-                written.add(file, target)
-                if sys.platform == "win32":  # where others could hold it once it is closed
-                    with written.replacing(target) if replace else nullcontext():
-                        windows.rename(file.fileno(), target, replace=replace)
-                    return
-                if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
-                    raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
-            # By now it is closed: not every file system renames what is open.
+            _rename(file, content, target, temporary, replace=replace, written=written)
+        flush_directory(directory)
+
+
+def _rename(
+    file: PendingFile,
+    content: BinaryIO,
+    target: str,
+    temporary: str,
+    *,
+    replace: bool,
+    written: Written,
+) -> None:
+    """Fill a file that has a temporary name, and give it its own."""
+    with ExitStack() as unless_named:
+        with file:
+            file.fill(content)
+            file.finish()
+            unless_named.callback(written.add(file, target))
+            if sys.platform == "win32":  # where others could hold it once it is closed
+                with written.replacing(target) if replace else nullcontext():
+                    windows.rename(file.fileno(), target, replace=replace)
+            elif not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
+                raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
+        if sys.platform != "win32":  # now it is closed: not every system renames what is open
             if replace:
                 with written.replacing(target):
                     os.replace(temporary, target)
             else:
                 _rename_to_new(temporary, target)
-        flush_directory(directory)
+        unless_named.pop_all()
 
 
 def _name(
@@ -161,11 +175,11 @@ def _name(
     file = content if isinstance(content, PendingFile) else nameless(target, attributes)
     if file is None:
         return False
-    with nullcontext() if is_ready else file:
+    with nullcontext() if is_ready else file, ExitStack() as unless_named:
         if not is_ready:
             file.fill(content)
         file.finish()
-        written.add(file, target)
+        unless_named.callback(written.add(file, target))
         try:
             _link(file, target)
         except FileExistsError:
@@ -177,6 +191,7 @@ def _name(
                 os.replace(temporary, target)
         except OSError:  # nor has such a file any name in /proc, perhaps
             return False
+        unless_named.pop_all()
     return True
 
 
@@ -190,9 +205,7 @@ def _link(file: PendingFile, name: str) -> None:
 def _rename_to_new(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)  # unlike a rename, this never replaces anything
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
+    except OSError:  # it is there, or this is a file system without hard links
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         os.rename(temporary, target)
@@ -201,17 +214,22 @@ def _rename_to_new(temporary: str, target: str) -> None:
 class Written:
     """The outputs that one run has written, by their identity on the disk.
 
-    A file system may hold to be one name what are two here, as those that ignore case do. So a run
-    looks whose output it is before it replaces one, or takes one for finished.
+    What are two names here may be one to a file system, as to those that ignore case. So a run looks
+    whose output it is before it replaces one, or takes one for finished.
     """
 
     def __init__(self) -> None:
         self._targets: dict[Hashable, str] = {}
         self._lock = Lock()
 
-    def add(self, file: PendingFile, target: str) -> None:
-        """Remember a file that is about to get its name."""
-        self._targets[_identity(os.fstat(file.fileno()), target)] = target
+    def add(self, file: PendingFile, target: str) -> Callable[[], object]:
+        """Remember a file that is about to get its name, and return what forgets it again.
+
+        That is called if it gets none: its identity may then be that of any new file.
+        """
+        identity = _identity(os.fstat(file.fileno()), target)
+        self._targets[identity] = target
+        return lambda: self._targets.pop(identity, None)
 
     def refuse(self, target: str) -> None:
         """Refuse an output that this run has written for another input.
