@@ -59,6 +59,7 @@ TAGS = {
     "ID3v2.4 with a footer": b"ID3\x04\0\x10\0\0\0\1\x55" + b"3DI\x04\0\x10\0\0\0\1",
     "a megabyte of ID3": id3(1 << 20),
     "two of ID3": id3(50) + id3(70_000, 4),
+    "empty ones of ID3": id3(0) + id3(0) + id3(0),
     "APEv2": ape(100),
     "APEv2 and ID3": ape(100_000) + id3(100),
     "a size that is no ID3 size": b"ID3\x03\0\0\0\0\x01\xf0" + b"\x55" * 0x1F0,

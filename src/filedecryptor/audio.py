@@ -42,11 +42,18 @@ class Head:
             offset := self._begin + len(self._data) - position
         ) < len(piece):
             self._data += piece[offset : offset + wanted]
-            length = tag_length(self._data)
-            if not length or self._begin + length > TAGS_LIMIT:
+            if not self._skip_tags():
                 return
+
+    def _skip_tags(self) -> bool:
+        """Drop the tags that come first, and return whether there are any."""
+        begin = self._begin
+        while length := tag_length(self._data):
+            if self._begin + length > TAGS_LIMIT:
+                break
             self._begin += length
             self._data = self._data[length:]
+        return self._begin > begin
 
     @property
     def is_enough(self) -> bool:
