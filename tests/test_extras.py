@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
+from filedecryptor import extras
 from filedecryptor.extras import missing_extra
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +16,12 @@ ROOT = Path(__file__).parents[1]
 def test_a_missing_extra_comes_from_a_clone() -> None:
     """Into this Python: the name alone would be fetched from whoever has put it on an index."""
     assert missing_extra("s3").endswith(f'{sys.executable} -m pip install ".[s3]"')
+
+
+def test_where_there_is_no_pip_uv_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an environment that uv has made for a tool."""
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    assert missing_extra("vns").endswith(': uv tool install --force ".[vns]"')
 
 
 def test_nothing_tells_to_install_from_an_index() -> None:
