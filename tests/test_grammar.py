@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.commands import SCRIPTS, run, run_process
 from support.folders import contents, nothing_changes
+from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor import UsageError
@@ -122,6 +123,7 @@ def test_the_line_to_type_knows_the_variable(folder: Path) -> None:
     )
 
 
+@posix_only("sh")
 def test_the_line_to_type_can_be_typed(folder: Path) -> None:
     """Whatever the name is."""
     shutil.copy(folder / "x.enc", folder / "a b's.enc")

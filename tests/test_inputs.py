@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND, run, run_process
 from support.folders import contents
-from support.posix import posix_only
+from support.posix import IS_WINDOWS, posix_only
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 
@@ -43,7 +43,7 @@ def test_a_list_has_a_name_in_each_line(folder: Path, end: bytes, mark: bytes) -
 
 def test_a_list_of_windows(folder: Path) -> None:
     """PowerShell writes UTF-16."""
-    (folder / "list").write_text("a.enc\r\nb c.enc\r\n", "utf-16")
+    (folder / "list").write_bytes("a.enc\r\nb c.enc\r\n".encode("utf-16"))
     assert run("--files-from", "list", *WORDS, cwd=folder).code == 0
     assert outputs(folder) == ["a.opus", "b c.opus"]
 
@@ -51,11 +51,11 @@ def test_a_list_of_windows(folder: Path) -> None:
 @pytest.mark.parametrize("null", ["-0", "--null"])
 def test_a_list_with_nuls(folder: Path, null: str) -> None:
     """As `find -print0` writes it: a line end may be part of a name."""
-    odd = folder / os.fsdecode(b"line\nend\xff.enc")
-    try:
-        shutil.copy(folder / "a.enc", odd)
-    except OSError:
+    odd = folder / (b"line\nend\xff.enc".decode("utf-8", "surrogateescape"))
+    if IS_WINDOWS:
         odd = folder / "a.enc"
+    else:
+        shutil.copy(folder / "a.enc", odd)
     data = os.fsencode(odd) + b"\0d/e.enc\0"
     result = run("--files-from", "-", null, *WORDS, cwd=folder, stdin=data)
     assert result.code == 0
@@ -87,6 +87,14 @@ def test_more_names_than_a_command_line_holds(folder: Path) -> None:
     assert result.code == 1
     assert result.lines[-1].startswith("1 decrypted, 30000 failed; ")
     assert f"error: {names[7]}: No such file or directory" in result.lines
+
+
+@pytest.mark.skipif(not IS_WINDOWS, reason="elsewhere any bytes may be a name")
+def test_a_list_that_is_no_text(folder: Path) -> None:
+    """No file has such a name there."""
+    (folder / "list").write_bytes(b"a\xff.enc\n")
+    result = run("--files-from", "list", *WORDS, cwd=folder)
+    assert (result.code, result.lines) == (2, ["error: list: it is not text in UTF-8"])
 
 
 def test_a_name_that_is_a_dash_is_a_file(folder: Path) -> None:

@@ -68,7 +68,7 @@ def listed(console: Console, path: str, *, null: bool) -> list[str]:
         null: Whether each name ends with a NUL instead of a line end, as `find -print0` writes it.
 
     Raises:
-        UsageError: Standard input is closed.
+        UsageError: Standard input is closed, or the names are no text where they must be.
         OSError: The list cannot be read.
     """
     is_standard_input = console.is_standard_input(path)
@@ -81,9 +81,9 @@ def listed(console: Console, path: str, *, null: bool) -> list[str]:
         names = data.split(b"\0")
     else:
         names = (line.removesuffix(b"\r") for line in text_of(data).split(b"\n"))
+    try:
+        paths = [os.fsdecode(name) for name in names if name]
+    except UnicodeDecodeError:  # on Windows; elsewhere a name may be any bytes
+        raise UsageError("it is not text in UTF-8", filename=path) from None
     # A file of that name is meant, not standard input.
-    return [
-        os.path.join(os.curdir, "-") if name == b"-" else os.fsdecode(name)
-        for name in names
-        if name
-    ]
+    return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in paths]
