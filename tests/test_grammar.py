@@ -265,20 +265,20 @@ def test_other_hints_say_it_as_well(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["x.opus", "my.call.WAV", ".x.mp3"])
-def test_a_file_name_in_the_extension_s_place_is_noted(folder: Path, extension: str) -> None:
+def test_a_file_name_in_the_extension_s_place_gets_a_hint(folder: Path, extension: str) -> None:
     """The output is the reference's all the same."""
     result = run("x.enc", PASSWORD, extension, cwd=folder)
     assert result.code == 0
     assert contents(folder)[f"x.{extension.removeprefix('.')}"] == AUDIO
     last = extension.rpartition(".")[2]
     assert result.lines[0] == (
-        f"note: the third argument is an extension, not a name: '{last}' is enough, "
+        f"hint: the third argument is an extension, not a name: '{last}' is enough, "
         "and -o names a file"
     )
 
 
 @pytest.mark.parametrize("extension", ["tar.gz", "opus", ".opus", "opus.part"])
-def test_other_extensions_are_not_noted(folder: Path, extension: str) -> None:
+def test_other_extensions_get_none(folder: Path, extension: str) -> None:
     """They are what they are."""
     assert run("x.enc", PASSWORD, extension, cwd=folder).stderr == ""
 

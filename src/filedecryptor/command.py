@@ -120,10 +120,10 @@ def decrypt_command(
         go_on=None if one_file else GO_ON,
     ) as reporter:
         if "." in extension:
-            from filedecryptor.grammar import file_name_note
+            from filedecryptor.grammar import file_name_hint
 
-            if note := file_name_note(extension):
-                reporter.note(note)
+            if hint := file_name_hint(extension):
+                reporter.say(f"hint: {hint}")
         filenames = without_misplaced(filenames, reporter.add)
         if files_from is not None:
             filenames += _listed(console, reporter, files_from, null=null)

@@ -187,7 +187,7 @@ def misplaced(password: str) -> str | None:
     return f"what stands in {PASSWORD}'s place is {what}; {ORDER}"
 
 
-def file_name_note(extension: str) -> str | None:
+def file_name_hint(extension: str) -> str | None:
     """Return what to say of an extension that looks like the name of a file; else None."""
     stem, dot, last = extension.removeprefix(".").rpartition(".")
     if not (stem and dot and _is_extension(last)):
