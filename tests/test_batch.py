@@ -298,7 +298,7 @@ def test_the_rest_of_a_batch_is_done(folder: Path, extension: str) -> None:
         "z/a.enc": ("failed", 2),
         "z/b.enc": ("decrypted", 0),
     }
-    assert outcomes["x/a.enc"]["error"] == "it would have the same output as 'y/a.enc'"
+    assert outcomes["x/a.enc"]["error"].startswith("it would have the same output as 'y/")
     assert files_in(folder / "out") == ["b.opus"]
 
 
