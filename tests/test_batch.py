@@ -282,6 +282,14 @@ def test_links_are_recordings_of_their_own(folder: Path) -> None:
     assert sorted(result.stdout.split()) == [b"a.opus", b"b.opus", b"c.opus"]
 
 
+@posix_only("disks that tell such names apart")
+def test_hard_links_whose_names_differ_in_case_are_two(folder: Path) -> None:
+    """Though they are one file, and their names are nearly one."""
+    (folder / "A.enc").hardlink_to(folder / "a.enc")
+    result = batch("a.enc", "A.enc", "-", "opus", cwd=folder)
+    assert sorted(result.stdout.split()) == [b"A.opus", b"a.opus"]
+
+
 @pytest.mark.parametrize("extension", ["opus", "auto"])
 def test_the_rest_of_a_batch_is_done(folder: Path, extension: str) -> None:
     """All that share an output fail, by their names, and nothing else."""

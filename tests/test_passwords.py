@@ -7,7 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from support.commands import run
+from support.commands import run, run_process
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
@@ -76,7 +76,7 @@ def test_json_has_the_number(rotated: Path) -> None:
 def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
     """It cannot be read twice, however long it is."""
     audio = (AUDIO * (size // len(AUDIO) + 1))[:size]
-    result = run("-", "opus", *WORDS[2:], cwd=rotated, stdin=encrypt(audio, OLD))
+    result = run_process("-", "opus", *WORDS[2:], cwd=rotated, stdin=encrypt(audio, OLD))
     assert (result.code, result.stdout) == (0, audio)
 
 
