@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,3 +196,14 @@ def test_modules_and_functions_are_short(name: str) -> None:
             first = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
             lines = (node.end_lineno or 0) - first.lineno + 1
             assert lines <= 60, f"{node.name} has {lines} lines"
+
+
+def test_the_top_of_the_tree_holds_what_belongs_there() -> None:
+    """A stranger finds the way in; what a tool has left there is not committed by mistake."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        pytest.skip("this is no clone")
+    done = subprocess.run(["git", "ls-files"], check=True, cwd=root, capture_output=True, text=True)
+    names = {line.partition("/")[0] for line in done.stdout.splitlines()}
+    files = {"pyproject.toml", "README.md", "LICENSE", "src", "tests", "fixtures"}
+    assert {name for name in names if not name.startswith(".")} == files
