@@ -81,11 +81,12 @@ def decrypt_files(
             `jobs` is then how many files it works on at once.
 
     Returns:
-        What became of each recording, in the order they end.
+        What became of each recording, in the order they end. One that is named twice is done once;
+        those that share an output have failed.
 
     Raises:
-        UsageError: The extension is unusable, an output is an input, two inputs share one, or the
-            sources are a single path.
+        UsageError: The extension is unusable, there is no password, or the sources are a single
+            path.
         StorageError: An object store refused to list the sources, or failed for many recordings
             in a row.
         OSError: The output directory cannot be made.
