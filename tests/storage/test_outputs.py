@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.commands import AS_ANYBODY
+from support.commands import AS_ANYBODY, working_directory
 from support.folders import contents
-from support.posix import IS_ROOT, IS_WINDOWS, IS_WINE, posix_only
+from support.posix import IS_ROOT, IS_WINDOWS, IS_WINE, make_fifo, make_null, posix_only
 
 from filedecryptor.errors import UsageError
 from filedecryptor.storage import outputs
@@ -99,6 +100,34 @@ def test_a_published_file_is_whole_and_alone(
     assert contents(tmp_path) == {"x": AUDIO, "precious": b"precious"}
     assert not target.is_symlink()
     assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "device", "socket", "link to a device"])
+@pytest.mark.parametrize("pending", [True, False])
+def test_nothing_but_a_file_is_replaced(
+    tmp_path: Path,
+    kind: str,
+    pending: bool,  # noqa: FBT001
+) -> None:
+    """Whoever asks for it: it stays what it is, and nothing is left beside it."""
+    target = tmp_path / "x"
+    if kind == "directory":
+        target.mkdir()
+    elif kind == "pipe":
+        make_fifo(target)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made, working_directory(tmp_path):
+            made.bind("x")
+    else:
+        device = make_null(tmp_path / "null")
+        target = target if kind.startswith("link") else device
+    if kind.startswith("link"):
+        target.symlink_to("null")
+    before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
+    for replace in (True, False):
+        with pytest.raises(OSError, match=r"Is a directory|Not a regular file|File exists"):
+            publish(target, replace=replace, pending=pending)
+    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -46,6 +47,7 @@ __all__ = [
     "IS_WINE",
     "fcntl",
     "make_fifo",
+    "make_null",
     "not_under_wine",
     "posix_only",
     "pty",
@@ -66,6 +68,16 @@ def posix_only(what: str) -> pytest.MarkDecorator:
 not_under_wine = pytest.mark.skipif(
     IS_WINE, reason="a ProcessPoolExecutor under wine may wait for ever for its own pipe"
 )
+
+
+def make_null(path: Path) -> Path:
+    """Make a device like `/dev/null`, and return its path; the real one is not for tests."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        path.write_bytes(b"x")
+    except (AttributeError, OSError):
+        pytest.skip("no device can be made here")
+    return path
 
 
 def make_fifo(path: Path) -> Path:

@@ -7,7 +7,7 @@ of `Storage`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -15,6 +15,7 @@ from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.storage import disk
 from filedecryptor.storage.names import is_half_url, is_url
+from filedecryptor.storage.outputs import regular_file
 
 if TYPE_CHECKING:
     from filedecryptor.errors import Failure
@@ -47,8 +48,14 @@ class Storage(Protocol):
     def size_of(self, path: str, /) -> int | None:
         """Return the length of a file in bytes; None if it is not there, or has none."""
 
-    def sizes_in(self, directory: str, /) -> dict[str, int]:
-        """Return the files in a directory by name, with their lengths in bytes."""
+    def sizes_in(self, directory: str, /) -> Mapping[str, int | None]:
+        """Return what is in a directory by name: the lengths of files in bytes, None for others."""
+
+    def flush_file(self, path: str, /) -> None:
+        """Bring a file that is there already to the disk."""
+
+    def try_writing(self, directory: str, /) -> None:
+        """Raise an error if nothing can be written to a directory."""
 
     def remove(self, path: str, /) -> None:
         """Remove a file."""
@@ -104,13 +111,15 @@ def storage_of(path: str) -> Storage:
 
 
 def pieces_of(path: str) -> Iterator[bytes]:
-    """Yield what a file or an object holds, piece by piece.
+    """Yield what a regular file or an object holds, piece by piece.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is something else; of a FIFO, no end might ever come.
         StorageError: The store refuses it.
     """
     buffer = memoryview(bytearray(CHUNK_SIZE))
+    if not is_url(path):
+        regular_file(path)
     with errors_naming(path), storage_of(path).open_source(path) as source:
         while count := source.readinto(buffer):
             yield bytes(buffer[:count])

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import FileIO
 
-from filedecryptor.errors import Failure, UsageError
+from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage.attributes import attributes_of
 from filedecryptor.storage.names import SUFFIX, is_possible, is_url, real_path
-from filedecryptor.storage.outputs import flush_directory, nameless, publish
-from filedecryptor.storage.temporary import discard_unfinished
+from filedecryptor.storage.outputs import (
+    PendingFile,
+    flush,
+    flush_directory,
+    nameless,
+    publish,
+    regular_file,
+)
+from filedecryptor.storage.temporary import discard_unfinished, naming, temporary_name
 
 __all__ = [
     "attributes_of",
     "check_target",
     "discard_unfinished",
+    "flush_file",
     "is_directory",
     "make_directory",
     "matching",
@@ -31,6 +39,8 @@ __all__ = [
     "remove",
     "size_of",
     "sizes_in",
+    "try_writing",
+    "write_to_stream",
 ]
 
 
@@ -64,21 +74,17 @@ def size_of(path: str | int) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def sizes_in(directory: str) -> dict[str, int]:
-    """Return the regular files in a directory by name, with their lengths in bytes.
+def sizes_in(directory: str) -> dict[str, int | None]:
+    """Return what is in a directory by name, with the lengths of regular files in bytes.
 
-    There are none if the directory is not there.
+    There is nothing in it if it is not there.
 
     Raises:
         OSError: It cannot be read.
     """
-    sizes = {}
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_file():
-                with suppress(FileNotFoundError):
-                    sizes[entry.name] = entry.stat().st_size
-    return sizes
+        return {entry.name: size_of(entry.path) for entry in entries}
+    return {}
 
 
 def remove(path: str) -> None:
@@ -88,6 +94,62 @@ def remove(path: str) -> None:
         OSError: It cannot be removed.
     """
     os.unlink(path)
+
+
+def flush_file(path: str) -> None:
+    """Bring a file that is there already to the disk, and its name.
+
+    Raises:
+        OSError: It cannot be opened, or the disk fails.
+    """
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        with errors_naming(path):
+            flush(descriptor)
+    finally:
+        os.close(descriptor)
+    flush_directory(os.path.dirname(path) or ".")
+
+
+def try_writing(directory: str) -> None:
+    """Write a file to a directory, and leave nothing of it.
+
+    Raises:
+        OSError: No file can be written there.
+    """
+    with errors_naming(directory, instead=True), temporary_name(directory) as path:
+        with naming:
+            file = PendingFile(path, os.O_CREAT | os.O_EXCL, directory)
+        with file:
+            file.write_all(memoryview(b"\n"))
+            file.finish()
+
+
+def write_to_stream(path: str, data: bytes) -> bool:
+    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither.
+
+    Raises:
+        OSError: It takes nothing, or nobody reads from it.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        return False
+    # Without a reader, waiting might never end.
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    with errors_naming(path):
+        try:
+            with open(os.open(path, flags), "wb", buffering=0) as file:
+                while data:
+                    data = data[os.write(file.fileno(), data) :]
+        except OSError as error:
+            if error.errno in {errno.ENXIO, errno.EAGAIN}:
+                raise OSError(error.errno, "Nobody reads from it") from None
+            raise
+    return True
 
 
 def recordings_below(
@@ -179,27 +241,12 @@ def check_target(target: str, source: str | int | None) -> None:
     """
     if not is_possible(target):
         raise UsageError("Windows has no file of such a name", filename=target)
-    try:
-        found = os.lstat(target)
-    except FileNotFoundError:
+    found = regular_file(target)
+    if found is None:
         return
-    if stat.S_ISLNK(found.st_mode):
-        if os.readlink(target).startswith("/proc/"):  # /dev/stdout, which is everybody's
-            raise _not_a_file(target)
-        if not os.path.exists(target):
-            return
-        found = os.stat(target)
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-    if not stat.S_ISREG(found.st_mode):
-        raise _not_a_file(target)
     if source is None or (isinstance(source, str) and is_url(source)):
         return
     if os.path.samestat(found, os.stat(source)) and (
         found.st_ino or (isinstance(source, str) and real_path(target) == real_path(source))
     ):
         raise UsageError("the output would replace the input", filename=target)
-
-
-def _not_a_file(target: str) -> OSError:
-    return OSError(errno.EINVAL, "Not a regular file", target)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from filedecryptor.errors import Failure, StorageError, UsageError
 from filedecryptor.storage.attributes import NEW, Attributes
-from filedecryptor.storage.names import SUFFIX
+from filedecryptor.storage.names import SUFFIX, join
 from filedecryptor.storage.stores import MARKS, resolve, store_errors_naming
 from filedecryptor.storage.uploads import discard_unfinished, publish
 
@@ -24,6 +25,7 @@ __all__ = [
     "attributes_of",
     "check_target",
     "discard_unfinished",
+    "flush_file",
     "is_directory",
     "make_directory",
     "nameless",
@@ -34,10 +36,14 @@ __all__ = [
     "remove",
     "size_of",
     "sizes_in",
+    "try_writing",
 ]
 
 SMALL = 1 << 20
 """Bytes that any number of threads may read at once."""
+
+TRIAL = ".filedecryptor.tmp"
+"""The name of an object that is written to see whether one can be."""
 
 READ_AHEAD = 1 << 20
 """Bytes asked for at once, unless the reader has room for a number that is not small."""
@@ -139,6 +145,22 @@ def remove(path: str) -> None:
     with store_errors_naming(path):
         file_system, key = resolve(path)
         file_system.rm_file(key)
+
+
+def flush_file(path: str) -> None:
+    """Do nothing: what a store has taken, it has."""
+
+
+def try_writing(directory: str) -> None:
+    """Write an object to a folder, and remove it, if that is allowed as well.
+
+    Raises:
+        OSError: None can be written there.
+    """
+    path = join(directory, TRIAL)
+    publish(path, BytesIO(b"\n"), replace=True, written=None)
+    with suppress(OSError, StorageError):
+        remove(path)
 
 
 def make_directory(path: str) -> None:

@@ -26,6 +26,8 @@ from filedecryptor.storage.temporary import naming, remove_leftovers, temporary_
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
+NOT_A_FILE = "Not a regular file"
+
 
 class PendingFile(FileIO):
     """A new file that is its owner's alone until it is finished.
@@ -249,14 +251,39 @@ class Written:
 
     @contextmanager
     def replacing(self, target: str) -> Iterator[None]:
-        """Let whatever has a name be replaced inside, unless this run has written that.
+        """Let a file be replaced inside; nothing else ever is, nor what this run has written.
 
         Raises:
-            UsageError: It has.
+            UsageError: This run has written it.
+            OSError: It is a directory, a device or the like.
         """
         with self._lock:  # or two threads might look before either of them renames
             self.refuse(target)
+            regular_file(target)
             yield
+
+
+def regular_file(path: str) -> os.stat_result | None:
+    """Return what is known of a file, links followed; None if there is none, or a link to nowhere.
+
+    Raises:
+        OSError: It is a directory, a device or the like.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        if os.readlink(path).startswith("/proc/"):  # /dev/stdout, which is everybody's
+            raise OSError(errno.EINVAL, NOT_A_FILE, path)
+        if not os.path.exists(path):
+            return None
+        found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, NOT_A_FILE, path)
+    return found
 
 
 def _identity(found: os.stat_result, path: str) -> Hashable:
