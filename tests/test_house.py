@@ -87,7 +87,6 @@ USES = {
     "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
     "s3fs": {"storage.s3"},
     "httpcore": {"vns.network", "vns.limits"},
-    "filelock": {"vns.locking"},
 }
 """Other packages, and the modules that may import them."""
 

@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("click_man", reason="what makes the pages is not installed")
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.make_man import PAGES, write_pages
 
 from filedecryptor import cli

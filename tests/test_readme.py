@@ -286,7 +286,7 @@ def comparable(lines: Iterable[str]) -> list[str]:
 @pytest.fixture
 def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
     """All that the examples need: recordings, secrets, a store, an account, a cluster."""
-    for package in ("distributed", "s3fs", "httpcore", "filelock"):
+    for package in ("distributed", "s3fs", "httpcore"):
         pytest.importorskip(package, reason="an extra is not installed")
     from support import api_server, dask_cluster
     from support.bucket import Bucket, serving
@@ -461,7 +461,6 @@ def test_the_python_of_the_example(srv: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_completion_of_the_page(tmp_path: Path) -> None:
     """Both lines switch it on."""
     pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    pytest.importorskip("filelock", reason="the extra vns is not installed")
     [block] = re.findall(r"```sh\n(eval .*?)```", README, re.DOTALL)
     script = (
         f"PATH={SCRIPTS}:$PATH\n{block}\n"
@@ -517,8 +516,7 @@ def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
 
 def test_the_webhook_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code of the page fetches the one recording that a call's end names."""
-    for package in ("httpcore", "filelock"):
-        pytest.importorskip(package, reason="the extra vns is not installed")
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
     from support import api_server
     from support.recordings import encrypt
 

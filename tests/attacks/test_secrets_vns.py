@@ -22,7 +22,6 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 from support.terminal import run_in_terminal
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 
 from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
 
@@ -352,7 +351,7 @@ def test_logs_of_a_success_tell_nothing(account: Account, caplog: pytest.LogCapt
         with locked(directory):
             outcomes = list(archive.fetch([UUID(ONE), UUID(TWO)]))
     assert {outcome.status for outcome in outcomes} == {"decrypted", "stored"}
-    assert {record.name.partition(".")[0] for record in caplog.records} >= {"httpcore", "filelock"}
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"httpcore"}
     assert_logs_tell_nothing(caplog)
     for thing in (client, archive, *outcomes):
         assert not leaks(f"{thing!r} {thing}", *SECRETS)

@@ -97,7 +97,6 @@ def test_help_tells_the_exit_codes(tmp_path: Path, module: str, missing: set[int
     """Those that the command has."""
     if "vns" in module:
         pytest.importorskip("httpcore", reason="the extra vns is not installed")
-        pytest.importorskip("filelock", reason="the extra vns is not installed")
     told = run("--help", cwd=tmp_path, cli=module).stdout.decode()
     for code in ExitCode:
         assert (
@@ -198,7 +197,6 @@ def test_help_fits_eighty_columns(tmp_path: Path, cli: str, words: list[str]) ->
     """However wide the terminal is."""
     if "vns" in cli:
         pytest.importorskip("httpcore", reason="the extra vns is not installed")
-        pytest.importorskip("filelock", reason="the extra vns is not installed")
     result = run(*words, "--help", cwd=tmp_path, cli=cli, env={"COLUMNS": "200"})
     assert result.code == 0
     assert max(map(len, result.stdout.decode().splitlines())) <= 80
@@ -224,7 +222,6 @@ def test_help_fits_eighty_columns(tmp_path: Path, cli: str, words: list[str]) ->
 def test_what_the_other_command_says(tmp_path: Path, words: list[str], lines: list[str]) -> None:
     """Its errors name what there is to choose from, too."""
     pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    pytest.importorskip("filelock", reason="the extra vns is not installed")
     result = run(*words, cwd=tmp_path, cli="filedecryptor.vns.cli")
     assert result.code == 2
     said = [line.removeprefix("vns-recordings: ").partition(": ")[2] for line in result.lines]

@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
 from support.commands import VNS
 from support.posix import IS_WINDOWS

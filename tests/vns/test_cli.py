@@ -17,7 +17,6 @@ from support.posix import posix_only
 from filedecryptor.extras import missing_extra
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
 from support.commands import VNS, wait_until
 from support.recordings import AUDIO, PASSWORD, encrypt

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
 from support.recordings import AUDIO, MP3, WAV, encrypt
 from support.vns import ONE, Resuming, breaking, stored, vns

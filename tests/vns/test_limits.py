@@ -12,7 +12,6 @@ from threading import Event
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, failing, stored, trickling, vns

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

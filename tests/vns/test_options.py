@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import Server
 from support.recordings import AUDIO, PASSWORD, encrypt
 from support.vns import ONE, THREE, TWO, stored, vns

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import ONE, TWO, record, sending, stored, vns

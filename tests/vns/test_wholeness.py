@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.recordings import AUDIO, MP3, WAV
 from support.vns import ONE, record, stored, vns

@@ -19,7 +19,7 @@ def main() -> int:
 
 
 def _start(console: Console, args: Sequence[str]) -> int:
-    if find_spec("httpcore") is None or find_spec("filelock") is None:
+    if find_spec("httpcore") is None:
         from filedecryptor.errors import FileDecryptorError
         from filedecryptor.extras import missing_extra
 

@@ -1,133 +1,194 @@
-"""Keeping other runs out of an archive."""
+"""Keeping other runs out of an archive on a disk.
+
+In an object store nothing does that. Nor would anything be lost on a disk if two runs met: what
+they write is whole, and an output is created only if it is not there.
+"""
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import socket
+import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
-from io import BytesIO
-from typing import Any
-from uuid import uuid4
+from threading import Event, Thread
 
-from filedecryptor.errors import FileDecryptorError
-from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.errors import FileDecryptorError, errors_naming
+from filedecryptor.storage import storage_of
 from filedecryptor.storage.names import is_url, join
-from filedecryptor.storage.outputs import Written
 from filedecryptor.vns import times
 
 LOCK_NAME = ".vns-recordings.lock"
-HOLDER_NAME = ".vns-recordings.holder"
 
-LONGEST_RUN = timedelta(hours=6)
-"""How long a marker in a store is believed. Nothing is lost if two runs meet there after all:
-whatever they write is whole, and the same."""
+BEAT = 1.0
+"""Seconds after which a run writes to its lock again, on a disk that has no locks of its own."""
+
+PATIENCE = 10.0
+"""Seconds without a beat after which the run that has written the lock is over."""
 
 SHOWN = 200
-"""Characters of what the other run says of itself."""
+"""Bytes of what the other run says of itself."""
+
+_FAR = 1 << 30
+"""The byte that is locked on Windows, where nobody else could read it."""
 
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Keep other runs out of a directory, or of a folder of a store.
+    """Keep other runs out of a directory, which is made if it is not there.
 
     Raises:
-        FileDecryptorError: Another run is in it.
-        OSError: The directory cannot be made or written to.
+        FileDecryptorError: Another run is in it, or nothing can be written to it.
+        OSError: The disk is full.
     """
-    storage_of(directory).make_directory(directory)
-    with _marked(directory) if is_url(directory) else _locked(directory):
+    if is_url(directory):
         yield
-
-
-def _in_use(directory: str, by: str) -> FileDecryptorError:
-    return FileDecryptorError(f"another run is at work here: {by[:SHOWN]}", filename=directory)
+        return
+    path = join(directory, LOCK_NAME)
+    with _errors_with_hints():
+        storage_of(directory).make_directory(directory)
+        with errors_naming(path):
+            descriptor = _open(path)
+    ended = Event()
+    beating = Thread(target=_beat, args=[descriptor, ended], daemon=True)
+    try:
+        if not _has_locked(descriptor, path):
+            _refuse_beating(path)
+            beating.start()
+        _write(descriptor, _myself())
+        yield
+    finally:
+        ended.set()
+        if beating.is_alive():
+            beating.join(PATIENCE)
+        _write(descriptor, b"")
+        os.close(descriptor)
 
 
 @contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    holder = join(directory, HOLDER_NAME)
-    lock = FileLock(join(directory, LOCK_NAME))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        by = "nobody knows which"
-        with suppress(OSError), open(holder, encoding="utf-8", errors="replace") as file:
-            by = file.read(SHOWN).strip()
-        raise _in_use(directory, by) from None
-    try:
-        _write(holder, f"{_myself()}, since {times.shown(times.now())}\n".encode(), replace=True)
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _marked(directory: str) -> Iterator[None]:
-    """Put a marker into a folder: an object that is created only if it is not there."""
-    marker = join(directory, LOCK_NAME)
-    own = {
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "since": times.shown(times.now()),
-        "id": uuid4().hex,
-    }
-    data = json.dumps(own).encode("ascii")
-    try:
-        _write(marker, data, replace=False)
-    except FileExistsError:
-        found = _read(marker)
-        if found is not None and not _is_abandoned(found):
-            who = f"process {found.get('process')} on {found.get('host')}"
-            raise _in_use(directory, f"{who}, since {found.get('since')}") from None
-        _write(marker, data, replace=True)
+def _errors_with_hints() -> Iterator[None]:
+    """Let an error say what to do about it; of a full disk, the console knows."""
     try:
         yield
-    finally:
-        with suppress(OSError, FileDecryptorError):  # it is believed for some hours only
-            if _read(marker) == own:
-                storage_of(marker).remove(marker)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        hint = "the user of an archive must be able to write to its directory"
+        if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP}:
+            hint = "remove it: a run that is at work has its own file there"
+        cause = error.strerror or str(error)
+        raise FileDecryptorError(cause, hint=hint, filename=error.filename) from None
 
 
-def _myself() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+def _open(path: str) -> int:
+    """Return the descriptor of the lock, which other users can open as well.
 
-
-def _write(path: str, data: bytes, *, replace: bool) -> None:
-    storage_of(path).publish(path, BytesIO(data), replace=replace, written=Written())
-
-
-def _read(marker: str) -> dict[str, Any] | None:
-    """Return what a marker says; None if it has gone, or says nothing that is understood."""
+    Raises:
+        OSError: It cannot be opened, or is no file of its own.
+    """
+    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
-        found = json.loads(b"".join(pieces_of(marker)))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
+    except PermissionError:
+        if not os.path.lexists(path):
+            raise
+        try:  # it is another user's
+            descriptor = os.open(path, os.O_RDONLY | flags)
+        except PermissionError:
+            if os.lstat(path).st_size:
+                raise
+            os.unlink(path)  # an earlier version has left it: empty, and for its user alone
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Not a regular file of its own")
+    if hasattr(os, "fchmod"):
+        with suppress(OSError):  # it is another user's, or this file system has no permissions
+            os.fchmod(descriptor, 0o644)
+    return descriptor
 
 
-def _is_abandoned(marker: dict[str, Any]) -> bool:
-    """Return whether whoever made a marker has been killed, or has had more than enough time."""
-    since = times.parse(marker.get("since"))
-    if since is None or times.now() - since > LONGEST_RUN:
-        return True
-    process = marker.get("process")
-    if marker.get("host") != socket.gethostname() or not isinstance(process, int):
-        return False
-    return not _is_running(process)
+def _has_locked(descriptor: int, path: str) -> bool:
+    """Lock a file; return False where the disk has no locks.
 
-
-def _is_running(process: int) -> bool:
-    if os.name != "posix":  # where asking would end the process
-        return True
+    Raises:
+        FileDecryptorError: Another process has locked it.
+    """
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, _FAR, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        is_locked = sys.platform == "win32" and isinstance(error, PermissionError)
+        if is_locked or isinstance(error, BlockingIOError):
+            raise _in_use(path, _said(path)) from None
         return False
-    except (OSError, OverflowError):
-        return True
-    return process > 0
+    return True
+
+
+def _refuse_beating(path: str) -> None:
+    """Raise an error if another run writes to the lock while it is looked at.
+
+    So neither a clock nor the number of a process can be taken for a run that has been killed.
+
+    Raises:
+        FileDecryptorError: One does.
+    """
+    first = _said(path)
+    deadline = time.monotonic() + PATIENCE
+    while first and time.monotonic() < deadline:
+        time.sleep(BEAT / 2)
+        found = _said(path)
+        if not found:
+            return
+        if found != first:
+            raise _in_use(path, found)
+
+
+def _said(path: str) -> bytes:
+    """Return what a run has written to the lock; it is opened anew, or NFS might not look again."""
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read(SHOWN)
+    return b""
+
+
+def _in_use(path: str, said: bytes) -> FileDecryptorError:
+    who = said.partition(b"\n")[0].decode("utf-8", "replace") or "it does not say which"
+    return FileDecryptorError(
+        f"another run is at work here: {who}",
+        hint="let it end, or stop it, then run this again",
+        filename=os.path.dirname(path),
+    )
+
+
+def _myself() -> bytes:
+    now = times.shown(times.now())
+    return f"process {os.getpid()} on {socket.gethostname()}, since {now}\n".encode()
+
+
+def _beat(descriptor: int, ended: Event) -> None:
+    """Write to the lock now and then, each time something else."""
+    who, count = _myself(), 0
+    while not ended.wait(BEAT):
+        count += 1
+        _write(descriptor, who + b"%d\n" % count)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with suppress(
+        OSError
+    ):  # it is another user's, or the disk is full; the lock holds all the same
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, data)
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
