@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, failing, stored, vns
@@ -95,7 +94,7 @@ def test_an_empty_list(api: Server, tmp_path: Path, body: str) -> None:
     """Nothing to do is fine, however it is said."""
     api.list_body = body.encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
-    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+    assert result == (0, b"", "the API lists no recordings\n")
     assert vns(api, "list", cwd=tmp_path).code == 0
 
 
@@ -134,12 +133,20 @@ def test_what_names_the_customer_names_no_recording() -> None:
         ({"phone": 1795514400}, None),
         ({"anything": "2026-11-24T10:00:00Z"}, 10),
         ({"expires": None, "note": "2026"}, None),
+        ({"endTime": "2026-11-24T10:00:00Z", "createdDate": "2019-01-01"}, 10),
+        ({"numberActivatedOn": "2020-05-01", "durationTime": 1500000000, "at": 1795514400}, 10),
+        ({"createdDate": "2019-01-01", "call": {"legs": [{"ts": 1795514400}]}}, 10),
+        ({"createdDate": "2019-01-01", "start": "11/24/2026 10:00:00 AM"}, None),
+        ({"createdDate": "2019-01-01", "start": "24.11.2026 10:00"}, None),
+        ({"createdDate": "2019-01-01", "start": "20261124T100000Z"}, None),
+        ({"end": "2026-11-24T10:00:00Z", "deletedOn": "0001-01-01T00:00:00"}, 10),
+        ({"end": "2026-11-24T10:00:00Z", "host": "10.0.12.5", "sip": "1-800-555-1212"}, 10),
         ("2026-11-24T10:00:00Z", None),
     ],
     ids=str,
 )
 def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
-    """The call's end if there is one; numbers only where the name says that they are times."""
+    """The latest in it, numbers only where the name says that they are times; none if unsure."""
     found = listing.time_of(entry)
     assert (found.hour if found else None) == hour
 

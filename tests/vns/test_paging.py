@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import Server
 from support.recordings import AUDIO
 from support.vns import ONE, stored, vns
@@ -37,6 +36,18 @@ SIGNS = [
     {"meta": {"pagination": {"total": 2}}},
     {"links": {"next": "/x"}},
     {"_links": {"next": {"href": "/x"}}},
+    {"isLastPage": False},
+    {"lastPage": False},
+    {"nextPageNumber": 2},
+    {"recordCount": 5},
+    {"TotalItemCount": 4},
+    {"Remaining": 5},
+    {"moreData": True},
+    {"LastEvaluatedKey": {"id": "x"}},
+    {"NextMarker": "x"},
+    {"final": "false"},
+    {"recordsLeft": "3"},
+    {"total_items": 7},
 ]
 
 HEADERS = [
@@ -61,6 +72,11 @@ NO_SIGNS = [
     {"page": 1, "pageSize": 100},
     {"links": {"next": None, "prev": None}},
     {"version": 3, "generated": "2026-11-24"},
+    {"isLastPage": True},
+    {"nextPageNumber": None},
+    {"remaining": 0},
+    {"moreData": False},
+    {"LastEvaluatedKey": None},
 ]
 
 
@@ -81,7 +97,15 @@ def test_what_is_no_sign(more: dict[str, object]) -> None:
     """A total that fits, a next page that is null; and whatever an entry holds."""
     entry = {**ENTRY, "next": "x", "total": 99, "count": 5}
     data = json.dumps({"items": [entry], **more}).encode()
-    assert signs_of_more(Listing(data, {"x-total-count": "1", "link": '<x>; rel="prev"'})) == []
+    assert (
+        signs_of_more(
+            Listing(
+                data,
+                {"x-total-count": "1", "link": '<x>; rel="prev"', "x-ratelimit-remaining": "59"},
+            )
+        )
+        == []
+    )
     assert signs_of_more(Listing(json.dumps(entry).encode(), {})) == []
     assert signs_of_more(Listing(json.dumps({ONE: entry}).encode(), {})) == []
 

@@ -21,7 +21,7 @@ from filedecryptor.vns.limits import Limits
 from filedecryptor.vns.listing import Listing
 from filedecryptor.vns.network import Answer, Network, PassingError
 from filedecryptor.vns.pace import Pace, backoff, sleep
-from filedecryptor.vns.refusals import refusal
+from filedecryptor.vns.refusals import refusal, says_no
 from filedecryptor.vns.words import READ, words_of
 
 BASE_URL = "https://vnsapi.voiceelements.com"
@@ -78,8 +78,10 @@ class Client:
             raise UsageError(
                 "the API's address must begin with https:// (http:// for this machine)"
             )
-        if not token or not token.isascii() or not token.isprintable() or token != token.strip():
-            raise UsageError("the API token is empty, or holds what no header can carry")
+        if not token:
+            raise UsageError("the API token is empty")
+        if not token.isascii() or not token.isprintable() or token != token.strip():
+            raise UsageError("the API token holds characters that an HTTP header cannot carry")
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
         self._token = token
@@ -185,6 +187,9 @@ class Client:
                 with self._answer("DELETE", f"/{spelling}") as answer:
                     if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                         raise self._refusal(answer)
+                    body = answer.beginning(READ)
+                    if says_no(body):
+                        raise ApiError(f"the API has not deleted it: {self.words(body)}")
 
             try:
                 self._persistently(request, on_progress)

@@ -11,9 +11,10 @@ from filedecryptor.errors import UsageError
 _WITH_HYPHENS = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 _SPELLINGS = re.compile(
-    rf"[\s{{(]*({_WITH_HYPHENS}|[0-9a-f]{{32}})[\s}})]*(?:\.[a-z0-9]{{1,8}}){{0,2}}", re.IGNORECASE
+    rf"(?:urn:uuid:)?[\s{{(]*({_WITH_HYPHENS}|[0-9a-f]{{32}})[\s}})]*(?:\.[a-z0-9]{{1,8}}){{0,2}}",
+    re.IGNORECASE,
 )
-"""A GUID as .NET writes it, with braces or not, perhaps as the name of a file."""
+"""A GUID as .NET or RFC 9562 writes it, with braces or not, perhaps as the name of a file."""
 
 LONGEST = 100
 """Characters of a text that is looked at."""

@@ -34,8 +34,14 @@ NAMES = ("recordingguid", "recordingid", "guid", "id", "uuid", "callguid", "call
 EMPTY_NAMES = ("recordings", "items", "data", "results", "value", "entries", "calls")
 """Names of what may be null where there is no recording."""
 
-END_NAMES = re.compile(r"end|complete|finish|stop|hangup")
-TIME_NAMES = re.compile(r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when")
+TIME_NAMES = re.compile(
+    r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when"
+    r"|end|complete|finish|stop|hangup|epoch|ts$"
+)
+LIKE_A_DATE = re.compile(
+    r"\s*(?!0001-|1\d{3}-|9999-)(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
+)
+"""How a date may begin that is not understood; years that stand for no time are left out."""
 
 LEFT = "until purge"
 """The column that shows how long a recording is still kept."""
@@ -50,7 +56,7 @@ class Recording(NamedTuple):
     Attributes:
         session: Its `sessionGuid`.
         entry: What the list says of it, as it came; None if nothing is known.
-        time: When its call was; None if no field of the entry is a time.
+        time: The latest time in the entry; None if there is none, or one is not understood.
     """
 
     session: SessionGuid
@@ -144,16 +150,34 @@ def table(entries: list[Entry], at: datetime) -> tuple[list[str], list[dict[str,
 
 
 def time_of(entry: Entry) -> datetime | None:
-    """Return when a recording's call was, by its entry: its end, if that is there."""
+    """Return the latest time that an entry has: its call cannot be older.
+
+    Nobody has documented which field is the call's time. None if there is no time in it, or if one
+    is not understood, which may be later.
+    """
     if not isinstance(entry, dict):
         return None
     found = []
-    for name, value in entry.items():
-        plain = plain_name(name)
-        is_named = bool(TIME_NAMES.search(plain) or END_NAMES.search(plain))
+    for name, value in _fields(entry):
+        is_named = TIME_NAMES.search(plain_name(name)) is not None
         if time := times.parse(value, may_be_number=is_named):
-            found.append((not END_NAMES.search(plain), not is_named, time))
-    return min(found)[2] if found else None
+            found.append(time)
+        elif isinstance(value, str) and LIKE_A_DATE.match(value):
+            return None
+    return max(found, default=None)
+
+
+def _fields(entry: Entry) -> Iterator[tuple[str, object]]:
+    """Yield each value in an entry that holds no others, with the name of its field."""
+    left: list[tuple[str, object]] = [("", entry)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += value.items()
+        elif isinstance(value, list):
+            left += ((name, inner) for inner in value)
+        else:
+            yield name, value
 
 
 def age_key(time: datetime | None) -> tuple[bool, float]:

@@ -83,7 +83,7 @@ def left(call: datetime, at: datetime) -> str:
         call: When the call was.
         at: The time now.
     """
-    rest = call + KEPT - at
+    rest = min(call + KEPT - at, KEPT)  # what is to come is not the time of a call
     if rest <= timedelta(0):
         return "purged"
     days, hours = rest.days, rest.seconds // 3600
