@@ -7,15 +7,15 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
-from support.vns import ONE, TWO, breaking, failing, sending, slow, stored, vns
+from support.vns import ONE, TWO, breaking, failing, record, sending, slow, stored, vns
 
 from filedecryptor.errors import UsageError
 from filedecryptor.vns import Archive, Client
@@ -185,6 +185,59 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     result = vns(server, "list", cwd=tmp_path)
     assert (result.code, result.stdout) == (7, b"")
     assert result.stderr == f"error: {server.url[7:]} cannot be reached: Connection refused\n"
+
+
+NOT_DONE = [
+    b'{"success": false, "error": "locked"}',
+    b'{"Success": false}',
+    b'{"isSuccess": false, "message": "held"}',
+    b'{"deleted": false}',
+    b'{"ok": false}',
+    b'{"error": {"code": 17}}',
+    b'{"errors": ["locked"]}',
+    b'{"status": "error"}',
+    b'{"result": "Failed"}',
+    b"false",
+    b"<!DOCTYPE html><html><body>Log in</body></html>",
+]
+
+DONE = [
+    *(b"", b"{}", b"null", b"true", b"OK", b"[]", b"1"),
+    b'{"success": true, "error": null, "errors": [], "status": "ok"}',
+    b'{"deleted": true, "errorCode": 0, "errorMessage": ""}',
+]
+
+
+def answering(body: bytes) -> Any:
+    """Return a behaviour that answers every deletion in this way, with a status of success."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.command == "DELETE":
+            handler.send(200, body)
+        return handler.command == "DELETE"
+
+    return behave
+
+
+@pytest.mark.parametrize("body", NOT_DONE, ids=repr)
+def test_a_deletion_that_says_no(api: Server, tmp_path: Path, body: bytes) -> None:
+    """Its status is not all: the record does not say that it was deleted, and it is tried again."""
+    api.behaviours.append(answering(body))
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert (result.code, stored(tmp_path)) == (7, {f"{ONE}.opus": AUDIO})
+    assert f"error: {ONE}: stored, but not deleted: the API has not deleted it" in result.stderr
+    assert record(tmp_path, ONE)["deleted"] is None
+    api.behaviours.clear()
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert api.deleted == [ONE]
+
+
+@pytest.mark.parametrize("body", DONE, ids=repr)
+def test_a_deletion_that_says_yes(api: Server, tmp_path: Path, body: bytes) -> None:
+    """Or nothing."""
+    api.behaviours.append(answering(body))
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert record(tmp_path, ONE)["deleted"] is not None
 
 
 def test_a_delete_whose_answer_got_lost_has_succeeded(api: Server, tmp_path: Path) -> None:

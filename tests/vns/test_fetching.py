@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -14,14 +15,13 @@ from uuid import uuid4
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 from support.api_server import PATH, Handler, Server
 from support.bucket import Bucket
 from support.commands import VNS, Result
 from support.folders import contents
 from support.recordings import AUDIO, MP3, WAV, encrypt
-from support.vns import ONE, THREE, TWO, environment, stored, vns
+from support.vns import ONE, THREE, TWO, environment, stored, vns, write_record
 
 from filedecryptor.storage.s3 import S3
 from filedecryptor.vns.records import Records
@@ -37,12 +37,16 @@ class Place(NamedTuple):
         url: How it is named.
         files: Returns what it holds, by name.
         run: Runs the command.
+        write: Puts a file there.
+        remove: Removes one.
     """
 
     url: str
     files: Callable[[], dict[str, bytes]]
     run: Callable[..., Result]
     env: dict[str, str]
+    write: Callable[[str, bytes], object]
+    remove: Callable[[str], object]
 
     def recordings(self) -> dict[str, bytes]:
         """Return its files but for records, markers, and what killed runs have left."""
@@ -67,8 +71,14 @@ def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
             found = contents(tmp_path / "calls")
             return {name: data for name, data in found.items() if isinstance(data, bytes)}
 
+        calls = tmp_path / "calls"
         return Place(
-            "calls", on_disk, lambda *words, **more: vns(api, *words, cwd=tmp_path, **more), {}
+            "calls",
+            on_disk,
+            lambda *words, **more: vns(api, *words, cwd=tmp_path, **more),
+            {},
+            lambda name, data: (calls / name).write_bytes(data),
+            lambda name: (calls / name).unlink(),
         )
     bucket: Bucket = request.getfixturevalue("bucket")
     S3.clear_instance_cache()
@@ -81,7 +91,14 @@ def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
         assert contents(tmp_path) == {}
         return found
 
-    return Place(f"{bucket.url}/calls", in_store, run, bucket.env)
+    return Place(
+        f"{bucket.url}/calls",
+        in_store,
+        run,
+        bucket.env,
+        lambda name, data: bucket.put(f"calls/{name}", data),
+        lambda name: bucket.client.delete_object(Bucket=bucket.name, Key=f"calls/{name}"),
+    )
 
 
 def test_everything_goes_there(api: Server, place: Place) -> None:
@@ -242,6 +259,101 @@ def test_the_record_is_written_before_the_deletion(api: Server, place: Place) ->
     assert place.run("archive", place.url, "--delete-after").code == 0
     assert len(seen) == 1
     assert {f"{ONE}.opus", f"{ONE}.json"} <= seen[0]
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_what_is_there_already_is_flushed_before_the_deletion(
+    api: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_record: bool,  # noqa: FBT001
+) -> None:
+    """Another program may have put it there a moment ago, and a power cut may come."""
+    events: list[object] = []
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        events.append(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    def behave(handler: Handler) -> bool:
+        if handler.command == "DELETE":
+            events.append("DELETE")
+        return False
+
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
+    if has_record:
+        write_record(tmp_path, ONE, AUDIO)
+    monkeypatch.setattr(os, "fsync", fsync)
+    api.behaviours.append(behave)
+    audio, folder = (tmp_path / f"{ONE}.opus").stat().st_ino, tmp_path.stat().st_ino
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert (tmp_path / f"{ONE}.opus").stat().st_ino == audio
+    before = events[: events.index("DELETE")]
+    assert {audio, folder} <= set(before)
+    if has_record:
+        assert len(set(before)) >= 3
+
+
+def test_what_cannot_be_flushed_is_not_deleted(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may have lost it already."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    audio = (tmp_path / f"{ONE}.opus").stat().st_ino
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == audio:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert (result.code, api.deleted) == (1, [])
+    assert f"{ONE}: stored, but not deleted: Input/output error" in result.stderr
+
+
+def test_a_deletion_that_cannot_be_noted(api: Server, tmp_path: Path) -> None:
+    """The recording is here, and is said to be; the next run has nothing to do."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.command == "DELETE":
+            (tmp_path / f"{ONE}.json").unlink()
+            (tmp_path / f"{ONE}.json").mkdir()
+        return False
+
+    api.behaviours.append(behave)
+    result = vns(api, "archive", ".", "--delete-after", "--json", cwd=tmp_path)
+    outcome = json.loads(result.stdout.splitlines()[0])
+    assert (result.code, outcome["status"], outcome["output"]) == (1, "stored", f"./{ONE}.opus")
+    assert outcome["error"] == "stored and deleted, but not noted: Is a directory"
+    assert stored(tmp_path)[f"{ONE}.opus"] == AUDIO
+    assert api.deleted == [ONE]
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place, others: int) -> None:
+    """And deleted: it is skipped, also where the files were listed at first."""
+    place.run("archive", place.url)
+    files = {name: data for name, data in place.files().items() if name.startswith(ONE)}
+    for name in files:
+        place.remove(name)
+    api.recordings |= {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(others)}
+
+    def behave(handler: Handler) -> bool:
+        if handler.path == f"{PATH}/{ONE}" and ONE in api.recordings:
+            for name, data in files.items():
+                place.write(name, data)
+            del api.recordings[ONE]
+        return False
+
+    api.behaviours.append(behave)
+    result = place.run("archive", place.url, "--json")
+    outcomes = [json.loads(line) for line in result.stdout.splitlines()[:-1]]
+    assert result.code == 0
+    assert [one["status"] for one in outcomes if one["input"] == ONE] == ["skipped"]
+    assert len(outcomes) == others + 1
 
 
 def test_what_appears_meanwhile_is_compared(

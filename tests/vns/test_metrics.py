@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import stat
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
+from support.commands import VNS, run_process, working_directory
+from support.posix import make_fifo, make_null
 from support.recordings import AUDIO, encrypt
-from support.vns import TWO, failing, vns
+from support.vns import TWO, environment, failing, vns
 
 
 def figures(path: Path) -> dict[str, float]:
@@ -47,6 +53,68 @@ def test_figures_of_a_run_without_a_list(api: Server, tmp_path: Path) -> None:
     found = figures(tmp_path / "vns.prom")
     assert found["listed"] == 0
     assert found["last_complete_timestamp_seconds"] == complete
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_to_standard_output(api: Server, tmp_path: Path, name: str) -> None:
+    """With a pipe, and with a file, to which it is added."""
+    words, env = ("archive", "calls", "-q", "--metrics", name), environment(api)
+    result = run_process(*words, cwd=tmp_path, env=env, command=(VNS,))
+    assert (result.code, result.stderr) == (0, "")
+    (tmp_path / "piped").write_bytes(result.stdout)
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"begin\n")
+        file.flush()
+        command = [VNS, *words]
+        subprocess.run(command, check=True, cwd=tmp_path, env=env, stdout=file)
+    begin, _, rest = (tmp_path / "file").read_text("utf-8").partition("\n")
+    (tmp_path / "file").write_text(rest)
+    assert (begin, figures(tmp_path / "file")["listed"]) == ("begin", 1)
+    assert figures(tmp_path / "piped")["fetched"] == 1
+
+
+def test_to_a_pipe_that_has_a_name(api: Server, tmp_path: Path) -> None:
+    """Its reader gets them; where there is none, nobody waits, and the pipe stays a pipe."""
+    pipe = make_fifo(tmp_path / "pipe")
+    words = ("archive", "calls", "--metrics", "pipe")
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (1, "error: pipe: Nobody reads from it")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    (tmp_path / "read").write_bytes(os.read(reader, 65536))
+    assert figures(tmp_path / "read")["listed"] == 1
+    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while os.write(filling, bytes(4096)):
+            pass
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (1, "error: pipe: Nobody reads from it")
+    os.close(filling)
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_to_a_device(api: Server, tmp_path: Path) -> None:
+    """It takes them, and is a device all the same; so does a link to one."""
+    device = make_null(tmp_path / "null")
+    (tmp_path / "link").symlink_to("null")
+    for name in ("null", "link"):
+        assert vns(api, "archive", "calls", "--metrics", name, cwd=tmp_path).code == 0
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["directory", "socket"])
+def test_to_what_takes_none(api: Server, tmp_path: Path, name: str) -> None:
+    """It stays what it is."""
+    (tmp_path / "directory").mkdir()
+    with socket.socket(socket.AF_UNIX) as made, working_directory(tmp_path):
+        made.bind("socket")
+    mode = (tmp_path / name).stat().st_mode
+    result = vns(api, "archive", "calls", "--metrics", name, cwd=tmp_path)
+    cause = "Is a directory" if name == "directory" else "Not a regular file"
+    assert (result.code, result.lines[0]) == (1, f"error: {name}: {cause}")
+    assert (tmp_path / name).stat().st_mode == mode
 
 
 def test_a_file_that_cannot_be_written(api: Server, tmp_path: Path) -> None:

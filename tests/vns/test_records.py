@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
+from support.posix import make_fifo
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, record, stored, vns, write_record
 
@@ -94,9 +95,119 @@ def test_what_the_server_has_no_more_is_checked_too(api: Server, tmp_path: Path)
     result = vns(api, "archive", ".", "--check", cwd=tmp_path)
     assert result.code == 1
     assert result.lines[:2] == [
-        f"error: {ONE}: {ONE}.opus is missing, or is not what was stored",
-        f"error: {TWO}: {TWO}.mp3 is missing, or is not what was stored",
+        f"error: {ONE}.opus: it is missing, or is not what was stored",
+        f"error: {TWO}.mp3: it is missing, or is not what was stored",
     ]
+
+
+def _emptied(record: Path, audio: Path) -> None:
+    record.write_bytes(b"")
+    audio.unlink()
+
+
+def _removed(record: Path, _: Path) -> None:
+    record.unlink()
+
+
+def _cut(record: Path, _: Path) -> None:
+    record.write_bytes(record.read_bytes()[:100])
+
+
+def _zeroed(record: Path, _: Path) -> None:
+    record.write_bytes(bytes(record.stat().st_size))
+
+
+def _not_text(record: Path, _: Path) -> None:
+    record.write_bytes(b"\xff\xfe" + record.read_bytes())
+
+
+def _of_another(record: Path, _: Path) -> None:
+    record.write_bytes(record.read_bytes().replace(b"00000002", b"00000003"))
+
+
+def _directory(record: Path, _: Path) -> None:
+    record.unlink()
+    record.mkdir()
+
+
+def _dangling(record: Path, _: Path) -> None:
+    record.unlink()
+    record.symlink_to("nowhere")
+
+
+def _no_audio(_: Path, audio: Path) -> None:
+    audio.unlink()
+
+
+def _short_audio(_: Path, audio: Path) -> None:
+    audio.write_bytes(audio.read_bytes()[:-1])
+
+
+def _audio_in_a_directory(_: Path, audio: Path) -> None:
+    audio.unlink()
+    audio.mkdir()
+
+
+def _flipped(_: Path, audio: Path) -> None:
+    audio.write_bytes(audio.read_bytes()[:-1] + b"x")
+
+
+def _unreadable_audio(_: Path, audio: Path) -> None:
+    audio.unlink()
+    audio.symlink_to(audio.name)
+
+
+DAMAGES = [
+    *(_emptied, _removed, _cut, _zeroed, _not_text, _of_another, _directory, _dangling),
+    *(_no_audio, _short_audio, _audio_in_a_directory, _flipped, _unreadable_audio),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_every_damage_is_found(
+    api: Server, tmp_path: Path, damage: Callable[[Path, Path], None]
+) -> None:
+    """One line names the file, whatever lies beside it; the rest is looked at all the same."""
+    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(1, 6)}
+    assert vns(api, "archive", "calls", "--delete-after", cwd=tmp_path).code == 0
+    calls = tmp_path / "calls"
+    (calls / "notes.txt").write_text("mine")
+    (calls / "loop").symlink_to("loop")
+    (calls / "nowhere").symlink_to("no")
+    (calls / "below").mkdir()
+    make_fifo(calls / "pipe")
+    clean = vns(api, "archive", "calls", "--check", cwd=tmp_path)
+    assert (clean.code, clean.lines[0].partition(";")[0]) == (0, "5 verified")
+    guid = "00000002-0000-4000-8000-000000000000"
+    damage(calls / f"{guid}.json", calls / f"{guid}.opus")
+    result = vns(api, "archive", "calls", "--check", cwd=tmp_path)
+    [line] = [line for line in result.lines if line.startswith("error: ")]
+    assert line.startswith((f"error: {guid}.json: ", f"error: {guid}.opus: "))
+    assert result.code == 1
+    assert result.lines[-1].partition(";")[0] == "4 verified, 1 failed"
+    quiet = vns(api, "archive", "calls", "--check", "-q", "--json", cwd=tmp_path)
+    *outcomes, summary = map(json.loads, quiet.stdout.splitlines())
+    assert [one["input"] for one in outcomes if one["status"] == "failed"] == [guid]
+    assert (quiet.code, summary["statuses"]) == (1, {"verified": 4, "failed": 1})
+    if damage is not _flipped:  # whose length is right: only `--check` reads it
+        listed = vns(api, "list", "--archived", "calls", cwd=tmp_path)
+        assert (listed.code, listed.stderr.count(f"error: {guid}.")) == (1, 1)
+
+
+def test_a_check_needs_no_server(api: Server, tmp_path: Path) -> None:
+    """What is here is looked at, also where the list cannot be had, and in a dry run."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    (tmp_path / f"{ONE}.opus").write_bytes(b"cut")
+    (tmp_path / f"{TWO}.mp3").write_bytes(MP3)
+    api.tokens = set()
+    for words in (["--check"], ["--check", "--dry-run"]):
+        result = vns(api, "archive", ".", *words, cwd=tmp_path)
+        assert [line for line in result.lines if line.startswith("error")] == [
+            "error: the API refused the token (status 401)",
+            f"error: {ONE}.opus: it is missing, or is not what was stored",
+            f"error: {TWO}.mp3: there is no record of it",
+        ]
+        assert (result.code, result.lines[-1].partition(" in ")[0]) == (1, "2 failed")
 
 
 SPOILT: list[dict[str, Any]] = [

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
-from support.vns import failing, vns
+from support.commands import AS_ANYBODY, VNS, run_process
+from support.posix import make_fifo
+from support.recordings import AUDIO, encrypt
+from support.vns import ONE, TWO, environment, failing, stored, vns
 
 NAME = ".vns-recordings.json"
 
@@ -53,12 +55,35 @@ def test_a_warning_if_no_run_was_ever_complete(api: Server, tmp_path: Path) -> N
     assert f"warning: no run since {times['first']} was complete" in result.stderr
 
 
-@pytest.mark.parametrize("data", ["", "[]", '{"complete": 3}', "{", '{"complete": "soon"}'])
+FUTURE = '{"first": "2099-01-01T00:00:00Z", "complete": "2099-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    "data", ["", "[]", '{"complete": 3}', "{", '{"complete": "soon"}', "\0" * 80, FUTURE]
+)
 def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data: str) -> None:
     """It is no reason to fail."""
     (tmp_path / NAME).write_text(data)
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert set(json.loads((tmp_path / NAME).read_text("utf-8"))) == {"first", "complete"}
+    found = json.loads((tmp_path / NAME).read_text("utf-8"))
+    assert found.keys() == {"first", "complete"}
+    assert found["first"] == found["complete"]
+
+
+def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None:
+    """Another user's file is replaced; a pipe is not, but is no reason to wait either."""
+    (tmp_path / NAME).write_text("{}")
+    (tmp_path / NAME).chmod(0)
+    words = ("archive", ".", "-q")
+    command, env = (*AS_ANYBODY, VNS), environment(api)
+    assert run_process(*words, cwd=tmp_path, env=env, command=command) == (0, b"", "")
+    assert "complete" in json.loads((tmp_path / NAME).read_text("utf-8"))
+    (tmp_path / NAME).unlink()
+    make_fifo(tmp_path / NAME)
+    api.recordings[TWO] = encrypt(AUDIO)
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines) == (1, [f"error: ./{NAME}: Not a regular file"])
+    assert stored(tmp_path).keys() >= {f"{ONE}.opus", f"{TWO}.opus"}
 
 
 def test_a_run_that_left_calls_out_is_not_complete(api: Server, tmp_path: Path) -> None:

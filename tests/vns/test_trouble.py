@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("filelock", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import Result
+from support.commands import AS_ANYBODY, VNS, Result, run_process
+from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import stored, vns
+from support.vns import environment, stored, vns
 
 from filedecryptor.storage.outputs import PendingFile
+from filedecryptor.vns.fetching import FAILURES_IN_A_ROW
 
 COUNT = 60
 
@@ -121,28 +122,144 @@ def test_what_concerns_one(many: Server, tmp_path: Path, status: int) -> None:
     assert "not tried" not in result.stderr
 
 
-def test_a_directory_that_takes_nothing(many: Server, tmp_path: Path) -> None:
-    """Three in a row are enough."""
-    for guid in many.recordings:
+@pytest.mark.parametrize("words", [["-j", "1"], ["-j", "8"], ["--check"], ["--delete-after"]])
+def test_outputs_that_cannot_be_written(many: Server, tmp_path: Path, words: list[str]) -> None:
+    """Each of them is one recording's trouble, however many they are, and wherever they stand."""
+    before = set(many.recordings)
+    taken = sorted(before)[:5]
+    for guid in taken:
         (tmp_path / f"{guid}.opus").mkdir()
-    result = vns(many, "archive", ".", "-j", "1", cwd=tmp_path)
+    result = vns(many, "archive", ".", *words, cwd=tmp_path)
     assert result.code == 1
-    assert result.stderr.count("Is a directory") == 3
-    assert "57 recordings not tried" in result.stderr
+    assert result.stderr.count("Is a directory") == len(taken)
+    assert "not tried" not in result.stderr
+    assert len(stored(tmp_path)) == COUNT
+    assert many.recordings.keys() == (set(taken) if many.deleted else before)
+
+
+UNREADABLE = ["nobody's", "directory", "pipe", "loop"]
+
+
+def spoil(path: Path, kind: str) -> None:
+    """Let a file be there, but not be readable."""
+    path.unlink(missing_ok=True)
+    if kind == "nobody's":
+        path.touch(mode=0)
+        path.chmod(0)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        make_fifo(path)
+    else:
+        path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("words", [[], ["-j", "1"], ["--check"]], ids=str)
+def test_records_that_cannot_be_read(
+    many: Server, tmp_path: Path, kind: str, words: list[str]
+) -> None:
+    """As of an earlier run by another user, or on bad sectors: the others are fetched."""
+    oldest = list(many.recordings)[:5]
+    for guid in oldest:
+        spoil(tmp_path / f"{guid}.json", kind)
+    command, env = (*AS_ANYBODY, VNS), environment(many)
+    result = run_process("archive", ".", *words, cwd=tmp_path, env=env, command=command)
+    assert result.code == 1
+    assert result.stderr.count("error: ") == len(oldest)
+    assert "not tried" not in result.stderr
+    whole = {name: data for name, data in stored(tmp_path).items() if name.endswith(".opus")}
+    assert len(whole) >= COUNT - len(oldest)
+    assert set(whole.values()) == {AUDIO}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_cannot_be_read_ends_no_look_at_the_archive(
+    many: Server, tmp_path: Path, kind: str
+) -> None:
+    """Neither a dry run, nor a check, nor a list; one line for each, and the rest as ever."""
+    assert vns(many, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    record, audio, *_ = guids = many.deleted
+    many.recordings = {record: encrypt(AUDIO), guids[9]: encrypt(AUDIO)}
+    spoil(tmp_path / f"{record}.json", kind)
+    spoil(tmp_path / f"{audio}.opus", kind)
+    command, env = (*AS_ANYBODY, VNS), environment(many)
+
+    def run(*words: str) -> Result:
+        return run_process(*words, cwd=tmp_path, env=env, command=command)
+
+    dry = run("archive", ".", "--dry-run")
+    assert (dry.code, dry.stderr.count("error: ")) == (1, 1)
+    assert "1 skipped, 1 failed" in dry.stderr
+    many.recordings.clear()
+    check = run("archive", ".", "--check")
+    assert (check.code, check.stderr.count("error: ")) == (1, 2)
+    assert f"{COUNT - 2} verified, 2 failed" in check.stderr
+    listed = run("list", "--archived", ".")
+    assert f"error: {record}.json: " in listed.stderr
+    assert (listed.code, len(listed.stdout.splitlines())) == (1, COUNT)
+
+
+@posix_only("permissions")
+def test_a_directory_that_takes_nothing_any_more(many: Server, tmp_path: Path) -> None:
+    """That concerns all recordings, and is found out without another one."""
+    calls = tmp_path / "calls"
+
+    def close(_: Handler) -> bool:
+        calls.chmod(0o500)
+        return False
+
+    many.behaviours.append(after(10, close))
+    words = ("archive", "calls", "--json", "-j", "1")
+    command, env = (*AS_ANYBODY, VNS), environment(many)
+    result = run_process(*words, cwd=tmp_path, env=env, command=command)
+    calls.chmod(0o700)
+    assert result.code == 1
+    left = [json.loads(line).get("status") for line in result.stdout.splitlines()].count(
+        "not tried"
+    )
+    assert left > COUNT / 2
+    assert f"{left} recordings not tried" in result.stderr
+    assert not [path for path in calls.iterdir() if path.suffix == ".tmp"]
+
+
+@pytest.mark.parametrize("answer_of_all", [(400, b""), (403, b""), (204, b""), (200, b"<html>no")])
+def test_the_list_is_not_asked_for_each_time(
+    many: Server, tmp_path: Path, answer_of_all: tuple[int, bytes]
+) -> None:
+    """It may have megabytes; what it shows holds for a while."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.path != PATH:
+            handler.send(*answer_of_all)
+        return handler.path != PATH
+
+    many.behaviours.append(behave)
+    result = vns(many, "archive", ".", cwd=tmp_path)
+    assert result.code in {6, 7}
+    assert f"{COUNT} failed" in result.stderr
+    assert many.count("GET", PATH) == 2
 
 
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
-    """After three in a row no more are tried; everything is stored."""
+    """Of some, that is their own trouble; after many in a row no more are tried."""
+    held = list(many.recordings)[:5]
 
     def behave(handler: Handler) -> bool:
-        if handler.command != "DELETE":
+        if handler.command != "DELETE" or (held and handler.guid not in held):
             return False
         handler.send(403, b"")
         return True
 
     many.behaviours.append(behave)
     result = vns(many, "archive", ".", "--delete-after", "-j", "1", cwd=tmp_path)
+    assert (result.code, len(many.deleted)) == (6, COUNT - len(held))
+    assert result.stderr.count("stored, but not deleted") == len(held)
+    held.clear()
+    many.recordings |= {guid: encrypt(AUDIO) for guid in many.deleted}
+    many.seen.clear()
+    result = vns(many, "archive", "new", "--delete-after", "-j", "1", cwd=tmp_path)
     assert result.code == 6
-    assert len(result.stdout.splitlines()) == len(stored(tmp_path)) == COUNT
-    assert result.stderr.count("stored, but not deleted") == 3
-    assert sum(command == "DELETE" for command, _, _ in many.seen) == 3
+    assert len(result.stdout.splitlines()) == COUNT
+    assert result.stderr.count("stored, but not deleted") == FAILURES_IN_A_ROW
+    assert sum(command == "DELETE" for command, _, _ in many.seen) == FAILURES_IN_A_ROW

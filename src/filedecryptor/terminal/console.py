@@ -73,11 +73,11 @@ class Console:
 
     def is_standard_input(self, path: str) -> bool:
         """Return whether a path names standard input: `-`, `/dev/stdin`, or what it leads to."""
-        if path == STANDARD_STREAM:
-            return True
-        with suppress(OSError, ValueError):
-            return self.stdin is not None and _are_one(os.stat(path), os.fstat(self.stdin.fileno()))
-        return False
+        return _names(path, self.stdin)
+
+    def is_standard_output(self, path: str) -> bool:
+        """Return whether a path names standard output, as `is_standard_input` does for input."""
+        return _names(path, self.stdout)
 
     def refuse_overwriting(self, source: FileIO) -> None:
         """Check that standard output is not redirected into the file that is read.
@@ -204,6 +204,15 @@ class PatientFile(FileIO):
         while (count := super().readinto(buffer)) is None:
             _wait_for(self.fileno(), writing=False)
         return count
+
+
+def _names(path: str, stream: TextIO | None) -> bool:
+    """Return whether a path names a stream."""
+    if path == STANDARD_STREAM:
+        return True
+    with suppress(OSError, ValueError):
+        return stream is not None and _are_one(os.stat(path), os.fstat(stream.fileno()))
+    return False
 
 
 def is_terminal(stream: TextIO | None) -> bool:

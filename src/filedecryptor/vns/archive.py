@@ -9,7 +9,7 @@ from uuid import UUID
 
 from filedecryptor.crypto import load
 from filedecryptor.decryptor import ignore
-from filedecryptor.errors import FileDecryptorError
+from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.keys import Keys, warn_by_python
 from filedecryptor.outcome import Outcome
 from filedecryptor.passwords import Passwords, Secret
@@ -18,7 +18,7 @@ from filedecryptor.vns import guids
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.fetching import Run, failure
 from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.records import Records
+from filedecryptor.vns.records import NOT_STORED, Record, Records
 from filedecryptor.vns.storing import Shared, Wishes
 from filedecryptor.workers import affordable, in_threads, memory_of_each, usable_cpus
 
@@ -114,8 +114,14 @@ class Archive:
         wanted = list(recordings)
         run = self._run(len(wanted), again=False)
         for recording in wanted:
-            record = run.present(recording, ignore)
             name = str(recording.guid)
+            try:
+                record = run.present(recording, ignore)
+            except UnavailableError:
+                raise
+            except (FileDecryptorError, OSError) as error:
+                yield failure(name, error)
+                continue
             if record is None:
                 yield Outcome(name, None, None, None, "to fetch")
             elif self._delete_after and record.may_be_deleted:
@@ -124,19 +130,22 @@ class Archive:
                 yield run.skipped(record)
 
     def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
-        """Yield a failure for each recording in the archive that is not what was stored.
+        """Read what is in the archive, and yield what became of each recording.
+
+        The status is `verified` or `failed`.
 
         Args:
             recordings: Those that are not looked at, since `fetch` has done it.
+
+        Raises:
+            OSError: The directory cannot be read.
+            UnavailableError: The store does not answer.
         """
         records = Records(self._directory, 0)
         done = {str(recording.guid) for recording in recordings}
-        for record in records.all():
-            if record.guid in done:
-                continue
-            if not records.has_same_bytes(record, ignore):
-                cause = f"{record.file} is missing, or is not what was stored"
-                yield failure(record.guid, FileDecryptorError(cause))
+        for guid, found in records.all():
+            if guid not in done:
+                yield _checked(records, guid, found)
 
     def _run(self, count: int, *, again: bool, shared: Shared | None = None) -> Run:
         wishes = Wishes(
@@ -147,6 +156,22 @@ class Archive:
             again=again,
         )
         return Run(self._client, Records(self._directory, count), wishes, shared or Shared())
+
+
+def _checked(records: Records, guid: str, found: Record | Failure) -> Outcome:
+    """Return whether a recording is what was stored, by its record or by what is wrong with that."""
+    if not isinstance(found, Record):
+        return failure(guid, found)
+    path = records.path(found.file)
+    try:
+        if records.has_same_bytes(found, ignore):
+            return Outcome(guid, path, found.format, found.size, "verified")
+    except UnavailableError:
+        raise
+    except (FileDecryptorError, OSError) as error:
+        error.filename = found.file
+        return failure(guid, error)
+    return failure(guid, FileDecryptorError(NOT_STORED, filename=found.file))
 
 
 def _recording(recording: Recording | UUID | str) -> Recording:

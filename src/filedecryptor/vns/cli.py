@@ -24,7 +24,7 @@ from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.locking import locked
 from filedecryptor.vns.options import Group, api_options, client_of, fetch_options, password_of
 from filedecryptor.vns.paging import signs_of_more
-from filedecryptor.vns.records import Records
+from filedecryptor.vns.records import NOT_STORED, Record, Records
 
 GO_ON = "run this again: what is stored is not fetched again"
 
@@ -77,13 +77,22 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
 def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
-    records = [record._asdict() for record in Records(directory, 0).all()]
+    reporter = Reporter(console, quiet=False, json=False, many=True)
+    records = []
+    archived = Records(directory, 0)
+    for _, found in archived.all():
+        if not isinstance(found, Record):
+            reporter.say_error(found)
+            continue
+        records.append(found._asdict())
+        if not archived.has_file(found):
+            reporter.say_error(FileDecryptorError(NOT_STORED, filename=found.file))
     if json:
         from json import dumps
 
         for record in records:
             console.write_line(dumps(record).encode("ascii"))
-        return ExitCode.DONE
+        return reporter.report.code
     rows = []
     for record in records:
         entry = record.pop("entry")
@@ -94,7 +103,7 @@ def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
     columns = list(dict.fromkeys([*own, *named]))
     for line in table(columns[: listing.MOST_COLUMNS], rows):
         console.write_line(line.encode())
-    return ExitCode.DONE
+    return reporter.report.code
 
 
 @main.command(short_help="Download recordings, and decrypt them.")

@@ -12,7 +12,9 @@ from filedecryptor.errors import (
     Failure,
     FileDecryptorError,
     NotFoundError,
+    cause_of,
     errors_naming,
+    exit_code_of,
     unexpected,
 )
 from filedecryptor.outcome import Outcome, failed
@@ -25,7 +27,7 @@ from filedecryptor.vns.records import ENCRYPTED, Record, Records
 from filedecryptor.vns.storing import Shared, Storing, Wishes
 from filedecryptor.vns.trouble import Trouble
 
-FAILURES_IN_A_ROW = 3
+FAILURES_IN_A_ROW = 20
 """Recordings that cannot be deleted, with none among them that can, until no more are."""
 
 NOT_TRIED = "not tried"
@@ -48,20 +50,23 @@ class Run:
         self._wishes = wishes
         self._storing = Storing(client, records, wishes, shared)
         self._downloads = shared.downloads
-        self._trouble = Trouble(client)
+        self._trouble = Trouble(client.list_recordings, records.try_writing)
         self._not_deleted = 0
 
-    def present(self, recording: Recording, on_progress: OnProgress) -> Record | None:
+    def present(
+        self, recording: Recording, on_progress: OnProgress, records: Records | None = None
+    ) -> Record | None:
         """Return the record of a recording that is there as it was stored; None if it is not.
 
-        What is encrypted is not there for somebody who has a password.
+        With a password, a recording that is kept as `.enc` only counts as missing.
         """
-        record = self._records.find(recording.guid)
-        if record is None or not record.is_whole or not self._records.has_file(record):
+        records = records or self._records
+        record = records.find(recording.guid)
+        if record is None or not record.is_whole or not records.has_file(record):
             return None
         if record.is_encrypted and self._wishes.password is not None:
             return None
-        if self._wishes.check and not self._records.has_same_bytes(record, on_progress):
+        if self._wishes.check and not records.has_same_bytes(record, on_progress):
             return None
         return record
 
@@ -110,7 +115,6 @@ class Run:
             return self._not_tried(recording.guid, reason)
         except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
             return failed(str(recording.guid), unexpected(error, str(recording.guid)))
-        self._trouble.succeeded()
         return outcome
 
     def _not_tried(self, guid: UUID, reason: Failure) -> Outcome:
@@ -128,10 +132,19 @@ class Run:
         path = self._records.path(f"{guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
         with storage_of(path).nameless(path) or PrivateFile() as raw:
-            with errors_naming(path, instead=True):
-                is_complete = self._client.download(
-                    recording.session, cast("BinaryIO", raw), on_progress
-                )
+            try:
+                with errors_naming(path, instead=True):
+                    is_complete = self._client.download(
+                        recording.session, cast("BinaryIO", raw), on_progress
+                    )
+            except NotFoundError:
+                if self._wishes.again:
+                    raise
+                # Another run may have stored and deleted it since this one looked.
+                record = self.present(recording, on_progress, self._records.now())
+                if record is None:
+                    raise
+                return self.skipped(record)
             downloaded()
             record, outcome = self._storing.store(
                 recording, raw, on_progress, is_complete=is_complete
@@ -150,23 +163,23 @@ class Run:
         if self._not_deleted >= FAILURES_IN_A_ROW:
             return outcome if outcome.status == "skipped" else outcome._replace(status="stored")
         try:
+            self._records.flush(record)
             self._client.delete(recording.session, on_progress)
         except NotFoundError:
-            pass  # somebody else has, or the seven days are over
-        except FileDecryptorError as error:
-            return self._not_deleted_outcome(outcome, error)
+            pass  # another run has, or the seven days are over
+        except (FileDecryptorError, OSError) as error:
+            self._not_deleted += 1
+            hint = "the next run with --delete-after tries it again"
+            if self._not_deleted >= FAILURES_IN_A_ROW:
+                hint = "no more are deleted now: the next run with --delete-after does it"
+            return _stored(outcome, "stored, but not deleted", error, hint)
         self._not_deleted = 0
-        self._records.write(record._replace(deleted=times.shown(times.now())))
+        try:
+            self._records.write(record._replace(deleted=times.shown(times.now())))
+        except (FileDecryptorError, OSError) as error:
+            hint = "nothing is lost: only the time of its deletion is not in its record"
+            return _stored(outcome, "stored and deleted, but not noted", error, hint)
         return outcome
-
-    def _not_deleted_outcome(self, outcome: Outcome, error: FileDecryptorError) -> Outcome:
-        self._not_deleted += 1
-        error.cause = f"stored, but not deleted: {error.cause}"
-        error.filename = outcome.input
-        error.hint = "the next run with --delete-after tries it again"
-        if self._not_deleted >= FAILURES_IN_A_ROW:
-            error.hint = "no more are deleted now: the next run with --delete-after does it"
-        return outcome._replace(status="stored", error=forgetful(error))
 
 
 def _completed(record: Record, recording: Recording) -> Record:
@@ -181,6 +194,8 @@ def failure(name: object, error: Failure) -> Outcome:
     return failed(str(name), error)
 
 
-def forgetful(error: FileDecryptorError) -> FileDecryptorError:
-    """Return an error that has forgotten where it was raised, as `failed` lets it."""
-    return cast("FileDecryptorError", failed("", error).error)
+def _stored(outcome: Outcome, what: str, error: Failure, hint: str) -> Outcome:
+    """Return the outcome of a recording that is stored, though something after that failed."""
+    found = FileDecryptorError(f"{what}: {cause_of(error)}", hint=hint, filename=outcome.input)
+    found.exit_code = exit_code_of(error)
+    return outcome._replace(status="stored", error=found)

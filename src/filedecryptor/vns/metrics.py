@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import NamedTuple
-
-from filedecryptor.storage import storage_of
-from filedecryptor.storage.outputs import Written
 
 PREFIX = "vns_recordings"
 
@@ -45,23 +41,13 @@ HELP: Mapping[str, tuple[str, str]] = {
 }
 
 
-def write(path: str, figures: Figures) -> None:
-    """Write the figures of a run to a file, which appears whole.
-
-    Args:
-        path: Where; the node exporter wants a name that ends in `.prom`.
-        figures: The figures.
-
-    Raises:
-        OSError: It cannot be written.
-        StorageError: The store refuses it.
-    """
+def text(figures: Figures) -> bytes:
+    """Return the figures of a run as Prometheus reads them."""
     lines = []
     for field, value in figures._asdict().items():
         if value is not None:
-            name, text = HELP[field]
-            lines.append(f"# HELP {PREFIX}_{name} {text}")
+            name, meaning = HELP[field]
+            lines.append(f"# HELP {PREFIX}_{name} {meaning}")
             lines.append(f"# TYPE {PREFIX}_{name} gauge")
             lines.append(f"{PREFIX}_{name} {value}")
-    data = "".join(f"{line}\n" for line in lines).encode("ascii")
-    storage_of(path).publish(path, BytesIO(data), replace=True, written=Written())
+    return "".join(f"{line}\n" for line in lines).encode("ascii")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from io import BytesIO
 from typing import NamedTuple
 
 from filedecryptor.errors import (
@@ -17,6 +18,9 @@ from filedecryptor.errors import (
 )
 from filedecryptor.hints import with_origin
 from filedecryptor.outcome import Outcome
+from filedecryptor.storage import disk, storage_of
+from filedecryptor.storage.names import is_url
+from filedecryptor.storage.outputs import Written
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import progress
@@ -25,6 +29,7 @@ from filedecryptor.vns import metrics, times
 from filedecryptor.vns.archive import Archive
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.fetching import NOT_TRIED, failure
+from filedecryptor.vns.limits import TimeOverError
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.metrics import Figures
 from filedecryptor.vns.paging import signs_of_more
@@ -82,14 +87,19 @@ class Nightly:
         self._wanted = wanted
         self._runs = Runs(directory)
         self._begin = time.monotonic()
-        self._listed = 0
+        self._listed = self._left_out = 0
 
     def run(self) -> None:
         """Fetch what is missing; then warn, and write the figures, whatever happened."""
         codes = self._reporter.report.codes
         is_over = False
         try:
-            self._fetch()
+            self._fetch_and_check()
+            if not (codes or self._reporter.report.counts):
+                nothing = (
+                    "there is nothing to do" if self._listed else "the API lists no recordings"
+                )
+                self._reporter.say(nothing)
             is_over = True
         except (FileDecryptorError, OSError) as error:
             self._reporter.say_error(error)
@@ -100,7 +110,19 @@ class Nightly:
             if not self._wanted.dry_run:
                 self._end(is_complete=not codes)
 
-    def _fetch(self) -> None:
+    def _fetch_and_check(self) -> None:
+        """Fetch what is missing; then check what else is there, also if the API does not answer."""
+        looked_at: Sequence[Recording] = ()
+        try:
+            looked_at = self._fetch()
+        except (FileDecryptorError, OSError) as error:
+            self._reporter.say_error(error)
+        if self._wanted.check:
+            for outcome in self._archive.check_others(looked_at):
+                self._reporter.add(outcome)
+
+    def _fetch(self) -> Sequence[Recording]:
+        """Fetch what is missing, and return the recordings that have been looked at."""
         listing = self._client.list_recordings()
         recordings, others = listing.recordings()
         self._listed = len(recordings) + len(others)
@@ -108,14 +130,15 @@ class Nightly:
             self._reporter.add(failure(text, FileDecryptorError("this is not a GUID")))
         if signs := signs_of_more(listing):
             self._reporter.say_error(incomplete(signs))
-        since = self._wanted.since
-        if since is not None:
+        if (since := self._wanted.since) is not None:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
+            self._left_out = self._listed - len(others) - len(recordings)
+            self._reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
         if self._wanted.dry_run:
             for outcome in self._archive.plan(recordings):
                 self._reporter.add(outcome)
-            return
-        fetch_all(
+            return recordings
+        not_tried = fetch_all(
             self._console,
             self._reporter,
             self._archive,
@@ -124,9 +147,7 @@ class Nightly:
             show=self._wanted.show,
             origin=self._wanted.origin,
         )
-        if self._wanted.check:
-            for outcome in self._archive.check_others(recordings):
-                self._reporter.add(outcome)
+        return [one for one in recordings if str(one.guid) not in not_tried]
 
     def _end(self, *, is_complete: bool) -> None:
         since, before = self._wanted.since, self._runs.complete
@@ -144,6 +165,7 @@ class Nightly:
             {
                 "summary": True,
                 **figures._asdict(),
+                "left_out": self._left_out,
                 "last_complete": None if last is None else times.shown(last),
                 "statuses": dict(self._reporter.report.counts),
                 "code": self._reporter.report.code,
@@ -151,9 +173,17 @@ class Nightly:
         )
         if self._wanted.metrics is not None:
             try:
-                metrics.write(self._wanted.metrics, figures)
+                self._write_metrics(self._wanted.metrics, metrics.text(figures))
             except (FileDecryptorError, OSError) as error:
                 self._reporter.say_error(error)
+
+    def _write_metrics(self, path: str, data: bytes) -> None:
+        """Replace a file, or write to a stream."""
+        if self._console.is_standard_output(path):
+            self._console.write(data)
+        elif is_url(path) or not disk.write_to_stream(path, data):
+            publish = storage_of(path).publish
+            publish(path, BytesIO(data), replace=True, written=Written())
 
     def _figures(self) -> Figures:
         counts = self._reporter.report.counts
@@ -178,8 +208,8 @@ def fetch_all(
     show: bool | None,
     origin: str | None = None,
     again: bool = False,
-) -> None:
-    """Fetch recordings, and report what becomes of each.
+) -> set[str]:
+    """Fetch recordings, report what becomes of each, and return the GUIDs that were not tried.
 
     Args:
         console: Where the bar is shown.
@@ -207,12 +237,15 @@ def fetch_all(
                     not_tried.append(outcome)
     if not_tried:
         reporter.say_error(_rest(len(not_tried), not_tried[0].error))
+    return {outcome.input for outcome in not_tried}
 
 
 def _rest(count: int, reason: Failure | None) -> Failure:
     """Return the error that says how many recordings have been left out, with the same exit code."""
     what = f"{count} recording{'s' if count > 1 else ''} not tried"
     hint = "run this again once that is mended; what is stored is not fetched again"
+    if isinstance(reason, TimeOverError):
+        hint = "run this again: what is stored is not fetched again"
     found = FileDecryptorError(f"{what}, since all would have failed the same way", hint=hint)
     if isinstance(reason, FileDecryptorError):
         found.exit_code = reason.exit_code

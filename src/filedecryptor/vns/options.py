@@ -98,7 +98,8 @@ def client_of(
         token = found
     else:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
-    client = Client(token, url=api_url, timeout=timeout, max_time=max_time)
+    # Tools that write secrets like to end them with a blank or a line end; no token has one.
+    client = Client(token.strip(), url=api_url, timeout=timeout, max_time=max_time)
     click.get_current_context().call_on_close(client.close)
     return client
 

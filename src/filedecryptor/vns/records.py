@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
+from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.spool import Watched
 from filedecryptor.storage import pieces_of, storage_of
@@ -25,11 +26,14 @@ UNVERIFIED = "unverified"
 ENCRYPTED = "enc"
 """The extension of what was stored without being decrypted."""
 
+NOT_STORED = "it is missing, or is not what was stored"
+
 FEW = 20
 """So many recordings are looked up one by one; for more, the directory is listed."""
 
-_NAME = re.compile(r"([0-9a-f-]{36})\.json")
-_EXTENSION = re.compile(rf"({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
+_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_NAME = re.compile(rf"({_GUID})\.json")
+_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
 
 
 class Record(NamedTuple):
@@ -91,11 +95,11 @@ class Records:
         self.are_remote = is_url(directory)
         self._directory = directory
         self._storage = storage_of(directory)
-        self._sizes: dict[str, int] | None = None
+        self._sizes: Mapping[str, int | None] | None = None
         if count > FEW:
             self._sizes = self._list()
 
-    def _list(self) -> dict[str, int]:
+    def _list(self) -> Mapping[str, int | None]:
         # A slash at the end of an address would stand for a folder without a name.
         is_folder = self.are_remote and self._directory.endswith("/")
         return self._storage.sizes_in(self._directory[:-1] if is_folder else self._directory)
@@ -132,6 +136,10 @@ class Records:
         except FileNotFoundError:
             return False
 
+    def now(self) -> Records:
+        """Return the same records as they are now, whatever was listed at first."""
+        return Records(self._directory, 0)
+
     def sha256(self, name: str, on_progress: Callable[[int], object]) -> str:
         """Return the SHA-256 of a file, in hexadecimal.
 
@@ -144,12 +152,34 @@ class Records:
             on_progress(0)
         return found.hexdigest()
 
-    def all(self) -> Iterator[Record]:
-        """Yield all records, in the order of their GUIDs."""
-        for name in sorted(self._list()):
-            match = _NAME.fullmatch(name)
-            if match and (record := _parsed(b"".join(pieces_of(self.path(name))), match[1])):
-                yield record
+    def all(self) -> Iterator[tuple[str, Record | Failure]]:
+        """Yield every GUID in the order of the files' names, with its record or what is wrong.
+
+        Raises:
+            OSError: The directory cannot be read.
+            UnavailableError: The store does not answer.
+        """
+        self._sizes = self._list()
+        recorded = {match[1] for name in self._sizes if (match := _NAME.fullmatch(name))}
+        for name in sorted(self._sizes):
+            if match := _NAME.fullmatch(name):
+                yield match[1], self._read(name, match[1])
+            elif (match := _FILE.fullmatch(name)) and match[1] not in recorded:
+                recorded.add(match[1])
+                yield match[1], FileDecryptorError("there is no record of it", filename=name)
+
+    def _read(self, name: str, guid: str) -> Record | Failure:
+        """Return a record, or what is wrong with it."""
+        try:
+            record = _parsed(b"".join(pieces_of(self.path(name))), guid)
+        except UnavailableError:
+            raise
+        except (FileDecryptorError, OSError) as error:
+            error.filename = name
+            return error
+        if record is None:
+            return FileDecryptorError("this is not the record of a recording", filename=name)
+        return record
 
     def write(self, record: Record) -> None:
         """Write a record, whole, in the place of an earlier one.
@@ -166,8 +196,8 @@ class Records:
     ) -> tuple[int, str]:
         """Store a file whole, and return its length in bytes and its SHA-256, in hexadecimal.
 
-        One of that name is replaced, unless it holds the same; or unless nobody knows whether
-        either of them is whole, and that one is longer.
+        One of that name is replaced, unless it holds the same, or neither may be whole and that one
+        is longer.
 
         Raises:
             OSError: It cannot be written.
@@ -193,9 +223,25 @@ class Records:
 
     def publish(self, name: str, content: BinaryIO, *, replace: bool) -> None:
         """Let a file appear whole, as `Storage.publish` does."""
-        path = self.path(name)
-        self._storage.check_target(path, None)
-        self._storage.publish(path, content, replace=replace, written=Written())
+        self._storage.publish(self.path(name), content, replace=replace, written=Written())
+
+    def flush(self, record: Record) -> None:
+        """Bring a record and its file to the disk, whoever has put them there.
+
+        Raises:
+            OSError: One of them is not there, or the disk fails.
+        """
+        for name in (record.file, f"{record.guid}.json"):
+            self._storage.flush_file(self.path(name))
+
+    def try_writing(self) -> None:
+        """Raise what keeps any file from being stored.
+
+        Raises:
+            OSError: The directory takes none.
+            StorageError: The store takes none.
+        """
+        self._storage.try_writing(self._directory)
 
 
 def _parsed(data: bytes, guid: str) -> Record | None:
@@ -207,8 +253,8 @@ def _parsed(data: bytes, guid: str) -> Record | None:
     fits = (
         record.guid == guid
         and isinstance(record.file, str)
-        and record.file.startswith(f"{guid}.")
-        and _EXTENSION.fullmatch(record.file[len(guid) + 1 :])
+        and (match := _FILE.fullmatch(record.file))
+        and match[1] == guid
         and isinstance(record.size, int)
         and isinstance(record.sha256, str)
         and all(isinstance(text, (str, type(None))) for text in (*record[7:], record.format))

@@ -31,12 +31,17 @@ class Runs:
     def __init__(self, directory: str) -> None:
         self._path = join(directory, NAME)
         found: object = None
-        with suppress(FileNotFoundError, ValueError, RecursionError):
+        with suppress(OSError, ValueError, RecursionError):  # what it says is not worth a night
             found = json.loads(b"".join(pieces_of(self._path)))
         fields = found if isinstance(found, dict) else {}
-        self.complete = times.parse(fields.get("complete"))
-        self._first = times.parse(fields.get("first"))
         self._began = times.now().replace(microsecond=0)
+        self.complete = self._past(fields.get("complete"))
+        self._first = self._past(fields.get("first"))
+
+    def _past(self, text: object) -> datetime | None:
+        """Return a time; None for one to come, which a clock that was wrong has left."""
+        time = times.parse(text)
+        return time if time is not None and time <= self._began else None
 
     def end(self, *, complete: bool) -> str | None:
         """Remember that a run has ended, and return a warning if the last complete one is long ago.

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import errno
+import math
+import time
+from collections.abc import Callable
 from threading import Lock
 
-from filedecryptor.errors import ApiError, Failure, StorageError, TokenError, UnavailableError
-from filedecryptor.vns.client import Client
+from filedecryptor.errors import (
+    ApiError,
+    Failure,
+    FileDecryptorError,
+    StorageError,
+    TokenError,
+    UnavailableError,
+)
 from filedecryptor.vns.limits import TimeOverError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
-FAILURES_IN_A_ROW = 3
-"""Recordings that cannot be stored, with none among them that can, until no more are fetched."""
+INTERVAL = 60.0
+"""Seconds for which it is believed that the list, or the place of the archive, works."""
 
 
 class Trouble:
     """Looks at what recordings fail with, and says whether it is worth going on.
 
-    Args:
-        client: It is asked for the list, to tell trouble with a recording from trouble with all.
-
     Attributes:
         reason: Why the rest is not worth trying; None if it is.
+
+    Args:
+        ask: Asks the API for what needs no recording: its list.
+        write: Writes to the archive what is no recording.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, ask: Callable[[], object], write: Callable[[], object]) -> None:
         self.reason: Failure | None = None
-        self._client = client
+        self._ask = ask
+        self._write = write
+        self._worked: dict[Callable[[], object], float] = {}
         self._lock = Lock()
-        self._not_stored = 0
-
-    def succeeded(self) -> None:
-        """Note that a recording has been stored."""
-        self._not_stored = 0
 
     def failed(self, error: Failure) -> bool:
         """Note that a recording has failed; return whether that is news.
@@ -49,16 +56,24 @@ class Trouble:
     def _is_general(self, error: Failure) -> bool:
         if isinstance(error, (TimeOverError, UnavailableError)):
             return True
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
         if isinstance(error, (OSError, StorageError)):
-            self._not_stored += 1
-            has_no_room = isinstance(error, OSError) and error.errno in NO_ROOM
-            return has_no_room or self._not_stored == FAILURES_IN_A_ROW
+            return not self._works(self._write)
         if not isinstance(error, (ApiError, TokenError)):
             return False
-        try:
-            self._client.list_recordings()
-        except (ApiError, TokenError):
-            return True
-        if isinstance(error, TokenError):
+        works = self._works(self._ask)
+        if works and isinstance(error, TokenError):
             error.hint = "it is accepted for the list, so this recording alone is refused"
-        return False
+        return not works
+
+    def _works(self, attempt: Callable[[], object]) -> bool:
+        """Return whether something works that needs no recording; it is tried once in a while."""
+        if time.monotonic() - self._worked.get(attempt, -math.inf) < INTERVAL:
+            return True
+        try:
+            attempt()
+        except (FileDecryptorError, OSError):
+            return False
+        self._worked[attempt] = time.monotonic()
+        return True
