@@ -49,6 +49,7 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
         f'{{"sessionGuid": "{ONE}"}}\n{{"sessionGuid": "{ONE}"}}\n',
         f'"{ONE}"\n"{ONE}"\n',
         f'\ufeff["{ONE}"]',
+        f'["urn:uuid:{ONE}", "URN:UUID:{ONE.upper()}"]',
         f'[{{"sessionGuid": "{ONE.replace("-", "")}"}}]',
     ],
     ids=str,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-from support.api_server import Server
+from support.api_server import TOKEN, Server
 from support.recordings import AUDIO, PASSWORD, encrypt
 from support.vns import ONE, THREE, TWO, stored, vns
 
@@ -23,6 +23,31 @@ def test_times_that_cannot_be(
     result = vns(api, command, *words, option, value, cwd=tmp_path)
     assert result.code == 2
     assert result.lines[0] == f"error: invalid value for '{option}': it is a number above 0"
+    assert api.seen == []
+
+
+@pytest.mark.parametrize("end", [" ", "\n", "\r\n", " \t", "\n\n", "\u00a0"], ids=repr)
+def test_blanks_around_the_token(api: Server, tmp_path: Path, end: str) -> None:
+    """Tools that write secrets leave some, in a file and in the environment; no token has one."""
+    (tmp_path / "token").write_bytes(f" {TOKEN}{end}".encode())
+    words = ("archive", "calls", "--token-file", "token")
+    assert vns(api, *words, cwd=tmp_path, VNS_API_TOKEN=None).code == 0
+    assert vns(api, "list", cwd=tmp_path, VNS_API_TOKEN=f"{TOKEN}{end}").code == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "cause"),
+    [
+        ("", "the API token is empty"),
+        (" \n", "the API token is empty"),
+        ("a\u200bb", "the API token holds characters that an HTTP header cannot carry"),
+        ("a\nb", "the API token holds characters that an HTTP header cannot carry"),
+    ],
+)
+def test_tokens_that_cannot_be(api: Server, tmp_path: Path, token: str, cause: str) -> None:
+    """What is wrong with one is said, and nothing of it."""
+    result = vns(api, "list", cwd=tmp_path, VNS_API_TOKEN=token)
+    assert (result.code, result.lines[0]) == (2, f"error: {cause}")
     assert api.seen == []
 
 

@@ -191,19 +191,20 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     is_flag=True,
     help="Delete a recording on the server once its audio is stored in DIR, with its record.",
 )
-@click.option("--check", is_flag=True, help="Read what DIR holds, and compare it with the records.")
+@click.option("--check", is_flag=True, help="Read all that DIR holds, and compare it with the records.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched and deleted; do nothing.")
 @click.option(
     "--since",
     metavar="TIME",
     help="Leave out calls before this time, as 2026-11-24 or 2026-11-24T18:00Z (UTC), "
-    "where the list tells their times.",
+    "where all times that the list tells of them are.",
 )
 @click.option(
     "--metrics",
     metavar="FILE",
     type=Path(),
-    help="Write figures of the run there, for the textfile collector of Prometheus.",
+    help="Write figures of the run there, for the textfile collector of Prometheus; '-' is "
+    "standard output.",
 )
 @fetch_options
 @api_options
