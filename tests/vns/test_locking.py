@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.bucket import Bucket
 from support.commands import AS_ANYBODY, VNS, run_process, wait_until
 from support.posix import fcntl, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
@@ -27,6 +26,9 @@ from support.vns import ONE, THREE, TWO, environment, stored, vns
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.vns import locking
 from filedecryptor.vns.locking import LOCK_NAME, locked
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.EIO]
 
@@ -241,7 +243,6 @@ class TestStore:
 
     def test_two_runs_side_by_side(self, api: Server, bucket: Bucket, tmp_path: Path) -> None:
         """Both succeed, and each recording is there once, and deleted."""
-        pytest.importorskip("s3fs", reason="the extra s3 is not installed")
         api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
         words = ("archive", f"{bucket.url}/calls", "--delete-after", "-j", "2")
         command, env = [VNS, *words], environment(api, **bucket.env)

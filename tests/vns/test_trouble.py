@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +16,14 @@ from support.api_server import PATH, Handler, Server
 from support.commands import AS_ANYBODY, VNS, Result, run_process
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import environment, stored, vns
+from support.store_proxy import Answer, Request, proxy, refusal
+from support.vns import ONE, THREE, TWO, environment, stored, vns
 
 from filedecryptor.storage.outputs import PendingFile
 from filedecryptor.vns.fetching import FAILURES_IN_A_ROW
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 COUNT = 60
 
@@ -198,6 +203,41 @@ def test_what_cannot_be_read_ends_no_look_at_the_archive(
     listed = run("list", "--archived", ".")
     assert f"error: {record}.json: " in listed.stderr
     assert (listed.code, len(listed.stdout.splitlines())) == (1, COUNT)
+
+
+@pytest.mark.parametrize("words", [["archive"], ["archive", "--dry-run"], ["archive", "--check"]])
+@pytest.mark.parametrize("is_down", [True, False])
+def test_objects_that_cannot_be_read(
+    api: Server,
+    bucket: Bucket,
+    tmp_path: Path,
+    words: list[str],
+    is_down: bool,  # noqa: FBT001
+) -> None:
+    """A store may have lost some of its objects; only one that answers for none ends a run."""
+    api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
+    place = f"{bucket.url}/calls"
+    assert vns(api, "archive", place, cwd=tmp_path, **bucket.env).code == 0
+    bucket.client.delete_object(Bucket=bucket.name, Key=f"calls/{THREE}.json")
+
+    def behave(request: Request, forward: Callable[[Request], Answer]) -> Answer:
+        if is_down or ONE in request.path:
+            return refusal(500, "InternalError", "We encountered an internal error")
+        return forward(request)
+
+    from filedecryptor.storage.s3 import S3
+
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], behave) as between:
+        more = {**bucket.env, "AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}
+        S3.clear_instance_cache()
+        result = vns(api, words[0], place, *words[1:], "-j", "1", cwd=tmp_path, **more)
+    S3.clear_instance_cache()
+    assert result.code == 1
+    assert "We encountered an internal error" in result.stderr
+    if not is_down:
+        assert "not tried" not in result.stderr
+        assert "1 failed" in result.stderr
+        assert "1 skipped" in result.stderr
 
 
 @posix_only("permissions")

@@ -57,9 +57,6 @@ class Storage(Protocol):
     def try_writing(self, directory: str, /) -> None:
         """Raise an error if nothing can be written to a directory."""
 
-    def remove(self, path: str, /) -> None:
-        """Remove a file."""
-
     def make_directory(self, path: str, /) -> None:
         """Make a directory if it is not there."""
 

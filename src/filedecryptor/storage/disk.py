@@ -36,7 +36,6 @@ __all__ = [
     "publish",
     "real_path",
     "recordings_below",
-    "remove",
     "size_of",
     "sizes_in",
     "try_writing",
@@ -85,15 +84,6 @@ def sizes_in(directory: str) -> dict[str, int | None]:
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         return {entry.name: size_of(entry.path) for entry in entries}
     return {}
-
-
-def remove(path: str) -> None:
-    """Remove a file.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
-    os.unlink(path)
 
 
 def flush_file(path: str) -> None:

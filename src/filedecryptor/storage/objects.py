@@ -33,7 +33,6 @@ __all__ = [
     "publish",
     "real_path",
     "recordings_below",
-    "remove",
     "size_of",
     "sizes_in",
     "try_writing",
@@ -136,17 +135,6 @@ def size_of(path: str) -> int | None:
         return None if found["type"] == "directory" else int(found["size"] or 0)
 
 
-def remove(path: str) -> None:
-    """Remove an object.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
-    with store_errors_naming(path):
-        file_system, key = resolve(path)
-        file_system.rm_file(key)
-
-
 def flush_file(path: str) -> None:
     """Do nothing: what a store has taken, it has."""
 
@@ -159,8 +147,9 @@ def try_writing(directory: str) -> None:
     """
     path = join(directory, TRIAL)
     publish(path, BytesIO(b"\n"), replace=True, written=None)
-    with suppress(OSError, StorageError):
-        remove(path)
+    with suppress(OSError, StorageError), store_errors_naming(path):
+        file_system, key = resolve(path)
+        file_system.rm_file(key)
 
 
 def make_directory(path: str) -> None:

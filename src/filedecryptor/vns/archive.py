@@ -9,7 +9,7 @@ from uuid import UUID
 
 from filedecryptor.crypto import load
 from filedecryptor.decryptor import ignore
-from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
+from filedecryptor.errors import Failure, FileDecryptorError
 from filedecryptor.keys import Keys, warn_by_python
 from filedecryptor.outcome import Outcome
 from filedecryptor.passwords import Passwords, Secret
@@ -117,9 +117,8 @@ class Archive:
             name = str(recording.guid)
             try:
                 record = run.present(recording, ignore)
-            except UnavailableError:
-                raise
             except (FileDecryptorError, OSError) as error:
+                run.records.refuse_if_general(error)
                 yield failure(name, error)
                 continue
             if record is None:
@@ -166,9 +165,8 @@ def _checked(records: Records, guid: str, found: Record | Failure) -> Outcome:
     try:
         if records.has_same_bytes(found, ignore):
             return Outcome(guid, path, found.format, found.size, "verified")
-    except UnavailableError:
-        raise
     except (FileDecryptorError, OSError) as error:
+        records.refuse_if_general(error)
         error.filename = found.file
         return failure(guid, error)
     return failure(guid, FileDecryptorError(NOT_STORED, filename=found.file))

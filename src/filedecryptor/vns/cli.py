@@ -191,7 +191,9 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     is_flag=True,
     help="Delete a recording on the server once its audio is stored in DIR, with its record.",
 )
-@click.option("--check", is_flag=True, help="Read all that DIR holds, and compare it with the records.")
+@click.option(
+    "--check", is_flag=True, help="Read all that DIR holds, and compare it with the records."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched and deleted; do nothing.")
 @click.option(
     "--since",

@@ -37,6 +37,9 @@ NOT_TRIED = "not tried"
 class Run:
     """Fetches recordings, any number of them side by side.
 
+    Attributes:
+        records: Where they go to.
+
     Args:
         client: Where they come from.
         records: Where they go to.
@@ -46,7 +49,7 @@ class Run:
 
     def __init__(self, client: Client, records: Records, wishes: Wishes, shared: Shared) -> None:
         self._client = client
-        self._records = records
+        self.records = records
         self._wishes = wishes
         self._storing = Storing(client, records, wishes, shared)
         self._downloads = shared.downloads
@@ -60,7 +63,7 @@ class Run:
 
         With a password, a recording that is kept as `.enc` only counts as missing.
         """
-        records = records or self._records
+        records = records or self.records
         record = records.find(recording.guid)
         if record is None or not record.is_whole or not records.has_file(record):
             return None
@@ -78,7 +81,7 @@ class Run:
         wishes = self._wishes
         if self._trouble.reason is not None:
             return self._not_tried(recording.guid, self._trouble.reason)
-        if wishes.again or wishes.delete_after or wishes.check or self._records.are_remote:
+        if wishes.again or wishes.delete_after or wishes.check or self.records.are_remote:
             return None
         try:
             record = self.present(recording, lambda _: None)
@@ -90,7 +93,7 @@ class Run:
 
     def skipped(self, record: Record) -> Outcome:
         """Return the outcome of a recording that is there."""
-        return Outcome(record.guid, self._records.path(record.file), None, None, "skipped")
+        return Outcome(record.guid, self.records.path(record.file), None, None, "skipped")
 
     def attempt(self, recording: Recording, on_progress: OnProgress) -> Outcome:
         """Do what is needed for a recording, and return what became of it."""
@@ -126,10 +129,10 @@ class Run:
         guid = recording.guid
         if not self._wishes.again and (record := self.present(recording, on_progress)):
             if (completed := _completed(record, recording)) != record:
-                self._records.write(completed)
+                self.records.write(completed)
                 record = completed
             return self._deleted(recording, record, self.skipped(record), on_progress)
-        path = self._records.path(f"{guid}.{ENCRYPTED}")
+        path = self.records.path(f"{guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
         with storage_of(path).nameless(path) or PrivateFile() as raw:
             try:
@@ -141,7 +144,7 @@ class Run:
                 if self._wishes.again:
                     raise
                 # Another run may have stored and deleted it since this one looked.
-                record = self.present(recording, on_progress, self._records.now())
+                record = self.present(recording, on_progress, self.records.now())
                 if record is None:
                     raise
                 return self.skipped(record)
@@ -149,9 +152,9 @@ class Run:
             record, outcome = self._storing.store(
                 recording, raw, on_progress, is_complete=is_complete
             )
-        if record.entry is None and (known := self._records.find(guid)):
+        if record.entry is None and (known := self.records.find(guid)):
             record = record._replace(entry=known.entry)
-        self._records.write(record)
+        self.records.write(record)
         return self._deleted(recording, record, outcome, on_progress)
 
     def _deleted(
@@ -163,7 +166,7 @@ class Run:
         if self._not_deleted >= FAILURES_IN_A_ROW:
             return outcome if outcome.status == "skipped" else outcome._replace(status="stored")
         try:
-            self._records.flush(record)
+            self.records.flush(record)
             self._client.delete(recording.session, on_progress)
         except NotFoundError:
             pass  # another run has, or the seven days are over
@@ -175,7 +178,7 @@ class Run:
             return _stored(outcome, "stored, but not deleted", error, hint)
         self._not_deleted = 0
         try:
-            self._records.write(record._replace(deleted=times.shown(times.now())))
+            self.records.write(record._replace(deleted=times.shown(times.now())))
         except (FileDecryptorError, OSError) as error:
             hint = "nothing is lost: only the time of its deletion is not in its record"
             return _stored(outcome, "stored and deleted, but not noted", error, hint)

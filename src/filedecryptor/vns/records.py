@@ -172,14 +172,22 @@ class Records:
         """Return a record, or what is wrong with it."""
         try:
             record = _parsed(b"".join(pieces_of(self.path(name))), guid)
-        except UnavailableError:
-            raise
         except (FileDecryptorError, OSError) as error:
+            self.refuse_if_general(error)
             error.filename = name
             return error
         if record is None:
             return FileDecryptorError("this is not the record of a recording", filename=name)
         return record
+
+    def refuse_if_general(self, error: Failure) -> None:
+        """Raise an error if that by which one file cannot be read concerns all of them.
+
+        Raises:
+            UnavailableError: The store does not answer at all.
+        """
+        if isinstance(error, UnavailableError):
+            self._list()
 
     def write(self, record: Record) -> None:
         """Write a record, whole, in the place of an earlier one.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from io import BytesIO
 
+from filedecryptor.errors import FileDecryptorError
 from filedecryptor.storage import pieces_of, storage_of
 from filedecryptor.storage.names import join
 from filedecryptor.storage.outputs import Written
@@ -31,7 +32,9 @@ class Runs:
     def __init__(self, directory: str) -> None:
         self._path = join(directory, NAME)
         found: object = None
-        with suppress(OSError, ValueError, RecursionError):  # what it says is not worth a night
+        with suppress(
+            FileDecryptorError, OSError, ValueError, RecursionError
+        ):  # what it says is not worth a night
             found = json.loads(b"".join(pieces_of(self._path)))
         fields = found if isinstance(found, dict) else {}
         self._began = times.now().replace(microsecond=0)

@@ -14,7 +14,6 @@ from filedecryptor.errors import (
     FileDecryptorError,
     StorageError,
     TokenError,
-    UnavailableError,
 )
 from filedecryptor.vns.limits import TimeOverError
 
@@ -54,7 +53,7 @@ class Trouble:
             return self.reason is None
 
     def _is_general(self, error: Failure) -> bool:
-        if isinstance(error, (TimeOverError, UnavailableError)):
+        if isinstance(error, TimeOverError):
             return True
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             return True
