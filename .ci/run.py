@@ -38,7 +38,16 @@ def run(*words: str) -> None:
 def system() -> None:
     """Install what some tests look for; they are skipped where it is missing."""
     if shutil.which("apt-get") and os.geteuid() == 0:
-        packages = ["acl", "fuse3", "jq", "libfuse3-3", "mandoc", "strace"]
+        packages = [
+            "acl",
+            "fuse3",
+            "jq",
+            "libfuse3-3",
+            "libseccomp2",
+            "mandoc",
+            "strace",
+            "systemd",
+        ]
         subprocess.run(
             ["apt-get", "install", "-qq", "-y", *packages], check=False, stdout=subprocess.DEVNULL
         )

@@ -239,6 +239,27 @@ def test_objects(tmp_path: Path) -> None:
     assert outputs == {f"out/{number:02}.opus": AUDIO for number in range(20)}
 
 
+def test_a_store_without_conditional_writes(tmp_path: Path) -> None:
+    """Each worker finds it out for itself; one note says so."""
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    from support.bucket import Bucket, serving
+    from support.store_proxy import is_conditional, proxy, refusing_conditions
+
+    with serving() as endpoint, proxy(endpoint, refusing_conditions()) as store:
+        bucket = Bucket(endpoint)
+        for number in range(20):
+            bucket.put(f"in/{number:02}.enc", encrypt(AUDIO, PASSWORD))
+        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url}
+        with running(tmp_path / "cluster", "", "", env=env) as cluster:
+            words = (f"{bucket.url}/in", "-", "x", "--if-exists", "skip")
+            env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
+        assert result.code == 0, result
+        assert list(bucket.contents().values()).count(AUDIO) == 20
+    assert sum(map(is_conditional, store.requests)) > 1
+    assert result.stderr.count("conditional writes") == 1
+
+
 def certificates(folder: Path) -> dict[str, str]:
     """Make a certificate that everybody uses and trusts; return how Dask is told of it."""
     key = ec.generate_private_key(ec.SECP256R1())

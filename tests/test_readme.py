@@ -168,29 +168,6 @@ def test_the_crontab_is_true(srv: Path) -> None:
             check_night(srv, 0o600)
 
 
-@posix_only("systemd")
-@pytest.mark.real_iterations
-def test_the_units_are_true(srv: Path) -> None:
-    """Systemd finds nothing wrong with them, and their command does what the page says."""
-    [block] = re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
-    units = re.split(r"^# (recordings\.\w+)\n", block, flags=re.MULTILINE)[1:]
-    assert units[::2] == ["recordings.service", "recordings.timer"]
-    [command] = re.findall(r"^ExecStart=(.*)$", block, re.MULTILINE)
-    words = command.replace("/usr/local/bin/filedecryptor", COMMAND).replace("%d", str(srv))
-    subprocess.run(words.replace("/srv", str(srv)).split(), check=True, umask=0o077)
-    check_night(srv, 0o600)
-    if shutil.which("systemd-analyze") is None:
-        return
-    for name, text in zip(units[::2], units[1::2], strict=True):
-        known = text.replace("/usr/local/bin/filedecryptor", COMMAND)
-        (srv / name).write_text(known.replace("User=recordings", "User=root"))
-        done = subprocess.run(
-            ["systemd-analyze", "verify", srv / name], check=False, capture_output=True, text=True
-        )
-        if "Failed to" not in done.stderr:  # as in a container without systemd
-            assert (done.returncode, name in done.stderr) == (0, False), done.stderr
-
-
 @pytest.mark.real_iterations
 def test_the_scheduled_task_is_true(srv: Path) -> None:
     """Its command line is one that the program takes."""

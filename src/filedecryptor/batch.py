@@ -17,6 +17,7 @@ from filedecryptor.keys import Keys, Warned, warn_by_python
 from filedecryptor.outcome import Outcome, failed
 from filedecryptor.passwords import Passwords, Secret
 from filedecryptor.plan import Plan
+from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.storage.outputs import Written
 from filedecryptor.workers import (
@@ -130,15 +131,19 @@ def run_plan(
         UnavailableError: A store failed for many recordings in a row.
     """
     failures = 0
-    warnings: set[str] = set()
+    said: set[str] = set()
     with closing(_outcomes(plan, password, workers, on_progress)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Warned):
-                if outcome.what not in warnings:
+                if outcome.what not in said:
                     warn(outcome.what)
-                warnings.add(outcome.what)
+                said.add(outcome.what)
                 continue
-            yield outcome
+            if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
+                yield outcome._replace(note=None) if outcome.note in said else outcome
+                said.add(outcome.note)
+            else:
+                yield outcome
             failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
             if failures == FAILURES_IN_A_ROW:
                 raise UnavailableError(

@@ -18,7 +18,7 @@ from filedecryptor.format import Source
 from filedecryptor.outcome import Content, Outcome, failed
 from filedecryptor.passwords import Secret
 from filedecryptor.spool import MEMORY_LIMIT, Beginning, Watched
-from filedecryptor.storage import storage_of
+from filedecryptor.storage import remark, storage_of
 from filedecryptor.storage.attributes import NEW
 from filedecryptor.storage.names import is_url, replace_suffix, split
 from filedecryptor.storage.outputs import PendingFile, Written
@@ -276,6 +276,7 @@ def _publish(
     note = None
     try:
         publish(replace=replace)
+        note = remark()
     except FileExistsError:
         if replace:
             raise

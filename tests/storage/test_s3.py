@@ -12,9 +12,19 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 from support.bucket import Bucket
-from support.store_proxy import Answer, Request, proxy, refusal
+from support.store_proxy import (
+    NOT_IMPLEMENTED,
+    Answer,
+    Request,
+    is_conditional,
+    proxy,
+    refusal,
+    refusing_conditions,
+)
 
-from filedecryptor.batch import FAILURES_IN_A_ROW
+from filedecryptor.batch import FAILURES_IN_A_ROW, decrypt_files
+from filedecryptor.storage import UNCONDITIONAL
+from filedecryptor.storage.s3 import S3
 from filedecryptor.storage.uploads import LARGEST_PIECE
 
 Forward = Callable[[Request], Answer]
@@ -237,6 +247,137 @@ def test_without_conditional_writes_it_looks_before_it_sends(
         result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
     assert result.code == code, result
     assert bucket.contents()["in/b.x"] == bytes(size)
+
+
+NO_CONDITIONS = {
+    "501": NOT_IMPLEMENTED,
+    "501 without a word": Answer(501, {}, b""),
+    "501 with a page": Answer(501, {"Content-Type": "text/html"}, b"<html>Not Implemented</html>"),
+    "400": refusal(400, "InvalidArgument", "If-None-Match is not supported"),
+}
+"""What stores say to a condition that do not know it."""
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+@pytest.mark.parametrize("answer", NO_CONDITIONS.values(), ids=NO_CONDITIONS)
+def test_a_store_that_refuses_conditions(
+    bucket: Bucket, tmp_path: Path, answer: Answer, if_exists: str, size: int
+) -> None:
+    """It is asked once, which a note says; what is there is neither replaced nor sent."""
+    audio = os.urandom(size)
+    for name in ("a", "b", "c"):
+        bucket.put(f"in/{name}.enc", encrypt(audio, PASSWORD))
+    bucket.put("in/c.x", bytes(size))
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], refusing_conditions(answer)) as store:
+        words = ["-", "x", "--if-exists", if_exists]
+        env = {"AWS_ENDPOINT_URL": store.url}
+        first = bucket.run(f"{bucket.url}/in/a.enc", *words, cwd=tmp_path, env=env)
+        rest = bucket.run(f"{bucket.url}/in/", *words, cwd=tmp_path, env=env)
+    assert (first.code, rest.code) == ((0, 0) if if_exists == "skip" else (0, 1))
+    assert first.lines == [f"note: {bucket.url}/in/a.x: {UNCONDITIONAL}"]
+    assert "conditional" not in rest.stderr
+    assert sum(map(is_conditional, store.requests)) == 1
+    found = bucket.contents()
+    assert [found[f"in/{name}.x"] for name in "abc"] == [audio, audio, bytes(size)]
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+@pytest.mark.parametrize("answer", [NO_CONDITIONS["501"], NO_CONDITIONS["400"]])
+def test_what_appears_before_a_condition_is_refused_stays(
+    bucket: Bucket, tmp_path: Path, answer: Answer, if_exists: str, size: int
+) -> None:
+    """It is looked for once more, before anything is sent without a condition."""
+
+    def refuse(request: Request, forward: Forward) -> Answer:
+        if is_conditional(request):
+            bucket.put("in/b.x", bytes(size))
+            return answer
+        return forward(request)
+
+    bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
+        words = [f"{bucket.url}/in/b.enc", "-", "x", "--if-exists", if_exists]
+        result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
+    if if_exists == "skip":
+        assert (result.code, result.stdout) == (0, b"")
+    else:
+        assert result.code == 1
+        assert result.lines == [f"error: {bucket.url}/in/b.x: File exists"]
+    assert bucket.contents()["in/b.x"] == bytes(size)
+
+
+def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python it is that of one recording, though many find it out side by side."""
+    for number in range(8):
+        bucket.put(f"many/{number}.enc", bucket.get("in/a.enc"))
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], refusing_conditions()) as store:
+        for name, value in {**bucket.env, "AWS_ENDPOINT_URL": store.url}.items():
+            monkeypatch.setenv(name, value)
+        S3.clear_instance_cache()
+        outcomes = list(decrypt_files([f"{bucket.url}/many"], PASSWORD, "x", if_exists="skip"))
+    S3.clear_instance_cache()
+    assert [outcome.status for outcome in outcomes] == ["decrypted"] * 8
+    assert len([outcome for outcome in outcomes if outcome.note]) == 1
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        # This cannot be about the condition: nothing is sent without it.
+        [refusal(400, "InvalidPart", "No such part.")],
+        # This can, and is not.
+        [refusal(400, "InvalidArgument", "No such part.")] * 2,
+        [refusal(501, "NotImplemented", "No such part.")] * 2,
+        # This is, and there is something else as well.
+        [NO_CONDITIONS["501"], refusal(400, "InvalidPart", "No such part.")],
+    ],
+)
+def test_another_refusal_stays_an_error(
+    bucket: Bucket, tmp_path: Path, size: int, answers: list[Answer]
+) -> None:
+    """The store's own sentence about what was asked last; no request is made again."""
+    last: list[Request] = []
+
+    def refuse(request: Request, forward: Forward) -> Answer:
+        is_last = is_conditional(request) or (last and request[:2] == last[0][:2])
+        if not is_last:
+            return forward(request)
+        last.append(request)
+        return answers[len(last) - 1]
+
+    bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
+        words = [f"{bucket.url}/in/b.enc", "-", "x", "--if-exists", "skip"]
+        result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
+    assert result.code == 1
+    assert result.lines == [f"error: {bucket.url}/in/b.x: No such part."]
+    assert len(last) == len(answers)
+    assert "in/b.x" not in bucket.contents()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(
+    "words", ["A header you provided implies functionality that is not implemented", ""]
+)
+def test_what_a_store_does_not_implement(
+    bucket: Bucket, tmp_path: Path, method: str, words: str
+) -> None:
+    """It is not asked for again: its sentence is told at once, or the status."""
+    answer = NO_CONDITIONS["501" if words else "501 without a word"]
+
+    def refuse(request: Request, forward: Forward) -> Answer:
+        return answer if request.method == method else forward(request)
+
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
+        env = {"AWS_ENDPOINT_URL": store.url}
+        result = bucket.run(f"{bucket.url}/in/a.enc", "-", "x", cwd=tmp_path, env=env)
+    assert result.code == 1
+    name = "a.enc" if method == "GET" else "a.x"
+    assert result.lines == [f"error: {bucket.url}/in/{name}: {words or 'Not Implemented'}"]
+    assert [request.method for request in store.requests].count(method) == 1
 
 
 @pytest.mark.parametrize(("setting", "code"), [({}, 0), ({"when": "when_supported"}, 1)])

@@ -45,6 +45,21 @@ def refusal(status: int, code: str, message: str, extra: str = "") -> Answer:
     return Answer(status, {"Content-Type": "application/xml"}, body.encode())
 
 
+def is_conditional(request: Request) -> bool:
+    """Return whether a request must not replace an object."""
+    return "If-None-Match" in request.headers
+
+
+NOT_IMPLEMENTED = refusal(
+    501, "NotImplemented", "A header you provided implies functionality that is not implemented"
+)
+
+
+def refusing_conditions(answer: Answer = NOT_IMPLEMENTED) -> Behaviour:
+    """Return the behaviour of a store that knows no conditional writes, and says so."""
+    return lambda request, forward: answer if is_conditional(request) else forward(request)
+
+
 @contextmanager
 def proxy(
     endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
-from support.vns import ONE, TWO, record, sending, stored, vns
+from support.vns import ONE, THREE, TWO, record, sending, stored, vns
 
 from filedecryptor.passwords import Passwords
 from filedecryptor.vns.storing import Wishes
@@ -80,3 +80,26 @@ def test_wishes_tell_no_password() -> None:
         Passwords.of(PASSWORD), keep_encrypted=False, delete_after=False, check=False, again=False
     )
     assert PASSWORD not in f"{wishes} {wishes!r}"
+
+
+def test_a_store_without_conditional_writes(
+    api: Server, server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All is stored there, and one note says what can happen."""
+    from support.bucket import Bucket
+    from support.store_proxy import proxy, refusing_conditions
+
+    from filedecryptor.storage.s3 import S3
+
+    api.recordings |= {TWO: MP3, THREE: encrypt(AUDIO, PASSWORD)}
+    bucket = Bucket(server)
+    with proxy(server, refusing_conditions()) as store:
+        for name, value in {**bucket.env, "AWS_ENDPOINT_URL": store.url}.items():
+            monkeypatch.setenv(name, value)
+        S3.clear_instance_cache()
+        result = vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path)
+    S3.clear_instance_cache()
+    assert result.code == 0, result
+    assert bucket.get(f"calls/{ONE}.opus") == bucket.get(f"calls/{THREE}.opus") == AUDIO
+    assert bucket.get(f"calls/{TWO}.mp3") == MP3
+    assert result.stderr.count("conditional writes") == 1

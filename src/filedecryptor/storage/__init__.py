@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from filedecryptor.storage.attributes import Attributes
     from filedecryptor.storage.outputs import PendingFile, Written
 
+UNCONDITIONAL = (
+    "this store knows no conditional writes: an object that another program creates in the last "
+    "moment is replaced"
+)
+
 
 class Storage(Protocol):
     """What the rest of the package asks of a place."""
@@ -127,3 +132,10 @@ def discard_unfinished() -> None:
     disk.discard_unfinished()
     if objects := sys.modules.get("filedecryptor.storage.objects"):
         objects.discard_unfinished()
+
+
+def remark() -> str | None:
+    """Return what this process has found out about a store, the first time; None afterwards."""
+    s3 = sys.modules.get("filedecryptor.storage.s3")
+    is_news = s3 is not None and s3.unconditional.acquire(blocking=False)
+    return UNCONDITIONAL if is_news else None

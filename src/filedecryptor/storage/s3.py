@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from threading import Semaphore
 from typing import Any, TypeVar, cast
 
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
@@ -39,7 +40,13 @@ LONGEST_PAUSE = 4.0
 """Seconds before a request is made again; twice as long each time, and randomly shorter."""
 
 PASSING = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"}
-"""Codes of temporary refusals, besides all with a status of 429, or of 500 and above."""
+"""Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
+
+NO_CONDITIONS = {"InvalidArgument", "InvalidRequest", "NotImplemented"}
+"""Codes of what stores say to `If-None-Match` that do not know it, besides all with 501."""
+
+unconditional = Semaphore(0)
+"""Released for each store that is found to know no conditional writes."""
 
 HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
@@ -61,6 +68,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     retries = 1
     session: AioSession
+    knows_conditions = True
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -74,6 +82,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
         self, method: str, *options: dict[str, object], **parameters: object
     ) -> dict[str, Any]:
         call = super()._call_s3
+        if not self.knows_conditions:
+            parameters.pop("IfNoneMatch", None)
 
         async def request() -> dict[str, Any]:
             try:
@@ -91,7 +101,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
         except ClientError as error:
             if method == "put_object" and await self._has(error, parameters):
                 return {}
-            raise _ours(error) from None
+            if "IfNoneMatch" not in parameters or not _may_be_unconditional(error):
+                raise _ours(error) from None
+        return await self._unconditionally(method, *options, **parameters)
 
     call_s3 = sync_wrapper(_call_s3)
 
@@ -110,6 +122,24 @@ class S3(S3FileSystem):  # type: ignore[misc]
         with suppress(FileDecryptorError, OSError):
             return bool(await self._cat_file(path, start=0, end=len(data) + 1) == data)
         return False
+
+    async def _unconditionally(
+        self, method: str, *options: dict[str, object], **parameters: object
+    ) -> dict[str, Any]:
+        """Look, and send what the store has refused without its condition.
+
+        Raises:
+            FileExistsError: The object has appeared meanwhile.
+            StorageError: It was not the condition that was refused.
+        """
+        if await self._exists("{Bucket}/{Key}".format_map(parameters)):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        del parameters["IfNoneMatch"]
+        answer = await self._call_s3(method, *options, **parameters)
+        if self.knows_conditions:
+            self.knows_conditions = False
+            unconditional.release()
+        return answer
 
     async def _exists(self, path: str) -> bool:
         """Return whether there is such an object; what is a folder only is none."""
@@ -169,7 +199,11 @@ def _is_passing(failure: BaseException) -> bool:
         return isinstance(failure, S3_RETRYABLE_ERRORS)
     status = _status(failure)
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return is_busy or _code(failure) in PASSING
+    return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING
+
+
+def _may_be_unconditional(failure: ClientError) -> bool:
+    return _status(failure) == HTTPStatus.NOT_IMPLEMENTED or _code(failure) in NO_CONDITIONS
 
 
 def _code(failure: ClientError) -> str:

@@ -16,7 +16,7 @@ from filedecryptor.kinds import kind_of
 from filedecryptor.outcome import Outcome
 from filedecryptor.passwords import Passwords
 from filedecryptor.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning
-from filedecryptor.storage import storage_of
+from filedecryptor.storage import remark, storage_of
 from filedecryptor.vns import times
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.listing import Recording
@@ -164,7 +164,7 @@ class Storing:
             note = "it is shorter than its own header says: it may be cut off"
         elif not is_complete:
             note = "the API did not say how long it is: it may be cut off"
-        return record, self._outcome(record, "stored")._replace(note=note)
+        return record, self._outcome(record, "stored", note)
 
     def _record(
         self,
@@ -191,6 +191,6 @@ class Storing:
             times.shown(times.now()),
         )
 
-    def _outcome(self, record: Record, status: str) -> Outcome:
+    def _outcome(self, record: Record, status: str, note: str | None = None) -> Outcome:
         path = self._records.path(record.file)
-        return Outcome(record.guid, path, record.format, record.size, status)
+        return Outcome(record.guid, path, record.format, record.size, status, note=note or remark())
