@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ __all__ = [
     "fcntl",
     "make_fifo",
     "make_null",
+    "make_socket",
     "not_under_wine",
     "posix_only",
     "pty",
@@ -77,6 +79,20 @@ def make_null(path: Path) -> Path:
         path.write_bytes(b"x")
     except (AttributeError, OSError):
         pytest.skip("no device can be made here")
+    return path
+
+
+def make_socket(path: Path) -> Path:
+    """Make a socket that has a name, and return its path."""
+    if IS_WINDOWS:
+        pytest.skip("Windows has no sockets in folders")
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
     return path
 
 

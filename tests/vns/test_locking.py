@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
 from support.commands import AS_ANYBODY, VNS, run_process, wait_until
-from support.posix import fcntl, make_fifo, posix_only
+from support.posix import IS_WINDOWS, fcntl, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, environment, stored, vns
 
@@ -163,11 +163,14 @@ def test_what_is_no_lock_is_left_alone(tmp_path: Path, kind: str) -> None:
         lock.symlink_to("precious")
     else:
         lock.hardlink_to(precious)
+        if precious.stat().st_nlink == 1:
+            pytest.skip("this system does not tell hard links")
     with pytest.raises(FileDecryptorError) as raised, locked(str(tmp_path)):
         pass
     assert raised.value.filename == str(lock)
     assert str(raised.value.hint).startswith("remove it")
-    assert (precious.read_bytes(), stat.S_IMODE(precious.stat().st_mode)) == (b"precious", 0o600)
+    assert precious.read_bytes() == b"precious"
+    assert IS_WINDOWS or stat.S_IMODE(precious.stat().st_mode) == 0o600
 
 
 @posix_only("permissions")

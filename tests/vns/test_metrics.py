@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import stat
 import subprocess
 from contextlib import suppress
@@ -14,8 +13,8 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
-from support.commands import VNS, run_process, working_directory
-from support.posix import make_fifo, make_null
+from support.commands import VNS, run_process
+from support.posix import make_fifo, make_null, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
 from support.vns import TWO, environment, failing, vns
 
@@ -55,9 +54,11 @@ def test_figures_of_a_run_without_a_list(api: Server, tmp_path: Path) -> None:
     assert found["last_complete_timestamp_seconds"] == complete
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@posix_only("/proc/self")
+@pytest.mark.parametrize("name", ["-", "stdout"])
 def test_to_standard_output(api: Server, tmp_path: Path, name: str) -> None:
-    """With a pipe, and with a file, to which it is added."""
+    """With a pipe, and with a file, to which it is added. The real `/dev` is not for tests."""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
     words, env = ("archive", "calls", "-q", "--metrics", name), environment(api)
     result = run_process(*words, cwd=tmp_path, env=env, command=(VNS,))
     assert (result.code, result.stderr) == (0, "")
@@ -71,6 +72,7 @@ def test_to_standard_output(api: Server, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text(rest)
     assert (begin, figures(tmp_path / "file")["listed"]) == ("begin", 1)
     assert figures(tmp_path / "piped")["fetched"] == 1
+    assert (tmp_path / "stdout").is_symlink()
 
 
 def test_to_a_pipe_that_has_a_name(api: Server, tmp_path: Path) -> None:
@@ -107,9 +109,10 @@ def test_to_a_device(api: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["directory", "socket"])
 def test_to_what_takes_none(api: Server, tmp_path: Path, name: str) -> None:
     """It stays what it is."""
-    (tmp_path / "directory").mkdir()
-    with socket.socket(socket.AF_UNIX) as made, working_directory(tmp_path):
-        made.bind("socket")
+    if name == "directory":
+        (tmp_path / name).mkdir()
+    else:
+        make_socket(tmp_path / name)
     mode = (tmp_path / name).stat().st_mode
     result = vns(api, "archive", "calls", "--metrics", name, cwd=tmp_path)
     cause = "Is a directory" if name == "directory" else "Not a regular file"

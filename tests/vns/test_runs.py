@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.commands import AS_ANYBODY, VNS, run_process
-from support.posix import make_fifo
+from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.vns import ONE, TWO, environment, failing, stored, vns
 
@@ -70,6 +70,7 @@ def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data:
     assert found["first"] == found["complete"]
 
 
+@posix_only("permissions")
 def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None:
     """Another user's file is replaced; a pipe is not, but is no reason to wait either."""
     (tmp_path / NAME).write_text("{}")

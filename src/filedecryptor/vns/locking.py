@@ -93,6 +93,8 @@ def _open(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
     except PermissionError:
+        if os.path.isdir(path):  # which Windows tells in this way
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
         if not os.path.lexists(path):
             raise
         try:  # it is another user's
@@ -129,8 +131,9 @@ def _has_locked(descriptor: int, path: str) -> bool:
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        is_locked = sys.platform == "win32" and isinstance(error, PermissionError)
-        if is_locked or isinstance(error, BlockingIOError):
+        # Wine has no number for it.
+        numbers = {0, errno.EACCES} if sys.platform == "win32" else {errno.EWOULDBLOCK}
+        if error.errno in numbers:
             raise _in_use(path, _said(path)) from None
         return False
     return True
