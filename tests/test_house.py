@@ -42,8 +42,10 @@ job
 decryptor existing
 keys
 machine
+trial
+compiler
 lanes
-kernels
+executable kernels memory
 hints spool passwords
 storage.places
 storage
@@ -82,7 +84,7 @@ SEES_THE_TERMINAL = {
 USES = {
     "click": {"cli", "vns.cli", "vns.options", "terminal.options", "terminal.password"},
     "cryptography": {"crypto"},
-    "llvmlite": {"lanes"},
+    "llvmlite": {"compiler"},
     "distributed": {"cluster"},
     "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
     "s3fs": {"storage.s3"},

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from filedecryptor.compiler import code_in
 from filedecryptor.kernels import ROWS, Kernel, with_sha_instructions, with_vectors
 
 KERNELS = {
@@ -47,3 +48,29 @@ def test_a_kernel_uses_what_the_cpu_has(
     machine = binding.Target.from_triple(target).create_target_machine(cpu=cpu, opt=1)
     assembly = machine.emit_assembly(binding.parse_assembly(KERNELS[name].text))
     assert len(re.findall(instructions, assembly)) > 50
+
+
+@pytest.mark.parametrize("target", ["linux-gnu", "windows-msvc", "apple-macosx"])
+@pytest.mark.parametrize(
+    ("name", "cpu"),
+    [
+        ("8", "haswell"),
+        ("8", "skylake-avx512"),
+        ("sha", "goldmont"),
+        ("sha", "znver3"),
+        ("sha", "znver5"),
+        ("sha", "sapphirerapids"),
+    ],
+)
+def test_a_kernel_refers_to_nothing_outside_of_itself(name: str, cpu: str, target: str) -> None:
+    """Its machine code is copied, and runs at any address: no constants beside it, no calls."""
+    binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    machine = binding.Target.from_triple(f"x86_64-unknown-{target}").create_target_machine(
+        cpu=cpu, opt=1, reloc="pic", codemodel="small"
+    )
+    module = binding.parse_assembly(KERNELS[name].text)
+    assembly = machine.emit_assembly(module)
+    assert not re.findall(r"\(%rip\)|\bcall|\.(ro|r)data|literal|__const", assembly)
+    assert len(code_in(machine.emit_object(module))) > 3000

@@ -13,7 +13,7 @@ import pytest
 from support.commands import COMMAND
 from support.folders import contents
 from support.posix import IS_ROOT, resource
-from support.recordings import AUDIO, PASSWORD
+from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor.outcome import Outcome
 from filedecryptor.workers import Threads, affordable, in_threads
@@ -117,6 +117,49 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
     assert next(outcomes).input == "short"
     outcomes.close()
     assert ended == ["long"]
+
+
+ENDS_EARLY = """
+import os, sys
+from filedecryptor import decrypt_files, workers
+workers.MEMORY, workers.SHUTDOWN_TIMEOUT = 1, 300
+open_any = os.open
+def open_named(path, flags, *words, **options):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(95, 'Operation not supported')
+    return open_any(path, flags, *words, **options)
+if {has_names_only}:
+    os.open = open_named
+outcomes = decrypt_files(['.'], {password!r}, 'opus', jobs=4)
+print(next(outcomes).status)
+"""
+"""A script that does not want all outcomes, on a disk that may have no files without names."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files without names are those of Linux")
+@pytest.mark.parametrize("has_names_only", [False, True])
+def test_a_script_that_ends_meanwhile_waits_for_nothing(
+    tmp_path: Path, *, has_names_only: bool
+) -> None:
+    """Threads stand still once the interpreter ends; what they have begun is gone by then."""
+    audio = AUDIO * 40
+    recording = encrypt(audio)
+    for number in range(100):
+        (tmp_path / f"{number:02}.enc").write_bytes(recording)
+    code = ENDS_EARLY.format(has_names_only=has_names_only, password=PASSWORD)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "decrypted\n", "")
+    found = contents(tmp_path)
+    assert set(found.values()) == {audio, recording}
+    assert all(name.endswith((".enc", ".opus")) for name in found)
+    assert len(found) < 200
 
 
 def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:

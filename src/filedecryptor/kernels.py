@@ -6,7 +6,8 @@ does (RFC 8018, section 5.2; RFC 2104)
     U = outer(inner(U));  key = key xor U
 
 where `inner` and `outer` are SHA-256 of one more block, after the two blocks by which HMAC begins.
-Nothing here knows passwords, or LLVM: it is all words and text.
+Its vectors of constants are at the end of its memory, so what is compiled refers to nothing outside
+of itself and runs at any address. Nothing here knows passwords, or LLVM: it is all words and text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from filedecryptor.sha256 import CONSTANTS, compress
+from filedecryptor.sha256 import CONSTANTS, Integers, compress
 
 PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
 """What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""
@@ -34,6 +35,7 @@ class Code:
     Attributes:
         lines: The instructions so far.
         declarations: The declarations of LLVM's functions that they call.
+        table: The vectors of constants that they load.
 
     Args:
         size: How many words a vector has.
@@ -42,6 +44,9 @@ class Code:
     def __init__(self, size: int) -> None:
         self.lines: list[str] = []
         self.declarations: set[str] = set()
+        self.table: list[tuple[int, ...]] = []
+        self._known: dict[str, tuple[int, ...]] = {}
+        self._size = size
         self._type = f"<{size} x i32>"
         self._suffix = f"v{size}i32"
 
@@ -52,14 +57,22 @@ class Code:
 
     def constant(self, value: int) -> str:
         """Return a vector of equal words."""
-        return f"splat (i32 {value})"
+        return self.constants((value,) * self._size)
 
-    def constants(self, values: Iterable[int]) -> str:
+    def constants(self, values: tuple[int, ...]) -> str:
         """Return a vector of words."""
-        return "<" + ", ".join(f"i32 {value}" for value in values) + ">"
+        if values not in self.table:
+            self.table.append(values)
+        name = self.load("%constants", self.table.index(values))
+        self._known[name] = values
+        return name
 
     def add(self, *words: str) -> str:
         """Return the sum, modulo 2 ** 32."""
+        if self._known.keys() >= set(words):
+            return self.constants(
+                tuple(map(Integers().add, *(self._known[word] for word in words)))
+            )
         return reduce(lambda one, other: self._result(f"add {self._type} {one}, {other}"), words)
 
     def xor(self, *words: str) -> str:
@@ -72,11 +85,11 @@ class Code:
 
     def rotate(self, word: str, bits: int) -> str:
         """Return words rotated to the right."""
-        return self.call(f"fshr.{self._suffix}", word, word, self.constant(bits))
+        return self.call(f"fshr.{self._suffix}", word, word, f"splat (i32 {bits})")
 
     def shift(self, word: str, bits: int) -> str:
         """Return words shifted to the right."""
-        return self._result(f"lshr {self._type} {word}, {self.constant(bits)}")
+        return self._result(f"lshr {self._type} {word}, splat (i32 {bits})")
 
     def call(self, function: str, *vectors: str) -> str:
         """Return what one of LLVM's own functions makes of vectors."""
@@ -87,10 +100,9 @@ class Code:
 
     def picked(self, one: str, other: str, numbers: Iterable[int]) -> str:
         """Return words of two vectors, by their numbers, which go on from the first vector's."""
-        mask = self.constants(numbers)
-        size = mask.count("i32")
+        mask = ", ".join(f"i32 {number}" for number in numbers)
         return self._result(
-            f"shufflevector {self._type} {one}, {self._type} {other}, <{size} x i32> {mask}"
+            f"shufflevector {self._type} {one}, {self._type} {other}, <{self._size} x i32> <{mask}>"
         )
 
     def load(self, pointer: str, number: int) -> str:
@@ -111,10 +123,12 @@ class Kernel(NamedTuple):
         text: The function in LLVM's language.
         places: Where in its memory the words are: of each row, `INNER` to `KEY`, for each lane
             the places of the row's eight words.
+        constants: The words that follow the rows.
     """
 
     text: str
     places: Sequence[Sequence[Sequence[int]]]
+    constants: list[int]
 
 
 def with_vectors(lanes: int) -> Kernel:
@@ -131,7 +145,7 @@ def with_vectors(lanes: int) -> Kernel:
         [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
         for number in range(ROWS)
     ]
-    return Kernel(text, places)
+    return Kernel(text, places, [word for vector in code.table for word in vector])
 
 
 def with_sha_instructions() -> Kernel:
@@ -151,7 +165,7 @@ def with_sha_instructions() -> Kernel:
         [[8 * (lanes * number + lane) + word for word in order] for lane in range(lanes)]
         for number, order in enumerate(orders)
     ]
-    return Kernel(text, places)
+    return Kernel(text, places, [word for vector in code.table for word in vector])
 
 
 def _compress_pairs(code: Code, states: list[str], blocks: list[str]) -> list[str]:
@@ -206,6 +220,7 @@ entry:
   %outer = getelementptr i8, ptr %memory, i64 {OUTER * row}
   %last = getelementptr i8, ptr %memory, i64 {LAST * row}
   %key = getelementptr i8, ptr %memory, i64 {KEY * row}
+  %constants = getelementptr i8, ptr %memory, i64 {ROWS * row}
   br label %iteration
 iteration:
   %done = phi i32 [0, %entry], [%count, %end]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filedecryptor import crypto
 from filedecryptor.crypto import Password, WrongKeyError, derive_key, encode_password
 from filedecryptor.errors import AuthenticationError
-from filedecryptor.machine import MACHINE, InUse
+from filedecryptor.machine import MACHINE
 
 if TYPE_CHECKING:
     from filedecryptor.lanes import HmacKey, Lanes
@@ -157,14 +157,14 @@ class Keys:
                 in_use = MACHINE.in_use
                 group = self._group(request, in_use)
                 if in_use is not None and len(group) >= in_use.fewest:
-                    self._serve(group, in_use.lanes, pause)
+                    self._serve(group, in_use, pause)
                 elif group:
                     _serve_alone(request)
             if not group:
                 request.is_served.wait()
         return request.key
 
-    def _group(self, request: Request, in_use: InUse | None) -> list[Request]:
+    def _group(self, request: Request, in_use: Lanes | None) -> list[Request]:
         """Return those whose keys to derive now: none, if another thread has taken the request."""
         with self._lock:
             if request not in self.waiting:
@@ -172,7 +172,7 @@ class Keys:
             self.waiting.remove(request)
             if in_use is None or len(self.waiting) + 1 < in_use.fewest:
                 return [request]
-            others = self.waiting[: in_use.lanes.count - 1]
+            others = self.waiting[: in_use.count - 1]
             del self.waiting[: len(others)]
         for other in others:
             other.is_served.clear()

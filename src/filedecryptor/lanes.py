@@ -3,8 +3,6 @@
 Key derivation computes SHA-256 some 620,000 times, each time of what the last one gave, so one
 key cannot be hurried. But the keys of different recordings do not wait for each other: a kernel
 that is compiled for this CPU derives several side by side.
-
-`llvmlite`, which compiles it, is imported where it is used.
 """
 
 from __future__ import annotations
@@ -12,19 +10,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import hmac
+import os
 import struct
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from filedecryptor.kernels import (
-    INNER,
-    KEY,
-    LAST,
-    OUTER,
-    Kernel,
-    with_sha_instructions,
-    with_vectors,
-)
+from filedecryptor.kernels import INNER, KEY, LAST, OUTER, Kernel
 from filedecryptor.sha256 import INITIAL_STATE, Integers, compress
 
 BLOCK_SIZE = 64
@@ -33,8 +23,8 @@ BLOCK_SIZE = 64
 PIECE = 31_000
 """Iterations between two looks at whether anybody still waits for the keys: 20 ms or less."""
 
-TRIALS = 5
-"""How often the speed is measured; the best time counts, since others may use the CPU as well."""
+TRIAL_ITERATIONS = 2_000
+"""Iterations of the keys by which lanes are checked: less than a millisecond each."""
 
 
 class HmacKey:
@@ -65,21 +55,20 @@ class Lanes:
 
     Attributes:
         count: How many keys it derives at once.
-        function: It, as a function of the memory and a number of iterations.
+        fewest: The keys from which on it is used: for less, OpenSSL is as fast.
+        function: The kernel, as a function of the memory and a number of iterations.
 
     Args:
         kernel: What was compiled.
         function: See above.
-        owner: What has to live as long as the function.
     """
 
-    def __init__(
-        self, kernel: Kernel, function: Callable[[object, int], object], owner: object
-    ) -> None:
+    def __init__(self, kernel: Kernel, function: Callable[[object, int], object]) -> None:
         self._places = kernel.places
+        self._constants = kernel.constants
         self.function = function
-        self._owner = owner
         self.count = len(kernel.places[KEY])
+        self.fewest = self.count // 2
 
     def derive(
         self,
@@ -112,18 +101,22 @@ class Lanes:
         finally:
             ctypes.memset(memory, 0, ctypes.sizeof(memory))
 
-    def seconds(self, iterations: int) -> float:
-        """Return the time that so many iterations take, for all keys together."""
-        memory = self._memory()
-        times = []
-        for _ in range(TRIALS):
-            begin = time.perf_counter()
-            self.function(memory, iterations)
-            times.append(time.perf_counter() - begin)
-        return min(times)
+    def agree_with(self, derive: Callable[[bytes, bytes, int], bytes]) -> bool:
+        """Return whether keys of random salts are those of another function.
+
+        Args:
+            derive: Returns the key for a password, a salt and a number of iterations.
+        """
+        wanted = [(os.urandom(1 + lane), os.urandom(16)) for lane in range(self.count)]
+        requests = [(HmacKey(password), salt) for password, salt in wanted]
+        keys = self.derive(requests, TRIAL_ITERATIONS, lambda: None)
+        return keys == [derive(password, salt, TRIAL_ITERATIONS) for password, salt in wanted]
 
     def _memory(self) -> ctypes.Array[ctypes.c_uint32]:
-        return (ctypes.c_uint32 * (8 * len(self._places) * self.count))()
+        rows = 8 * len(self._places) * self.count
+        memory = (ctypes.c_uint32 * (rows + len(self._constants)))()
+        memory[rows:] = [*self._constants]
+        return memory
 
     def _fill(
         self, memory: ctypes.Array[ctypes.c_uint32], row: int, lane: int, words: Sequence[int]
@@ -135,53 +128,3 @@ class Lanes:
         key = bytearray(32)
         struct.pack_into(">8I", key, 0, *(memory[place] for place in self._places[KEY][lane]))
         return key
-
-
-def compiled() -> Iterator[Lanes]:
-    """Compile the kernels that suit this CPU, and yield each as soon as it is ready.
-
-    Raises:
-        ImportError: `llvmlite` cannot be imported.
-        RuntimeError: It does not know this CPU.
-    """
-    from llvmlite import binding
-
-    return map(built, _suitable(binding.get_host_cpu_features()))
-
-
-def built(kernel: Kernel) -> Lanes:
-    """Compile a kernel for this CPU.
-
-    Raises:
-        ImportError: `llvmlite` cannot be imported.
-        RuntimeError: It does not know this CPU.
-    """
-    from llvmlite import binding
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(),
-        features=binding.get_host_cpu_features().flatten(),
-        opt=1,
-    )
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(kernel.text), machine)
-    engine.finalize_object()
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
-    return Lanes(kernel, function(engine.get_function_address("derive")), engine)
-
-
-def _suitable(features: Mapping[str, bool]) -> Iterator[Kernel]:
-    """Yield the kernels that may be the fastest on a CPU, the one that is compiled soonest first.
-
-    OpenSSL uses SHA instructions as well, but for one key at a time.
-
-    Args:
-        features: Those that LLVM knows, and whether the CPU has them.
-    """
-    if features.get("sha"):
-        yield with_sha_instructions()
-    if features.get("avx512f"):
-        yield with_vectors(16)
-    elif not features.get("sha"):
-        yield with_vectors(8 if features.get("avx2") else 4)

@@ -5,6 +5,7 @@ It is loaded for batches only.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -223,6 +224,8 @@ class Threads:
         self._busy = 0
         self._all_ended = Event()
         self.is_over = False
+        # Once the interpreter ends, they stand still, and could be waited for in vain.
+        atexit.register(self.end, SHUTDOWN_TIMEOUT)
 
     def submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Have a thread do a task; return its future."""
@@ -255,14 +258,17 @@ class Threads:
                         self._all_ended.set()
 
     def end(self, timeout: float) -> None:
-        """Begin no more tasks, and wait for those that have begun.
+        """Begin no more tasks, and wait for those that have begun; do so once.
 
         A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
 
         Args:
             timeout: Seconds to wait at most.
         """
+        atexit.unregister(self.end)
         with self._lock:
+            if self.is_over:
+                return
             self.is_over = True
             busy = self._busy
         for _ in range(self._count):

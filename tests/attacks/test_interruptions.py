@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import encryptor
-from support.commands import COMMAND, wait_until
+from support.commands import COMMAND, children, has_ended, wait_until
 from support.folders import contents
 from support.posix import make_fifo
 from support.recordings import PASSWORD, encrypt
@@ -146,13 +146,14 @@ def test_the_lanes_do_not_delay_the_end(tmp_path: Path, when: str, times: int) -
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    maps = Path(f"/proc/{process.pid}/maps")
-    wait_until(lambda: "libllvmlite" in maps.read_text("utf-8"))
+    wait_until(lambda: bool(children(process.pid)))
+    [child] = children(process.pid)
     if when == "deriving":
         wait_until(lambda: len(list(tmp_path.glob("*.wav"))) > 25)
     time.sleep(0.02 * times)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=10)
+    wait_until(lambda: has_ended(child))
     assert process.returncode == 130, stderr
     assert stderr.endswith(b"filedecryptor: error: interrupted\n")
     after = contents(tmp_path)

@@ -50,5 +50,5 @@ def test_open_files_and_memory_stay_flat(tmp_path: Path) -> None:
     print("memory:", memory, "open files:", open_files)  # noqa: T201 - for pytest -s
     # Each file under way has a few open; a leak of one for each file would show as thousands.
     assert max(open_files) - min(open_files) < 100
-    settled = memory[len(memory) // 2 :]  # by then the compiler of the lanes is in memory
+    settled = memory[len(memory) // 2 :]  # by then the lanes are in use
     assert max(settled) < settled[0] + (2 << 20)

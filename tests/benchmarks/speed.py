@@ -188,13 +188,26 @@ def _compare_lanes(folder: Path, count: int, pairs: int) -> None:
 
 def one_key(_: int) -> None:
     """What a key takes in one thread, by each kernel that this CPU may use, and by OpenSSL."""
-    from filedecryptor.lanes import compiled
+    from llvmlite import binding
+
+    from filedecryptor.compiler import KERNELS, machine_code
+    from filedecryptor.executable import function_of
+    from filedecryptor.lanes import HmacKey, Lanes
 
     seconds = statistics.median(derive() for _ in range(15))
     print(f"{'ms for a key, one thread, OpenSSL':<52} {seconds * 1000:8.1f}")
-    for lanes in compiled():
-        found = statistics.median(lanes.seconds(31_000) * 10 / lanes.count for _ in range(15))
-        name = f"ms for a key, one thread, {lanes.count} lanes : OpenSSL"
+    features = binding.get_host_cpu_features()
+    for feature in filter(features.get, KERNELS):
+        kernel = KERNELS[feature]()
+        lanes = Lanes(kernel, function_of(machine_code(kernel)))
+        wanted = [(HmacKey(PASSWORD.encode()), bytes(16))] * lanes.count
+        times = []
+        for _ in range(15):
+            start = time.perf_counter()
+            lanes.derive(wanted, 310_000, lambda: None)
+            times.append(time.perf_counter() - start)
+        found = statistics.median(times) / lanes.count
+        name = f"ms for a key, one thread, {lanes.count} lanes by {feature} : OpenSSL"
         print(f"{name:<52} {found * 1000:8.1f} {seconds * 1000:8.1f} {found / seconds:6.2f}")
 
 

@@ -161,6 +161,20 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def children(process: int) -> list[int]:
+    """Return the processes that another one has started."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text("utf-8").split()]
+
+
+def has_ended(process: int) -> bool:
+    """Return whether a process is no more, or waits for somebody to notice that."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").split()[2] == "Z"
+    except OSError:
+        return True
+
+
 def wait_until_read(pipe: IO[bytes]) -> None:
     """Return once the other side has read all that was written to a pipe."""
     waiting = bytearray(4)

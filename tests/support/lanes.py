@@ -9,8 +9,10 @@ from functools import cache
 import pytest
 
 from filedecryptor import kernels, keys, machine, sha256
-from filedecryptor.lanes import Lanes, built
-from filedecryptor.machine import InUse, Machine
+from filedecryptor.compiler import machine_code
+from filedecryptor.executable import function_of
+from filedecryptor.lanes import Lanes
+from filedecryptor.machine import Machine
 
 
 def kernels_here() -> dict[str, kernels.Kernel]:
@@ -20,6 +22,11 @@ def kernels_here() -> dict[str, kernels.Kernel]:
     if binding.get_host_cpu_features().get("sha"):
         found["SHA instructions"] = kernels.with_sha_instructions()
     return found
+
+
+def built(kernel: kernels.Kernel) -> Lanes:
+    """Compile a kernel in this process."""
+    return Lanes(kernel, function_of(machine_code(kernel)))
 
 
 @contextmanager
@@ -56,7 +63,8 @@ def use(monkeypatch: pytest.MonkeyPatch, lanes: Lanes | None = None, fewest: int
     """
     found = Machine()
     if lanes is not None:
-        found.in_use = InUse(lanes, 0.0, fewest)
+        monkeypatch.setattr(lanes, "fewest", fewest)
+        found.in_use = lanes
         monkeypatch.setattr(machine, "ENOUGH", 1_000_000)  # they are not to be replaced by others
     monkeypatch.setattr(keys, "MACHINE", found)
     return found

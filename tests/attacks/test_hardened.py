@@ -1,0 +1,134 @@
+"""Batches where LLVM cannot work: no lanes, perhaps a warning, and every recording is done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support import encryptor
+from support.commands import COMMAND
+from support.folders import contents
+from support.posix import IS_ROOT
+from support.recordings import AUDIO, PASSWORD
+
+pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.real_iterations,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux"),
+]
+
+WARNING = (
+    "filedecryptor: warning: the extra 'lanes' does not work here (TrialError), and is not used; "
+    "the keys are derived without it, and no recording is affected\n"
+)
+
+COUNT = 40
+
+NOT_EXECUTABLE = (
+    "import ctypes, os, sys\n"
+    "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(99)\n"  # PR_SET_MDWE
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    """A folder of recordings, for which keys are derived as long as LLVM takes, and longer."""
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    recording = encryptor.encrypt(AUDIO, PASSWORD)
+    for number in range(COUNT):
+        (folder / f"{number:02}.enc").write_bytes(recording)
+    return folder
+
+
+def check(done: subprocess.CompletedProcess[str], batch: Path, told: set[str]) -> None:
+    """All is done, and nothing is said but what may be."""
+    assert done.returncode == 0, done
+    assert done.stderr in told
+    found = contents(batch)
+    assert sum(found[name] == AUDIO for name in found if name.endswith(".opus")) == COUNT
+    assert len(found) == 2 * COUNT
+
+
+def decrypt(
+    batch: Path, *before: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command behind some others."""
+    return subprocess.run(
+        [*before, COMMAND, ".", PASSWORD, "opus", "-q"],
+        check=False,
+        cwd=batch,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_memory_that_may_not_become_executable(batch: Path) -> None:
+    """As for a service with MemoryDenyWriteExecute=yes."""
+    done = decrypt(batch, sys.executable, "-c", NOT_EXECUTABLE)
+    if done.returncode == 99:
+        pytest.skip("this kernel cannot forbid it")
+    check(done, batch, {WARNING})
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        *(f"-d {kilobytes}" for kilobytes in (100_000, 120_000, 140_000, 200_000, 400_000)),
+        *(f"-v {kilobytes}" for kilobytes in (300_000, 600_000)),
+        *(f"-n {files}" for files in (12, 20, 64, 127, 128)),
+        *(f"-s {kilobytes}" for kilobytes in (256, 1_000_000, "unlimited")),
+    ],
+)
+def test_limits(batch: Path, limit: str) -> None:
+    """Those of the shell, or of a service."""
+    check(decrypt(batch, "bash", "-c", f'ulimit {limit}; exec "$0" "$@"'), batch, {""})
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs to be a user without processes")
+@pytest.mark.parametrize("limit", [1, 2, 6, 30, 60])
+def test_few_processes(batch: Path, limit: int) -> None:
+    """Threads count as well, so there may be some, and no child."""
+    capabilities = "+dac_read_search,+dac_override"  # it may read what root has installed
+    user = ["setpriv", "--reuid=65532", "--clear-groups"]
+    user += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+    done = decrypt(batch, *user, "bash", "-c", f'ulimit -u {limit}; exec "$0" "$@"')
+    told = {"", *(WARNING.replace("TrialError", name) for name in ("TrialError", "RuntimeError"))}
+    check(done, batch, told | {WARNING.replace("TrialError", "BlockingIOError")})
+
+
+@pytest.mark.parametrize("code", ["import os; os.abort()", "import time; time.sleep(5)"])
+def test_a_broken_package(batch: Path, tmp_path: Path, code: str) -> None:
+    """It crashes, or hangs for longer than the batch takes."""
+    (tmp_path / "llvmlite").mkdir()
+    (tmp_path / "llvmlite/__init__.py").write_text(code, "utf-8")
+    check(decrypt(batch, env={"PYTHONPATH": str(tmp_path)}), batch, {WARNING, ""})
+
+
+@pytest.mark.parametrize("size", [48, 64, 96, 128, 192, 256, 384, 512, 768])
+def test_a_control_group(batch: Path, size: int) -> None:
+    """The memory of a container, in MiB: nobody is killed for LLVM."""
+    group = Path(f"/sys/fs/cgroup/memory/filedecryptor-{os.getpid()}")
+    try:
+        group.mkdir()
+        limit = group / "memory.limit_in_bytes"
+        limit.write_text(str(size << 20), "utf-8")
+    except OSError:
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip("no control group can be made here")
+    try:
+        script = f'echo $$ >{group}/cgroup.procs && exec "$0" "$@"'
+        check(decrypt(batch, "bash", "-c", script), batch, {""})
+        assert "oom_kill 0" in (group / "memory.oom_control").read_text("utf-8")
+    finally:
+        group.rmdir()
