@@ -8,6 +8,7 @@ threads and signals meet. `FAULT` is the name of the only fault to draw:
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import subprocess
@@ -57,6 +58,7 @@ def in_a_store(endpoint: str) -> Iterator[tuple[Place, dict[str, str], Store]]:
     """Make a bucket for the archive, with a proxy before it that may misbehave."""
     from support.bucket import Bucket
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # which tells of each request
     bucket, store = Bucket(endpoint), Store()
     with store_proxy.proxy(endpoint, store.answer) as shown:
         store.requests = shown.requests
@@ -116,7 +118,7 @@ class Calendar:
         folder = self._folder / f"night-{self._number}"
         folder.mkdir()
         chance = self._chance()
-        self._account.take_calls(chance, chance.randint(2, 8))
+        self._account.take_calls(chance, chance.randint(2, 12))
         night = kind(
             self._account,
             folder,
@@ -148,7 +150,7 @@ class Calendar:
 
     def _report(self, night: Night, name: str, found: list[str]) -> str:
         lines = [f"night {self._number} of SEED={SEED}, {self._kind}, fault: {name}"]
-        lines += [f"  drawn: {text}" for text in night.drawn]
+        lines += [f"  drawn: {text}" for text in (" ".join(night.words), *night.drawn)]
         for run in night.runs:
             lines += [
                 f"  exit code {run.code}",

@@ -370,7 +370,7 @@ def as_anybody(night: Night) -> None:
 
 def records_cannot_be_read(night: Night) -> None:
     """Another user wrote them, by hand, say. New recordings are stored all the same."""
-    calls = night.stored(night.chance.randint(1, 5))
+    calls = night.stored(night.chance.choice([1, 3, 99]))
     night.draw(f"{len(calls)} records")
     for call in calls:
         path = directory_of(night).path / call.record
@@ -391,7 +391,8 @@ def the_directory_is_read_only(night: Night) -> None:
 
 def records_are_directories(night: Night) -> None:
     """Nobody can read those; all other recordings are stored."""
-    calls = night.stored(night.chance.randint(1, 5))
+    calls = night.stored(night.chance.choice([1, 3, 99]))
+    night.draw(f"{len(calls)} records")
     for call in calls:
         path = directory_of(night).path / call.record
         path.unlink()
@@ -502,8 +503,20 @@ def what_is_remembered_is_damaged(night: Night) -> None:
 # Locks
 
 
+def takes_its_time(night: Night) -> None:
+    """Let the server be slow, perhaps, so that other things come while recordings do."""
+    pause = night.chance.choice([0, 0.02, 0.1])
+
+    def behave(_: Handler) -> bool:
+        time.sleep(pause)
+        return False
+
+    night.behave(behave)
+
+
 def two_runs_meet(night: Night) -> None:
     """Between them, all is stored."""
+    takes_its_time(night)
     night.at_once = 2
     night.concerns()
 
@@ -551,7 +564,8 @@ def many_calls(night: Night) -> None:
 def memory_is_scarce(night: Night) -> None:
     """Of the address space, or of the data."""
     many_calls(night)
-    night.with_limit(night.chance.choice(["-v", "-d"]), night.chance.randrange(60, 600) * 1000)
+    night.with_limit(night.chance.choice(["-v", "-d"]), night.chance.randrange(40, 250) * 1000)
+    night.env["AWS_MAX_ATTEMPTS"] = "2"
 
 
 def memory_is_not_executable(night: Night) -> None:
@@ -562,17 +576,6 @@ def memory_is_not_executable(night: Night) -> None:
 
 
 # Signals
-
-
-def takes_its_time(night: Night) -> None:
-    """Let the server be slow, perhaps, so that signals come while recordings do."""
-    pause = night.chance.choice([0, 0.02, 0.1])
-
-    def behave(_: Handler) -> bool:
-        time.sleep(pause)
-        return False
-
-    night.behave(behave)
 
 
 def killed(night: Night) -> None:
@@ -590,10 +593,9 @@ def asked_to_end(night: Night) -> None:
 def asked_to_end_twice(night: Night) -> None:
     """By somebody impatient, or by the system, which kills who does not listen."""
     takes_its_time(night)
-    night.send(*(night.chance.choice(list(ENDING)) for _ in range(2)))
+    signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL]
+    night.send(*(night.chance.choice(signals) for _ in range(2)))
 
-
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 
 # The clock
 

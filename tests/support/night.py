@@ -133,7 +133,7 @@ class Night:
         self.folder = folder
         self.seconds = seconds
         self.where = account.place.word
-        self.words: list[str] = []
+        self.words = ["-j", chance.choice("144")]
         self.env = dict(env)
         self.prefix: list[str] = []
         self.at_once = 1
@@ -233,7 +233,7 @@ class Night:
         self.is_over.set()
 
     def _start(self, *, delete: bool = True) -> _Process:
-        words = ["archive", self.where, *(["--delete-after"] if delete else []), "-j", "4"]
+        words = ["archive", self.where, *(["--delete-after"] if delete else [])]
         words += ["--token-file", str(self.folder / "token")]
         words += ["--password-file", str(self.folder / "password"), *self.words]
         self._started += 1
