@@ -92,6 +92,7 @@ def paths_of(calls: Sequence[Call]) -> list[str]:
 
 def recordings_are_refused(night: Night) -> None:
     """Some of them, all night."""
+    night.account.take_calls(night.chance, 8)
     calls, status = night.some(), night.chance.choice([200, 204, 302, 400, 401, 403, 404])
     night.draw(f"status {status}")
     answer_with(night, "GET", paths_of(calls), sending(status))

@@ -198,7 +198,7 @@ class Night:
     def some(self) -> list[Call]:
         """Return one, some or all of the calls on the server."""
         waiting = self.account.waiting
-        count = self.chance.choice([1, self.chance.randint(1, len(waiting)), len(waiting)])
+        count = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
         self.draw(f"{count} of {len(waiting)} recordings")
         return self.chance.sample(waiting, count)
 
