@@ -1,10 +1,11 @@
-"""A disk that behaves as some network disks do; it has no files without names either.
+"""A disk that behaves as some network disks and some broken ones do; it has no nameless files.
 
-    python tests/support/odd_disk.py ROOT MOUNTPOINT KIND
+    python tests/support/odd_disk.py ROOT MOUNTPOINT HABIT...
 
-It keeps its files in ROOT. On one of the KIND `folding`, names that differ in case or in Unicode
-normalisation only are one file. One that is `busy` neither renames nor removes an open file, has no
-hard links, and flushes no directories. FUSE is what it needs: /dev/fuse, libfuse3 and `mfusepy`.
+It keeps its files in ROOT. To one that is `folding`, names that differ in case or in Unicode
+normalisation only are one file. One with `room=BYTES` is full once so many have been written. Any
+other HABIT is a name of `REFUSED` and the error that it ends with, as in `flock=ENOLCK`; `busy`
+stands for several. FUSE is what it needs: /dev/fuse, libfuse3 and `mfusepy`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,27 @@ except (ImportError, OSError):  # the latter without its library
 
 REASON = "needs /dev/fuse, fusermount3 and mfusepy"
 
+REFUSED = {
+    "flock": "locking a file",
+    "fsync": "flushing a file",
+    "fsyncdir": "flushing a directory",
+    "link": "a second name for a file",
+    "read": "reading a file whose name does not begin with a dot",
+    "rename_open": "renaming an open file",
+    "rename_over": "renaming a file to a name that another one has",
+    "unlink_open": "removing an open file",
+    "write": "writing",
+}
+"""What such a disk can be told to refuse."""
+
+BUSY = (
+    "fsyncdir=EOPNOTSUPP",
+    "link=EOPNOTSUPP",
+    "rename_open=EBUSY",
+    "unlink_open=EBUSY",
+)
+"""The habits of a disk that is `busy`."""
+
 
 def is_possible() -> bool:
     """Return whether such a disk can be had here."""
@@ -35,13 +57,22 @@ def is_possible() -> bool:
 
 
 @contextmanager
-def mounted(folder: Path, kind: str = "folding") -> Iterator[Path]:
-    """Make such a disk in a folder, yield where it is, and take it away again."""
-    root, disk = folder / "root", folder / "disk"
-    root.mkdir()
-    disk.mkdir()
+def mounted(folder: Path, *habits: str, root: Path | None = None) -> Iterator[Path]:
+    """Make such a disk in a folder, yield where it is, and take it away again.
+
+    Args:
+        folder: Where to make it.
+        habits: What it is like; without any, it is `folding`.
+        root: Where it keeps its files; if None, in a new folder beside it.
+    """
+    disk = folder / "disk"
+    disk.mkdir(exist_ok=True)
+    if root is None:
+        root = folder / "root"
+        root.mkdir()
     process = subprocess.Popen(
-        [sys.executable, __file__, str(root), str(disk), kind], stdout=subprocess.PIPE
+        [sys.executable, __file__, str(root), str(disk), *(habits or ("folding",))],
+        stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout
@@ -63,10 +94,16 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
 
     use_ns = True
 
-    def __init__(self, root: str, kind: str) -> None:
+    def __init__(self, root: str, habits: list[str]) -> None:
         self._root = root
-        self._folds = kind == "folding"
-        self._is_busy = kind == "busy"
+        if "busy" in habits:
+            habits = [*habits, *BUSY]
+        self._folds = "folding" in habits
+        values = dict(habit.split("=") for habit in habits if "=" in habit)
+        room = values.pop("room", None)
+        self._room = None if room is None else int(room)
+        assert values.keys() <= REFUSED.keys(), values
+        self._refused = {name: getattr(errno, value) for name, value in values.items()}
         self._open: dict[int, str] = {}
 
     def _real(self, path: str) -> str:
@@ -77,6 +114,15 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
             name = next((name for name in names if fold(name) == fold(part)), part)
             found = os.path.join(found, name)
         return found
+
+    def _refuse(self, operation: str, *, given: bool = True) -> None:
+        """End an operation with its error, if there is one and what it depends on is given."""
+        if given and operation in self._refused:
+            number = self._refused[operation]
+            raise OSError(number, os.strerror(number))
+
+    def _is_open(self, path: str) -> bool:
+        return self._real(path) in self._open.values()
 
     def init(self, path: str) -> None:
         os.write(1, os.fsencode(path) + b"\n")  # whoever waits may begin
@@ -101,16 +147,18 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
         self._open[file] = self._real(path)
         return file
 
-    def _refuse_if_busy(self, path: str) -> None:
-        if self._is_busy and self._real(path) in self._open.values():
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-
     def read(self, *where: Any) -> bytes:
-        _, size, offset, file = where
+        path, size, offset, file = where
+        self._refuse("read", given=not os.path.basename(path).startswith("."))
         return os.pread(file, size, offset)
 
     def write(self, *where: Any) -> int:
         _, data, offset, file = where
+        self._refuse("write")
+        if self._room is not None:
+            self._room -= len(data)
+            if self._room < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return os.pwrite(file, data, offset)
 
     def release(self, *where: Any) -> int:
@@ -122,9 +170,13 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
         os.truncate(self._real(path), length)
         return 0
 
+    def fsync(self, *where: Any) -> int:
+        self._refuse("fsync")
+        os.fsync(where[-1])
+        return 0
+
     def fsyncdir(self, *_: object) -> int:
-        if self._is_busy:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        self._refuse("fsyncdir")
         return 0
 
     def mkdir(self, path: str, mode: int) -> int:
@@ -136,25 +188,38 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
         return 0
 
     def unlink(self, path: str) -> int:
-        self._refuse_if_busy(path)
+        self._refuse("unlink_open", given=self._is_open(path))
         os.unlink(self._real(path))
         return 0
 
     def rename(self, old: str, new: str) -> int:
-        self._refuse_if_busy(old)
+        self._refuse("rename_open", given=self._is_open(old))
+        self._refuse("rename_over", given=os.path.lexists(self._real(new)))
         os.rename(self._real(old), self._real(new))
         return 0
 
     def link(self, target: str, source: str) -> int:
-        if self._is_busy:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        self._refuse("link")
         os.link(self._real(source), self._real(target))
         return 0
 
 
+class _DiskWithoutLocks(_Disk):
+    """A disk that is asked for its locks, which the kernel keeps for all others."""
+
+    def flock(self, *_: object) -> int:
+        self._refuse("flock")
+        return 0
+
+    def lock(self, *_: object) -> int:
+        return self.flock()
+
+
 if __name__ == "__main__":
+    habits = sys.argv[3:]
+    kind = _DiskWithoutLocks if any(habit.startswith("flock=") for habit in habits) else _Disk
     mfusepy.FUSE(
-        _Disk(sys.argv[1], sys.argv[3]),
+        kind(sys.argv[1], habits),
         sys.argv[2],
         foreground=True,
         nothreads=True,

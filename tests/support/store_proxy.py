@@ -60,6 +60,13 @@ def refusing_conditions(answer: Answer = NOT_IMPLEMENTED) -> Behaviour:
     return lambda request, forward: answer if is_conditional(request) else forward(request)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Stay silent: clients that leave are part of the tests."""
+
+
 @contextmanager
 def proxy(
     endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False
@@ -111,8 +118,7 @@ def proxy(
                 self.wfile.write(b"" if self.command == "HEAD" else answer.body)
             self.close_connection = self.command != "HEAD" and len(answer.body) < length
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     shown = StoreProxy(f"http://127.0.0.1:{server.server_port}")
     Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -1,0 +1,238 @@
+"""An account that gets new calls, the archive that is to hold them, and a witness of deletions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from uuid import UUID
+
+from support import encryptor
+from support.api_server import Handler, Server
+from support.recordings import AUDIO, ITERATIONS, MP3, PASSWORD, WAV
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
+
+FORMATS = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
+
+FINAL = re.compile(r"([0-9a-f-]{36})\.(?:opus|mp3|wav|enc|unknown)")
+"""The names that count as having a recording."""
+
+
+class Call(NamedTuple):
+    """A recorded call, as the archive is to have it.
+
+    Attributes:
+        guid: Its GUID.
+        name: The name of its audio.
+        size: Bytes of audio.
+        sha256: Theirs, in hexadecimal.
+        is_encrypted: Whether it was recorded with the password.
+    """
+
+    guid: str
+    name: str
+    size: int
+    sha256: str
+    is_encrypted: bool
+
+    @property
+    def record(self) -> str:
+        """The name of its record."""
+        return f"{self.guid}.json"
+
+
+class Place(Protocol):
+    """Where an archive is, seen without the code under test."""
+
+    word: str
+
+    def versions(self) -> dict[str, object]:
+        """Return the names of all files, each with what changes whenever the file does."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what a file holds; None if there is no such file."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+
+class Directory:
+    """An archive on a disk.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.word = str(path)
+
+    def versions(self) -> dict[str, object]:
+        """See `Place`."""
+        with os.scandir(self.path) as entries:
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+            return {file.name: _version(file.stat(follow_symlinks=False)) for file in files}
+
+    def read(self, name: str) -> bytes | None:
+        """See `Place`."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Place`."""
+        (self.path / name).write_bytes(data)
+
+    def remove(self, name: str) -> None:
+        """See `Place`."""
+        (self.path / name).unlink()
+
+
+def _version(status: os.stat_result) -> object:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+class StoreFolder:
+    """An archive in a folder of a bucket.
+
+    Args:
+        bucket: The bucket.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.word = f"{bucket.url}/calls"
+
+    def versions(self) -> dict[str, object]:
+        """See `Place`."""
+        pages = self.bucket.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket.name, Prefix="calls/"
+        )
+        found = [entry for page in pages for entry in page.get("Contents", [])]
+        return {
+            entry["Key"].removeprefix("calls/"): (entry["ETag"], entry["LastModified"])
+            for entry in found
+        }
+
+    def read(self, name: str) -> bytes | None:
+        """See `Place`."""
+        try:
+            return self.bucket.get(f"calls/{name}")
+        except self.bucket.client.exceptions.NoSuchKey:
+            return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Place`."""
+        self.bucket.put(f"calls/{name}", data)
+
+    def remove(self, name: str) -> None:
+        """See `Place`."""
+        self.bucket.client.delete_object(Bucket=self.bucket.name, Key=f"calls/{name}")
+
+
+class Account:
+    """Calls that are recorded night after night, and what has become of them.
+
+    Attributes:
+        server: Where they are until somebody deletes them.
+        place: The archive.
+        calls: All there ever were, by GUID.
+        lost: Those for which a deletion was asked while the archive did not hold them.
+    """
+
+    def __init__(self, server: Server, place: Place) -> None:
+        self.server = server
+        self.place = place
+        self.calls: dict[str, Call] = {}
+        self.lost: list[str] = []
+        self._seen: dict[str, tuple[object, bytes | str]] = {}
+        server.behaviours.append(self._witness)
+
+    def _witness(self, handler: Handler) -> bool:
+        """Look, at the moment of a deletion, whether the archive holds the recording."""
+        call = self.calls.get(handler.guid) if handler.command == "DELETE" else None
+        if call is not None and not _is_held(call, self.place.read):
+            self.lost.append(call.guid)
+        return False
+
+    def take_calls(self, chance: random.Random, count: int) -> None:
+        """Let so many calls be recorded: any format, encrypted or not, one in ten of some MB."""
+        for _ in range(count):
+            extension = chance.choice(list(FORMATS))
+            more = chance.randrange(2 << 20, 6 << 20) if chance.random() < 0.1 else 100
+            audio = FORMATS[extension] + b"TAG" + chance.randbytes(more)
+            guid = str(UUID(int=chance.getrandbits(128), version=4))
+            digest = hashlib.sha256(audio).hexdigest()
+            is_encrypted = chance.random() < 0.7
+            name = f"{guid}.{extension}"
+            self.calls[guid] = Call(guid, name, len(audio), digest, is_encrypted)
+            self.server.recordings[guid] = (
+                encryptor.encrypt(audio, PASSWORD, iterations=ITERATIONS) if is_encrypted else audio
+            )
+
+    @property
+    def waiting(self) -> list[Call]:
+        """The calls that are on the server."""
+        return [self.calls[guid] for guid in list(self.server.recordings)]
+
+    def missing(self, calls: list[Call]) -> list[str]:
+        """Return the names of the calls that are not in the archive, whole and recorded."""
+        versions = self.place.versions()
+        return [
+            call.name for call in calls if not _is_held(call, lambda n: self._read(n, versions))
+        ]
+
+    def halves(self, known: dict[str, bytes]) -> list[str]:
+        """Return the names that count as having a recording, and hold something else.
+
+        Args:
+            known: What somebody else has put under such names, and what may still be there.
+        """
+        versions = self.place.versions()
+        names = [name for name in versions if FINAL.fullmatch(name)]
+        return [name for name in names if not self._is_whole(name, versions, known)]
+
+    def _is_whole(self, name: str, versions: dict[str, object], known: dict[str, bytes]) -> bool:
+        call = self.calls.get(name[:36])
+        found = self._read(name, versions)
+        if call is not None and call.name == name and found == call.sha256:
+            return True
+        return name in known and found == hashlib.sha256(known[name]).hexdigest()
+
+    def _read(self, name: str, versions: dict[str, object]) -> bytes | str | None:
+        """Return a record, or the SHA-256 of any other file, read again only if it has changed."""
+        if name not in versions:
+            return None
+        version, found = self._seen.get(name, (None, b""))
+        if version != versions[name]:
+            data = self.place.read(name)
+            if data is None:
+                return None
+            found = data if name.endswith(".json") else hashlib.sha256(data).hexdigest()
+            self._seen[name] = versions[name], found
+        return found
+
+    def forget(self) -> None:
+        """Read everything again from now on."""
+        self._seen.clear()
+
+
+def _is_held(call: Call, read: Any) -> bool:
+    """Return whether a call's audio and its record are there, and fit each other."""
+    try:
+        record = json.loads(read(call.record) or b"")
+    except ValueError:
+        return False
+    found = read(call.name)
+    digest = hashlib.sha256(found).hexdigest() if isinstance(found, bytes) else found
+    fields = {"guid": call.guid, "file": call.name, "size": call.size, "sha256": call.sha256}
+    says_so = isinstance(record, dict) and all(record.get(key) == fields[key] for key in fields)
+    return says_so and digest == call.sha256
