@@ -165,7 +165,7 @@ class Night:
         self.concerns()
         self.codes = {0}
 
-    def limit_time(self, seconds: float = 2) -> None:
+    def limit_time(self, seconds: float = 1.5) -> None:
         """Let the run end after some seconds; anything may be left undone then."""
         self.words += ["--max-time", str(seconds)]
         self._concerned = None
