@@ -3,9 +3,8 @@
 The public names are those in `__all__`. The modules of the package are its own affair.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+# A program that begins here must be quick to take care of signals, so nothing else is imported.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filedecryptor.batch import decrypt_files
     from filedecryptor.decryptor import decrypt, open_recording
@@ -45,8 +44,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # The command passes through here at every start, and must be quick to take care of signals.
     if name in __all__:
+        from importlib import import_module
+
         for module in ("errors", "outcome", "decryptor", "single", "batch"):
             found = import_module(f"filedecryptor.{module}")
             if hasattr(found, name):

@@ -12,6 +12,7 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 from support.bucket import Bucket
+from support.commands import run_process
 from support.store_proxy import (
     NOT_IMPLEMENTED,
     Answer,
@@ -103,6 +104,18 @@ def test_what_the_credentials_do_not_allow(bucket: Bucket, tmp_path: Path) -> No
         f"error: {bucket.url}/in/a.opus: Access Denied",
         "hint: the credentials need s3:PutObject for this",
     ]
+
+
+def test_nothing_else_is_printed(bucket: Bucket, tmp_path: Path) -> None:
+    """The library would tell of connections that it has left open."""
+    with proxy(
+        bucket.env["AWS_ENDPOINT_URL"], lambda *_: refusal(403, "AccessDenied", "no")
+    ) as store:
+        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+        words = (f"{bucket.url}/a.enc", "-", "opus", "-o", "-")
+        result = run_process(*words, cwd=tmp_path, env=env)
+    assert (result.code, result.stdout) == (1, b"")
+    assert [line.partition(": ")[0] for line in result.lines] == ["error", "hint"]
 
 
 def test_a_sentence_is_one_line_without_secrets(bucket: Bucket, tmp_path: Path) -> None:

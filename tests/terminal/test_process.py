@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.commands import begin
+from support.commands import COMMAND, VNS, begin
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only, resource
 from support.recordings import PASSWORD
@@ -50,7 +53,7 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
         "import os, signal, sys, threading, time\n"
         "from filedecryptor.__main__ import main\n"
         "def send():\n"
-        "    while signal.getsignal(signal.SIGINT) is signal.default_int_handler: time.sleep(0)\n"
+        "    while signal.getsignal(signal.SIGINT) == signal.SIG_DFL: time.sleep(0)\n"
         "    time.sleep(moment); os.kill(os.getpid(), signal.SIGINT)\n"
         "moment = float(sys.argv.pop())\n"
         "sys.argv[0] = 'filedecryptor'\n"
@@ -68,28 +71,76 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
 
 
 @posix_only("signals from elsewhere")
-@pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_in_a_destructor_is_not_lost(name: str, waiting: str) -> None:
-    """Python drops what is raised there, so the interruption comes a little later.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [(COMMAND, ["-", PASSWORD, "opus", "-o", "a.opus"]), (VNS, ["list"])],
+    ids=["filedecryptor", "vns-recordings"],
+)
+def test_an_early_signal_ends_the_program(tmp_path: Path, program: str, words: list[str]) -> None:
+    """It dies of it, or exits with 130; Python's own start may show a traceback of its own."""
+    runs, late = 60, []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {**os.environ, "VNS_API_URL": url, "VNS_API_TOKEN": "x"}
+        for run in range(runs):
+            number = signal.SIGTERM if run % 3 == 0 else signal.SIGINT
+            process = subprocess.Popen(
+                [program, *words],
+                cwd=tmp_path,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            time.sleep(0.005 + run * 0.25 / runs)
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+            _, stderr = process.communicate()
+            if re.search(r"filedecryptor/(vns/)?__", stderr):
+                late.append(stderr)
+            elif not stderr.endswith("KeyboardInterrupt\n") and "ignored in" not in stderr:
+                assert process.returncode in {130, -number}, stderr
+                assert stderr in {"", f"{Path(program).name}: error: interrupted\n"}
+    assert len(late) <= 2, "the moment until our first line is short"
 
-    It also wakes a main thread that waits for something which may never come.
-    """
+
+DROPPING = {
+    "a destructor": "Thing.__del__ = send; Thing()",
+    "a weak reference": "thing = Thing(); reference = weakref.ref(thing, send); del thing",
+    "a class that is being made": "Thing.__set_name__ = send; type('Other', (), {'it': Thing()})",
+    "the garbage collector": "gc.callbacks.append(send); gc.collect()",
+}
+"""Where Python drops what is raised, or makes something else of it."""
+
+
+@posix_only("signals from elsewhere")
+@pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
+@pytest.mark.parametrize("place", DROPPING)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interruption_that_is_dropped_comes_again(name: str, place: str, waiting: str) -> None:
+    """A little later; it also wakes a main thread that waits for something which may never come."""
     code = (
-        "import os, signal, sys, time\n"
+        "import gc, os, signal, sys, time, weakref\n"
         "from filedecryptor.terminal import process\n"
-        "class Closing:\n"
-        "    def __del__(self):\n"
-        f"        os.kill(os.getpid(), signal.{name}); time.sleep(0.1)\n"
+        "if 'TERM' in sys.argv[1]: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "class Thing: pass\n"
+        "def send(*_):\n"
+        "    gc.callbacks.clear()\n"
+        "    os.kill(os.getpid(), getattr(signal, sys.argv[1])); time.sleep(0.1)\n"
         "def start(*_):\n"
-        f"    Closing(); {waiting}; return 0\n"
+        f"    {DROPPING[place]}\n"
+        f"    {waiting}; return 0\n"
         "sys.exit(process.run_program('filedecryptor', start, lambda: None))\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code, name], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            assert process.wait(5) == 130
+            assert process.wait(20) == 130
         finally:
             process.kill()
         assert process.stderr

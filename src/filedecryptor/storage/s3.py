@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import random
 import time
@@ -28,6 +29,9 @@ from s3fs.core import S3_RETRYABLE_ERRORS
 from filedecryptor.errors import FileDecryptorError, StorageError, UnavailableError, in_one_line
 
 Answer = TypeVar("Answer")
+
+# What its event loop logs of connections that were given up would be printed, were there no handler.
+logging.getLogger("asyncio").addHandler(logging.NullHandler())
 
 RETRY_TIME = 15.0
 """Seconds after the first failure of a request in which it is made again.

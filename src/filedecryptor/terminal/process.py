@@ -58,7 +58,7 @@ def run_program(
         from filedecryptor.terminal.console import Console
 
         console = Console.of_process(name)
-        code = exit_code(console, lambda: start(console, sys.argv[1:]))
+        code = exit_code(console, lambda: interruption.heeded(start, console))
         interruption.end()
     except KeyboardInterrupt:
         from filedecryptor.errors import ExitCode
@@ -135,9 +135,23 @@ class _Interruption:
 
     def __init__(self) -> None:
         self.over = False
+        self._number: int = signal.SIGINT
+        self._report = sys.unraisablehook
+        sys.unraisablehook = self._see_what_is_dropped
         for number in ENDING_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
                 signal.signal(number, self._interrupt)
+
+    def heeded(self, start: Callable[[Console, Sequence[str]], int], console: Console) -> int:
+        """Start the work; what becomes of that does not matter if it was interrupted.
+
+        Before 3.12, Python makes a `RuntimeError` of what is raised while it makes a class.
+        """
+        try:
+            return start(console, sys.argv[1:])
+        finally:
+            if self.over:
+                raise KeyboardInterrupt
 
     def end(self) -> None:
         """Let no signal change any more what has been decided, also while the interpreter ends."""
@@ -149,29 +163,38 @@ class _Interruption:
         if self.over:
             return
         if _must_defer(frame):
-            retry = threading.Timer(RETRY_INTERVAL, _send_again, [signal.Signals(number)])
-            retry.daemon = True
-            retry.start()
+            _send_soon(number)
             return
-        self.over = True
+        self.over, self._number = True, number
         raise KeyboardInterrupt
 
+    def _see_what_is_dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Interrupt once more if that was where Python drops exceptions, as in `__del__`."""
+        if dropped.exc_type is KeyboardInterrupt:
+            self.over = False
+            _send_soon(self._number)
+        else:
+            self._report(dropped)
 
-def _send_again(number: signal.Signals) -> None:
+
+def _send_soon(number: int) -> None:
+    retry = threading.Timer(RETRY_INTERVAL, _send, [number])
+    retry.daemon = True
+    retry.start()
+
+
+def _send(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _must_defer(frame: FrameType | None) -> bool:
-    """Return whether raising an exception in this frame is unsafe.
-
-    It is in `__del__`, where Python drops it, and in `deferring_packages`.
-    """
+    """Return whether a function of the `deferring_packages` is running."""
     while frame is not None:
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if frame.f_code.co_name == "__del__" or package in deferring_packages:
+        if package in deferring_packages:
             return True
         frame = frame.f_back
     return False

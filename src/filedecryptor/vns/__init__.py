@@ -3,9 +3,8 @@
 It needs the extra `vns`; `recording_fields` does not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+# A program that begins here must be quick to take care of signals, so nothing else is imported.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filedecryptor.errors import ApiError, NotFoundError, TokenError
     from filedecryptor.vns.archive import Archive
@@ -16,8 +15,9 @@ __all__ = ["ApiError", "Archive", "Client", "NotFoundError", "TokenError", "reco
 
 
 def __getattr__(name: str) -> object:
-    # The command passes through here at every start, and must be quick to take care of signals.
     if name in __all__:
+        from importlib import import_module
+
         for module in ("errors", "vns.webhook", "vns.client", "vns.archive"):
             found = import_module(f"filedecryptor.{module}")
             if hasattr(found, name):

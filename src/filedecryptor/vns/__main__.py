@@ -1,15 +1,19 @@
 """The entry of the console script `vns-recordings` and of `python -m filedecryptor.vns`."""
 
-from __future__ import annotations
-
+import _signal  # type: ignore[import-not-found]  # `signal` takes milliseconds
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+
+# Until the program has its own handler, an early Ctrl-C just ends it: Python's would raise an
+# exception that nobody expects, and show a traceback.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 from filedecryptor.terminal.process import run_program
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from filedecryptor.terminal.console import Console
 
 
@@ -18,7 +22,9 @@ def main() -> int:
     return run_program("vns-recordings", _start, _discard_unfinished)
 
 
-def _start(console: Console, args: Sequence[str]) -> int:
+def _start(console: "Console", args: "Sequence[str]") -> int:
+    from importlib.util import find_spec
+
     if find_spec("httpcore") is None:
         from filedecryptor.errors import FileDecryptorError
         from filedecryptor.extras import missing_extra
