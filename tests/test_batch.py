@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import COMMAND, Result, run, run_process
+from support.commands import COMMAND, Result, run, run_process, wait_until
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, not_under_wine, posix_only
 from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
 from support.terminal import run_in_terminal
 
-from filedecryptor import AuthenticationError, UsageError, decrypt_files
+from filedecryptor import AuthenticationError, UsageError, decrypt_files, keys
 from filedecryptor.batch import GroupWork
 from filedecryptor.errors import WorkerError
+from filedecryptor.machine import ENOUGH, Machine
 
 ENV = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
 NAMES = [entry["file"] for entry in RECORDINGS]
@@ -682,6 +683,29 @@ def test_leaving_early_abandons_the_rest(tmp_path: Path, encrypted_audio: bytes)
     time.sleep(0.2)
     assert files_in(folder) == names
     assert len(names) < 300
+
+
+def test_lanes_are_made_ready_for_what_is_certain_to_be_decrypted(
+    tmp_path: Path, encrypted_audio: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, while other things are loaded; not where it may be that all is there already."""
+    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+    made: list[int] = []
+    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
+    monkeypatch.setattr(Machine, "count", lambda *_: None)
+    for number in range(ENOUGH):
+        (tmp_path / f"{number}.enc").write_bytes(encrypted_audio)
+
+    def done(**options: Any) -> int:
+        monkeypatch.setattr(keys, "MACHINE", Machine())
+        return len(list(decrypt_files([tmp_path], PASSWORD, "opus", jobs=1, **options)))
+
+    assert done() == ENOUGH
+    wait_until(lambda: made == [1])
+    assert done(if_exists="skip") == ENOUGH
+    with ThreadPoolExecutor(1) as executor:
+        assert done(executor=executor) == ENOUGH
+    assert made == [1], "a group for a worker was too small"
 
 
 def test_the_module_is_cheap_to_import() -> None:

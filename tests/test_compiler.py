@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 
 from filedecryptor import trial
-from filedecryptor.compiler import KERNELS, TrialError
+from filedecryptor.compiler import KERNELS
 from filedecryptor.machine import Machine
-from filedecryptor.trial import compiled
+from filedecryptor.trial import TrialError, compiled
 
 binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
 
 
 def test_a_cpu_that_no_kernel_suits_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on ARM, whose SHA instructions OpenSSL uses; there is nothing to tell."""
-    program = trial.PROGRAM.replace("answer()", "from filedecryptor import compiler as c")
-    program += "; c.KERNELS.clear(); answer()"
-    monkeypatch.setattr(trial, "PROGRAM", program)
+    program = trial.PROGRAM.removesuffix("main") + "from filedecryptor.compiler import KERNELS; "
+    monkeypatch.setattr(trial, "PROGRAM", f"{program}KERNELS.clear(); main")
     found = Machine()
     found.make_ready()
     assert (found.in_use, found.trouble, found.lanes) == (None, None, 0)
@@ -28,12 +27,11 @@ def test_wrong_machine_code_is_not_handed_on(monkeypatch: pytest.MonkeyPatch, fe
     if not binding.get_host_cpu_features().get(feature):
         pytest.skip(f"this CPU has no {feature}")
     only_it = f"[c.KERNELS.pop(name) for name in list(c.KERNELS) if name != {feature!r}]"
-    program = trial.PROGRAM.replace(
-        "answer()", f"from filedecryptor import compiler as c; {only_it}"
-    )
-    monkeypatch.setattr(trial, "PROGRAM", f"{program}; c.answer()")
+    begin = trial.PROGRAM.removesuffix("main") + "from filedecryptor import compiler as c; "
+    program = f"{begin}{only_it}; "
+    monkeypatch.setattr(trial, "PROGRAM", f"{program}main")
     assert compiled() is not None
     wrong = "good = c.machine_code; c.machine_code = lambda kernel: b'\\xc3' + good(kernel)"
-    monkeypatch.setattr(trial, "PROGRAM", f"{program}; {wrong}; c.answer()")
+    monkeypatch.setattr(trial, "PROGRAM", f"{program}{wrong}; main")
     with pytest.raises(TrialError):
         compiled()

@@ -38,6 +38,22 @@ def test_lanes_are_made_ready_once_there_is_enough_to_do(monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("installed")
+def test_where_the_number_of_keys_is_known_they_are_made_ready_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the rest of the program is loaded."""
+    made: list[int] = []
+    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
+    found = Machine()
+    found.expect(4 * ENOUGH - 1, jobs=4)
+    assert made == []
+    found.expect(4 * ENOUGH, jobs=4)
+    found.expect(4 * ENOUGH, jobs=4)
+    wait_until(lambda: bool(made))
+    assert made == [1]
+
+
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("jobs", [[4] * 8 + [2] * 40, [8] * 20 + [1], [1] * ENOUGH])
 def test_batches_of_different_jobs_have_them_made_ready(
     monkeypatch: pytest.MonkeyPatch, jobs: list[int]

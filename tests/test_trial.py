@@ -14,9 +14,8 @@ import pytest
 from support.commands import children, has_ended, wait_until
 
 from filedecryptor import trial
-from filedecryptor.compiler import TrialError
 from filedecryptor.machine import Machine
-from filedecryptor.trial import compiled
+from filedecryptor.trial import TrialError, compiled
 
 llvmlite = pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 

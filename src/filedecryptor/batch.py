@@ -165,6 +165,7 @@ def _outcomes(
             plan,
             password,
             jobs,
+            expected=len(plan) if plan.if_exists == "replace" else 0,
             has_objects=plan.has_objects,
             check=plan.check,
             on_progress=on_progress,
@@ -206,7 +207,12 @@ class GroupWork:
         """Do the jobs, one file on the processor at a time; return what became of each."""
         has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
         outcomes = _in_threads(
-            group, self._password, 1, has_objects=has_objects, check=lambda _job, _written: None
+            group,
+            self._password,
+            1,
+            expected=len(group),
+            has_objects=has_objects,
+            check=lambda _job, _written: None,
         )
         return [_placed(outcome) for outcome in outcomes]
 
@@ -260,13 +266,14 @@ def _in_threads(
     password: Secret,
     jobs: int,
     *,
+    expected: int,
     has_objects: bool,
     check: Callable[[Job, Written], Outcome | None],
     on_progress: Callable[[str, int], object] | None = None,
 ) -> Generator[Outcome | Warned]:
     passwords = Passwords.of(password)
+    keys = Keys(jobs, expected)
     load()  # where memory or files to open are scarce, this fails once, here
-    keys = Keys(jobs)
     written = Written()
     fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
 

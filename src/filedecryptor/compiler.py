@@ -25,23 +25,18 @@ KERNELS: dict[str, Callable[[], Kernel]] = {
 }
 """The kernels, by the feature of a CPU, in LLVM's words, that each takes; the fastest first."""
 
-TIMEOUT = 30.0
-"""Seconds that the child may take; a slow machine needs one or two."""
-
-DIGEST_SIZE = 32
-"""Bytes before an answer, by which it is known to be whole."""
-
 _PR_SET_PDEATHSIG = 1
 """Of linux/prctl.h: by which signal the child ends with the thread that waits for it."""
 
 
-class TrialError(Exception):
-    """What was compiled does not do what it is for."""
+def main(timeout: float) -> None:
+    """Compile, try out, and print the name of the kernel's feature and the machine code.
 
-
-def answer() -> None:
-    """Compile, try out, and print the name of the kernel's feature and the machine code."""
-    _end_soon()
+    Args:
+        timeout: Seconds after which this process ends, however it hangs.
+    """
+    faulthandler.dump_traceback_later(timeout, exit=True)
+    _end_quietly()
     stdout = os.dup(1)
     os.dup2(2, 1)  # whatever LLVM prints
     content = b""
@@ -49,15 +44,14 @@ def answer() -> None:
         kernel = KERNELS[feature]()
         code = machine_code(kernel)
         if not Lanes(kernel, function_of(code)).agree_with(partial(hashlib.pbkdf2_hmac, "sha256")):
-            raise TrialError
+            sys.exit(1)
         content = feature.encode() + b"\n" + code
     with os.fdopen(stdout, "wb") as file:
         file.write(hashlib.sha256(content).digest() + content)
 
 
-def _end_soon() -> None:
-    """Let this process end with its parent, in time however it hangs, and leave no core dump."""
-    faulthandler.dump_traceback_later(TIMEOUT, exit=True)
+def _end_quietly() -> None:
+    """Let this process end with its parent, and leave no core dump."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if sys.platform != "win32":

@@ -77,10 +77,12 @@ class Keys:
 
     Args:
         jobs: How many derive or decrypt at once.
+        expected: How many keys will be wanted, if that is known.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, expected: int = 0) -> None:
         self._jobs = jobs
+        MACHINE.expect(expected, jobs)
         self.processors = Semaphore(jobs)
         self._passwords: dict[bytes, HmacKey] = {}
         self.waiting: list[Request] = []

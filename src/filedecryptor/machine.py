@@ -58,15 +58,26 @@ class Machine:
             return self.in_use.count
         return LIKELY if self._is_hopeful else 0
 
-    def count(self, jobs: int) -> None:
-        """Count a key that is wanted; have the lanes made ready once there were enough.
+    def expect(self, keys: int, jobs: int) -> None:
+        """Have the lanes made ready if so many keys are enough, before the first is wanted.
 
         Args:
+            keys: How many will be wanted.
             jobs: How many derive keys.
         """
+        if keys >= ENOUGH * jobs:
+            self._begin()
+
+    def count(self, jobs: int) -> None:
+        """Count a key that is wanted; have the lanes made ready once there were enough."""
         with self._lock:
             self._asked += 1
-            if not self._is_hopeful or self._has_begun or self._asked < ENOUGH * jobs:
+        if self._asked >= ENOUGH * jobs:
+            self._begin()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if not self._is_hopeful or self._has_begun:
                 return
             self._has_begun = True
         try:
@@ -77,12 +88,13 @@ class Machine:
     def make_ready(self) -> None:
         """Have the lanes compiled, and use them if their keys are those of `cryptography`."""
         try:
-            from filedecryptor.executable import function_of
-            from filedecryptor.lanes import Lanes
             from filedecryptor.trial import compiled
 
             found = compiled()
             if found is not None:
+                from filedecryptor.executable import function_of
+                from filedecryptor.lanes import Lanes
+
                 kernel, code = found
                 lanes = Lanes(kernel, function_of(code))
                 if lanes.agree_with(_derive):

@@ -58,6 +58,7 @@ class Plan:
         failures: What could not be searched, and what must not be done.
         empty: Directories without a recording.
         links: Links to directories, which are not followed.
+        if_exists: See above.
 
     Raises:
         OSError: The output directory cannot be made.
@@ -74,6 +75,7 @@ class Plan:
         unknown_as: str | None = None,
     ) -> None:
         check_if_exists(if_exists)
+        self.if_exists = if_exists
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
         self._template = Job(

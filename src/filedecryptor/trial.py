@@ -10,10 +10,16 @@ import os
 import subprocess
 import sys
 from threading import Timer
+from typing import TYPE_CHECKING
 
-from filedecryptor import compiler
-from filedecryptor.compiler import DIGEST_SIZE, KERNELS, TIMEOUT, TrialError
-from filedecryptor.kernels import Kernel
+if TYPE_CHECKING:
+    from filedecryptor.kernels import Kernel
+
+TIMEOUT = 30.0
+"""Seconds that the child may take; a slow machine needs one or two."""
+
+DIGEST_SIZE = 32
+"""Bytes before an answer, by which it is known to be whole."""
 
 LARGEST = 1 << 20
 """Bytes of an answer at most; machine code has some 20,000."""
@@ -21,9 +27,11 @@ LARGEST = 1 << 20
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
 """How the variables begin that the child gets; others may hold secrets."""
 
-PROGRAM = (
-    f"import sys; sys.path[:] = sys.argv[1:]; from {compiler.__name__} import answer; answer()"
-)
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from filedecryptor.compiler import main; main"
+
+
+class TrialError(Exception):
+    """The child came to no good end."""
 
 
 def compiled() -> tuple[Kernel, bytes] | None:
@@ -35,12 +43,19 @@ def compiled() -> tuple[Kernel, bytes] | None:
         TrialError: The child came to no good end.
     """
     content = _answer()
+    from filedecryptor.compiler import KERNELS
+
     feature, _, code = content.partition(b"\n")
     return (KERNELS[feature.decode()](), code) if content else None
 
 
 def _answer() -> bytes:
-    words = [sys.executable, "-SE" if sys.flags.ignore_environment else "-S", "-c", PROGRAM]
+    words = [
+        sys.executable,
+        "-SE" if sys.flags.ignore_environment else "-S",
+        "-c",
+        f"{PROGRAM}({TIMEOUT})",
+    ]
     child = subprocess.Popen(  # noqa: S603 - this Python
         [*words, *map(str, sys.path)],
         stdin=subprocess.DEVNULL,
