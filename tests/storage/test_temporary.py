@@ -94,6 +94,28 @@ def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
     assert contents(tmp_path) == {**leftovers, "x": AUDIO}
 
 
+def test_a_clock_that_is_wrong_makes_nothing_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread or run may be writing to it."""
+    left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"
+    left.write_bytes(b"new")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1000 * DAY)
+    temporary._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    publish(str(tmp_path / "x"), io.BytesIO(AUDIO), replace=True, written=Written())
+    assert contents(tmp_path) == {left.name: b"new", "x": AUDIO}
+
+
+def test_where_files_have_no_times_nothing_is_a_leftover(disk: Path) -> None:
+    """As on this disk, where all are of 1970."""
+    left = disk / ".filedecryptor-0123456789abcdef.tmp"
+    left.write_bytes(b"new")
+    assert left.stat().st_mtime == 0
+    publish(str(disk / "x"), io.BytesIO(AUDIO), replace=True, written=Written())
+    assert contents(disk) == {left.name: b"new", "x": AUDIO}
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make another user's file")
 def test_what_others_left_stays(tmp_path: Path) -> None:
     """It may be a run of theirs that is stopped, for all that is known."""

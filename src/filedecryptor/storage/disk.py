@@ -110,7 +110,7 @@ def try_writing(directory: str) -> None:
     """
     with errors_naming(directory, instead=True), temporary_name(directory) as path:
         with naming:
-            file = PendingFile(path, os.O_CREAT | os.O_EXCL, directory)
+            file = PendingFile(path, os.O_CREAT | os.O_EXCL, path)
         with file:
             file.write_all(memoryview(b"\n"))
             file.finish()

@@ -50,9 +50,11 @@ class PendingFile(FileIO):
             descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
         self._target = target
+        found = os.fstat(self.fileno())
         # What a new file gets follows from the umask or an access control list of the directory.
-        self._permissions = stat.S_IMODE(os.fstat(self.fileno()).st_mode)
+        self._permissions = stat.S_IMODE(found.st_mode)
         self._permit(0o600)
+        remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
 
     def fill(self, content: BinaryIO) -> None:
         """Write all that is in another file."""
@@ -122,7 +124,6 @@ def _publish(
 ) -> None:
     directory = os.path.dirname(target) or "."
     with errors_naming(target, instead=True), temporary_name(directory) as temporary:
-        remove_leftovers(directory)
         if not _name(content, target, temporary, attributes, replace=replace, written=written):
             flags = os.O_CREAT | os.O_EXCL
             with naming:

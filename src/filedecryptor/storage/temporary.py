@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -62,19 +61,28 @@ def discard_unfinished() -> None:
             os.unlink(path)
 
 
-def remove_leftovers(directory: str) -> None:
-    """Remove what killed runs of this user left in a directory; done once in each process."""
+def remove_leftovers(directory: str, now: float) -> None:
+    """Remove what killed runs of this user left in a directory; done once in each process.
+
+    Args:
+        directory: The directory.
+        now: The time of a new file there: the disk's clock need not be that of this machine.
+    """
     if directory in _directories_seen:
         return
     _directories_seen.add(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             is_temporary = entry.name.startswith(PREFIX)
-            if is_temporary and re.fullmatch(LEFTOVER_NAME, entry.name) and _is_leftover(entry):
+            if (
+                is_temporary
+                and re.fullmatch(LEFTOVER_NAME, entry.name)
+                and _is_leftover(entry, now)
+            ):
                 os.unlink(entry.path)
 
 
-def _is_leftover(entry: os.DirEntry[str]) -> bool:
+def _is_leftover(entry: os.DirEntry[str], now: float) -> bool:
     found = entry.stat(follow_symlinks=False)
     is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
-    return is_own and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - LEFTOVER_AGE
+    return is_own and stat.S_ISREG(found.st_mode) and found.st_mtime < now - LEFTOVER_AGE
