@@ -60,10 +60,9 @@ class Code:
         return self.constants((value,) * self._size)
 
     def constants(self, values: tuple[int, ...]) -> str:
-        """Return a vector of words."""
-        if values not in self.table:
-            self.table.append(values)
-        name = self.load("%constants", self.table.index(values))
+        """Return a vector of words. One that is used once takes no register."""
+        name = self.load("%constants", len(self.table))
+        self.table.append(values)
         self._known[name] = values
         return name
 
@@ -175,13 +174,12 @@ def _compress_pairs(code: Code, states: list[str], blocks: list[str]) -> list[st
     schedules = [[*blocks[key : key + 2], *padding] for key in keys]
     pairs = [(states[key], states[key + 1]) for key in keys]
     for step in range(len(CONSTANTS) // 4):
-        constants = code.constants(CONSTANTS[4 * step : 4 * step + 4])
         for key, words in enumerate(schedules):
             if step == len(words):
                 early = code.call("x86.sha256msg1", words[-4], words[-3])
                 middle = code.picked(words[-2], words[-1], (1, 2, 3, 4))
                 words.append(code.call("x86.sha256msg2", code.add(early, middle), words[-1]))
-            low = code.add(words[step], constants)
+            low = code.add(words[step], code.constants(CONSTANTS[4 * step : 4 * step + 4]))
             for two_words in (low, code.picked(low, low, (2, 3, 0, 1))):
                 feba, hgdc = pairs[key]
                 pairs[key] = code.call("x86.sha256rnds2", hgdc, feba, two_words), feba
