@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
 from support.commands import AS_ANYBODY, VNS, run_process, wait_until
-from support.posix import IS_WINDOWS, fcntl, make_fifo, posix_only
+from support.posix import IS_WINDOWS, fcntl, make_fifo, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, environment, stored, vns
 
@@ -66,6 +66,43 @@ def test_a_second_run(disk: str) -> None:
         assert os.listdir(disk) == [LOCK_NAME]
     assert os.stat(os.path.join(disk, LOCK_NAME)).st_size == 0
     assert time.monotonic() - begin < 1
+
+
+def test_a_refused_run_leaves_the_lock_as_it_is(disk: str) -> None:
+    """The third one is kept out as well, and told by whom."""
+    with locked(disk):
+        for _ in range(3):
+            with pytest.raises(FileDecryptorError, match=f"process {os.getpid()} on"), locked(disk):
+                pass
+        assert os.stat(os.path.join(disk, LOCK_NAME)).st_size > 0
+
+
+def test_two_runs_that_begin_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk without locks, one of them at most goes on."""
+    refuse(monkeypatch, errno.ENOLCK)
+    lock, sleep = tmp_path / LOCK_NAME, time.sleep
+
+    def write(seconds: float) -> None:
+        lock.write_bytes(b"process 1 on other, since 2026-11-24T02:15:00Z\n0123")
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", write)
+    with pytest.raises(FileDecryptorError, match="process 1 on other"), locked(str(tmp_path)):
+        pass
+
+
+def test_a_copy_by_hard_links_keeps_nobody_out(tmp_path: Path) -> None:
+    """As a backup makes it; what the copy holds stays."""
+    with locked(str(tmp_path)):
+        (tmp_path / "copy").hardlink_to(tmp_path / LOCK_NAME)
+        with pytest.raises(FileDecryptorError, match="another run"), locked(str(tmp_path)):
+            pass
+    (tmp_path / "copy").write_bytes(b"precious")
+    with locked(str(tmp_path)):
+        assert (tmp_path / LOCK_NAME).read_bytes().startswith(b"process")
+    assert (tmp_path / "copy").read_bytes() == b"precious"
 
 
 SAYINGS = [
@@ -149,7 +186,7 @@ def test_others_can_open_the_lock(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / LOCK_NAME).stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "hard link"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "socket"])
 def test_what_is_no_lock_is_left_alone(tmp_path: Path, kind: str) -> None:
     """Somebody may have put it there to have it written to."""
     lock, precious = tmp_path / LOCK_NAME, tmp_path / "precious"
@@ -162,9 +199,7 @@ def test_what_is_no_lock_is_left_alone(tmp_path: Path, kind: str) -> None:
     elif kind == "link":
         lock.symlink_to("precious")
     else:
-        lock.hardlink_to(precious)
-        if precious.stat().st_nlink == 1:
-            pytest.skip("this system does not tell hard links")
+        make_socket(lock)
     with pytest.raises(FileDecryptorError) as raised, locked(str(tmp_path)):
         pass
     assert raised.value.filename == str(lock)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
+from uuid import uuid4
 
 from filedecryptor.errors import FileDecryptorError, errors_naming
 from filedecryptor.storage import storage_of
@@ -52,19 +53,11 @@ def locked(directory: str) -> Iterator[None]:
         storage_of(directory).make_directory(directory)
         with errors_naming(path):
             descriptor = _open(path)
-    ended = Event()
-    beating = Thread(target=_beat, args=[descriptor, ended], daemon=True)
     try:
-        if not _has_locked(descriptor, path):
-            _refuse_beating(path)
-            beating.start()
-        _write(descriptor, _myself())
-        yield
+        has_locked = _has_locked(descriptor, path)
+        with _telling(descriptor) if has_locked else _beating(descriptor, path):
+            yield
     finally:
-        ended.set()
-        if beating.is_alive():
-            beating.join(PATIENCE)
-        _write(descriptor, b"")
         os.close(descriptor)
 
 
@@ -77,8 +70,8 @@ def _errors_with_hints() -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise
         hint = "the user of an archive must be able to write to its directory"
-        if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP}:
-            hint = "remove it: a run that is at work has its own file there"
+        if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO}:
+            hint = "remove it: a run that is at work writes to a file of this name"
         cause = error.strerror or str(error)
         raise FileDecryptorError(cause, hint=hint, filename=error.filename) from None
 
@@ -87,7 +80,8 @@ def _open(path: str) -> int:
     """Return the descriptor of the lock, which other users can open as well.
 
     Raises:
-        OSError: It cannot be opened, or is no file of its own.
+        FileDecryptorError: Another process has locked it.
+        OSError: It cannot be opened, or is no file.
     """
     flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
@@ -105,9 +99,16 @@ def _open(path: str) -> int:
             os.unlink(path)  # an earlier version has left it: empty, and for its user alone
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+    if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file of its own")
+        raise OSError(errno.EINVAL, "Not a regular file")
+    if found.st_nlink > 1:  # in a copy of the archive, say: the other name is not for us
+        try:
+            _has_locked(descriptor, path)
+        finally:
+            os.close(descriptor)
+        os.unlink(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
     if hasattr(os, "fchmod"):
         with suppress(OSError):  # it is another user's, or this file system has no permissions
             os.fchmod(descriptor, 0o644)
@@ -139,13 +140,49 @@ def _has_locked(descriptor: int, path: str) -> bool:
     return True
 
 
-def _refuse_beating(path: str) -> None:
-    """Raise an error if another run writes to the lock while it is looked at.
+@contextmanager
+def _telling(descriptor: int) -> Iterator[None]:
+    """Let the lock say who is at work."""
+    _write(descriptor, _myself())
+    try:
+        yield
+    finally:
+        _write(descriptor, b"")
 
-    So neither a clock nor the number of a process can be taken for a run that has been killed.
+
+@contextmanager
+def _beating(descriptor: int, path: str) -> Iterator[None]:
+    """Write to the lock now and then, each time something else, unless another run does.
 
     Raises:
-        FileDecryptorError: One does.
+        FileDecryptorError: One does, or has begun at the same moment.
+    """
+    before = _said_by_no_run(path)
+    own = _myself() + uuid4().hex.encode()
+    _write(descriptor, own)
+    time.sleep(BEAT)
+    said = _said(path)
+    if said not in {before, own[:SHOWN]}:  # the former where nothing can be written
+        raise _in_use(path, said)
+    ended = Event()
+    thread = Thread(target=_beat, args=[descriptor, own, ended], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
+        _write(descriptor, b"")
+
+
+def _said_by_no_run(path: str) -> bytes:
+    """Return what a run that is over has left in the lock.
+
+    Neither a clock nor the number of a process can be taken for a run that has been killed: one that
+    is at work beats.
+
+    Raises:
+        FileDecryptorError: Another run writes to the lock while it is looked at.
     """
     first = _said(path)
     deadline = time.monotonic() + PATIENCE
@@ -153,9 +190,10 @@ def _refuse_beating(path: str) -> None:
         time.sleep(BEAT / 2)
         found = _said(path)
         if not found:
-            return
+            return found
         if found != first:
             raise _in_use(path, found)
+    return first
 
 
 def _said(path: str) -> bytes:
@@ -179,12 +217,11 @@ def _myself() -> bytes:
     return f"process {os.getpid()} on {socket.gethostname()}, since {now}\n".encode()
 
 
-def _beat(descriptor: int, ended: Event) -> None:
-    """Write to the lock now and then, each time something else."""
-    who, count = _myself(), 0
+def _beat(descriptor: int, own: bytes, ended: Event) -> None:
+    count = 0
     while not ended.wait(BEAT):
         count += 1
-        _write(descriptor, who + b"%d\n" % count)
+        _write(descriptor, own + b" %d" % count)
 
 
 def _write(descriptor: int, data: bytes) -> None:
