@@ -54,7 +54,7 @@ def test_a_broken_package_is_told(
     assert time.monotonic() - begin < 20
     assert (found.in_use, found.lanes) == (None, 0)
     assert found.trouble == (
-        "the extra 'lanes' does not work here (TrialError), and is not used; the keys are derived "
+        "the extra 'lanes' does not work here (its test run failed), and is not used; the keys are derived "
         "without it, and no recording is affected"
     )
     assert capfd.readouterr() == ("", "")

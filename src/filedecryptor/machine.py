@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from filedecryptor.crypto import derive_key
+from filedecryptor.errors import in_one_line
 from filedecryptor.memory import has_room
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Machine:
                 else:
                     self.distrust("derives wrong keys on this machine, and is not used")
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing depends on the lanes
-            self.distrust(f"does not work here ({type(error).__name__}), and is not used")
+            self.distrust(f"does not work here ({in_one_line(error)}), and is not used")
         self._is_hopeful = False
 
     def distrust(self, what: str) -> None:

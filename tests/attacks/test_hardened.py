@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 WARNING = (
-    "filedecryptor: warning: the extra 'lanes' does not work here (TrialError), and is not used; "
+    "filedecryptor: warning: the extra 'lanes' does not work here (its test run failed), and is not used; "
     "the keys are derived without it, and no recording is affected\n"
 )
 

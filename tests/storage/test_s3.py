@@ -270,6 +270,9 @@ NO_CONDITIONS = {
     "501 without a word": Answer(501, {}, b""),
     "501 with a page": Answer(501, {"Content-Type": "text/html"}, b"<html>Not Implemented</html>"),
     "400": refusal(400, "InvalidArgument", "If-None-Match is not supported"),
+    "another 400": refusal(400, "XNotImplemented", "no such header"),
+    "400 without a word": Answer(400, {}, b""),
+    "405": refusal(405, "MethodNotAllowed", "The specified method is not allowed"),
 }
 """What stores say to a condition that do not know it."""
 
@@ -342,9 +345,8 @@ def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "answers",
     [
-        # This cannot be about the condition: nothing is sent without it.
-        [refusal(400, "InvalidPart", "No such part.")],
-        # This can, and is not.
+        # This may be about the condition, and is not.
+        [refusal(400, "InvalidPart", "No such part.")] * 2,
         [refusal(400, "InvalidArgument", "No such part.")] * 2,
         [refusal(501, "NotImplemented", "No such part.")] * 2,
         # This is, and there is something else as well.

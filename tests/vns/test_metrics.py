@@ -120,6 +120,21 @@ def test_to_what_takes_none(api: Server, tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).stat().st_mode == mode
 
 
+def test_to_a_link(api: Server, tmp_path: Path) -> None:
+    """What it leads to is where somebody looks for the figures."""
+    (tmp_path / "real.prom").write_text("old")
+    (tmp_path / "link.prom").symlink_to("real.prom")
+    assert vns(api, "archive", "calls", "--metrics", "link.prom", cwd=tmp_path).code == 0
+    assert (tmp_path / "link.prom").is_symlink()
+    assert figures(tmp_path / "real.prom")["listed"] == 1
+
+
+def test_standard_output_takes_one_of_them(api: Server, tmp_path: Path) -> None:
+    """Objects and figures together could be read by nobody."""
+    result = vns(api, "archive", "calls", "--json", "--metrics", "-", cwd=tmp_path)
+    assert (result.code, result.stdout, api.seen) == (2, b"", [])
+
+
 def test_a_file_that_cannot_be_written(api: Server, tmp_path: Path) -> None:
     """It is an error, after the recordings are stored."""
     result = vns(api, "archive", "calls", "--metrics", "no/vns.prom", cwd=tmp_path)

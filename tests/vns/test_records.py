@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,18 @@ def _emptied(record: Path, audio: Path) -> None:
     audio.unlink()
 
 
+def _huge(record: Path, _: Path) -> None:
+    os.truncate(record, 8 << 30)
+
+
+def _huge_audio(_: Path, audio: Path) -> None:
+    os.truncate(audio, 256 << 30)
+
+
+def _of_no_size(record: Path, _: Path) -> None:
+    record.write_bytes(re.sub(rb'"size": \d+', b'"size": true', record.read_bytes()))
+
+
 def _removed(record: Path, _: Path) -> None:
     record.unlink()
 
@@ -158,6 +172,7 @@ def _unreadable_audio(_: Path, audio: Path) -> None:
 
 
 DAMAGES = [
+    *(_huge, _huge_audio, _of_no_size),
     *(_emptied, _removed, _cut, _zeroed, _not_text, _of_another, _directory, _dangling),
     *(_no_audio, _short_audio, _audio_in_a_directory, _flipped, _unreadable_audio),
 ]

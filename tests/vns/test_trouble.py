@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
 from support.commands import AS_ANYBODY, VNS, Result, run_process
-from support.posix import make_fifo, posix_only
+from support.posix import IS_ROOT, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
 from support.vns import ONE, THREE, TWO, environment, stored, vns
@@ -107,6 +109,27 @@ def test_a_full_disk(many: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.code == 1
     assert "No space left on device" in result.lines[0]
     assert_stopped(result, many, tmp_path)
+
+
+def test_a_recording_that_does_not_fit(many: Server, tmp_path: Path) -> None:
+    """Others may, so they are fetched as long as there is room for such."""
+    if not IS_ROOT or sys.platform != "linux":
+        pytest.skip("only root can make a small disk")
+    many.recordings = {THREE: encrypt(AUDIO + os.urandom(9_000_000))} | many.recordings
+    (tmp_path / "small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", "small"]
+    if subprocess.run(mount, check=False, cwd=tmp_path).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        result = vns(many, "archive", "small", "-j", "1", cwd=tmp_path)
+        found = stored(tmp_path / "small")
+    finally:
+        subprocess.run(["umount", "-l", "small"], check=True, cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines[0].startswith("error: small/") or THREE in result.lines[0]
+    assert "No space left on device" in result.lines[0]
+    assert "not tried" not in result.stderr
+    assert len(found) == COUNT
 
 
 @pytest.mark.parametrize("status", [403, 500])

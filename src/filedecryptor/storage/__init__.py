@@ -127,6 +127,16 @@ def pieces_of(path: str) -> Iterator[bytes]:
             yield bytes(buffer[:count])
 
 
+def contents_of(path: str, largest: int) -> bytes | None:
+    """Return what a file or an object holds, as `pieces_of` yields it; None if that is too long."""
+    found = b""
+    for piece in pieces_of(path):
+        found += piece
+        if len(found) > largest:
+            return None
+    return found
+
+
 def discard_unfinished() -> None:
     """Remove what is being written, and let nothing more begin: the process is about to end."""
     disk.discard_unfinished()

@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 
+TRIAL_SIZE = 1 << 20
+"""Bytes that show whether there is room for recordings: those of some minutes of a call."""
+
+
 def is_directory(path: str) -> bool:
     """Return whether `path` is to be searched for recordings."""
     return os.path.isdir(path)
@@ -103,7 +107,7 @@ def flush_file(path: str) -> None:
 
 
 def try_writing(directory: str) -> None:
-    """Write a file to a directory, and leave nothing of it.
+    """Write `TRIAL_SIZE` bytes to a directory, and leave nothing of them.
 
     Raises:
         OSError: No file can be written there.
@@ -112,7 +116,7 @@ def try_writing(directory: str) -> None:
         with naming:
             file = PendingFile(path, os.O_CREAT | os.O_EXCL, path)
         with file:
-            file.write_all(memoryview(b"\n"))
+            file.write_all(memoryview(bytes(TRIAL_SIZE)))
             file.finish()
 
 
@@ -136,7 +140,7 @@ def write_to_stream(path: str, data: bytes) -> bool:
                 while data:
                     data = data[os.write(file.fileno(), data) :]
         except OSError as error:
-            if error.errno in {errno.ENXIO, errno.EAGAIN}:
+            if stat.S_ISFIFO(mode) and error.errno in {errno.ENXIO, errno.EAGAIN}:
                 raise OSError(error.errno, "Nobody reads from it") from None
             raise
     return True

@@ -46,8 +46,8 @@ LONGEST_PAUSE = 4.0
 PASSING = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"}
 """Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
 
-NO_CONDITIONS = {"InvalidArgument", "InvalidRequest", "NotImplemented"}
-"""Codes of what stores say to `If-None-Match` that do not know it, besides all with 501."""
+NO_CONDITIONS = {400, 405, 501}
+"""Statuses with which stores answer `If-None-Match` that do not know it."""
 
 unconditional = Semaphore(0)
 """Released for each store that is found to know no conditional writes."""
@@ -207,7 +207,7 @@ def _is_passing(failure: BaseException) -> bool:
 
 
 def _may_be_unconditional(failure: ClientError) -> bool:
-    return _status(failure) == HTTPStatus.NOT_IMPLEMENTED or _code(failure) in NO_CONDITIONS
+    return _status(failure) in NO_CONDITIONS and _code(failure) not in HINTS
 
 
 def _code(failure: ClientError) -> str:

@@ -233,6 +233,8 @@ def archive(
 
     DIR is a directory, or the address of a folder of an object store.
     """
+    if json and metrics is not None and console.is_standard_output(metrics):
+        raise UsageError("standard output cannot take both the objects and the figures")
     client, found = client_of(**api), password_of(password_file)
     kept = Archive(
         client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -182,8 +183,9 @@ class Nightly:
         if self._console.is_standard_output(path):
             self._console.write(data)
         elif is_url(path) or not disk.write_to_stream(path, data):
-            publish = storage_of(path).publish
-            publish(path, BytesIO(data), replace=True, written=Written())
+            target = os.path.realpath(path) if os.path.islink(path) else path
+            publish = storage_of(target).publish
+            publish(target, BytesIO(data), replace=True, written=Written())
 
     def _figures(self) -> Figures:
         counts = self._reporter.report.counts

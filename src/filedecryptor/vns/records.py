@@ -13,7 +13,7 @@ from uuid import UUID
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.spool import Watched
-from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.storage import contents_of, pieces_of, storage_of
 from filedecryptor.storage.names import is_url, join
 from filedecryptor.storage.outputs import PendingFile, Written
 
@@ -25,6 +25,9 @@ UNVERIFIED = "unverified"
 
 ENCRYPTED = "enc"
 """The extension of what was stored without being decrypted."""
+
+LARGEST = 16 << 20
+"""Bytes of a record that are read; one has some hundred."""
 
 NOT_STORED = "it is missing, or is not what was stored"
 
@@ -118,10 +121,9 @@ class Records:
         if self._sizes is not None and name not in self._sizes:
             return None
         try:
-            data = b"".join(pieces_of(self.path(name)))
+            return self._parsed(name, str(guid))
         except FileNotFoundError:
             return None
-        return _parsed(data, str(guid))
 
     def has_file(self, record: Record) -> bool:
         """Return whether the file of a record is there, in the length that it was stored in."""
@@ -132,9 +134,15 @@ class Records:
     def has_same_bytes(self, record: Record, on_progress: Callable[[int], object]) -> bool:
         """Return whether the file of a record holds what was stored; it is read for that."""
         try:
-            return self.sha256(record.file, on_progress) == record.sha256
+            has_size = self.has_file(record)
+            return has_size and self.sha256(record.file, on_progress) == record.sha256
         except FileNotFoundError:
             return False
+
+    def _parsed(self, name: str, guid: str) -> Record | None:
+        """Return the record in a file; None if it makes no sense, or is far too long."""
+        data = contents_of(self.path(name), LARGEST)
+        return None if data is None else _parsed(data, guid)
 
     def now(self) -> Records:
         """Return the same records as they are now, whatever was listed at first."""
@@ -171,7 +179,7 @@ class Records:
     def _read(self, name: str, guid: str) -> Record | Failure:
         """Return a record, or what is wrong with it."""
         try:
-            record = _parsed(b"".join(pieces_of(self.path(name))), guid)
+            record = self._parsed(name, guid)
         except (FileDecryptorError, OSError) as error:
             self.refuse_if_general(error)
             error.filename = name

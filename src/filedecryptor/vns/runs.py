@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from io import BytesIO
 
 from filedecryptor.errors import FileDecryptorError
-from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.storage import contents_of, storage_of
 from filedecryptor.storage.names import join
 from filedecryptor.storage.outputs import Written
 from filedecryptor.vns import times
 
 NAME = ".vns-recordings.json"
+
+LARGEST = 4096
+"""Bytes that are read of what earlier runs have written."""
 
 LONGEST_GAP = timedelta(days=6)
 """Time between complete runs after which recordings are about to be purged, or have been."""
@@ -35,7 +38,7 @@ class Runs:
         with suppress(
             FileDecryptorError, OSError, ValueError, RecursionError
         ):  # what it says is not worth a night
-            found = json.loads(b"".join(pieces_of(self._path)))
+            found = json.loads(contents_of(self._path, LARGEST) or b"")
         fields = found if isinstance(found, dict) else {}
         self._began = times.now().replace(microsecond=0)
         self.complete = self._past(fields.get("complete"))

@@ -17,7 +17,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.vns.limits import TimeOverError
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 INTERVAL = 60.0
 """Seconds for which it is believed that the list, or the place of the archive, works."""
@@ -56,7 +56,7 @@ class Trouble:
         if isinstance(error, TimeOverError):
             return True
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return True
+            self._worked.pop(self._write, None)  # there may be room for others, but for how many?
         if isinstance(error, (OSError, StorageError)):
             return not self._works(self._write)
         if not isinstance(error, (ApiError, TokenError)):
