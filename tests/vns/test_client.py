@@ -198,6 +198,20 @@ NOT_DONE = [
     b'{"status": "error"}',
     b'{"result": "Failed"}',
     b"false",
+    b'{"success": "false"}',
+    b'{"Success": 0}',
+    b'{"result": {"success": false}}',
+    b'[{"error": "locked"}]',
+    b'{"d": {"error": "x"}}',
+    b'{"isError": true}',
+    b'{"hasErrors": true}',
+    b'{"statusCode": 423, "message": "locked"}',
+    b'{"code": "LOCKED", "message": "cannot delete"}',
+    b'{"status": 500}',
+    b'{"deleted": 0}',
+    b'{"deletedCount": 0}',
+    b'"error: locked"',
+    b'<?xml version="1.0"?><Error><Code>Locked</Code></Error>',
     b"<!DOCTYPE html><html><body>Log in</body></html>",
 ]
 
@@ -205,6 +219,14 @@ DONE = [
     *(b"", b"{}", b"null", b"true", b"OK", b"[]", b"1"),
     b'{"success": true, "error": null, "errors": [], "status": "ok"}',
     b'{"deleted": true, "errorCode": 0, "errorMessage": ""}',
+    b'{"errorCode": 0, "errorMessage": "Success"}',
+    b'{"success": true, "errorMessage": "was there"}',
+    b'{"errorCode": "OK"}',
+    b'{"errorMessage": "No error"}',
+    b'{"error": {"code": 0, "message": ""}}',
+    b'{"errors": [null]}',
+    b'{"error": " "}',
+    b'{"code": 0, "status": 200, "result": "deleted"}',
 ]
 
 

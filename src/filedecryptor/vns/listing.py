@@ -38,10 +38,21 @@ TIME_NAMES = re.compile(
     r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when"
     r"|end|complete|finish|stop|hangup|epoch|ts$"
 )
+NO_TIME = re.compile(r"\s*(0001|1\d{3}|9999)-")
+"""How a date begins that stands for none."""
+
 LIKE_A_DATE = re.compile(
-    r"\s*(?!0001-|1\d{3}-|9999-)(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
+    rf"(?!{NO_TIME.pattern})\s*(\d{{1,4}}([-/.])\d{{1,2}}\3\d{{1,4}}(?![-/.\d])|\d{{8}}T\d{{4}})"
 )
-"""How a date may begin that is not understood; years that stand for no time are left out."""
+"""How a date may begin that is not understood."""
+
+MONTH = re.compile(r"(?i)\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b")
+
+FEWEST_DIGITS = 6
+"""Digits of the shortest way to write a day."""
+
+MOST_MILLISECONDS = 10**14
+"""A number of milliseconds since 1970 that is longer is one of something else."""
 
 LEFT = "until purge"
 """The column that shows how long a recording is still kept."""
@@ -161,19 +172,34 @@ def time_of(entry: Entry) -> datetime | None:
     for name, value in _fields(entry):
         is_named = TIME_NAMES.search(plain_name(name)) is not None
         if time := times.parse(value, may_be_number=is_named):
-            found.append(time)
-        elif isinstance(value, str) and LIKE_A_DATE.match(value):
+            found.append(time + times.uncertainty(value))
+        elif _may_be_time(value, is_named=is_named):
             return None
     return max(found, default=None)
 
 
+def _may_be_time(value: object, *, is_named: bool) -> bool:
+    """Return whether a value that is not understood may be a time, a duration apart."""
+    if isinstance(value, (int, float)):
+        return is_named and abs(value) >= MOST_MILLISECONDS
+    if not isinstance(value, str):
+        return False
+    digits = sum(map(str.isdecimal, value))
+    is_duration = re.fullmatch(r"[\d:.,\s]*", value) and ":" in value
+    return (
+        LIKE_A_DATE.match(value) is not None
+        or (MONTH.search(value) is not None and digits > 0)
+        or (is_named and digits >= FEWEST_DIGITS and not is_duration and not NO_TIME.match(value))
+    )
+
+
 def _fields(entry: Entry) -> Iterator[tuple[str, object]]:
-    """Yield each value in an entry that holds no others, with the name of its field."""
+    """Yield each value in an entry that holds no others, with the names that lead to it."""
     left: list[tuple[str, object]] = [("", entry)]
     while left:
         name, value = left.pop()
         if isinstance(value, dict):
-            left += value.items()
+            left += ((f"{name[-40:]} {key}", inner) for key, inner in value.items())
         elif isinstance(value, list):
             left += ((name, inner) for inner in value)
         else:

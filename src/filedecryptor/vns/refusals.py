@@ -17,11 +17,19 @@ from filedecryptor.vns.pace import retry_after
 PASSING = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
 """Statuses after which a request is made again; 520 to 524 are Cloudflare's."""
 
-SUCCESSES = ("success", "succeeded", "successful", "issuccess", "ok", "deleted", "isdeleted")
-ERRORS = ("error", "errors", "errormessage", "errorcode", "exception", "fault")
+SUCCESSES = {
+    *("success", "succeeded", "successful", "issuccess", "ok"),
+    *("deleted", "isdeleted", "deletedcount"),
+}
+ERRORS = {
+    *("error", "errors", "errormessage", "errorcode", "exception", "fault", "iserror", "haserrors"),
+}
+STATUSES = {"status", "statuscode", "code", "result", "outcome"}
 """Names of fields, as `plain_name` has them, by which APIs say whether something was done."""
 
-NO_ERROR = {"", "0", "none", "null", "false", "[]", "{}"}
+NO = {"false", "no", "0"}
+NOTHING = {"", "none", "null", "ok", "success", "no error", *NO}
+FAILED = {"error", "failed", "failure", "locked", "forbidden", "denied", *NO}
 
 
 def refusal(answer: Answer, words: str, token: str) -> Exception:
@@ -58,18 +66,44 @@ def says_no(body: bytes) -> bool:
     A page does: it comes from something else than the API.
     """
     try:
-        found = json.loads(body or b"null")
+        return _says_no(json.loads(body or b"null"))
     except (ValueError, RecursionError):
-        return re.match(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?html", body) is not None
+        return (
+            re.match(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)", body) is not None
+        )
+
+
+def _says_no(found: object) -> bool:
+    if isinstance(found, list):
+        return any(map(_says_no, found))
     if not isinstance(found, dict):
-        return found is False
+        return found is False or (isinstance(found, str) and found.lower().startswith("error"))
     fields = {plain_name(name): value for name, value in found.items()}
-    words = [str(fields.get(name)).lower() for name in ("status", "result", "outcome")]
+    words = {name: _word(value) for name, value in fields.items()}
+    if any(words[name] in NO for name in words.keys() & SUCCESSES):
+        return True
+    if any(words[name] == "true" for name in words.keys() & SUCCESSES):
+        return False
     return (
-        any(fields.get(name) is False for name in SUCCESSES)
-        or any(str(fields.get(name) or "").lower() not in NO_ERROR for name in ERRORS)
-        or any(word in {"false", "error", "failed", "failure"} for word in words)
+        any(_is_error(fields[name]) for name in fields.keys() & ERRORS)
+        or any(_is_failure(words[name]) for name in words.keys() & STATUSES)
+        or any(_says_no(value) for value in fields.values() if isinstance(value, (dict, list)))
     )
+
+
+def _word(value: object) -> str:
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip().lower()
+
+
+def _is_error(value: object) -> bool:
+    """Return whether the field of an error holds one."""
+    if isinstance(value, dict):
+        return any(map(_is_error, value.values()))
+    return any(map(_is_error, value)) if isinstance(value, list) else _word(value) not in NOTHING
+
+
+def _is_failure(word: str) -> bool:
+    return word in FAILED - {"0"} or re.fullmatch(r"[45]\d\d", word) is not None
 
 
 def foreign(head: bytes, size: int, words: str) -> ApiError | None:

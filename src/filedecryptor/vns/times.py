@@ -10,6 +10,9 @@ from typing import cast
 KEPT = timedelta(days=7)
 """How long VNS keeps a recording after its call (its page "Call Recordings")."""
 
+WESTERNMOST = timedelta(hours=12)
+"""How much later than UTC a day ends in the last zone."""
+
 _EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _LATEST = datetime(2100, 1, 1, tzinfo=timezone.utc)
 
@@ -42,6 +45,14 @@ def parse(value: object, *, may_be_number: bool = True) -> datetime | None:
         found = found.replace(tzinfo=timezone.utc)
     found = found.astimezone(timezone.utc)
     return found if _EARLIEST <= found < _LATEST else None
+
+
+def uncertainty(value: object) -> timedelta:
+    """Return how much later a time may be than `parse` takes it for: a day, or a zone, is missing."""
+    match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[5] is not None:
+        return timedelta(0)
+    return WESTERNMOST if match[2] else WESTERNMOST + timedelta(days=1)
 
 
 def _parsed(value: object, *, may_be_number: bool) -> datetime | None:
