@@ -59,8 +59,8 @@ class Storage(Protocol):
     def flush_file(self, path: str, /) -> None:
         """Bring a file that is there already to the disk."""
 
-    def try_writing(self, directory: str, /) -> None:
-        """Raise an error if nothing can be written to a directory."""
+    def try_writing(self, directory: str, size: int, /) -> None:
+        """Raise an error if so many bytes cannot be written to a directory."""
 
     def make_directory(self, path: str, /) -> None:
         """Make a directory if it is not there."""

@@ -43,10 +43,6 @@ __all__ = [
 ]
 
 
-TRIAL_SIZE = 1 << 20
-"""Bytes that show whether there is room for recordings: those of some minutes of a call."""
-
-
 def is_directory(path: str) -> bool:
     """Return whether `path` is to be searched for recordings."""
     return os.path.isdir(path)
@@ -106,8 +102,8 @@ def flush_file(path: str) -> None:
     flush_directory(os.path.dirname(path) or ".")
 
 
-def try_writing(directory: str) -> None:
-    """Write `TRIAL_SIZE` bytes to a directory, and leave nothing of them.
+def try_writing(directory: str, size: int) -> None:
+    """Write some bytes to a directory, and leave nothing of them.
 
     Raises:
         OSError: No file can be written there.
@@ -116,7 +112,7 @@ def try_writing(directory: str) -> None:
         with naming:
             file = PendingFile(path, os.O_CREAT | os.O_EXCL, path)
         with file:
-            file.write_all(memoryview(bytes(TRIAL_SIZE)))
+            file.write_all(memoryview(bytes(size)))
             file.finish()
 
 

@@ -139,14 +139,14 @@ def flush_file(path: str) -> None:
     """Do nothing: what a store has taken, it has."""
 
 
-def try_writing(directory: str) -> None:
+def try_writing(directory: str, size: int) -> None:
     """Write an object to a folder, and remove it, if that is allowed as well.
 
     Raises:
         OSError: None can be written there.
     """
     path = join(directory, TRIAL)
-    publish(path, BytesIO(b"\n"), replace=True, written=None)
+    publish(path, BytesIO(bytes(size)), replace=True, written=None)
     with suppress(OSError, StorageError), store_errors_naming(path):
         file_system, key = resolve(path)
         file_system.rm_file(key)

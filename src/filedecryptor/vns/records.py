@@ -250,14 +250,14 @@ class Records:
         for name in (record.file, f"{record.guid}.json"):
             self._storage.flush_file(self.path(name))
 
-    def try_writing(self) -> None:
-        """Raise what keeps any file from being stored.
+    def try_writing(self, size: int = 1) -> None:
+        """Raise what keeps any file from being stored, of so many bytes.
 
         Raises:
             OSError: The directory takes none.
             StorageError: The store takes none.
         """
-        self._storage.try_writing(self._directory)
+        self._storage.try_writing(self._directory, size)
 
 
 def _parsed(data: bytes, guid: str) -> Record | None:

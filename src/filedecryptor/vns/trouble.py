@@ -6,6 +6,7 @@ import errno
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 
 from filedecryptor.errors import (
@@ -19,6 +20,9 @@ from filedecryptor.vns.limits import TimeOverError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
+ROOM = 1 << 20
+"""Bytes that have to find room: those of a recording of some minutes."""
+
 INTERVAL = 60.0
 """Seconds for which it is believed that the list, or the place of the archive, works."""
 
@@ -31,10 +35,10 @@ class Trouble:
 
     Args:
         ask: Asks the API for what needs no recording: its list.
-        write: Writes to the archive what is no recording.
+        write: Writes to the archive what is no recording, so many bytes.
     """
 
-    def __init__(self, ask: Callable[[], object], write: Callable[[], object]) -> None:
+    def __init__(self, ask: Callable[[], object], write: Callable[..., object]) -> None:
         self.reason: Failure | None = None
         self._ask = ask
         self._write = write
@@ -56,7 +60,7 @@ class Trouble:
         if isinstance(error, TimeOverError):
             return True
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            self._worked.pop(self._write, None)  # there may be room for others, but for how many?
+            return not _succeeds(partial(self._write, ROOM))
         if isinstance(error, (OSError, StorageError)):
             return not self._works(self._write)
         if not isinstance(error, (ApiError, TokenError)):
@@ -70,9 +74,15 @@ class Trouble:
         """Return whether something works that needs no recording; it is tried once in a while."""
         if time.monotonic() - self._worked.get(attempt, -math.inf) < INTERVAL:
             return True
-        try:
-            attempt()
-        except (FileDecryptorError, OSError):
-            return False
-        self._worked[attempt] = time.monotonic()
-        return True
+        works = _succeeds(attempt)
+        if works:
+            self._worked[attempt] = time.monotonic()
+        return works
+
+
+def _succeeds(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except (FileDecryptorError, OSError):
+        return False
+    return True
