@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import boto3
 from moto.server import ThreadedMotoServer
 
-from filedecryptor.storage.s3 import S3
 from support.commands import Result, run
 from support.recordings import PASSWORD
 
@@ -45,8 +44,6 @@ class Bucket:
         endpoint: The server's address.
         name: What to call the bucket; if None, as no other.
     """
-
-    last_env: ClassVar[dict[str, str]] = {}
 
     def __init__(self, endpoint: str, name: str | None = None) -> None:
         self.name = name or f"bucket-{uuid4()}"
@@ -81,11 +78,9 @@ class Bucket:
 
     def run(self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
         """Run the command with the way to the server and the password in its environment."""
-        own = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
-        if own != Bucket.last_env:  # s3fs keeps what it connected to, and making it takes 0.3 s
-            S3.clear_instance_cache()
-            Bucket.last_env = own
-        return run(*words, cwd=cwd, env=own)
+        return run(
+            *words, cwd=cwd, env={**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
+        )
 
 
 def added(bucket: Bucket, before: dict[str, bytes]) -> dict[str, bytes]:

@@ -103,6 +103,7 @@ def run(
         env: What is added to the environment; None for what is taken out.
         cli: The module whose `main` is the command.
     """
+    _forget_other_stores(env or {})
     with working_directory(cwd):
         found = CliRunner().invoke(
             import_module(cli).main,
@@ -115,6 +116,22 @@ def run(
     return Result(
         found.exit_code, neutral(found.stdout_bytes), neutral(found.stderr_bytes).decode()
     )
+
+
+_last_store: dict[str, str | None] = {}
+
+
+def _forget_other_stores(env: Mapping[str, str | None]) -> None:
+    """Let no client of s3fs serve a run in another environment than the one it was made in."""
+    store = {
+        name: value for name, value in {**os.environ, **env}.items() if name.startswith("AWS_")
+    }
+    if store != _last_store:
+        from filedecryptor.storage.s3 import S3
+
+        S3.clear_instance_cache()
+        _last_store.clear()
+        _last_store.update(store)
 
 
 def run_process(

@@ -23,7 +23,6 @@ from support.folders import contents
 from support.recordings import AUDIO, MP3, WAV, encrypt
 from support.vns import ONE, THREE, TWO, environment, stored, vns, write_record
 
-from filedecryptor.storage.s3 import S3
 from filedecryptor.vns.records import Records
 
 KILLS = int(os.environ.get("KILLS", "10"))
@@ -81,7 +80,6 @@ def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
             lambda name: (calls / name).unlink(),
         )
     bucket: Bucket = request.getfixturevalue("bucket")
-    S3.clear_instance_cache()
 
     def in_store() -> dict[str, bytes]:
         return {key.removeprefix("calls/"): data for key, data in bucket.contents().items()}

@@ -89,16 +89,12 @@ def test_a_store_without_conditional_writes(
     from support.bucket import Bucket
     from support.store_proxy import proxy, refusing_conditions
 
-    from filedecryptor.storage.s3 import S3
-
     api.recordings |= {TWO: MP3, THREE: encrypt(AUDIO, PASSWORD)}
     bucket = Bucket(server)
     with proxy(server, refusing_conditions()) as store:
         for name, value in {**bucket.env, "AWS_ENDPOINT_URL": store.url}.items():
             monkeypatch.setenv(name, value)
-        S3.clear_instance_cache()
         result = vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path)
-    S3.clear_instance_cache()
     assert result.code == 0, result
     assert bucket.get(f"calls/{ONE}.opus") == bucket.get(f"calls/{THREE}.opus") == AUDIO
     assert bucket.get(f"calls/{TWO}.mp3") == MP3

@@ -248,13 +248,9 @@ def test_objects_that_cannot_be_read(
             return refusal(500, "InternalError", "We encountered an internal error")
         return forward(request)
 
-    from filedecryptor.storage.s3 import S3
-
     with proxy(bucket.env["AWS_ENDPOINT_URL"], behave) as between:
         more = {**bucket.env, "AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}
-        S3.clear_instance_cache()
         result = vns(api, words[0], place, *words[1:], "-j", "1", cwd=tmp_path, **more)
-    S3.clear_instance_cache()
     assert result.code == 1
     assert "We encountered an internal error" in result.stderr
     if not is_down:
