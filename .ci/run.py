@@ -138,8 +138,8 @@ STEPS = (system, tests, slow, lint, wheel, bare, clean)
 
 def main() -> None:
     """Run the steps that the command line names, each with the seconds that it took."""
-    if sys.version_info < (3, 10):
-        sys.exit("Python 3.10 or newer is needed")
+    if sys.version_info < (3, 11):
+        sys.exit("Python 3.11 or newer is needed")
     steps = {step.__name__: step for step in STEPS}
     # Many tests wait more than they work.
     os.environ["PYTEST_XDIST_AUTO_NUM_WORKERS"] = str(2 * (os.cpu_count() or 1))

@@ -13,7 +13,7 @@ from support import odd_disk
 from support.posix import IS_WINDOWS
 from support.recordings import AUDIO, CUSTOMIZED, ITERATIONS, PASSWORD, MakeEnc, encrypt
 
-from filedecryptor import crypto
+from filedecryptor.core import crypto
 
 if TYPE_CHECKING:
     from support.bucket import Bucket

@@ -131,7 +131,7 @@ def test_version(tmp_path: Path) -> None:
 
 
 ON_WINDOWS = (
-    "import sys, filedecryptor.batch, filedecryptor.cli, filedecryptor.__main__\n"
+    "import sys, filedecryptor.jobs.batch, filedecryptor.cli, filedecryptor.__main__\n"
     "sys.platform = 'win32'\n"
     "sys.exit(filedecryptor.__main__.main())"
 )

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from filedecryptor import extras
-from filedecryptor.extras import missing_extra
+from filedecryptor import errors
+from filedecryptor.errors import missing_extra
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_missing_extra_comes_from_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Into this Python: the name alone would be fetched from whoever has put it on an index."""
-    monkeypatch.setattr(extras, "find_spec", lambda _: object())
+    monkeypatch.setattr(errors, "find_spec", lambda _: object())
     assert missing_extra("s3").endswith(f'{sys.executable} -m pip install ".[s3]"')
 
 
 def test_where_there_is_no_pip_uv_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an environment that uv has made for a tool."""
-    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    monkeypatch.setattr(errors, "find_spec", lambda _: None)
     assert missing_extra("vns").endswith(': uv tool install --force ".[vns]"')
 
 

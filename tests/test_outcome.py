@@ -6,8 +6,7 @@ import pickle
 
 import pytest
 
-from filedecryptor.errors import UsageError
-from filedecryptor.outcome import failed
+from filedecryptor.errors import UsageError, failed
 
 
 def test_a_failure_forgets_where_it_was_raised() -> None:

@@ -23,7 +23,7 @@ from support.folders import contents
 from support.posix import IS_ROOT
 from support.recordings import AUDIO, PASSWORD, WAV
 
-from filedecryptor.spool import MEMORY_LIMIT
+from filedecryptor.core.spool import MEMORY_LIMIT
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 

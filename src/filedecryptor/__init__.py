@@ -6,12 +6,12 @@ The public names are those in `__all__`. The modules of the package are its own 
 # A program that begins here must be quick to take care of signals, so nothing else is imported.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from filedecryptor.batch import decrypt_files
-    from filedecryptor.decryptor import decrypt, open_recording
+    from filedecryptor.core.decryptor import decrypt
     from filedecryptor.errors import (
         AuthenticationError,
         FileDecryptorError,
         NotEncError,
+        Outcome,
         StorageError,
         UnavailableError,
         UnexpectedError,
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         UsageError,
         WorkerError,
     )
-    from filedecryptor.outcome import Outcome
-    from filedecryptor.single import decrypt_file
+    from filedecryptor.jobs.batch import decrypt_files
+    from filedecryptor.jobs.job import decrypt_file, open_recording
 
 __version__ = "0.1.0"
 
@@ -42,15 +42,20 @@ __all__ = [
     "open_recording",
 ]
 
+_MODULES = {
+    "decrypt": "core.decryptor",
+    "decrypt_file": "jobs.job",
+    "decrypt_files": "jobs.batch",
+    "open_recording": "jobs.job",
+}
+"""Where the functions are; all other names are of `errors`."""
+
 
 def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        for module in ("errors", "outcome", "decryptor", "single", "batch"):
-            found = import_module(f"filedecryptor.{module}")
-            if hasattr(found, name):
-                return getattr(found, name)
+        return getattr(import_module(f"filedecryptor.{_MODULES.get(name, 'errors')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

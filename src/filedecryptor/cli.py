@@ -10,9 +10,8 @@ import click
 from filedecryptor.audio import FORMATS
 from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
-from filedecryptor.existing import IF_EXISTS
-from filedecryptor.grammar import Given, told_apart
-from filedecryptor.job import AUTO
+from filedecryptor.jobs.job import AUTO, IF_EXISTS
+from filedecryptor.terminal.arguments import Given, told_apart
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (
     CONTEXT,

@@ -1,28 +1,43 @@
-"""One call of the command, once its arguments are told apart: what to read, what to write.
-
-Nothing here needs click, so that the shortest calls need not load it.
-"""
+"""What one call of `filedecryptor` reads, writes and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
+from io import BufferedReader, FileIO
 from typing import TYPE_CHECKING
 
-from filedecryptor.errors import ExitCode, UsageError
-from filedecryptor.existing import IfExists
-from filedecryptor.inputs import matching, without_misplaced
-from filedecryptor.job import AUTO, Job
-from filedecryptor.running import GO_ON, Run
-from filedecryptor.storage import storage_of
-from filedecryptor.storage.names import absolute, clean_extension, is_url
-from filedecryptor.terminal.console import STANDARD_STREAM, Console, is_terminal
-from filedecryptor.terminal.password import find_password
-from filedecryptor.terminal.process import deferring_packages
+from filedecryptor.audio import misnamed
+from filedecryptor.core.decryptor import decrypted
+from filedecryptor.core.format import CHUNK_SIZE, Source
+from filedecryptor.core.secrets import Passwords
+from filedecryptor.core.spool import Beginning
+from filedecryptor.errors import (
+    AuthenticationError,
+    ExitCode,
+    Failure,
+    FileDecryptorError,
+    Outcome,
+    UsageError,
+    errors_naming,
+    failed,
+)
+from filedecryptor.jobs.job import AUTO, IfExists, Job, size_of, try_job
+from filedecryptor.storage import disk, storage_of
+from filedecryptor.storage.names import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
+from filedecryptor.terminal.password import Found, find_password, may_be_secret, text_of
+from filedecryptor.terminal.process import deferring_packages, share_one_heap
+from filedecryptor.terminal.progress import Progress, progress
 from filedecryptor.terminal.report import Reporter, reporting
 
 if TYPE_CHECKING:
-    from filedecryptor.workers import Workers
+    from filedecryptor.jobs.workers import Workers
+if TYPE_CHECKING:
+    from filedecryptor.jobs.plan import Plan
+    from filedecryptor.jobs.workers import Workers
 
 
 def decrypt_command(
@@ -120,7 +135,7 @@ def decrypt_command(
         go_on=None if one_file else GO_ON,
     ) as reporter:
         if "." in extension:
-            from filedecryptor.grammar import file_name_hint
+            from filedecryptor.terminal.arguments import file_name_hint
 
             if hint := file_name_hint(extension):
                 reporter.say(f"hint: {hint}")
@@ -152,7 +167,7 @@ def _do_all(
         filenames = [absolute(name) for name in filenames]
         output_dir = None if output_dir is None else absolute(output_dir)
     with _workers(cluster, output_dir, jobs, reporter) as workers:
-        from filedecryptor.plan import Plan
+        from filedecryptor.jobs.plan import Plan
 
         plan = Plan(
             filenames,
@@ -195,7 +210,6 @@ def _unknown_as(unknown_as: str | None, extension: str) -> str | None:
 
 
 def _listed(console: Console, reporter: Reporter, path: str, *, null: bool) -> list[str]:
-    from filedecryptor.inputs import listed
 
     names = listed(console, path, null=null)
     if not names:
@@ -250,10 +264,10 @@ def _workers(
 ) -> AbstractContextManager[Workers]:
     """Return a context manager that yields what does the work: a cluster, or threads."""
     if cluster is None:
-        from filedecryptor.workers import Workers
+        from filedecryptor.jobs.workers import Workers
 
         return nullcontext(Workers(jobs))
-    from filedecryptor.cluster import PACKAGE, connected
+    from filedecryptor.jobs.cluster import PACKAGE, connected
 
     deferring_packages.add(PACKAGE)
     on_disk = output_dir is not None and not is_url(output_dir)
@@ -268,3 +282,198 @@ def _standard_output(console: Console) -> str:
             hint="redirect it, or name a file with --output",
         )
     return STANDARD_STREAM
+
+
+def matching(words: Sequence[str]) -> list[str]:
+    """Return the inputs, with what stands for several of them replaced by their names.
+
+    Raises:
+        UsageError: There is none.
+    """
+    inputs = []
+    for number, word in enumerate(words, 1):
+        found = disk.matching(word)
+        if not found:
+            # Whatever does not end as recordings do may be the password.
+            name = word if word.lower().endswith(SUFFIX) else f"FILENAME {number}"
+            raise UsageError("no file has a name like this", filename=name)
+        inputs += found
+    return inputs
+
+
+def without_misplaced(filenames: Sequence[str], report: Callable[[Outcome], object]) -> list[str]:
+    """Return the inputs without those that may be the password: they fail, and are not shown.
+
+    What ends as recordings do is a name, however it is mistyped.
+
+    Args:
+        filenames: The inputs.
+        report: Called with the outcome of each of the others.
+    """
+    inputs = []
+    for number, name in enumerate(filenames, 1):
+        may_be_name = name == STANDARD_STREAM or is_url(name) or name.lower().endswith(SUFFIX)
+        if may_be_name or not (reason := may_be_secret(name)):
+            inputs.append(name)
+        else:
+            report(_misplaced(f"FILENAME {number}", reason))
+    return inputs
+
+
+def _misplaced(place: str, reason: OSError) -> Outcome:
+    from filedecryptor.terminal.arguments import ORDER
+
+    hint = f"if this is the password: {ORDER}"
+    error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
+    return failed(place, error)
+
+
+def listed(console: Console, path: str, *, null: bool) -> list[str]:
+    """Return the names in a list.
+
+    Args:
+        console: Has standard input.
+        path: The list: one name in a line; `-` is standard input.
+        null: Whether each name ends with a NUL instead of a line end, as `find -print0` writes it.
+
+    Raises:
+        UsageError: Standard input is closed, or the names are no text where they must be.
+        OSError: The list cannot be read.
+    """
+    is_standard_input = console.is_standard_input(path)
+    with errors_naming(path):
+        file = console.open_standard_input() if is_standard_input else PatientFile(path)
+        with BufferedReader(file) as buffered:
+            data = b"".join(iter(lambda: buffered.read(CHUNK_SIZE), b""))
+    names: Iterable[bytes]
+    if null:
+        names = data.split(b"\0")
+    else:
+        names = (line.removesuffix(b"\r") for line in text_of(data).split(b"\n"))
+    try:
+        paths = [os.fsdecode(name) for name in names if name]
+    except UnicodeDecodeError:  # on Windows; elsewhere a name may be any bytes
+        raise UsageError("it is not text in UTF-8", filename=path) from None
+    # A file of that name is meant, not standard input.
+    return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in paths]
+
+
+GO_ON = "what is done stays; run this again with --if-exists skip to go on"
+
+
+class Run:
+    """Does what is wanted, and lets each failure say where the password came from.
+
+    Attributes:
+        template: The job of each recording, but for its input.
+
+    Args:
+        console: The streams of the program.
+        template: The job of each recording, but for its input.
+        found: The password, or several that are tried in turn.
+        fail_fast: Whether to stop at the first failure.
+        show: Whether to show a progress bar; None if that follows from the work.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        template: Job,
+        found: Found,
+        *,
+        fail_fast: bool,
+        show: bool | None,
+    ) -> None:
+        self._console = console
+        self.template = template
+        self._passwords = Passwords(found.secrets)
+        self._found = found
+        self._fail_fast = fail_fast
+        self._show = show
+
+    def do_one(self, name: str, reporter: Reporter) -> None:
+        """Do one job in this thread: importing what does many would take longer than the rest."""
+        console, job = self._console, self.template._replace(input=name)
+        source = console.open_standard_input() if name == STANDARD_STREAM else None
+        with self._bar([name], 1) as shown:
+            on_progress = partial(shown.advance, name)
+            outcome = try_job(job, self._passwords, source=source, on_progress=on_progress)
+            self._tell(outcome, reporter)
+            shown.count(outcome)
+
+    def do_all(self, plan: Plan, reporter: Reporter, workers: Workers) -> None:
+        """Do all jobs of a plan; after a failure none, if that is wanted."""
+        from filedecryptor.jobs.batch import run_plan
+
+        share_one_heap()
+        # A cluster tells of files only, and asking for the size of each object would take too long.
+        is_counted = workers.executor is not None or plan.has_objects
+        inputs = () if is_counted else (job.input for job in plan)
+        with (
+            self._bar(inputs, len(plan)) as shown,
+            closing(
+                run_plan(
+                    plan,
+                    self._passwords,
+                    workers,
+                    warn=reporter.warn,
+                    on_progress=shown.advance,
+                )
+            ) as outcomes,
+        ):
+            for outcome in outcomes:
+                self._tell(outcome, reporter)
+                shown.count(outcome)
+                if self._fail_fast and outcome.error is not None:
+                    reporter.say(f"stopped at the first failure; {GO_ON}")
+                    break
+
+    def to_standard_output(self, name: str) -> ExitCode:
+        """Write the audio of a recording to standard output, once it is authentic."""
+        console = self._console
+        try:
+            with errors_naming(name), _opened(console, name) as source:
+                if isinstance(source, FileIO):
+                    console.refuse_overwriting(source)
+                with self._bar([name], 1) as shown:
+                    on_progress = partial(shown.advance, name)
+                    recording, _ = decrypted(Beginning(source), self._passwords, on_progress)
+        except (FileDecryptorError, OSError) as error:
+            self._explain(error)
+            return console.say_error(error)
+        with recording:
+            while chunk := recording.read(CHUNK_SIZE):
+                console.write(chunk)
+        return ExitCode.DONE
+
+    def _tell(self, outcome: Outcome, reporter: Reporter) -> None:
+        self._explain(outcome.error)
+        reporter.add(outcome)
+        if outcome.status == "decrypted" and outcome.output is not None:
+            reporter.note_once(outcome.output, misnamed(outcome.output, outcome.format))
+
+    def _explain(self, error: Failure | None) -> None:
+        if isinstance(error, AuthenticationError):
+            from filedecryptor.core.secrets import with_origin
+            from filedecryptor.terminal.arguments import misplaced
+
+            word = self._found.word
+            with_origin(error, self._found.origin, None if word is None else misplaced(word))
+
+    def _bar(self, inputs: Iterable[str], files: int) -> AbstractContextManager[Progress]:
+        size = partial(_size_of, self._console)
+        return progress(self._console, inputs, files, size, show=self._show)
+
+
+def _size_of(console: Console, name: str) -> int:
+    """Return the length of an input in bytes; 0 if it is not known."""
+    if name != STANDARD_STREAM:
+        return size_of(name) or 0
+    source = console.open_standard_input()
+    return (isinstance(source, FileIO) and disk.size_of(source.fileno())) or 0
+
+
+def _opened(console: Console, filename: str) -> AbstractContextManager[Source]:
+    if filename == STANDARD_STREAM:
+        return console.open_standard_input()
+    return storage_of(filename).open_source(filename)

@@ -11,10 +11,11 @@ import pytest
 from support.folders import contents
 from support.recordings import PASSWORD, encrypt
 
-from filedecryptor import AuthenticationError, NotEncError, crypto, decryptor
-from filedecryptor.crypto import Password
-from filedecryptor.format import SMALLEST_SIZE
-from filedecryptor.job import Job, try_job
+from filedecryptor import AuthenticationError, NotEncError
+from filedecryptor.core import crypto, decryptor
+from filedecryptor.core.crypto import Password
+from filedecryptor.core.format import SMALLEST_SIZE
+from filedecryptor.jobs.job import Job, try_job
 
 AUDIO = b"OggS, and twenty more bytes"
 RECORDING = encrypt(AUDIO, PASSWORD)

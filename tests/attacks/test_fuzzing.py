@@ -35,16 +35,15 @@ from filedecryptor import decrypt, open_recording
 from filedecryptor.__main__ import main
 from filedecryptor.audio import FORMATS, HEAD_SIZE, Head, detect
 from filedecryptor.cli import main as cli_main
+from filedecryptor.core.format import EncReader
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError, UsageError
-from filedecryptor.format import EncReader
-from filedecryptor.grammar import Given, told_apart
-from filedecryptor.storage.temporary import PREFIX as TEMPORARY_PREFIX
+from filedecryptor.storage.output import PREFIX as TEMPORARY_PREFIX
+from filedecryptor.terminal.arguments import Given, told_apart
 from filedecryptor.terminal.console import printable
 from filedecryptor.terminal.process import ENDING_SIGNALS
-from filedecryptor.terminal.table import table
 from filedecryptor.vns import listing
-from filedecryptor.vns.listing import Listing
-from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.cli import table
+from filedecryptor.vns.listing import Listing, signs_of_more
 from filedecryptor.vns.times import now
 
 OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
@@ -86,7 +85,7 @@ def no_hang() -> Iterator[None]:
 @pytest.fixture
 def quick_keys() -> Iterator[None]:
     """Derive keys in one round: what is fuzzed is everything around it."""
-    with patch("filedecryptor.crypto.ITERATIONS", 1):
+    with patch("filedecryptor.core.crypto.ITERATIONS", 1):
         yield
 
 

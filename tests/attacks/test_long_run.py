@@ -18,7 +18,8 @@ LINES_PER_LOOK = 1000
 # The key derivation is the command's own, with one round: 310,000 would take half an hour.
 COMMAND_WITH_ONE_ROUND = """
 import sys
-from filedecryptor import __main__, crypto
+from filedecryptor import __main__
+from filedecryptor.core import crypto
 crypto.ITERATIONS = 1
 sys.exit(__main__.main())
 """

@@ -12,9 +12,9 @@ from support.posix import posix_only
 from support.recordings import PASSWORD, encrypt
 
 from filedecryptor import AuthenticationError
-from filedecryptor.format import CHUNK_SIZE
-from filedecryptor.job import Job, Shared, do_job
-from filedecryptor.storage.outputs import Written
+from filedecryptor.core.format import CHUNK_SIZE
+from filedecryptor.jobs.job import Job, Shared, do_job
+from filedecryptor.storage.output import Written
 
 AUDIO = os.urandom(3 * CHUNK_SIZE)
 PIECES = 4

@@ -12,8 +12,8 @@ from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor import UsageError
-from filedecryptor.job import Job, Shared, do_job, try_job
-from filedecryptor.storage.outputs import Written
+from filedecryptor.jobs.job import Job, Shared, do_job, try_job
+from filedecryptor.storage.output import Written
 
 LONG = AUDIO + bytes(9_000_000)
 OTHER = AUDIO[:-1]

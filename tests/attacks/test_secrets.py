@@ -25,10 +25,10 @@ from support.recordings import AUDIO, encrypt
 from support.terminal import run_in_terminal
 
 from filedecryptor import decrypt, decrypt_file, decrypt_files, open_recording
-from filedecryptor.crypto import StreamDecryptor
+from filedecryptor.core.crypto import StreamDecryptor
 from filedecryptor.errors import FileDecryptorError
-from filedecryptor.job import Job, try_job
-from filedecryptor.plan import Plan
+from filedecryptor.jobs.job import Job, try_job
+from filedecryptor.jobs.plan import Plan
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 
 FAILING = (sys.executable, str(Path(__file__).parents[1] / "support" / "failing.py"))
@@ -236,20 +236,32 @@ INJECTED = [
     ("os.makedirs", "ENOSPC", "a.enc PASSWORD opus -d out", 1, "No space left on device"),
     ("os.scandir", "EACCES", "calls PASSWORD opus", 1, "Permission denied"),
     ("builtins.open", "EMFILE", "a.enc PASSWORD opus", 1, "a.enc: Too many open files"),
-    ("filedecryptor.spool.read_into", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
-    ("filedecryptor.spool.read_into", "EIO", "a.enc PASSWORD opus -o -", 1, "Input/output error"),
+    ("filedecryptor.core.spool.read_into", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
     (
-        "filedecryptor.storage.outputs.PendingFile.write_all",
+        "filedecryptor.core.spool.read_into",
+        "EIO",
+        "a.enc PASSWORD opus -o -",
+        1,
+        "Input/output error",
+    ),
+    (
+        "filedecryptor.storage.output.PendingFile.write_all",
         "ENOSPC",
         "long.enc PASSWORD wav",
         1,
         "No space",
     ),
-    ("filedecryptor.crypto.encode_password", "EIO", "a.enc PASSWORD opus", 1, "Input/output"),
-    ("filedecryptor.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/"),
+    ("filedecryptor.core.crypto.encode_password", "EIO", "a.enc PASSWORD opus", 1, "Input/output"),
+    ("filedecryptor.core.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/"),
     ("io.BytesIO", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),
     ("filedecryptor.terminal.console.Console.write", "EIO", "a.enc PASSWORD opus", 1, "output"),
-    ("filedecryptor.decryptor.derive_key", "KeyboardInterrupt", "a.enc PASSWORD opus", 130, "int"),
+    (
+        "filedecryptor.core.decryptor.derive_key",
+        "KeyboardInterrupt",
+        "a.enc PASSWORD opus",
+        130,
+        "int",
+    ),
 ]
 
 
@@ -399,7 +411,8 @@ def test_too_little_memory(place: Place, setting: Setting, way: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["developer"], indirect=True)
 @pytest.mark.parametrize(
-    "function", ["filedecryptor.crypto.encode_password", "filedecryptor.decryptor.derive_key"]
+    "function",
+    ["filedecryptor.core.crypto.encode_password", "filedecryptor.core.decryptor.derive_key"],
 )
 @pytest.mark.parametrize(
     ("error", "said"),

@@ -28,7 +28,7 @@ from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
-from filedecryptor.vns.locking import locked
+from filedecryptor.vns.lock import locked
 
 VNS = str(Path(COMMAND).with_name("vns-recordings"))
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
@@ -252,8 +252,8 @@ INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
     ("filedecryptor.storage.disk.nameless", "ENOSPC", 1),
-    ("filedecryptor.storage.outputs.PendingFile.write_all", "ENOSPC", 1),
-    ("filedecryptor.crypto.encode_password", "EIO", 1),
+    ("filedecryptor.storage.output.PendingFile.write_all", "ENOSPC", 1),
+    ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
     ("filedecryptor.vns.client.refuse_compressed", "KeyboardInterrupt", 130),

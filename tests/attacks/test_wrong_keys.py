@@ -20,11 +20,11 @@ from support.posix import make_fifo, not_under_wine
 from support.recordings import PASSWORD, encrypt
 from support.vns import stored, vns
 
-from filedecryptor import decrypt_files, workers
-from filedecryptor.kernels import KEY, with_vectors
-from filedecryptor.lanes import Lanes
-from filedecryptor.machine import Machine
-from filedecryptor.spool import HEAD_SIZE
+from filedecryptor import decrypt_files
+from filedecryptor.core.spool import HEAD_SIZE
+from filedecryptor.jobs import workers
+from filedecryptor.lanes.kernel import KEY, Lanes, with_vectors
+from filedecryptor.lanes.machine import Machine
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -38,18 +38,16 @@ UNAFFECTED = "the keys are derived without it, and no recording is affected"
 WARNING = f"warning: the extra 'lanes' derived a wrong key, and is not used any more; {UNAFFECTED}"
 
 ON_A_WORKER = """
-from filedecryptor import kernels, keys
-from filedecryptor.compiler import machine_code
-from filedecryptor.executable import function_of
-from filedecryptor.lanes import Lanes
-good = kernels.CONSTANTS
-kernels.CONSTANTS = good[:40] + (good[40] ^ 1,) + good[41:]
-from filedecryptor import sha256
-sha256.CONSTANTS = kernels.CONSTANTS
-kernel = kernels.with_vectors(4)
-keys.MACHINE.in_use = Lanes(kernel, function_of(machine_code(kernel)))
-keys.MACHINE.in_use.fewest = 1
-kernels.CONSTANTS = sha256.CONSTANTS = good
+from filedecryptor import lanes
+from filedecryptor.lanes import kernel
+from filedecryptor.lanes.compiler import machine_code
+from filedecryptor.lanes.executable import function_of
+good = kernel.CONSTANTS
+kernel.CONSTANTS = good[:40] + (good[40] ^ 1,) + good[41:]
+vectors = kernel.with_vectors(4)
+lanes.MACHINE.in_use = kernel.Lanes(vectors, function_of(machine_code(vectors)))
+lanes.MACHINE.in_use.fewest = 1
+kernel.CONSTANTS = good
 """
 """Has a worker begin with broken lanes."""
 

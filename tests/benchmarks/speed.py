@@ -190,9 +190,9 @@ def one_key(_: int) -> None:
     """What a key takes in one thread, by each kernel that this CPU may use, and by OpenSSL."""
     from llvmlite import binding
 
-    from filedecryptor.compiler import KERNELS, machine_code
-    from filedecryptor.executable import function_of
-    from filedecryptor.lanes import HmacKey, Lanes
+    from filedecryptor.lanes.compiler import KERNELS, machine_code
+    from filedecryptor.lanes.executable import function_of
+    from filedecryptor.lanes.kernel import HmacKey, Lanes
 
     seconds = statistics.median(derive() for _ in range(15))
     print(f"{'ms for a key, one thread, OpenSSL':<52} {seconds * 1000:8.1f}")
@@ -289,7 +289,7 @@ def overhead(_: int) -> None:
     """What a cluster adds to each recording, seen where key derivation costs nothing."""
     from support.dask_cluster import running
 
-    one_round = "from filedecryptor import crypto; crypto.ITERATIONS = 1"
+    one_round = "from filedecryptor.core import crypto; crypto.ITERATIONS = 1"
     main = "import sys; from filedecryptor.__main__ import main; sys.exit(main())"
     data = b"".join(encrypted([b"audio"], PASSWORD, iterations=1))
     with (

@@ -30,8 +30,8 @@ from support.posix import (
 )
 
 from filedecryptor.errors import UsageError
-from filedecryptor.storage import outputs
-from filedecryptor.storage.outputs import PendingFile, Written, nameless
+from filedecryptor.storage import output
+from filedecryptor.storage.output import PendingFile, Written, nameless
 
 AUDIO = os.urandom(600_000)
 TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
@@ -85,7 +85,7 @@ def publish(
         file.write_all(memoryview(data))
         content = file
     with content:
-        outputs.publish(str(target), content, replace=replace, written=written or Written())
+        output.publish(str(target), content, replace=replace, written=written or Written())
 
 
 @pytest.mark.parametrize("pending", [True, False])
@@ -177,7 +177,7 @@ def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
         file.write(AUDIO)
         for replace in (False, True):
             with nullcontext() if replace else pytest.raises(FileExistsError):
-                outputs.publish(str(target), file, replace=replace, written=Written())
+                output.publish(str(target), file, replace=replace, written=Written())
     assert contents(tmp_path) == {"x": AUDIO}
 
 
@@ -319,9 +319,9 @@ def test_a_directory_that_cannot_be_flushed(
 def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
     code = (
-        "import io, sys; from filedecryptor.storage import outputs; "
-        "content, written = io.BytesIO(b'audio'), outputs.Written(); "
-        "outputs.publish(sys.argv[1], content, replace=True, written=written)"
+        "import io, sys; from filedecryptor.storage import output; "
+        "content, written = io.BytesIO(b'audio'), output.Written(); "
+        "output.publish(sys.argv[1], content, replace=True, written=written)"
     )
     tmp_path.chmod(0o300)
     subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
@@ -553,12 +553,12 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(sys, "platform", "darwin")
-    outputs.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
     assert len(asked) == 2  # the file, and the directory
     assert {command for _, command in asked} == {51}
     assert synced == []
     refusal.append(OSError(errno.ENOTSUP, "no such thing on this disk"))
-    outputs.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
     assert len(synced) == 2
 
 
@@ -576,10 +576,10 @@ def test_a_run_replaces_nothing_of_its_own_where_files_have_no_identity(
         monkeypatch.setattr(
             os, function.__name__, lambda *args, real=function: unnumbered(real(*args))
         )
-    outputs.publish(a, io.BytesIO(b"a"), replace=True, written=written)
-    outputs.publish(b, io.BytesIO(b"b"), replace=True, written=written)
+    output.publish(a, io.BytesIO(b"a"), replace=True, written=written)
+    output.publish(b, io.BytesIO(b"b"), replace=True, written=written)
     with pytest.raises(UsageError, match="same output as another input"):
-        outputs.publish(
+        output.publish(
             os.path.join(tmp_path, ".", "a"), io.BytesIO(b"c"), replace=True, written=written
         )
     assert contents(tmp_path) == {"a": b"a", "b": b"b"}

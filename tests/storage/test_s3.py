@@ -23,10 +23,10 @@ from support.store_proxy import (
     refusing_conditions,
 )
 
-from filedecryptor.batch import FAILURES_IN_A_ROW, decrypt_files
+from filedecryptor.jobs.batch import FAILURES_IN_A_ROW, decrypt_files
 from filedecryptor.storage import UNCONDITIONAL
+from filedecryptor.storage.objects import LARGEST_PIECE
 from filedecryptor.storage.s3 import S3
-from filedecryptor.storage.uploads import LARGEST_PIECE
 
 Forward = Callable[[Request], Answer]
 

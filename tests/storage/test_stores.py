@@ -14,8 +14,7 @@ from support.commands import run_process
 from support.recordings import PASSWORD
 
 from filedecryptor import open_recording
-from filedecryptor.errors import StorageError
-from filedecryptor.extras import missing_extra
+from filedecryptor.errors import StorageError, missing_extra
 from filedecryptor.storage.s3 import S3
 
 

@@ -16,8 +16,8 @@ from support.folders import contents
 from support.posix import IS_ROOT
 from support.recordings import AUDIO
 
-from filedecryptor.storage import temporary
-from filedecryptor.storage.outputs import Written, publish
+from filedecryptor.storage import output
+from filedecryptor.storage.output import Written, publish
 
 DAY = 24 * 60 * 60
 
@@ -33,18 +33,18 @@ def test_at_the_end_of_the_process_nothing_appears_any_more(
     before = contents(tmp_path)
     code = (
         "import io, os, sys, threading, time\n"
-        "from filedecryptor.storage import outputs, temporary\n"
+        "from filedecryptor.storage import output\n"
         f"way, target = {way!r}, {str(tmp_path / 'x')!r}\n"
-        "if way != 'without a name': outputs.nameless = lambda *_: None\n"
+        "if way != 'without a name': output.nameless = lambda *_: None\n"
         "class Content(io.BytesIO):\n"
         "    def read(self, size=-1):\n"
         "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
         "begun = threading.Event()\n"
         "def publish(content):\n"
-        "    outputs.publish(target, content, replace=True, written=outputs.Written())\n"
+        "    output.publish(target, content, replace=True, written=output.Written())\n"
         "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
         "begun.wait(); time.sleep(0.1)\n"
-        "temporary.discard_unfinished()\n"
+        "output.discard_unfinished()\n"
         "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
         "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
     )
@@ -78,12 +78,12 @@ def leftovers(tmp_path: Path) -> Iterator[dict[str, bytes | str | None]]:
     for name in ("bb", "cc"):
         path = tmp_path / f".filedecryptor-00000000000000{name}.tmp"
         os.utime(path, (yesterday, yesterday), follow_symlinks=False)
-    temporary._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
     before = contents(tmp_path)
     for name in (old.name, ".filedecryptor-d347080b-0.tmp"):
         del before[name]
     yield before
-    temporary._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as above
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as above
 
 
 def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
@@ -102,7 +102,7 @@ def test_a_clock_that_is_wrong_makes_nothing_a_leftover(
     left.write_bytes(b"new")
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 1000 * DAY)
-    temporary._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
     publish(str(tmp_path / "x"), io.BytesIO(AUDIO), replace=True, written=Written())
     assert contents(tmp_path) == {left.name: b"new", "x": AUDIO}
 
@@ -123,7 +123,7 @@ def test_what_others_left_stays(tmp_path: Path) -> None:
     left.write_bytes(b"old")
     os.utime(left, (0, 0))
     os.chown(left, 65534, 65534)
-    temporary._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
     publish(str(tmp_path / "x"), io.BytesIO(AUDIO), replace=True, written=Written())
     assert contents(tmp_path) == {left.name: b"old", "x": AUDIO}
     assert TEMPORARY_NAME.fullmatch(left.name)

@@ -27,7 +27,7 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 from support.store_proxy import Answer, Request, proxy
 
 from filedecryptor.errors import StorageError
-from filedecryptor.storage.uploads import LARGEST_PIECE, publish
+from filedecryptor.storage.objects import LARGEST_PIECE, publish
 
 LARGE = LARGEST_PIECE + 1_000_000
 """Bytes of audio that are sent in several parts."""

@@ -13,8 +13,8 @@ from support.commands import run
 from support.folders import contents
 from support.recordings import AUDIO, CUSTOMIZED, PASSWORD
 
-from filedecryptor.storage import outputs, windows
-from filedecryptor.storage.outputs import Written
+from filedecryptor.storage import output, windows
+from filedecryptor.storage.output import Written
 from filedecryptor.storage.windows import is_impossible, patiently
 
 windows_only = pytest.mark.skipif(sys.platform != "win32", reason="Windows only")
@@ -78,7 +78,7 @@ def test_an_open_file_gets_its_name(tmp_path: Path, name: str, replace: bool) ->
     if replace:
         (tmp_path / name).write_bytes(b"old")
     content = io.BytesIO(AUDIO)
-    outputs.publish(str(tmp_path / name), content, replace=replace, written=Written())
+    output.publish(str(tmp_path / name), content, replace=replace, written=Written())
     assert contents(tmp_path) == {name: AUDIO}
 
 
@@ -87,7 +87,7 @@ def test_what_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
     """By the rename itself, so nobody can come between."""
     (tmp_path / "a.opus").write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        outputs.publish(
+        output.publish(
             str(tmp_path / "a.opus"), io.BytesIO(AUDIO), replace=False, written=Written()
         )
     assert contents(tmp_path) == {"a.opus": b"old"}

@@ -4,7 +4,7 @@
     python tests/support/failing.py FUNCTION ERROR --vns WORDS...    runs vns-recordings
 
 FUNCTION is a dotted name such as `os.fsync`, `os.replace`, `builtins.open` or
-`filedecryptor.format._read`: anything that its caller looks up by name when it calls it. ERROR is
+`filedecryptor.core.format._read`: anything that its caller looks up by name when it calls it. ERROR is
 what each call raises: an `OSError` for a name of `errno` (`EIO`, `ENOSPC`), or else the exception
 of that name (`MemoryError`, `KeyboardInterrupt`). All else is the real command in a real process.
 """

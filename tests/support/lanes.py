@@ -8,23 +8,24 @@ from functools import cache
 
 import pytest
 
-from filedecryptor import kernels, keys, machine, sha256
-from filedecryptor.compiler import machine_code
-from filedecryptor.executable import function_of
-from filedecryptor.lanes import Lanes
-from filedecryptor.machine import Machine
+import filedecryptor.lanes
+from filedecryptor.lanes import kernel, machine
+from filedecryptor.lanes.compiler import machine_code
+from filedecryptor.lanes.executable import function_of
+from filedecryptor.lanes.kernel import Lanes
+from filedecryptor.lanes.machine import Machine
 
 
-def kernels_here() -> dict[str, kernels.Kernel]:
+def kernels_here() -> dict[str, kernel.Kernel]:
     """Return the kernels that this CPU can run, whether they are the fastest or not."""
     binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
-    found = {f"{lanes} lanes": kernels.with_vectors(lanes) for lanes in (4, 8, 16)}
+    found = {f"{lanes} lanes": kernel.with_vectors(lanes) for lanes in (4, 8, 16)}
     if binding.get_host_cpu_features().get("sha"):
-        found["SHA instructions"] = kernels.with_sha_instructions()
+        found["SHA instructions"] = kernel.with_sha_instructions()
     return found
 
 
-def built(kernel: kernels.Kernel) -> Lanes:
+def built(kernel: kernel.Kernel) -> Lanes:
     """Compile a kernel in this process."""
     return Lanes(kernel, function_of(machine_code(kernel)))
 
@@ -32,25 +33,24 @@ def built(kernel: kernels.Kernel) -> Lanes:
 @contextmanager
 def one_constant_changed() -> Iterator[None]:
     """Have SHA-256 computed with another constant, in kernels that are made meanwhile."""
-    before = sha256.CONSTANTS
+    before = kernel.CONSTANTS
     changed = (*before[:40], before[40] ^ 1, *before[41:])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sha256, "CONSTANTS", changed)
-        patch.setattr(kernels, "CONSTANTS", changed)
+        patch.setattr(kernel, "CONSTANTS", changed)
         yield
 
 
 @cache
 def good_lanes(lanes: int = 4) -> Lanes:
     """Return lanes that derive right keys."""
-    return built(kernels.with_vectors(lanes))
+    return built(kernel.with_vectors(lanes))
 
 
 @cache
 def broken_lanes(lanes: int = 4) -> Lanes:
     """Return lanes that derive wrong keys."""
     with one_constant_changed():
-        return built(kernels.with_vectors(lanes))
+        return built(kernel.with_vectors(lanes))
 
 
 def use(monkeypatch: pytest.MonkeyPatch, lanes: Lanes | None = None, fewest: int = 1) -> Machine:
@@ -66,5 +66,5 @@ def use(monkeypatch: pytest.MonkeyPatch, lanes: Lanes | None = None, fewest: int
         monkeypatch.setattr(lanes, "fewest", fewest)
         found.in_use = lanes
         monkeypatch.setattr(machine, "ENOUGH", 1_000_000)  # they are not to be replaced by others
-    monkeypatch.setattr(keys, "MACHINE", found)
+    monkeypatch.setattr(filedecryptor.lanes, "MACHINE", found)
     return found

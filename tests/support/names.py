@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filedecryptor.storage.places import Folding
+from filedecryptor.jobs.plan import Folding
 
 E = unicodedata.normalize("NFC", "\u00e9")
 

@@ -222,10 +222,10 @@ WITHOUT_WAKING = (
 def test_windows_ends_like_others(folder: Path, name: str) -> None:
     """Ctrl-Break too: nothing is left behind, and the exit code is 130."""
     code = (
-        "import signal, sys; from filedecryptor.storage import outputs\n"
+        "import signal, sys; from filedecryptor.storage import output\n"
         "from filedecryptor.__main__ import main\n"
-        "fill = outputs.PendingFile.fill\n"
-        f"outputs.PendingFile.fill = lambda *args: (fill(*args), signal.raise_signal(signal.{name}))\n"
+        "fill = output.PendingFile.fill\n"
+        f"output.PendingFile.fill = lambda *args: (fill(*args), signal.raise_signal(signal.{name}))\n"
         "sys.exit(main())"
     )
     with nothing_changes(folder):

@@ -14,8 +14,7 @@ from support.commands import run
 from support.recordings import AUDIO, PASSWORD, encrypt
 from support.terminal import run_in_terminal
 
-from filedecryptor.errors import NotEncError
-from filedecryptor.outcome import Outcome, failed
+from filedecryptor.errors import NotEncError, Outcome, failed
 from filedecryptor.terminal import progress as module
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.progress import BYTES_PER_SECOND, progress

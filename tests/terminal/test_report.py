@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filedecryptor.errors import ClusterError
-from filedecryptor.outcome import Outcome
+from filedecryptor.errors import ClusterError, Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import Reporter, reporting
 

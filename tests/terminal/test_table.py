@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from filedecryptor.terminal.table import table
+from filedecryptor.vns.cli import table
 
 
 def test_a_table() -> None:

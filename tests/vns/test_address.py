@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filedecryptor.vns.address import Address
+from filedecryptor.vns.http import Address
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from support.posix import posix_only
 
-from filedecryptor.extras import missing_extra
+from filedecryptor.errors import missing_extra
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
@@ -231,7 +231,7 @@ def test_an_interruption_does_not_wait_for_the_server(api: Server, tmp_path: Pat
     """Not even for the pause that it asked for; there is one line, and no empty one."""
     api.behaviours.append(failing(429, Retry_After="60"))
     impatient = (
-        "import sys; from filedecryptor import workers; workers.SHUTDOWN_TIMEOUT = 0.5;"
+        "import sys; from filedecryptor.jobs import workers; workers.SHUTDOWN_TIMEOUT = 0.5;"
         "from filedecryptor.vns.__main__ import main; sys.exit(main())"
     )
     process = subprocess.Popen(

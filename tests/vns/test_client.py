@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_refused_token(api: Server, tmp_path: Path, status: int) -> None:
 def test_too_many_requests(api: Server, tmp_path: Path, headers: dict[str, str]) -> None:
     """429 is waited out, for as long as the server asks."""
     if headers.get("Retry_After") == "date":
-        then = datetime.now(timezone.utc) + timedelta(seconds=3)
+        then = datetime.now(UTC) + timedelta(seconds=3)
         headers = {"Retry_After": format_datetime(then, usegmt=True)}
     api.behaviours.append(failing(429, **headers))
     begin = time.monotonic()

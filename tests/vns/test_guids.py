@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from filedecryptor.errors import UsageError
-from filedecryptor.vns import guids
+from filedecryptor.vns import listing
 
 TEXT = "0a1b2c3d-0000-4000-8000-00000000000f"
 
@@ -26,8 +26,8 @@ TEXT = "0a1b2c3d-0000-4000-8000-00000000000f"
 )
 def test_spellings(text: str, spelling: str) -> None:
     """The same GUID, and the server's letters for the address."""
-    assert guids.parse(text) == (UUID(TEXT), spelling)
-    assert str(guids.session(text)) == TEXT
+    assert listing.parse(text) == (UUID(TEXT), spelling)
+    assert str(listing.session(text)) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,6 @@ def test_spellings(text: str, spelling: str) -> None:
 )
 def test_what_is_no_guid(text: object) -> None:
     """It never becomes a part of an address or of a name."""
-    assert guids.parse(text) is None
+    assert listing.parse(text) is None
     with pytest.raises(UsageError):
-        guids.session(str(text))
+        listing.session(str(text))

@@ -16,7 +16,7 @@ from support.api_server import PATH, TOKEN, Handler, Server
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, failing, stored, trickling, vns
 
-from filedecryptor.vns.options import TOKEN_VARIABLE, URL_VARIABLE
+from filedecryptor.vns.cli import TOKEN_VARIABLE, URL_VARIABLE
 
 
 @pytest.mark.parametrize("part", ["status", "headers", "body", "chunks"])

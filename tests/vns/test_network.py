@@ -51,7 +51,7 @@ def encrypting(api: Server, folder: Path) -> Iterator[str]:
     """Serve over TLS; yield the path of the certificate, which nobody trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

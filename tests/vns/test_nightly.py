@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def test_a_pause_that_is_asked_for_is_shared(api: Server, tmp_path: Path) -> Non
 
 def entries(api: Server) -> datetime:
     """Let three calls have ended 1, 3 and 8 days ago; return the time now."""
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = datetime.now(UTC).replace(microsecond=0)
     api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
     api.list_body = json.dumps(
         [
@@ -88,7 +88,7 @@ def test_since(api: Server, tmp_path: Path) -> None:
 
 def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: Path) -> None:
     """Nobody has documented which field is the call's; how many are left out is said, too."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     recent, old = (f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for hours in (1, 90 * 24))
     api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
     api.list_body = json.dumps(

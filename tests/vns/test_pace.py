@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from filedecryptor.vns import pace
-from filedecryptor.vns.pace import Pace
+from filedecryptor.vns import http
+from filedecryptor.vns.http import Pace
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from filedecryptor.vns.pace import Pace
 )
 def test_how_long_to_wait(value: str, seconds: float) -> None:
     """Whole seconds and fractions, but never more than a minute."""
-    assert pace.retry_after(value) == seconds
+    assert http.retry_after(value) == seconds
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_how_long_to_wait(value: str, seconds: float) -> None:
 )
 def test_what_is_no_time_to_wait(value: str | None) -> None:
     """Then we wait as long as we think right."""
-    assert pace.retry_after(value) is None
+    assert http.retry_after(value) is None
 
 
 def test_a_date_to_wait_for() -> None:
     """RFC 9110 allows that as well."""
-    then = datetime.now(timezone.utc) + timedelta(seconds=30)
-    assert 28 < (pace.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
+    then = datetime.now(UTC) + timedelta(seconds=30)
+    assert 28 < (http.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
 
 
 def test_a_pause_is_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_pause_is_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     first = time.monotonic() - begin
     shared.wait(lambda: None)
     assert first > 0.199
-    assert time.monotonic() - begin > 0.199 + pace.FIRST_INTERVAL
+    assert time.monotonic() - begin > 0.199 + http.FIRST_INTERVAL
 
 
 def test_successes_make_it_faster_again() -> None:
@@ -69,7 +69,7 @@ def test_successes_make_it_faster_again() -> None:
     begin = time.monotonic()
     for _ in range(50):
         shared.wait(lambda: None)
-    assert time.monotonic() - begin < 50 * pace.SHORTEST_INTERVAL
+    assert time.monotonic() - begin < 50 * http.SHORTEST_INTERVAL
 
 
 def test_waiting_can_be_ended() -> None:
@@ -86,6 +86,6 @@ def test_waiting_can_be_ended() -> None:
 
 def test_backoff() -> None:
     """Twice as long each time, randomly shorter, never more than a minute."""
-    assert all(2 <= pace.backoff(1, 3) <= 4 for _ in range(100))
-    assert len({pace.backoff(1, 3) for _ in range(100)}) > 50
-    assert pace.backoff(1, 10_000) <= 60
+    assert all(2 <= http.backoff(1, 3) <= 4 for _ in range(100))
+    assert len({http.backoff(1, 3) for _ in range(100)}) > 50
+    assert http.backoff(1, 10_000) <= 60

@@ -12,8 +12,7 @@ from support.api_server import Server
 from support.recordings import AUDIO
 from support.vns import ONE, stored, vns
 
-from filedecryptor.vns.listing import Listing
-from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.listing import Listing, signs_of_more
 
 ENTRY = {"sessionGuid": ONE}
 

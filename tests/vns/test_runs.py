@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ NAME = ".vns-recordings.json"
 
 def set_back(folder: Path, **ages: timedelta) -> dict[str, str]:
     """Let the runs of an archive be so old."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     times = {name: f"{now - age:%Y-%m-%dT%H:%M:%SZ}" for name, age in ages.items()}
     (folder / NAME).write_text(json.dumps(times))
     return times
@@ -95,5 +95,5 @@ def test_a_run_that_left_calls_out_is_not_complete(api: Server, tmp_path: Path) 
     vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
     assert (
         json.loads((tmp_path / NAME).read_text("utf-8"))["complete"][:10]
-        == f"{datetime.now(timezone.utc):%Y-%m-%d}"
+        == f"{datetime.now(UTC):%Y-%m-%d}"
     )

@@ -12,8 +12,8 @@ from support.api_server import PATH, Server
 from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import ONE, THREE, TWO, record, sending, stored, vns
 
-from filedecryptor.passwords import Passwords
-from filedecryptor.vns.storing import Wishes
+from filedecryptor.core.secrets import Passwords
+from filedecryptor.vns.records import Wishes
 
 
 @pytest.mark.parametrize(("password", "code"), [(PASSWORD, 0), ("wrong", 3)])

@@ -21,8 +21,8 @@ from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
 from support.vns import ONE, THREE, TWO, environment, stored, vns
 
-from filedecryptor.storage.outputs import PendingFile
-from filedecryptor.vns.fetching import FAILURES_IN_A_ROW
+from filedecryptor.storage.output import PendingFile
+from filedecryptor.vns.archive import FAILURES_IN_A_ROW
 
 if TYPE_CHECKING:
     from support.bucket import Bucket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filedecryptor.vns.words import words_of
+from filedecryptor.vns.client import words_of
 
 
 @pytest.mark.parametrize(

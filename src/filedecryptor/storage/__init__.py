@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import UsageError, errors_naming
-from filedecryptor.format import CHUNK_SIZE
 from filedecryptor.storage import disk
 from filedecryptor.storage.names import is_half_url, is_url
-from filedecryptor.storage.outputs import regular_file
+from filedecryptor.storage.output import regular_file
 
 if TYPE_CHECKING:
+    from filedecryptor.core.format import Source
     from filedecryptor.errors import Failure
-    from filedecryptor.format import Source
-    from filedecryptor.storage.attributes import Attributes
-    from filedecryptor.storage.outputs import PendingFile, Written
+    from filedecryptor.storage.output import Attributes, PendingFile, Written
 
 UNCONDITIONAL = (
     "this store knows no conditional writes: an object that another program creates in the last "

@@ -11,17 +11,19 @@ from contextlib import suppress
 from io import FileIO
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
-from filedecryptor.storage.attributes import attributes_of
 from filedecryptor.storage.names import SUFFIX, is_possible, is_url, real_path
-from filedecryptor.storage.outputs import (
+from filedecryptor.storage.output import (
     PendingFile,
+    attributes_of,
+    discard_unfinished,
     flush,
     flush_directory,
     nameless,
+    naming,
     publish,
     regular_file,
+    temporary_name,
 )
-from filedecryptor.storage.temporary import discard_unfinished, naming, temporary_name
 
 __all__ = [
     "attributes_of",

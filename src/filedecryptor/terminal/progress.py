@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 
-from filedecryptor.outcome import Outcome
+from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from filedecryptor.errors import ExitCode, Failure, cause_of, exit_code_of
-from filedecryptor.outcome import Outcome
+from filedecryptor.errors import ExitCode, Failure, Outcome, cause_of, exit_code_of
 from filedecryptor.terminal.console import Console, described, hint_of, printable
 
 MEGABYTE = 1_000_000

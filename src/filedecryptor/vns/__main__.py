@@ -26,8 +26,7 @@ def _start(console: "Console", args: "Sequence[str]") -> int:
     from importlib.util import find_spec
 
     if find_spec("httpcore") is None:
-        from filedecryptor.errors import FileDecryptorError
-        from filedecryptor.extras import missing_extra
+        from filedecryptor.errors import FileDecryptorError, missing_extra
 
         raise FileDecryptorError("vns-recordings needs more packages", hint=missing_extra("vns"))
 

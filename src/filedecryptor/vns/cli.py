@@ -1,30 +1,169 @@
-"""The click command `vns-recordings`: the recordings API on the command line."""
+"""The command `vns-recordings`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 
 from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, UsageError
 from filedecryptor.storage import storage_of
-from filedecryptor.terminal.console import Console, is_terminal
-from filedecryptor.terminal.options import CONTEXT, Path, exit_codes, version_option
+from filedecryptor.terminal.console import Console, is_terminal, printable
+from filedecryptor.terminal.options import (
+    CONTEXT,
+    Path,
+    Program,
+    exit_codes,
+    jobs_option,
+    output_options,
+    password_file_option,
+    version_option,
+)
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
 from filedecryptor.terminal.report import Reporter, reporting
-from filedecryptor.terminal.table import table
 from filedecryptor.vns import listing, nightly, times
-from filedecryptor.vns.archive import Archive
-from filedecryptor.vns.fetching import failure
-from filedecryptor.vns.guids import parse, session
-from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.locking import locked
-from filedecryptor.vns.options import Group, api_options, client_of, fetch_options, password_of
-from filedecryptor.vns.paging import signs_of_more
+from filedecryptor.vns.archive import Archive, failure
+from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
+from filedecryptor.vns.listing import Recording, parse, session, signs_of_more
+from filedecryptor.vns.lock import locked
 from filedecryptor.vns.records import NOT_STORED, Record, Records
+
+WIDEST_COLUMN = 120
+"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
+
+
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield the lines of a table: the names of the columns, then a line for each row.
+
+    Args:
+        columns: The keys to show, in their order.
+        rows: The values by key; a value that is not text is shown as JSON.
+    """
+    # Made twice rather than kept: cells are many times as large as what they are made from.
+    widths = [0] * len(columns)
+    for cells in _lines(columns, rows):
+        sizes = (min(len(cell), WIDEST_COLUMN) for cell in cells)
+        widths = list(map(max, widths, sizes))
+    for cells in _lines(columns, rows):
+        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
+
+
+def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
+    yield [printable(column) for column in columns]
+    for row in rows:
+        yield [printable(_cell(row.get(column))) for column in columns]
+
+
+def _cell(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:  # reading allows for a little more depth than writing
+        return "..."
+
+
+TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
+URL_VARIABLE = "VNS_API_URL"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+seconds = click.FloatRange(min=0, min_open=True)
+
+
+class Group(Program, click.Group):
+    """The command, whose first argument is the name of another."""
+
+
+def api_options(command: Command) -> Command:
+    """Add the options that say how to reach the API."""
+    for option in (
+        click.option(
+            "--max-time",
+            metavar="SECONDS",
+            type=seconds,
+            help="End after this time; what is not done by then fails.",
+        ),
+        click.option(
+            "--timeout",
+            metavar="SECONDS",
+            type=seconds,
+            default=TIMEOUT,
+            show_default=True,
+            help="How long to wait for an answer, and for each piece of it.",
+        ),
+        click.option(
+            "--api-url",
+            metavar="URL",
+            envvar=URL_VARIABLE,
+            default=BASE_URL,
+            show_default=True,
+            show_envvar=True,
+            help="Another address.",
+        ),
+        click.option(
+            "--token-file",
+            metavar="PATH",
+            type=Path(),
+            help=f"Its first line is the API key; else {TOKEN_VARIABLE} is.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def fetch_options(command: Command) -> Command:
+    """Add the options that say how to fetch recordings."""
+    for option in (
+        output_options,
+        jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
+        password_file_option(
+            help="Its first line is the recordings' password; several are tried in turn. Else "
+            f"{ENVIRONMENT_VARIABLE} is."
+        ),
+        click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
+    ):
+        command = option(command)
+    return command
+
+
+def client_of(
+    *, token_file: str | None, api_url: str, timeout: float, max_time: float | None
+) -> Client:
+    """Return a client by the values of `api_options`.
+
+    Raises:
+        UsageError: There is no token, or something cannot be used.
+        OSError: The token's file cannot be read.
+    """
+    if token_file is not None:
+        token = first_line(token_file, "--token-file").decode("utf-8", "replace")
+    elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
+        token = found
+    else:
+        raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
+    # Tools that write secrets like to end them with a blank or a line end; no token has one.
+    client = Client(token.strip(), url=api_url, timeout=timeout, max_time=max_time)
+    click.get_current_context().call_on_close(client.close)
+    return client
+
+
+def password_of(paths: Sequence[str]) -> Found | None:
+    """Return the recordings' password, or several that may be it; None if there is none.
+
+    Args:
+        paths: Files whose first lines they are.
+    """
+    if paths:
+        secrets = [first_line(path, "--password-file") for path in paths]
+        return Found(*secrets, origins=paths)
+    value = os.environ.get(ENVIRONMENT_VARIABLE)
+    return None if value is None else Found(value, origins=[ENVIRONMENT_VARIABLE])
+
 
 GO_ON = "run this again: what is stored is not fetched again"
 
@@ -177,7 +316,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     for guid in parsed:
         try:
             client.delete(guid)
-        except FileDecryptorError as error:  # noqa: PERF203 - it must not stop the others
+        except FileDecryptorError as error:
             reporter.add(failure(guid, error))
         else:
             reporter.write_result(str(guid).encode())

@@ -1,28 +1,203 @@
-"""The recordings API of VNS (the vendor's pages "Call Recordings" and "API Authentication")."""
+"""The recordings API, and what its refusals mean."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from html import unescape
 from http import HTTPStatus
 from typing import BinaryIO, TypeVar
 from urllib.parse import urljoin
 from uuid import UUID
 
 from filedecryptor import __version__
-from filedecryptor.decryptor import ignore
-from filedecryptor.errors import ApiError, NotFoundError, UsageError
-from filedecryptor.vns import guids
-from filedecryptor.vns.address import Address
+from filedecryptor.audio.foreign import kind_of, text_of
+from filedecryptor.core.decryptor import ignore
+from filedecryptor.core.format import SMALLEST_SIZE
+from filedecryptor.core.secrets import secret_hint
+from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
+from filedecryptor.vns import listing
 from filedecryptor.vns.download import Download, refuse_compressed
-from filedecryptor.vns.guids import SessionGuid
-from filedecryptor.vns.limits import Limits
-from filedecryptor.vns.listing import Listing
-from filedecryptor.vns.network import Answer, Network, PassingError
-from filedecryptor.vns.pace import Pace, backoff, sleep
-from filedecryptor.vns.refusals import refusal, says_no
-from filedecryptor.vns.words import READ, words_of
+from filedecryptor.vns.http import (
+    Address,
+    Answer,
+    Limits,
+    Network,
+    Pace,
+    PassingError,
+    backoff,
+    retry_after,
+    sleep,
+)
+from filedecryptor.vns.listing import Listing, SessionGuid, plain_name
+
+READ = 4096
+"""Bytes of a body that are looked at."""
+
+SHOWN = 200
+"""Characters that are shown."""
+
+NAMES = ("message", "detail", "error_description", "error", "title", "reason", "errors")
+"""Fields in which APIs say what is wrong (RFC 9457, and custom), the wordiest first."""
+
+
+def words_of(body: bytes, secret: str) -> str:
+    """Return what a body says, in one line of bounded length; nothing if it is no text.
+
+    Args:
+        body: Its first `READ` bytes.
+        secret: What the words must not repeat.
+    """
+    text = text_of(body) or ""
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        text = re.sub(r"(?is)<(script|style|head)\b.*?(</\1>|$)|<!--.*?-->", " ", _titled(text))
+        text = unescape(re.sub(r"<[^>]*>?", " ", text))
+    else:
+        text = _in_json(text)
+    if not text.strip():
+        return ""
+    line = in_one_line(text.replace(secret, "..."))
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+def _titled(page: str) -> str:
+    """Return a page whose title is out of its head."""
+    title = re.search(r"(?is)<title\b[^>]*>(.*?)</title>", page)
+    if title is None or not title[1].strip():
+        return page
+    return f"{title[1]}: {page[: title.start()]}{page[title.end() :]}"
+
+
+def _in_json(text: str) -> str:
+    """Return the message in a JSON text; the text itself if there is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    for _ in range(4):
+        if isinstance(found, list) and found:
+            found = found[0]
+        elif isinstance(found, dict):
+            named = {name.lower(): value for name, value in found.items()}
+            found = next((named[name] for name in NAMES if named.get(name)), None)
+        else:
+            break
+    if isinstance(found, str):
+        return found
+    return "" if text.strip() in {"{}", "[]", "null"} else text
+
+
+PASSING = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
+"""Statuses after which a request is made again; 520 to 524 are Cloudflare's."""
+
+SUCCESSES = {
+    *("success", "succeeded", "successful", "issuccess", "ok"),
+    *("deleted", "isdeleted", "deletedcount"),
+}
+ERRORS = {
+    *("error", "errors", "errormessage", "errorcode", "exception", "fault", "iserror", "haserrors"),
+}
+STATUSES = {"status", "statuscode", "code", "result", "outcome"}
+"""Names of fields, as `plain_name` has them, by which APIs say whether something was done."""
+
+NO = {"false", "no", "0"}
+NOTHING = {"", "none", "null", "ok", "success", "no error", *NO}
+FAILED = {"error", "failed", "failure", "locked", "forbidden", "denied", *NO}
+
+
+def refusal(answer: Answer, words: str, token: str) -> Exception:
+    """Return the error for an answer by its status (RFC 9110, section 15).
+
+    Args:
+        answer: The answer.
+        words: What it says.
+        token: What the request was made with.
+    """
+    status = answer.status
+    reason = f"(status {status}){f': {words}' if words else ''}"
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        hint = secret_hint(token.encode(), "the token")
+        return TokenError(f"the API refused the token {reason}", hint=hint)
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return NotFoundError(f"the API has no such recording {reason}")
+    if status in PASSING:
+        wait = retry_after(answer.headers.get("retry-after"))
+        is_told = wait is not None and status == HTTPStatus.SERVICE_UNAVAILABLE
+        return PassingError(
+            f"the API kept failing {reason}",
+            retry_after=wait,
+            is_busy=is_told or status == HTTPStatus.TOO_MANY_REQUESTS,
+        )
+    if status < HTTPStatus.BAD_REQUEST:
+        return ApiError(f"the API sent no recording {reason}")
+    return ApiError(f"the API refused the request {reason}")
+
+
+def says_no(body: bytes) -> bool:
+    """Return whether an answer says, in spite of its status, that nothing was done.
+
+    A page does: it comes from something else than the API.
+    """
+    try:
+        return _says_no(json.loads(body or b"null"))
+    except (ValueError, RecursionError):
+        return (
+            re.match(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)", body) is not None
+        )
+
+
+def _says_no(found: object) -> bool:
+    if isinstance(found, list):
+        return any(map(_says_no, found))
+    if not isinstance(found, dict):
+        return found is False or (isinstance(found, str) and found.lower().startswith("error"))
+    fields = {plain_name(name): value for name, value in found.items()}
+    words = {name: _word(value) for name, value in fields.items()}
+    if any(words[name] in NO for name in words.keys() & SUCCESSES):
+        return True
+    if any(words[name] == "true" for name in words.keys() & SUCCESSES):
+        return False
+    return (
+        any(_is_error(fields[name]) for name in fields.keys() & ERRORS)
+        or any(_is_failure(words[name]) for name in words.keys() & STATUSES)
+        or any(_says_no(value) for value in fields.values() if isinstance(value, (dict, list)))
+    )
+
+
+def _word(value: object) -> str:
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip().lower()
+
+
+def _is_error(value: object) -> bool:
+    """Return whether the field of an error holds one."""
+    if isinstance(value, dict):
+        return any(map(_is_error, value.values()))
+    return any(map(_is_error, value)) if isinstance(value, list) else _word(value) not in NOTHING
+
+
+def _is_failure(word: str) -> bool:
+    return word in FAILED - {"0"} or re.fullmatch(r"[45]\d\d", word) is not None
+
+
+def foreign(head: bytes, size: int, words: str) -> ApiError | None:
+    """Return the error for a body that is no recording; None for one that may be.
+
+    Args:
+        head: Its first bytes.
+        size: Its length in bytes.
+        words: What it says.
+    """
+    if not size:
+        return ApiError("the API sent nothing instead of a recording")
+    kind = kind_of(head)
+    if kind is None and size >= SMALLEST_SIZE:
+        return None
+    what = kind or f"{size} byte{'s' if size > 1 else ''}"
+    return ApiError(f"the API sent {what}, not a recording{f': {words}' if words else ''}")
+
 
 BASE_URL = "https://vnsapi.voiceelements.com"
 RECORDINGS = "/api/customer/recordings"
@@ -207,7 +382,7 @@ class Client:
         Raises:
             UsageError: It is no GUID: nothing else becomes part of an address.
         """
-        session = guids.session(guid)
+        session = listing.session(guid)
         try:
             return request(session.spelling)
         except NotFoundError:

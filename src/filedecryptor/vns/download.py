@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import BinaryIO
 
 from filedecryptor.errors import ApiError
-from filedecryptor.vns.network import Answer, PassingError
+from filedecryptor.vns.http import Answer, PassingError
 
 ENOUGH = 64 * 1024
 """Bytes that an attempt must get further than those before it, so as not to count as one."""

@@ -1,20 +1,66 @@
-"""The list of recordings. Its JSON is not documented, so many shapes are understood.
-
-What is taken for a recording and is none costs an answer of 404, and nothing else.
-"""
+"""The account's recordings as its list tells them, and the GUIDs that name them."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from filedecryptor.errors import ApiError
-from filedecryptor.vns import guids, times
-from filedecryptor.vns.guids import SessionGuid
+from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.vns import times
+
+_WITH_HYPHENS = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+_SPELLINGS = re.compile(
+    rf"(?:urn:uuid:)?[\s{{(]*({_WITH_HYPHENS}|[0-9a-f]{{32}})[\s}})]*(?:\.[a-z0-9]{{1,8}}){{0,2}}",
+    re.IGNORECASE,
+)
+"""A GUID as .NET or RFC 9562 writes it, with braces or not, perhaps as the name of a file."""
+
+LONGEST = 100
+"""Characters of a text that is looked at."""
+
+
+class SessionGuid(NamedTuple):
+    """A recording's `sessionGuid`.
+
+    Attributes:
+        guid: What it is; it names the files.
+        spelling: How it is written in an address; some servers tell capitals from small letters.
+    """
+
+    guid: UUID
+    spelling: str
+
+    def __str__(self) -> str:
+        return str(self.guid)
+
+
+def parse(text: object) -> SessionGuid | None:
+    """Return the GUID that a text is, or that it is a file's name for; None if it is not."""
+    match = _SPELLINGS.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
+    if match is None:
+        return None
+    return SessionGuid(UUID(match[1]), match[1])
+
+
+def session(guid: UUID | SessionGuid | str) -> SessionGuid:
+    """Return what a caller means by a GUID.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(guid, SessionGuid):
+        return guid
+    found = parse(str(guid))
+    if found is None:
+        raise UsageError("this is not a GUID", filename=str(guid))
+    return found
+
 
 SHOWN = 120
 """Characters of an answer that an error shows."""
@@ -127,7 +173,7 @@ class Listing:
         others: dict[str, None] = {}
         for entry in entries:
             text = _value(entry, key) if isinstance(entry, dict) else entry
-            session = guids.parse(text)
+            session = parse(text)
             if session is None:
                 others[text if isinstance(text, str) else _as_json(entry)] = None
             else:
@@ -249,12 +295,12 @@ def _arrays(value: object, depth: int = 0) -> Iterator[list[Entry]]:
             for inner in value:
                 yield from _arrays(inner, depth + 1)
     elif isinstance(value, dict):
-        if value and all(map(guids.parse, value)):  # by GUID
+        if value and all(map(parse, value)):  # by GUID
             yield [
                 {"sessionGuid": key, **(inner if isinstance(inner, dict) else {"value": inner})}
                 for key, inner in value.items()
             ]
-        elif guids.parse(_value(value, SESSION)):  # a single entry
+        elif parse(_value(value, SESSION)):  # a single entry
             yield [value]
         elif depth < DEEPEST:
             for inner in value.values():
@@ -269,7 +315,7 @@ def _rank(array: list[Entry]) -> int | None:
         return 0
     if key is not None:
         return 1
-    return 2 if any(guids.parse(entry) for entry in entries) else None
+    return 2 if any(parse(entry) for entry in entries) else None
 
 
 def _key_of(entries: list[Entry]) -> str | None:
@@ -277,14 +323,12 @@ def _key_of(entries: list[Entry]) -> str | None:
     objects = [entry for entry in entries if isinstance(entry, dict)]
     if not objects:
         return None
-    if any(guids.parse(_value(entry, SESSION)) for entry in objects):
+    if any(parse(_value(entry, SESSION)) for entry in objects):
         return SESSION
     if len(objects) != len(entries):
         return None
     plain = [{plain_name(key): value for key, value in entry.items()} for entry in objects]
-    common = [
-        key for key in plain[0] if all(guids.parse(entry.get(key)) is not None for entry in plain)
-    ]
+    common = [key for key in plain[0] if all(parse(entry.get(key)) is not None for entry in plain)]
     order = {name: number for number, name in enumerate(NAMES)}
     # What is the same in all of them names the customer, say.
     return min(
@@ -315,3 +359,81 @@ def _as_json(value: object) -> str:
         return json.dumps(value)
     except RecursionError:  # reading allows for a little more depth than writing
         return "..."
+
+
+_THINGS = "(data|items?|results?|records?|recordings?|calls?|elements?|hits?|rows?|entries)"
+
+NEXT = re.compile(
+    r"(x|odata)?(next|continuation|cursor|(has)?(more|next)|(is)?truncated)"
+    rf"({_THINGS}|pages?|link|url|uri|href|token|cursor|offset|number|key|marker|available)*"
+    r"|lastevaluatedkey"
+)
+"""Names of what is there if there is another page, as `plain_name` has them."""
+
+LAST = re.compile(r"(is)?(last|final)(page)?")
+"""Names of what is false if there is another page."""
+
+TOTAL = re.compile(
+    rf"(x|odata|x?pagination)?({_THINGS}|total|count)*(total|count)({_THINGS}|count)*|contentrange"
+)
+"""Names of how many recordings there are in all."""
+
+REMAINING = re.compile(rf"{_THINGS}?(remaining|left){_THINGS}?")
+"""Names of how many recordings there are besides."""
+
+PAGES = re.compile(r"(x|x?pagination|total|number|count|num|last)*(of)?pages?(total|count)?")
+"""Names of how many pages there are."""
+
+NEXT_RELATION = r"""rel\s*=\s*["']?[^"',;]*\bnext\b"""
+"""RFC 8288, section 3.3."""
+
+LONGEST_NAME = 64
+"""Characters of a name that are looked at, since the patterns try many ways."""
+
+NOTHING = {"", "0", "false", "null", "none", "[]", "{}"}
+
+
+def signs_of_more(listing: Listing) -> list[str]:
+    """Return what in an answer shows that more recordings exist than it lists, for people.
+
+    Raises:
+        ApiError: The list is not understood.
+    """
+    count = len(listing.entries())
+    found: list[str] = []
+    for name, value in listing.headers.items():
+        if name == "x-pagination":
+            with suppress(ApiError):
+                found += _signs(loaded(value.encode()), count)
+        elif name == "link" and re.search(NEXT_RELATION, value, re.IGNORECASE):
+            found.append("the header link names a next page")
+        elif _sign(name, value.rpartition("/")[2], count):
+            found.append(f"the header {name} is {value.strip()}")
+    return [*found, *_signs(loaded(listing.data), count)]
+
+
+def _signs(value: object, count: int, depth: int = 0) -> Iterator[str]:
+    """Yield the signs in an object and in those in it, but for entries of the list."""
+    if not isinstance(value, dict) or depth == DEEPEST:
+        return
+    for name, inner in value.items():
+        if plain_name(name) == SESSION or parse(name):
+            return
+        if sign := _sign(name, inner, count):
+            yield f"{name!r} {sign}"
+        yield from _signs(inner, count, depth + 1)
+
+
+def _sign(name: str, value: object, count: int) -> str | None:
+    plain, text = plain_name(name[:LONGEST_NAME]), str(value).strip().lower()
+    number = int(text) if re.fullmatch(r"\d{1,18}", text) else 0
+    if NEXT.fullmatch(plain) and text not in NOTHING:
+        return "is there"
+    if LAST.fullmatch(plain) and text == "false":
+        return "is false"
+    is_more = (
+        (TOTAL.fullmatch(plain) and number > count)
+        or (REMAINING.fullmatch(plain) and number > 0)
+        or (PAGES.fullmatch(plain) and number > 1)
+    )
+    return f"is {number}" if is_more else None

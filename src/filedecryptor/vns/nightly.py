@@ -1,40 +1,153 @@
-"""What `vns-recordings archive` does, from the list to the figures."""
+"""One run of the archive, as it is scheduled: what it tells, keeps in mind and measures."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Sequence
-from contextlib import closing
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import NamedTuple
 
+from filedecryptor.core.secrets import with_origin
 from filedecryptor.errors import (
     ApiError,
     AuthenticationError,
     ExitCode,
     Failure,
     FileDecryptorError,
+    Outcome,
 )
-from filedecryptor.hints import with_origin
-from filedecryptor.outcome import Outcome
-from filedecryptor.storage import disk, storage_of
-from filedecryptor.storage.names import is_url
-from filedecryptor.storage.outputs import Written
+from filedecryptor.storage import contents_of, disk, storage_of
+from filedecryptor.storage.names import is_url, join
+from filedecryptor.storage.output import Written
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import progress
 from filedecryptor.terminal.report import Reporter
-from filedecryptor.vns import metrics, times
-from filedecryptor.vns.archive import Archive
+from filedecryptor.vns import times
+from filedecryptor.vns.archive import NOT_TRIED, Archive, failure
 from filedecryptor.vns.client import Client
-from filedecryptor.vns.fetching import NOT_TRIED, failure
-from filedecryptor.vns.limits import TimeOverError
-from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.metrics import Figures
-from filedecryptor.vns.paging import signs_of_more
-from filedecryptor.vns.runs import Runs
+from filedecryptor.vns.http import TimeOverError
+from filedecryptor.vns.listing import Recording, signs_of_more
+
+PREFIX = "vns_recordings"
+
+
+class Figures(NamedTuple):
+    """What is measured of a run.
+
+    Attributes:
+        listed: Recordings that the API lists.
+        fetched: Recordings that were stored.
+        failed: Recordings that were not, though they should.
+        bytes: Bytes of audio that were stored.
+        seconds: How long it took.
+        last_complete: When the last complete run began, in seconds since 1970; None if none was.
+    """
+
+    listed: int
+    fetched: int
+    failed: int
+    bytes: int
+    seconds: float
+    last_complete: float | None
+
+
+HELP: Mapping[str, tuple[str, str]] = {
+    "listed": ("listed", "Recordings that the API lists."),
+    "fetched": ("fetched", "Recordings that the last run has stored."),
+    "failed": ("failed", "Recordings that the last run should have stored, and has not."),
+    "bytes": ("bytes", "Bytes of audio that the last run has stored."),
+    "seconds": ("seconds", "Seconds that the last run took."),
+    "last_complete": (
+        "last_complete_timestamp_seconds",
+        "When the last run began that fetched all that was listed, in seconds since 1970.",
+    ),
+}
+
+
+def text(figures: Figures) -> bytes:
+    """Return the figures of a run as Prometheus reads them."""
+    lines = []
+    for field, value in figures._asdict().items():
+        if value is not None:
+            name, meaning = HELP[field]
+            lines.append(f"# HELP {PREFIX}_{name} {meaning}")
+            lines.append(f"# TYPE {PREFIX}_{name} gauge")
+            lines.append(f"{PREFIX}_{name} {value}")
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
+
+
+NAME = ".vns-recordings.json"
+
+LARGEST = 4096
+"""Bytes that are read of what earlier runs have written."""
+
+LONGEST_GAP = timedelta(days=6)
+"""Time between complete runs after which recordings are about to be purged, or have been."""
+
+
+class Runs:
+    """What an archive remembers of its runs.
+
+    Args:
+        directory: The archive.
+
+    Attributes:
+        complete: When the last run ended that fetched everything; None if there was none.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._path = join(directory, NAME)
+        found: object = None
+        with suppress(
+            FileDecryptorError, OSError, ValueError, RecursionError
+        ):  # what it says is not worth a night
+            found = json.loads(contents_of(self._path, LARGEST) or b"")
+        fields = found if isinstance(found, dict) else {}
+        self._began = times.now().replace(microsecond=0)
+        self.complete = self._past(fields.get("complete"))
+        self._first = self._past(fields.get("first"))
+
+    def _past(self, text: object) -> datetime | None:
+        """Return a time; None for one to come, which a clock that was wrong has left."""
+        time = times.parse(text)
+        return time if time is not None and time <= self._began else None
+
+    def end(self, *, complete: bool) -> str | None:
+        """Remember that a run has ended, and return a warning if the last complete one is long ago.
+
+        Args:
+            complete: Whether everything that the account holds is in the archive.
+
+        Raises:
+            OSError: It cannot be written.
+            StorageError: The store refuses it.
+        """
+        before, first = self.complete, self._first or self._began
+        if complete:
+            self.complete = self._began
+        if complete or self._first is None:
+            fields = {"first": times.shown(first)}
+            if self.complete is not None:
+                fields["complete"] = times.shown(self.complete)
+            data = json.dumps(fields).encode("ascii") + b"\n"
+            storage_of(self._path).publish(
+                self._path, BytesIO(data), replace=True, written=Written()
+            )
+        return self._warning(before, first)
+
+    def _warning(self, before: datetime | None, first: datetime) -> str | None:
+        if self._began - (before or first) <= LONGEST_GAP:
+            return None
+        today = times.shown(self._began)
+        kept = f"VNS keeps a recording for {times.KEPT.days} days"
+        if before is None:
+            return f"no run since {times.shown(first)} was complete, and it is {today}: {kept}"
+        return f"the last complete run was at {times.shown(before)}, and it is {today}: {kept}"
 
 
 class Wanted(NamedTuple):
@@ -174,7 +287,7 @@ class Nightly:
         )
         if self._wanted.metrics is not None:
             try:
-                self._write_metrics(self._wanted.metrics, metrics.text(figures))
+                self._write_metrics(self._wanted.metrics, text(figures))
             except (FileDecryptorError, OSError) as error:
                 self._reporter.say_error(error)
 

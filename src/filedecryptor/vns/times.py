@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import cast
 
@@ -13,8 +13,8 @@ KEPT = timedelta(days=7)
 WESTERNMOST = timedelta(hours=12)
 """How much later than UTC a day ends in the last zone."""
 
-_EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
-_LATEST = datetime(2100, 1, 1, tzinfo=timezone.utc)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?([.,]\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
@@ -42,8 +42,8 @@ def parse(value: object, *, may_be_number: bool = True) -> datetime | None:
     if found is None:
         return None
     if found.tzinfo is None:
-        found = found.replace(tzinfo=timezone.utc)
-    found = found.astimezone(timezone.utc)
+        found = found.replace(tzinfo=UTC)
+    found = found.astimezone(UTC)
     return found if _EARLIEST <= found < _LATEST else None
 
 
@@ -74,17 +74,17 @@ def _parsed(value: object, *, may_be_number: bool) -> datetime | None:
 
 def _since_1970(number: float) -> datetime:
     is_in_milliseconds = abs(number) >= _LATEST.timestamp()
-    return datetime.fromtimestamp(number / 1000 if is_in_milliseconds else number, timezone.utc)
+    return datetime.fromtimestamp(number / 1000 if is_in_milliseconds else number, UTC)
 
 
 def now() -> datetime:
     """Return the time now, in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def shown(time: datetime) -> str:
     """Return a time as it is shown and stored: ISO 8601, UTC, whole seconds."""
-    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def left(call: datetime, at: datetime) -> str:

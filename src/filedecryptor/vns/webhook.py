@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.crypto import encode_password
+from filedecryptor.core.crypto import encode_password
 from filedecryptor.errors import UsageError
 
 

@@ -18,12 +18,12 @@ if "CLOCK_AHEAD" in os.environ:
 
         @classmethod
         def utcnow(cls) -> "_Datetime":
-            return cls.now(dt.timezone.utc).replace(tzinfo=None)
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
     time.time = lambda: _time() + _ahead
     time.time_ns = lambda: int(time.time() * 1e9)
     dt.datetime = _Datetime  # type: ignore[misc]
 
-import filedecryptor.crypto
+import filedecryptor.core.crypto
 
-filedecryptor.crypto.ITERATIONS = 1000
+filedecryptor.core.crypto.ITERATIONS = 1000

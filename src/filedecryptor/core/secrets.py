@@ -1,0 +1,128 @@
+"""The passwords to try in turn, and what may be wrong with one that did not fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from filedecryptor import audio
+from filedecryptor.core.crypto import Password, encode_password
+from filedecryptor.errors import AuthenticationError, UsageError
+
+
+class Passwords:
+    """Passwords that are numbered from 1 on. They show in no `repr`.
+
+    Args:
+        secrets: At least one.
+
+    Raises:
+        UsageError: There is none.
+    """
+
+    def __init__(self, secrets: Sequence[Password]) -> None:
+        if not secrets:
+            raise UsageError("there is no password")
+        self._secrets = tuple(secrets)
+        self._last = 1
+
+    @classmethod
+    def of(cls, secret: Secret) -> Passwords:
+        """Return what a caller has given as passwords."""
+        if isinstance(secret, Passwords):
+            return secret
+        return cls([secret] if isinstance(secret, (str, bytes)) else secret)
+
+    def __len__(self) -> int:
+        return len(self._secrets)
+
+    def in_turn(self) -> Iterator[tuple[int, Password]]:
+        """Yield each with its number: first the one that was right last, then the others."""
+        last = self._last
+        yield last, self._secrets[last - 1]
+        for number, secret in enumerate(self._secrets, 1):
+            if number != last:
+                yield number, secret
+
+    def was_right(self, number: int) -> None:
+        """Try this one first from now on."""
+        self._last = number
+
+
+Secret: TypeAlias = Password | Sequence[Password] | Passwords
+"""What a caller may give: a password, or several that are tried in turn."""
+
+
+BLOCK_SIZE = 4096
+"""Bytes. An unfinished copy or download is a whole number of such blocks."""
+
+
+def file_hint(head: bytes) -> str | None:
+    """Return what a file is instead of a recording; None if its first bytes do not show it."""
+    plain_format = audio.detect(head)
+    if plain_format:
+        return f"this is plain {plain_format} audio already: it was recorded without a password"
+    if audio.tag_length(head):
+        return "this is plain audio with a tag already: it was recorded without a password"
+    from filedecryptor.audio.foreign import kind_of  # most runs do not need it
+
+    if kind := kind_of(head):
+        return f"this is {kind}, not a recording: look into it, then download the recording again"
+    return None
+
+
+def incomplete_hint(size: int | None, *, grew: bool) -> str | None:
+    """Return that a file may be incomplete; None if its length does not show it.
+
+    Args:
+        size: Its length in bytes, if it has one.
+        grew: Whether it was longer at the end than when it was opened.
+    """
+    if grew:
+        return "the file is still growing: run this again once it is complete"
+    if size and size % BLOCK_SIZE == 0:  # what was cut off elsewhere seldom ends so
+        return (
+            "the password may be wrong, or the file incomplete: its size is a whole number of "
+            "disk blocks, as that of an unfinished copy"
+        )
+    return None
+
+
+def password_hint(password: Password) -> str:
+    """Return what is unusual about the password, without showing any part of it."""
+    secret = encode_password(password)
+    if not secret:
+        return "the password is empty"
+    if secret != secret.strip():
+        return "the password begins or ends with white space or a line end"
+    if hint := secret_hint(secret, "the password"):
+        return hint
+    return "the password is the one that was in force when the call was recorded"
+
+
+def with_origin(error: AuthenticationError, origin: str, misplaced: str | None = None) -> None:
+    """Let the hint of a failed authentication say where the password came from.
+
+    Args:
+        error: The failure.
+        origin: Where the password came from, as a sentence without its end.
+        misplaced: What it may be instead of a password, if something shows that.
+    """
+    error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))
+
+
+def secret_hint(secret: bytes, what: str) -> str | None:
+    """Return what may not belong to a secret; None if nothing shows it.
+
+    Args:
+        secret: A password or a token.
+        what: Which of them it is.
+    """
+    if re.match(rb"(export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]", secret):
+        return (
+            f"{what} looks like a line that sets a variable: only what follows the '=' may be meant"
+        )
+    if len(secret) > 1 and secret[:1] == secret[-1:] and secret[:1] in b"\"'":
+        return f"{what} is in quotation marks, which count as part of it"
+    return None

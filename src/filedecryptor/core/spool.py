@@ -1,0 +1,258 @@
+"""Where a recording waits until it is authenticated: in memory, or in a private file.
+
+The file holds ciphertext only, so no plaintext gets into a temporary directory or is left on its
+disk.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
+from filedecryptor.errors import errors_naming
+
+if TYPE_CHECKING:
+    from filedecryptor.core.crypto import RangeDecryptor
+
+MEMORY_LIMIT = 8 * 1024 * 1024
+"""Bytes of audio that one recording takes in memory at most."""
+
+
+SMALL = 1024 * 1024
+"""Bytes. Filling so many with zeros takes less time than importing another module."""
+
+HEAD_SIZE = 4096
+"""Bytes of a source that are kept, to recognise what is not a recording."""
+
+
+class Beginning:
+    """A source whose first bytes are in memory; a short recording is there as a whole.
+
+    Attributes:
+        is_whole: Whether all of the recording is in memory.
+        head: Its first `HEAD_SIZE` bytes.
+        size: The number of bytes that have been read so far.
+
+    Args:
+        source: What to read.
+        limit: The most bytes of audio to have in memory; not less than `HEAD_SIZE` counts.
+    """
+
+    def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
+        self._source = source
+        self._start = None
+        if isinstance(source, io.FileIO) and source.seekable():
+            self._start = source.tell()
+        self._size_at_first = _size_of(source)
+        self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
+        self._filled = self._taken = self.size = 0
+        self._fill()
+        self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
+
+    def _fill(self) -> None:
+        while self._filled < len(self._buffer):
+            count = read_into(self._source, self._buffer[self._filled :])
+            if not count:
+                break
+            self._filled += count
+        self.size = self._filled
+        self.is_whole = self._filled < len(self._buffer)
+
+    def read_on(self, limit: int) -> None:
+        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
+        buffer = _memory(limit)
+        buffer[: self._filled] = self._buffer[: self._filled]
+        self._buffer = buffer
+        self._fill()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        if self._taken < self._filled:
+            count = min(len(buffer), self._filled - self._taken)
+            buffer[:count] = self._buffer[self._taken : self._taken + count]
+            self._taken += count
+            if self._taken == self._filled and not self.is_whole:
+                self._buffer = memoryview(b"")
+            return count
+        if self.is_whole:
+            return 0
+        count = read_into(self._source, buffer)
+        self.size += count
+        return count
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be read once more, from its beginning."""
+        return self.is_whole or self._start is not None
+
+    def rewind(self) -> None:
+        """Go back to the beginning of what is repeatable."""
+        self._taken = 0
+        if not self.is_whole:
+            self._filled = self.size = 0
+            cast("io.FileIO", self._source).seek(self._start or 0)
+
+    def has_grown(self) -> bool:
+        """Return whether the source is a file that is longer now than it was at first."""
+        return _size_of(self._source) > self._size_at_first
+
+
+@contextmanager
+def repeatable(beginning: Beginning) -> Iterator[Beginning]:
+    """Yield a recording that can be read again: as it is, or else by way of a private file."""
+    if beginning.is_repeatable:
+        yield beginning
+        return
+    with PrivateFile() as file:
+        buffer = memoryview(bytearray(CHUNK_SIZE))
+        while count := beginning.readinto(buffer):
+            file.write_all(buffer[:count])
+        file.seek(0)
+        yield Beginning(file, HEAD_SIZE)
+
+
+def _size_of(source: Source) -> int:
+    return os.fstat(source.fileno()).st_size if isinstance(source, io.FileIO) else 0
+
+
+def _memory(limit: int) -> memoryview:
+    size = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
+    if size < SMALL:
+        return memoryview(bytearray(size))
+    import mmap
+
+    return memoryview(mmap.mmap(-1, size))  # whose pages cost nothing until they are written to
+
+
+class PrivateFile(io.FileIO):
+    """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
+
+    On Windows it has a name, nobody else can open it, and it goes with its last handle.
+
+    Raises:
+        OSError: No such file can be made, or it is full; `filename` is the directory.
+    """
+
+    def __init__(self) -> None:
+        import tempfile
+
+        wanted = [os.environ.get("TMPDIR", "")]
+        if sys.platform != "win32":
+            wanted.append("/var/tmp")  # noqa: S108 - without a name
+        usable = (path for path in wanted if os.path.isdir(path) and os.access(path, os.W_OK))
+        self._directory = next(usable, None) or tempfile.gettempdir()
+        with errors_naming(self._directory), tempfile.TemporaryFile(dir=self._directory) as file:
+            super().__init__(os.dup(file.fileno()), "r+")
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`, however little the system takes at once."""
+        with errors_naming(self._directory):
+            while data:
+                data = data[self.write(data) :]
+
+
+class LongFile(Protocol):
+    """A file for long audio, which nobody else can see before it is given a name."""
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`."""
+
+    def close(self) -> None:
+        """Close the file; it is gone if it has no name by then."""
+
+
+class Tee:
+    """A source that keeps what is read from it in a file."""
+
+    def __init__(self, source: Source, file: PrivateFile) -> None:
+        self._source = source
+        self._file = file
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        count = read_into(self._source, buffer)
+        self._file.write_all(buffer[:count])
+        return count
+
+
+class SpooledAudio(io.RawIOBase):
+    """Audio that is decrypted as it is read, from ciphertext that has been authenticated.
+
+    Args:
+        file: The whole recording, in a file that nobody else can open. It is closed with this.
+        decryptor: Decrypts it. It is closed with this.
+        size: The length of the audio in bytes.
+    """
+
+    def __init__(self, file: PrivateFile, decryptor: RangeDecryptor, size: int) -> None:
+        self._file = file
+        self._decryptor = decryptor
+        self._size = size
+        self._position = 0
+        self._ciphertext = memoryview(bytearray(CHUNK_SIZE))
+        self.seek(0)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position and return it."""
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        start = starts.get(whence)
+        if start is None:
+            raise ValueError(f"invalid whence: {whence}")
+        if start + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = start + offset
+        if self._position < self._size:
+            self._file.seek(HEADER_SIZE + self._position)
+            self._decryptor.seek(self._position)
+        return self._position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        buffer = memoryview(buffer).cast("B")
+        wanted = min(len(buffer), CHUNK_SIZE, max(0, self._size - self._position))
+        count = self._file.readinto(self._ciphertext[:wanted])
+        self._decryptor.update_into(self._ciphertext[:count], buffer[:count])
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        """Close the file, and wipe the key."""
+        self._decryptor.close()
+        self._file.close()
+        super().close()
+
+
+class Watched:
+    """A file that calls a function before each read, so that the reading can be ended.
+
+    Args:
+        file: What to read.
+        on_piece: Called with 0. What it raises ends the reading.
+    """
+
+    def __init__(self, file: BinaryIO, on_piece: Callable[[int], object]) -> None:
+        self.seek = file.seek
+        self._read = file.read
+        self._on_piece = on_piece
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes: `size` of them, or all."""
+        self._on_piece(0)
+        return self._read(size)

@@ -1,0 +1,300 @@
+"""Many jobs side by side."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from filedecryptor.core.crypto import load
+from filedecryptor.core.decryptor import OnProgress
+from filedecryptor.core.secrets import Passwords, Secret
+from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerError, failed
+from filedecryptor.jobs.job import IfExists, Job, Shared, try_job
+from filedecryptor.jobs.plan import Plan
+from filedecryptor.jobs.workers import (
+    Done,
+    Workers,
+    affordable,
+    in_threads,
+    memory_of_each,
+    submit_bounded,
+    usable_cpus,
+)
+from filedecryptor.lanes import Keys, Warned, warn_by_python
+from filedecryptor.storage import UNCONDITIONAL
+from filedecryptor.storage.names import absolute, clean_extension, is_url
+from filedecryptor.storage.output import Written
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+THREADS_PER_JOB = 2
+"""Threads for each file that is worked on: the processors are busy while files are flushed."""
+
+THREADS_PER_OBJECT = 4
+"""The same for object stores: a recording waits for three answers, each of some milliseconds."""
+
+FAILURES_IN_A_ROW = 20
+"""Recordings that a store fails for, with none among them that it answers, until it is given up."""
+
+TASKS_PER_JOB = 4
+"""Groups submitted to an executor for each file that is worked on, so that no worker waits."""
+
+GROUPS_PER_JOB = 16
+"""Groups for each file worked on, if there are enough files: the last one to end is then short."""
+
+LARGEST_GROUP = 100
+"""Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
+
+
+def decrypt_files(
+    sources: Iterable[str | os.PathLike[str]],
+    password: Secret,
+    output_extension: str,
+    *,
+    output_dir: str | os.PathLike[str] | None = None,
+    if_exists: IfExists = "replace",
+    jobs: int | None = None,
+    executor: Executor | None = None,
+) -> Iterator[Outcome]:
+    """Decrypt many recordings side by side; one failure does not stop the others.
+
+    The work is done while the result is iterated over. Closing it early abandons what is left;
+    no output is left half-written.
+
+    Args:
+        sources: `.enc` files, and directories, of which every `*.enc` below is taken.
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
+        output_extension: Replaces the last suffix of each name, with or without its dot; `auto`
+            stands for the format of the audio.
+        output_dir: Where the outputs go instead of beside their inputs, with the subfolders of
+            a source that is a directory. It is made if it is not there.
+        if_exists: What to do about an output that is already there: `replace` it, `skip` the
+            work if it is as long as the audio (and else replace it), or `fail`.
+        jobs: Files worked on at once; the CPUs that this process may use if None.
+        executor: Runs the work, in groups, instead of threads of our own, and is left running;
+            `jobs` is then how many files it works on at once.
+
+    Returns:
+        What became of each recording, in the order they end. One that is named twice is done once;
+        those that share an output have failed.
+
+    Raises:
+        UsageError: The extension is unusable, there is no password, or the sources are a single
+            path.
+        StorageError: An object store refused to list the sources, or failed for many recordings
+            in a row.
+        OSError: The output directory cannot be made.
+    """
+    if isinstance(sources, (str, bytes, os.PathLike)):  # whose letters would be taken for paths
+        raise UsageError("the sources are not a list of paths, but one path")
+    place = str if executor is None else absolute  # it may run in another directory
+    plan = Plan(
+        [place(os.fspath(source)) for source in sources],
+        clean_extension(output_extension),
+        output_dir=None if output_dir is None else place(os.fspath(output_dir)),
+        if_exists=if_exists,
+    )
+    return run_plan(plan, password, Workers(jobs, executor))
+
+
+def run_plan(
+    plan: Plan,
+    password: Secret,
+    workers: Workers,
+    *,
+    warn: Callable[[str], object] = warn_by_python,
+    on_progress: Callable[[str, int], object] | None = None,
+) -> Generator[Outcome]:
+    """Do all jobs of a plan, a bounded number of them under way at any time.
+
+    Args:
+        plan: What to do.
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
+        workers: What does it; an executor is left running.
+        warn: Called with what has to be known, though no recording fails for it.
+        on_progress: Called with an input and a number of bytes after each piece of work, from any
+            thread; not called by an executor.
+
+    Yields:
+        What became of each recording, in the order they end.
+
+    Raises:
+        CancelledError: The executor does not do what it was given.
+        UnavailableError: A store failed for many recordings in a row.
+    """
+    failures = 0
+    said: set[str] = set()
+    with closing(_outcomes(plan, password, workers, on_progress)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Warned):
+                if outcome.what not in said:
+                    warn(outcome.what)
+                said.add(outcome.what)
+                continue
+            if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
+                yield outcome._replace(note=None) if outcome.note in said else outcome
+                said.add(outcome.note)
+            else:
+                yield outcome
+            failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
+            if failures == FAILURES_IN_A_ROW:
+                raise UnavailableError(
+                    f"the store failed for {failures} recordings in a row; the rest is not tried",
+                    hint="run this again with --if-exists skip once it answers",
+                )
+
+
+def _outcomes(
+    plan: Plan,
+    password: Secret,
+    workers: Workers,
+    on_progress: Callable[[str, int], object] | None,
+) -> Generator[Outcome | Warned]:
+    jobs, executor = workers.jobs or usable_cpus(), workers.executor
+    yield from plan.failures
+    if executor is None:
+        yield from _in_threads(
+            plan,
+            password,
+            jobs,
+            expected=len(plan) if plan.if_exists == "replace" else 0,
+            has_objects=plan.has_objects,
+            check=plan.check,
+            on_progress=on_progress,
+        )
+    else:
+        size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
+        work = GroupWork(password)
+
+        def submit(group: list[Job]) -> Future[list[Outcome | Warned]]:
+            return executor.submit(work, group)
+
+        yield from submit_bounded(
+            _groups(plan, size),
+            submit,
+            lambda: jobs * TASKS_PER_JOB,
+            _worker_failures,
+            workers.watch,
+        )
+
+
+class GroupWork:
+    """Does a group of jobs, perhaps on another machine. The password shows in no `repr` of it.
+
+    Args:
+        password: The `recordCallPassword` in force when the calls were recorded, or several that
+            are tried in turn.
+    """
+
+    def __init__(self, password: Secret) -> None:
+        self._password = Passwords.of(password)
+
+    def __dask_tokenize__(self) -> str:
+        """Return what Dask may name tasks after: nothing that follows from the password."""
+        from uuid import uuid4
+
+        return uuid4().hex
+
+    def __call__(self, group: list[Job]) -> list[Outcome | Warned]:
+        """Do the jobs, one file on the processor at a time; return what became of each."""
+        has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
+        outcomes = _in_threads(
+            group,
+            self._password,
+            1,
+            expected=len(group),
+            has_objects=has_objects,
+            check=lambda _job, _written: None,
+        )
+        return [_placed(outcome) for outcome in outcomes]
+
+
+def _placed(outcome: Outcome | Warned) -> Outcome | Warned:
+    """Return an outcome whose error says on which worker of Dask's it happened, if on one."""
+    if isinstance(outcome, Warned):
+        return outcome
+    error = outcome.error
+    distributed = sys.modules.get("distributed")
+    if error is None or distributed is None:
+        return outcome
+    try:
+        place = f" (on worker {distributed.get_worker().address})"
+    except ValueError:  # it is another executor
+        return outcome
+    if isinstance(error, OSError):
+        # Only what it was made of is sent along with one.
+        error = OSError(error.errno, f"{error.strerror or error}{place}", error.filename)
+    else:
+        error.cause += place
+    return outcome._replace(error=error)
+
+
+def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome | Warned]]:
+    """Yield the jobs that need work in groups, and the outcomes of those that need none."""
+    group: list[Job] = []
+    for job in plan:
+        if outcome := plan.check(job, Written()):
+            yield Done(outcome)
+            continue
+        group.append(job)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _worker_failures(group: list[Job], error: Exception) -> list[Outcome | Warned]:
+    """Return the failed outcomes of a group whose worker raised an error or died."""
+    place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
+    worker = "the worker" if place is None else f"worker {place.address}"
+    cause = f"{worker} ended with {type(error).__name__}"
+    hint = "it may be done all the same: run this again with --if-exists skip"
+    return [failed(job.input, WorkerError(cause, hint=hint, filename=job.input)) for job in group]
+
+
+def _in_threads(
+    items: Iterable[Job],
+    password: Secret,
+    jobs: int,
+    *,
+    expected: int,
+    has_objects: bool,
+    check: Callable[[Job, Written], Outcome | None],
+    on_progress: Callable[[str, int], object] | None = None,
+) -> Generator[Outcome | Warned]:
+    passwords = Passwords.of(password)
+    keys = Keys(jobs, expected)
+    load()  # where memory or files to open are scarce, this fails once, here
+    written = Written()
+    fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
+
+    def threads() -> int:
+        return affordable(max(fewest, keys.threads))
+
+    def work(job: Job, advance: OnProgress) -> Outcome:
+        shared = Shared(written, keys, memory_of_each(threads()))
+        return try_job(job, passwords, shared=shared, on_progress=advance)
+
+    def advance_job(job: Job, count: int) -> None:
+        if on_progress is not None:
+            on_progress(job.input, count)
+
+    outcomes = in_threads(
+        items,
+        work,
+        check=lambda job: check(job, written),
+        threads=threads,
+        on_progress=advance_job,
+    )
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome
+            if news := keys.news():
+                yield Warned(news)

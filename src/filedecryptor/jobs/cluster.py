@@ -1,0 +1,224 @@
+"""A Dask cluster that works on batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from tempfile import NamedTemporaryFile
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from filedecryptor import __version__
+from filedecryptor.errors import ClusterError, UsageError, missing_extra
+from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
+from filedecryptor.storage.disk import make_directory
+from filedecryptor.storage.output import PREFIX, SUFFIX
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PACKAGE = "distributed"
+"""Dask's package. `KeyboardInterrupt` in its functions leaves its objects half-initialised."""
+
+PROTOCOLS = ("tcp://", "tls://")
+
+TIMEOUT = 10
+"""Seconds to wait for an answer of the scheduler, and of all workers."""
+
+NO_WORKERS_TIMEOUT = 60
+"""Seconds to wait for a worker where there was one: it may be about to start again."""
+
+SILENCE_INTERVAL = 60
+"""Seconds without an outcome between two reports of which workers are busy."""
+
+OnSilence: TypeAlias = Callable[[float, list[str]], object]
+
+WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
+
+
+@contextmanager
+def connected(address: str, directory: str | None, on_silence: OnSilence) -> Iterator[Workers]:
+    """Connect to a scheduler, check that its workers can do the work, and yield them.
+
+    Args:
+        address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
+            configuration names.
+        directory: Where the outputs go on the disk, if they do. It is made if it is not there.
+        on_silence: Called with the seconds in which no work has ended, and the addresses of the
+            workers that are busy, at most every `SILENCE_INTERVAL` seconds.
+
+    Raises:
+        UsageError: The address is not valid, or Dask or its certificates are missing.
+        ClusterError: The cluster cannot be reached, goes away, or cannot do the work.
+        OSError: The directory cannot be made, or nothing can be written to it.
+    """
+    if not address.startswith(PROTOCOLS):
+        raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
+    if find_spec(PACKAGE) is None:
+        raise UsageError("the package for clusters is not installed", hint=missing_extra("dask"))
+    logging.disable()  # our errors say what matters in one line, Dask's log would add pages
+    from distributed.client import ClosedClientError
+
+    client = _connect(address)
+    try:
+        _check_versions(client, address)
+        if directory is not None:
+            _check_sharing(client, address, directory)
+        jobs = sum(_answer(address, client.nthreads).values())
+        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
+    except (CancelledError, ClosedClientError):
+        raise _gone(address) from None
+    finally:
+        with suppress(Exception):  # the scheduler may be gone
+            client.close(timeout=2)
+
+
+def _connect(address: str) -> Client:
+    """Return a client of a scheduler.
+
+    Raises:
+        UsageError: The address, or what TLS needs, is not valid.
+        ClusterError: No scheduler is there, though something else may be.
+    """
+    from distributed import Client
+
+    try:
+        # A client would wait endlessly for something that accepts connections and says nothing,
+        # and would not go quietly if it found no scheduler.
+        asyncio.run(asyncio.wait_for(_identity(address), TIMEOUT))
+        return Client(address, timeout=TIMEOUT, set_as_default=False)
+    except (TypeError, ValueError):
+        raise UsageError(
+            "the address, or Dask's TLS configuration, is not valid", filename=address
+        ) from None
+    except Exception:  # noqa: BLE001 - whatever it is, it does not speak as a scheduler does
+        raise ClusterError("no scheduler answers", filename=address) from None
+
+
+async def _identity(address: str) -> object:
+    from distributed import Security, rpc
+
+    arguments = Security().get_connection_args("client")
+    async with rpc(address, connection_args=arguments) as scheduler:
+        return await scheduler.identity()
+
+
+def _check_versions(client: Client, address: str) -> None:
+    """Check that there are workers, and that each of them has this version of the package.
+
+    Raises:
+        ClusterError: There are none, or one of them has another version, or none.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    while not _answer(address, client.nthreads):
+        if time.monotonic() > deadline:
+            raise ClusterError("the cluster has no workers", filename=address)
+        time.sleep(0.1)
+    versions = _answer(address, client.run, version, "filedecryptor", on_error="return")
+    for worker, found in versions.items():
+        if found != __version__:
+            has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
+            raise ClusterError(
+                f"worker {worker} has {has}",
+                hint=f"install filedecryptor {__version__} there, with the extras that it needs",
+                filename=address,
+            )
+
+
+def _check_sharing(client: Client, address: str, directory: str) -> None:
+    """Check that every worker sees what is written to a directory here.
+
+    Raises:
+        ClusterError: A worker has another directory of that name, or none.
+        OSError: The directory cannot be made, or nothing can be written to it.
+    """
+    make_directory(directory)
+    with NamedTemporaryFile(
+        dir=os.path.realpath(directory),  # of `link/..` it would make something else
+        prefix=PREFIX,
+        suffix=SUFFIX,
+    ) as file:
+        path = os.path.join(directory, os.path.basename(file.name))  # as the workers get it
+        seen = _answer(address, client.run, os.path.exists, path)
+    for worker, sees in seen.items():
+        if not sees:
+            raise ClusterError(
+                f"worker {worker} does not see what is written to {directory}",
+                hint="use a directory that all machines share, or an object store",
+                filename=address,
+            )
+
+
+def _answer(
+    address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
+) -> dict[str, Any]:
+    """Return the answer of a cluster, waiting for it no longer than `TIMEOUT`.
+
+    Raises:
+        ClusterError: There is no answer in time.
+    """
+    found: list[dict[str, Any]] = []
+
+    def wait() -> None:
+        with suppress(Exception):
+            found.append(ask(*arguments, **options))
+
+    thread = Thread(target=wait, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + TIMEOUT
+    while thread.is_alive() and time.monotonic() < deadline:
+        thread.join(WAKING_INTERVAL)
+    if not found:
+        raise ClusterError(
+            f"the cluster does not answer within {TIMEOUT} seconds", filename=address
+        )
+    return found[0]
+
+
+class _Watch:
+    """Checks that there is still a worker to wait for, and reports which workers are busy.
+
+    Raises:
+        ClusterError: The scheduler does not answer, or there have been no workers for a while.
+    """
+
+    def __init__(self, client: Client, address: str, on_silence: OnSilence) -> None:
+        self._client = client
+        self._address = address
+        self._on_silence = on_silence
+        self._missing_since: float | None = None
+        self._told = -math.inf
+
+    def __call__(self, seconds: float) -> None:
+        workers = _answer(self._address, self._client.processing)
+        now = time.monotonic()
+        if not workers:
+            self._miss(now, now - seconds)
+            return
+        self._missing_since = None
+        if min(seconds, now - self._told) >= SILENCE_INTERVAL:
+            self._told = now
+            self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
+
+    def _miss(self, now: float, last_outcome: float) -> None:
+        # Not since the last look: as long as work ends, nobody looks. Nor since before the last
+        # outcome: there was a worker then.
+        self._missing_since = max(self._missing_since or now, last_outcome)
+        if now - self._missing_since > NO_WORKERS_TIMEOUT:
+            raise ClusterError(
+                f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
+                hint=WHAT_IS_DONE_STAYS,
+                filename=self._address,
+            )
+
+
+def _gone(address: str) -> ClusterError:
+    return ClusterError("the scheduler went away", hint=WHAT_IS_DONE_STAYS, filename=address)

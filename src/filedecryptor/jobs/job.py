@@ -1,0 +1,450 @@
+"""One recording to be decrypted, and what becomes of an output that exists."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from io import FileIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
+
+from filedecryptor import audio
+from filedecryptor.core.crypto import Password
+from filedecryptor.core.decryptor import OnProgress, decrypted, ignore, verify
+from filedecryptor.core.format import SMALLEST_SIZE, Source
+from filedecryptor.core.secrets import Secret
+from filedecryptor.core.spool import MEMORY_LIMIT, Beginning, Watched
+from filedecryptor.errors import (
+    Content,
+    FileDecryptorError,
+    Outcome,
+    UnknownFormatError,
+    UsageError,
+    errors_naming,
+    failed,
+    unexpected,
+)
+from filedecryptor.storage import remark, storage_of
+from filedecryptor.storage.names import clean_extension, is_url, replace_suffix, split
+from filedecryptor.storage.output import NEW, PendingFile, Written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from filedecryptor.lanes import Keys
+
+IfExists: TypeAlias = Literal["replace", "skip", "fail"]
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
+SizeOf: TypeAlias = Callable[[str], "int | None"]
+
+
+def check_if_exists(if_exists: str) -> None:
+    """Raise a `UsageError` unless this is one of the values of `if_exists`."""
+    if if_exists not in IF_EXISTS:
+        raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
+
+
+def size_of(path: str) -> int | None:
+    """Return the length of a file or an object in bytes; None if there is none."""
+    return storage_of(path).size_of(path)
+
+
+def find_existing(
+    source: str | None,
+    targets: Sequence[str],
+    if_exists: IfExists,
+    written: Written,
+    size_of: SizeOf = size_of,
+) -> str | None:
+    """Return the existing output that makes a job unnecessary; None if there is none.
+
+    Args:
+        source: The path of the recording, from whose length that of its audio follows; None if it
+            has no path.
+        targets: The outputs that the job may write, one of them.
+        if_exists: What to do about an output that is there.
+        written: The outputs that other jobs of the run have written.
+        size_of: Returns the length of a file, as `size_of` of this module does.
+
+    Raises:
+        UsageError: The output is that of another job.
+        FileExistsError: `if_exists` is `fail`, and there is one.
+    """
+    if if_exists == "replace":
+        return None
+    sizes = {target: size for target in targets if (size := size_of(target)) is not None}
+    if not sizes:
+        return None
+    audio_size = None
+    if source is not None and (source_size := size_of(source)) is not None:
+        audio_size = source_size - SMALLEST_SIZE
+        if audio_size < 0:  # no recording, which is said when it is read
+            return None
+    fitting = [target for target, size in sizes.items() if audio_size in {None, size}]
+    if fitting:
+        written.refuse(fitting[0])
+    for target in (*fitting, *sizes):  # the others are an error under `fail`
+        if is_finished(target, sizes[target], audio_size, if_exists):
+            return target
+    return None
+
+
+def is_finished(target: str, size: int | None, audio_size: int | None, if_exists: IfExists) -> bool:
+    """Return whether an output that is there counts as done: if it is as long as the audio.
+
+    One that is not so long was left unfinished, and is to be replaced.
+
+    Args:
+        target: The output.
+        size: Its length in bytes; None if it is not a file, but a link that leads nowhere.
+        audio_size: The length of the audio in bytes; None if it is not known.
+        if_exists: `skip` or `fail`.
+
+    Raises:
+        FileExistsError: `if_exists` is `fail`.
+    """
+    can_be_audio = audio_size is None or audio_size == size
+    if if_exists == "fail":
+        cause = os.strerror(errno.EEXIST)
+        if not can_be_audio and size is not None:
+            cause = f"exists with another length: {size} bytes instead of {audio_size}"
+        raise FileExistsError(errno.EEXIST, cause, target)
+    return can_be_audio
+
+
+AUTO = "auto"
+"""The output extension that stands for the format found in the audio."""
+
+
+# As in `format`, no annotation is text, since that would cost time.
+class Job(NamedTuple):
+    """What to do with one recording. It can be sent to another process; it holds no password.
+
+    Attributes:
+        input: The path of the `.enc` file, or a name for the file that is read instead.
+        extension: The output's extension without its dot, or `auto`.
+        output: The output's path, if it does not follow from a name and the extension.
+        named_after: The path whose suffix is replaced to name the output, if that is not the
+            input's own. Its directory is made if it is not there.
+        if_exists: What to do about an output that is already there.
+        is_checked: Whether `find_existing` has been asked already.
+        verify: Authenticate only, write nothing.
+        unknown_as: With `auto`, the extension for audio that is not recognised, without its dot;
+            None if that is a failure.
+    """
+
+    input: str
+    extension: str
+    output: str | None = None
+    named_after: str | None = None
+    if_exists: IfExists = "replace"
+    is_checked: bool = False
+    verify: bool = False
+    unknown_as: str | None = None
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the outputs that this job may write; it writes one of them, or none."""
+        if self.verify:
+            return ()
+        if self.output is not None:
+            return (self.output,)
+        return replace_suffix(self.named_after or self.input, self._extensions())
+
+    def _extensions(self) -> tuple[str, ...]:
+        if self.extension != AUTO:
+            return (self.extension,)
+        more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
+        return (*audio.FORMATS, *more)
+
+    def target(self, audio_format: str | None) -> str | None:
+        """Return the output that fits the audio; None if none does.
+
+        Args:
+            audio_format: Its format; None if it is not recognised.
+        """
+        targets = self.targets()
+        if len(targets) == 1:
+            return targets[0]
+        extension = audio_format or self.unknown_as
+        return None if extension is None else targets[self._extensions().index(extension)]
+
+
+class Shared:
+    """What the jobs of one run have in common.
+
+    Args:
+        written: What they have written.
+        keys: Derives their keys, several at once, and says who may use a processor; None if there
+            is only one job.
+        memory_limit: The most bytes of audio that each of them has in memory.
+    """
+
+    def __init__(
+        self, written: Written, keys: Keys | None = None, memory_limit: int = MEMORY_LIMIT
+    ) -> None:
+        self.written = written
+        self.keys = keys
+        self.memory_limit = memory_limit
+
+
+def try_job(
+    job: Job,
+    password: Secret,
+    *,
+    source: Source | None = None,
+    shared: Shared | None = None,
+    on_progress: OnProgress = ignore,
+) -> Outcome:
+    """Do one job as `do_job` does, but return a failure as an outcome instead of raising it."""
+    try:
+        return do_job(job, password, source=source, shared=shared, on_progress=on_progress)
+    except (FileDecryptorError, OSError) as error:
+        return failed(job.input, error)
+    except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
+        return failed(job.input, unexpected(error, job.input))
+
+
+def do_job(
+    job: Job,
+    password: Secret,
+    *,
+    source: Source | None = None,
+    shared: Shared | None = None,
+    on_progress: OnProgress = ignore,
+) -> Outcome:
+    """Do one job. Jobs may be done side by side, in threads or processes.
+
+    Args:
+        job: What to do.
+        password: The `recordCallPassword` in force when the call was recorded, or several that
+            are tried in turn.
+        source: A file to read instead of the job's input.
+        shared: What the job has in common with others, if there are any.
+        on_progress: Called with the number of bytes after each piece of work.
+
+    Raises:
+        FileDecryptorError: Any of its kinds, with `filename` set.
+        OSError: The operating system refused something; `filename` is set.
+    """
+    with errors_naming(job.input):
+        shared = shared or Shared(Written())
+        if not job.is_checked and (done := check(job, shared.written, source)):
+            return done
+        if source is not None:
+            identity = _identity(job, source)
+            return _decrypt(job, password, source, shared, on_progress, identity=identity)
+        with storage_of(job.input).open_source(job.input) as opened:
+            return _decrypt(job, password, opened, shared, on_progress, identity=job.input)
+
+
+def check(
+    job: Job,
+    written: Written,
+    source: Source | None = None,
+    size_of: SizeOf = size_of,
+) -> Outcome | None:
+    """Return the outcome of a job that needs no work, since its output is there already.
+
+    Of the three outputs that `auto` may write, the one that fits the audio is checked by `do_job`.
+
+    Args:
+        job: What is to be done.
+        written: The outputs that other jobs of the run have written.
+        source: A file to read instead of the job's input.
+        size_of: Returns the length of a file, as `size_of` does.
+
+    Raises:
+        UsageError: The output is the input or another job's, or `if_exists` is none of its values.
+        OSError: The output cannot be written, or must not since it exists.
+    """
+    check_if_exists(job.if_exists)
+    with errors_naming(job.input):
+        targets = job.targets()
+        if len(targets) == 1:
+            storage_of(targets[0]).check_target(targets[0], _identity(job, source))
+        path = job.input if source is None else None
+        found = find_existing(path, targets, job.if_exists, written, size_of)
+    return None if found is None else _skipped(job, found)
+
+
+def _identity(job: Job, source: Source | None) -> str | int | None:
+    """Return what tells whether a file is the one that is read: its path or its descriptor."""
+    if source is None:
+        return job.input
+    return source.fileno() if isinstance(source, FileIO) else None
+
+
+def _skipped(job: Job, output: str) -> Outcome:
+    return Outcome(job.input, output, None, None, "skipped")
+
+
+def _decrypt(
+    job: Job,
+    password: Secret,
+    source: Source,
+    shared: Shared,
+    on_progress: OnProgress,
+    *,
+    identity: str | int | None,
+) -> Outcome:
+    if job.verify:
+        beginning = Beginning(source, shared.memory_limit)
+        content = verify(beginning, password, on_progress, shared.keys)
+        unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
+        return _outcome(job, content, "verified", note=unknown)
+    if job.named_after is not None:
+        directory = split(job.named_after)[0] or "."
+        storage_of(directory).make_directory(directory)
+    first = job.targets()[0]
+    attributes = NEW if is_url(first) else storage_of(job.input).attributes_of(source)
+    nameless = partial(storage_of(first).nameless, first, attributes)
+    recording, content = decrypted(
+        Beginning(source, shared.memory_limit), password, on_progress, nameless, shared.keys
+    )
+    with recording:
+        target = _target(job, content, identity)
+        if not isinstance(recording, PendingFile):  # which is not read again
+            recording = cast("BinaryIO", Watched(recording, on_progress))
+        publish = partial(
+            storage_of(target).publish,
+            target,
+            recording,
+            written=shared.written,
+            attributes=attributes,
+        )
+        return _publish(job, target, content, publish, shared.written, identity=identity)
+
+
+def _outcome(
+    job: Job, content: Content, status: str, target: str | None = None, note: str | None = None
+) -> Outcome:
+    return Outcome(
+        job.input,
+        target,
+        content.format,
+        content.size,
+        status,
+        note=note,
+        password=content.password,
+    )
+
+
+def _target(job: Job, content: Content, identity: str | int | None) -> str:
+    """Return the output that fits the audio.
+
+    Raises:
+        UnknownFormatError: None does.
+        UsageError: It is the input.
+        OSError: It cannot be written.
+    """
+    target = job.target(content.format)
+    if target is None:
+        raise UnknownFormatError(
+            f"the recording is intact and the password right; {content.unknown}",
+            hint="name the output's extension instead of 'auto', or store such audio by --unknown-as",
+        )
+    if len(job.targets()) > 1:  # a single one has been checked before
+        storage_of(target).check_target(target, identity)
+    return target
+
+
+def _publish(
+    job: Job,
+    target: str,
+    content: Content,
+    publish: Callable[..., None],
+    written: Written,
+    *,
+    identity: str | int | None,
+) -> Outcome:
+    """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
+    replace = job.if_exists == "replace"
+    note = None
+    try:
+        publish(replace=replace)
+        note = remark()
+    except FileExistsError:
+        if replace:
+            raise
+        written.refuse(target)
+        size = size_of(target)
+        if is_finished(target, size, content.size, job.if_exists):
+            return _skipped(job, target)
+        storage_of(target).check_target(target, identity)
+        publish(replace=True)
+        what = f"{size} bytes, not the {content.size} of the recording"
+        note = f"{'a link to nowhere' if size is None else what}: done again"
+    return _outcome(job, content, "decrypted", target, note)
+
+
+def decrypt_file(
+    path: str | os.PathLike[str],
+    password: Secret,
+    output_extension: str,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    if_exists: IfExists = "replace",
+) -> Path:
+    """Decrypt a recording into a file, which appears whole or not at all.
+
+    Args:
+        path: The `.enc` file.
+        password: The `recordCallPassword` in force when the call was recorded, or several that
+            are tried in turn.
+        output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
+            stands for the format of the audio.
+        output: The file to write, instead of the one beside `path`.
+        if_exists: What to do about an output that is already there: `replace` it, `skip` the
+            work if it is as long as the audio (and otherwise replace it), or `fail`.
+
+    Returns:
+        The path of the audio file.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the file was altered.
+        NotEncError: The file is shorter than 44 bytes, or longer than 64 GiB.
+        UnknownFormatError: The extension is `auto`, and the audio is not opus, mp3 or wav.
+        UsageError: The extension or the password is unusable, or the output would be the input.
+        OSError: The operating system refused something.
+    """
+    from pathlib import Path
+
+    if any(isinstance(name, str) and is_url(name) for name in (path, output)):
+        raise UsageError("decrypt_file is for files; decrypt_files takes addresses as well")
+    job = Job(
+        input=os.fspath(path),
+        extension=clean_extension(output_extension),
+        output=None if output is None else os.fspath(output),
+        if_exists=if_exists,
+    )
+    outcome = do_job(job, password)
+    assert outcome.output is not None  # noqa: S101 - true of every job that does not only verify
+    return Path(outcome.output)
+
+
+def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Password) -> BinaryIO:
+    """Decrypt a recording into a file object, to be played or transcribed without a named file.
+
+    Args:
+        path_or_file: The path or the address of the `.enc` file, or a binary file that is open for
+            reading. The latter is read from where it stands, and stays open.
+        password: The `recordCallPassword` in force when the call was recorded.
+
+    Returns:
+        A readable and seekable file, at its beginning; every byte of it is authenticated. Up to
+        8 MiB of audio are held in memory. Longer audio is kept as ciphertext, in a temporary file
+        without a name, and decrypted as it is read. Closing the file removes it and wipes the key.
+
+    Raises:
+        AuthenticationError: The password is wrong, or the file was altered.
+        NotEncError: The file is shorter than 44 bytes, or longer than 64 GiB.
+        StorageError: An object store cannot be reached, or refuses the recording.
+        UsageError: The password is not valid Unicode text, or the address is not understood.
+        OSError: The operating system refused something.
+    """
+    if isinstance(path_or_file, (str, os.PathLike)):
+        path = os.fspath(path_or_file)
+        with errors_naming(path), storage_of(path).open_source(path) as source:
+            return decrypted(Beginning(source), password)[0]
+    return decrypted(Beginning(path_or_file), password)[0]

@@ -1,0 +1,286 @@
+"""Work on many items at once, by threads of this process or by any executor.
+
+It is loaded for batches only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
+from functools import partial
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Generic, NamedTuple, TypeVar
+
+from filedecryptor.core.spool import MEMORY_LIMIT
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds that abandoned work has to end in."""
+
+WAKING_INTERVAL = 0.2
+"""Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does
+not wake it."""
+
+WATCH_INTERVAL = 5.0
+"""Seconds without a result after which an executor is asked whether it is still there."""
+
+MEMORY = 64 * 1024 * 1024
+"""Bytes of audio that all threads together have in memory at most."""
+
+FILES_PER_THREAD = 4
+"""Files that a recording has open at once: itself, its output, a directory, and one to spare."""
+
+OTHER_FILES = 24
+"""Files that the rest of the process has open."""
+
+
+class Workers(NamedTuple):
+    """What works on a plan.
+
+    Attributes:
+        jobs: Files worked on at once; None for as many as there are CPUs.
+        executor: Does the work, in groups of jobs, instead of threads of this process.
+        watch: Called now and then with the seconds in which no work has ended; what it raises ends
+            the waiting.
+    """
+
+    jobs: int | None = None
+    executor: Executor | None = None
+    watch: Callable[[float], object] | None = None
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_threads(
+    items: Iterable[Item],
+    work: Callable[[Item, Callable[[int], object]], Result],
+    *,
+    check: Callable[[Item], Result | None],
+    threads: Callable[[], int],
+    on_progress: Callable[[Item, int], object] | None,
+) -> Generator[Result]:
+    """Work on each item in threads, and yield the results in the order they come.
+
+    Args:
+        items: What is to be worked on.
+        work: Does it for one item. It calls its second argument with the number of bytes after
+            each piece of work; that call raises once nobody waits for the work any more.
+        check: Returns the result of an item that needs no work.
+        threads: Returns the most threads that there may be at the time.
+        on_progress: Called with an item and a number of bytes after each piece of work.
+    """
+    pool = Threads(threads)
+
+    def task(item: Item) -> list[Result]:
+        def advance(count: int) -> None:
+            if pool.is_over:
+                raise _AbandonedError
+            if on_progress is not None:
+                on_progress(item, count)
+
+        return [work(item, advance)]
+
+    def to_do() -> Iterator[Item | Done[Result]]:
+        for item in items:
+            result = check(item)
+            yield item if result is None else Done(result)
+
+    try:
+        yield from submit_bounded(to_do(), partial(pool.submit, task), lambda: threads() * 2)
+    finally:
+        pool.end(SHUTDOWN_TIMEOUT)
+
+
+class _AbandonedError(Exception):
+    """Ends work that nobody waits for any more; raised and lost in its thread."""
+
+
+class Done(Generic[Result]):
+    """The result of an item that needs no work."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+
+def submit_bounded(
+    items: Iterable[Item | Done[Result]],
+    submit: Callable[[Item], Future[list[Result]]],
+    window: Callable[[], int],
+    lost: Callable[[Item, Exception], list[Result]] | None = None,
+    watch: Callable[[float], object] | None = None,
+) -> Generator[Result]:
+    """Submit items, a bounded number of them at any time, and yield the results as they come.
+
+    Args:
+        items: What is to be worked on.
+        submit: Begins to work on an item.
+        window: Returns the most items that may wait or be under way at the time.
+        lost: Returns the results of an item whose work ended with an exception; if None, the
+            exception ends everything.
+        watch: See `Workers`.
+    """
+    pending: dict[Future[list[Result]], Item] = {}
+    try:
+        for item in items:
+            if isinstance(item, Done):
+                yield item.result
+                continue
+            try:
+                pending[submit(item)] = item
+            except BrokenExecutor as error:
+                if lost is None:
+                    raise
+                yield from lost(item, error)
+            while len(pending) >= window():
+                yield from _collect(pending, lost, watch)
+        while pending:
+            yield from _collect(pending, lost, watch)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _collect(
+    pending: dict[Future[list[Result]], Item],
+    lost: Callable[[Item, Exception], list[Result]] | None,
+    watch: Callable[[float], object] | None,
+) -> Iterator[Result]:
+    """Wait until some work has ended, take it out of `pending`, and yield its results."""
+    begin = watched = time.monotonic()
+    while not (done := wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done):
+        now = time.monotonic()
+        if watch and now - watched >= WATCH_INTERVAL:
+            watched = now
+            watch(now - begin)
+    for future in done:
+        item = pending.pop(future)
+        try:
+            results = future.result()
+        except CancelledError:
+            raise
+        except Exception as error:
+            if lost is None:
+                raise
+            results = lost(item, error)
+        yield from results
+
+
+def affordable(threads: int) -> int:
+    """Return how many threads this process may have, by the number of files that it may open.
+
+    Args:
+        threads: How many there would be without a limit.
+    """
+    if sys.platform == "win32":  # where there is no such limit
+        return threads
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return threads
+    return max(1, min(threads, (limit - OTHER_FILES) // FILES_PER_THREAD))
+
+
+def memory_of_each(threads: int) -> int:
+    """Return the bytes of audio that each of some threads may have in memory."""
+    return min(MEMORY_LIMIT, MEMORY // threads)
+
+
+class Threads:
+    """Threads that do tasks: as many as the system gives; if none, the caller's own thread.
+
+    Args:
+        most: Returns the most threads that there may be at the time.
+
+    Attributes:
+        is_over: Whether nobody waits for the tasks any more.
+    """
+
+    def __init__(self, most: Callable[[], int]) -> None:
+        self._most = most
+        self._count = 0
+        self._are_all = False
+        self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._busy = 0
+        self._all_ended = Event()
+        self.is_over = False
+        # Once the interpreter ends, they stand still, and could be waited for in vain.
+        atexit.register(self.end, SHUTDOWN_TIMEOUT)
+
+    def submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Have a thread do a task; return its future."""
+        future: Future[Result] = Future()
+        self._waiting.put(partial(_fulfil, future, task, item))
+        if not self._are_all and self._count < self._most():
+            try:
+                Thread(target=self._serve, daemon=True).start()
+            except RuntimeError:  # the system has no more of them
+                self._are_all = True
+            else:
+                self._count += 1
+        if not self._count:
+            self._waiting.put(None)
+            self._serve()
+        return future
+
+    def _serve(self) -> None:
+        while task := self._waiting.get():
+            with self._lock:
+                if self.is_over:
+                    return
+                self._busy += 1
+            try:
+                task()
+            finally:
+                with self._lock:
+                    self._busy -= 1
+                    if self.is_over and not self._busy:
+                        self._all_ended.set()
+
+    def end(self, timeout: float) -> None:
+        """Begin no more tasks, and wait for those that have begun; do so once.
+
+        A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
+
+        Args:
+            timeout: Seconds to wait at most.
+        """
+        atexit.unregister(self.end)
+        with self._lock:
+            if self.is_over:
+                return
+            self.is_over = True
+            busy = self._busy
+        for _ in range(self._count):
+            self._waiting.put(None)
+        if busy:
+            self._all_ended.wait(timeout)
+
+
+def _fulfil(future: Future[Result], task: Callable[[Item], Result], item: Item) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(task(item))
+    except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+        future.set_exception(error)

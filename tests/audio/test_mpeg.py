@@ -1,0 +1,137 @@
+"""Frames of MPEG layer III, as encoders write them, and as recorders leave them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from support.recordings import MP3
+
+from filedecryptor.audio import detect
+from filedecryptor.audio.mpeg import SEARCHED, begins_with_frames, frame_at, holds_frames
+
+
+def frame(header: bytes, length: int) -> bytes:
+    """Return a frame of that length, followed by the header of the next."""
+    return header + bytes(length - 4) + header
+
+
+def split(audio: bytes) -> list[bytes]:
+    """Return the frames of an MP3 that begins with one."""
+    frames = []
+    while found := frame_at(audio):
+        frames.append(audio[: found.length])
+        audio = audio[found.length :]
+    return frames
+
+
+FRAMES = split(MP3)
+
+
+@pytest.mark.parametrize(
+    ("header", "length"),
+    [
+        (b"\xff\xfb\x90\x00", 417),  # MPEG-1, 128 kbit/s, 44.1 kHz
+        (b"\xff\xfb\x92\x00", 418),  # the same, padded
+        (b"\xff\xfb\xe8\x00", 1440),  # MPEG-1, 320 kbit/s, 32 kHz: the longest
+        (b"\xff\xf3\x80\x00", 208),  # MPEG-2, 64 kbit/s, 22.05 kHz
+        (b"\xff\xe3\x18\x00", 72),  # MPEG-2.5, 8 kbit/s, 8 kHz
+    ],
+)
+def test_two_frames_make_an_mp3(header: bytes, length: int) -> None:
+    """At the beginning, a frame counts only if the next one follows where its length says."""
+    assert begins_with_frames(frame(header, length), is_whole=False)
+    assert not begins_with_frames(frame(header, length + 1), is_whole=False)
+    assert not begins_with_frames(frame(header, length - 1), is_whole=False)
+    assert not begins_with_frames(frame(header, length)[:-1], is_whole=False)
+
+
+@pytest.mark.parametrize("tail", [b"", b"TAG".ljust(128, b"x"), b"APETAGEX\xd0\7", bytes(50)])
+def test_one_frame_is_an_mp3_if_it_is_all(tail: bytes) -> None:
+    """What is behind a single frame must be nothing, or a tag, and all must be there."""
+    assert begins_with_frames(FRAMES[0] + tail, is_whole=True)
+    assert not begins_with_frames(FRAMES[0] + b"x" + tail, is_whole=True)
+    assert not begins_with_frames(FRAMES[0] + tail, is_whole=False)
+    assert not begins_with_frames(FRAMES[0][:-1], is_whole=True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\xff\xfd\x90\x00",  # layer II
+        b"\xff\xeb\x90\x00",  # the reserved version
+        b"\xff\xfb\xf0\x00",  # the bad bit rate
+        b"\xff\xfb\x9c\x00",  # the reserved sample rate
+        b"\xff\xfb\x90\x02",  # the reserved emphasis
+        b"\xfe\xfb\x90\x00",
+        b"\xff\xdb\x90\x00",
+        b"\xff\xfb\x90",
+    ],
+)
+def test_headers_that_are_no_layer_iii_frame(header: bytes) -> None:
+    """Nothing is guessed from a header that the standard does not allow."""
+    assert frame_at(header) is None
+
+
+def test_frames_of_different_kinds_are_no_mp3() -> None:
+    """Version and sample rate stay the same within a file."""
+    assert detect(b"\xff\xfb\x90\x00" + bytes(413) + b"\xff\xfb\x94\x00") is None
+    assert detect(b"\xff\xfb\x90\x00" + bytes(413) + b"\xff\xf3\x90\x00") is None
+
+
+def free(length: int, count: int, header: bytes = b"\xff\xfb\x00\x00") -> bytes:
+    """Return frames of the free format, every third of them a byte longer (ISO 11172-3)."""
+    padded = header[:2] + bytes([header[2] | 2]) + header[3:]
+    return b"".join(
+        (padded + bytes(length - 3)) if number % 3 == 2 else header + bytes(length - 4)
+        for number in range(count)
+    )
+
+
+@pytest.mark.parametrize("length", [24, 180, 1441, 2880, 5760])
+@pytest.mark.parametrize("header", [b"\xff\xfb\x00\x00", b"\xff\xe3\x08\xc4"])
+def test_the_free_format_has_frames_of_one_length(length: int, header: bytes) -> None:
+    """Whatever it is: the next header tells it, and others must follow."""
+    assert detect(free(length, 30, header)) == "mp3"
+    assert detect(os.urandom(20) + free(length, 30, header)) == "mp3"
+    assert detect(free(length, 2, header) + os.urandom(20_000)) is None
+
+
+CUTS: dict[str, Callable[[], bytes]] = {
+    "a zero": lambda: b"\0" + MP3,
+    "zeros": lambda: bytes(144) + MP3,
+    "a line end": lambda: b"\r\n" + MP3,
+    "its first bytes cut off": lambda: MP3[10:],
+    "half a frame": lambda: MP3[len(FRAMES[0]) // 2 :],
+    "junk": lambda: os.urandom(100) + MP3,
+    "more junk": lambda: os.urandom(SEARCHED - 100) + MP3,
+    "a server's header": lambda: b"ICY 200 OK\r\nicy-br: 32\r\n\r\n" + MP3,
+    "a byte between frames": lambda: b"\0".join(FRAMES),
+    "some bytes between frames": lambda: b"\1\2\3\4\5\6\7".join(FRAMES),
+    "a hole behind the first": lambda: FRAMES[0] + os.urandom(700) + b"".join(FRAMES[1:]),
+    "half the second frame lost": lambda: FRAMES[0] + FRAMES[1][:50] + b"".join(FRAMES[2:]),
+    "another sample rate at first": lambda: b"\xff\xfb\x94\0" + bytes(380) + MP3,
+    "few frames behind junk": lambda: b"abc" + b"".join(FRAMES[:2]),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_mp3_as_it_is_met(cut: str) -> None:
+    """A decoder may start at any frame, so the audio may as well."""
+    assert detect(CUTS[cut]()) == "mp3"
+
+
+def test_frames_are_not_looked_for_everywhere() -> None:
+    """Behind so many other bytes they are not what the audio begins with."""
+    assert not holds_frames(bytes(SEARCHED) + MP3, is_whole=False)
+    assert holds_frames(bytes(SEARCHED - 1) + MP3, is_whole=False)
+
+
+@pytest.mark.parametrize("value", [0xFF, 0xFB, 0x55, 0x7B])
+def test_quiet_telephone_audio_is_no_mp3(value: int) -> None:
+    """The bytes of quiet mu-law audio are nearly those of headers, but do not follow each other."""
+    quiet = bytes(
+        value ^ (byte & 0x04) if byte < 0xC0 else 0xFF - (byte & 4) for byte in os.urandom(40_000)
+    )
+    assert detect(quiet) is None

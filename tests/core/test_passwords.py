@@ -1,0 +1,112 @@
+"""Several passwords, of which one is right."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import pytest
+from support.commands import run, run_process
+from support.folders import contents
+from support.recordings import AUDIO, PASSWORD, encrypt
+
+from filedecryptor import AuthenticationError, UsageError, decrypt_files
+from filedecryptor.core.secrets import Passwords
+
+OLD = "the one before"
+
+
+@pytest.fixture
+def rotated(tmp_path: Path) -> Path:
+    """Return a folder whose recordings have two passwords, and files that hold these."""
+    for name, password in ("a", PASSWORD), ("b", OLD), ("c", PASSWORD), ("d", OLD), ("e", OLD):
+        (tmp_path / f"{name}.enc").write_bytes(encrypt(AUDIO, password))
+    (tmp_path / "new").write_text(f"{PASSWORD}\n")
+    (tmp_path / "old").write_text(f"{OLD}\n")
+    return tmp_path
+
+
+WORDS = (".", "auto", "--password-file", "new", "--password-file", "old")
+
+
+def test_each_recording_finds_its_password(rotated: Path) -> None:
+    """The summary counts how many were right, by number."""
+    result = run(*WORDS, cwd=rotated)
+    assert result.code == 0
+    assert result.lines[-1].startswith(
+        "5 decrypted (password 1: 2, password 2: 3); 0.1 MB of audio"
+    )
+    assert all(contents(rotated)[f"{name}.opus"] == AUDIO for name in "abcde")
+
+
+def test_a_password_that_nothing_needs_is_counted_as_well(rotated: Path) -> None:
+    """Whoever sees none can drop it."""
+    (rotated / "oldest").write_text("older still")
+    result = run(*WORDS, "--password-file", "oldest", cwd=rotated)
+    assert "(password 1: 2, password 2: 3, password 3: 0)" in result.lines[-1]
+
+
+def test_where_none_is_right_the_error_counts_them(rotated: Path) -> None:
+    """And says where they came from, not what they are."""
+    (rotated / "f.enc").write_bytes(encrypt(AUDIO, "another"))
+    result = run(*WORDS, "-q", cwd=rotated)
+    assert result.code == 3
+    assert result.lines == [
+        (
+            "error: ./f.enc: authentication failed: none of the 2 passwords is right, "
+            "or the file was altered"
+        ),
+        (
+            "hint: the password is the one that was in force when the call was recorded; "
+            "the passwords came from new, old"
+        ),
+    ]
+
+
+def test_json_has_the_number(rotated: Path) -> None:
+    """From 1 on, where there are several."""
+    result = run("b.enc", "opus", *WORDS[2:], "--json", cwd=rotated)
+    assert b'"password": 2' in result.stdout
+    result = run("b.enc", OLD, "opus", "--json", cwd=rotated)
+    assert b"password" not in result.stdout
+
+
+@pytest.mark.parametrize("size", [len(AUDIO), 9 << 20])
+def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
+    """It cannot be read twice, however long it is."""
+    audio = (AUDIO * (size // len(AUDIO) + 1))[:size]
+    result = run_process("-", "opus", *WORDS[2:], cwd=rotated, stdin=encrypt(audio, OLD))
+    assert (result.code, result.stdout) == (0, audio)
+
+
+def test_decrypt_files_takes_several(rotated: Path) -> None:
+    """They are a list there."""
+    outcomes = list(decrypt_files([rotated], [OLD, PASSWORD], "auto"))
+    assert sorted(outcome.password or 0 for outcome in outcomes) == [1, 1, 1, 2, 2]
+    with pytest.raises(UsageError, match="no password"):
+        list(decrypt_files([rotated], [], "auto"))
+
+
+def test_the_last_one_that_was_right_is_tried_first() -> None:
+    """So a folder of old recordings does not derive two keys for each."""
+    passwords = Passwords(["a", "b", "c"])
+    assert list(passwords.in_turn()) == [(1, "a"), (2, "b"), (3, "c")]
+    passwords.was_right(3)
+    assert list(passwords.in_turn()) == [(3, "c"), (1, "a"), (2, "b")]
+
+
+def test_they_show_nowhere() -> None:
+    """But can be sent to another process."""
+    passwords = Passwords(["hidden", b"hidden"])
+    assert "hidden" not in repr(passwords)
+    assert list(pickle.loads(pickle.dumps(passwords)).in_turn()) == list(passwords.in_turn())  # noqa: S301 - our own
+
+
+def test_a_recording_that_is_no_file_fails_under_all() -> None:
+    """As one password does."""
+    from filedecryptor.core.decryptor import decrypted
+    from filedecryptor.core.spool import Beginning
+
+    with pytest.raises(AuthenticationError, match="none of the 2 passwords"):
+        decrypted(Beginning(io.BytesIO(encrypt(AUDIO))), ["x", "y"])

@@ -1,0 +1,251 @@
+"""Recordings in memory, or as ciphertext in a private file."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import COMMAND, run_process
+from support.folders import contents
+from support.posix import IS_ROOT, posix_only
+from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
+
+from filedecryptor import AuthenticationError, decrypt_file, open_recording
+from filedecryptor.core.decryptor import decrypted
+from filedecryptor.core.format import SMALLEST_SIZE
+from filedecryptor.core.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning, PrivateFile
+from filedecryptor.jobs.job import Job, Shared, do_job
+from filedecryptor.storage import output
+from filedecryptor.storage.output import Written
+
+LIMIT = 2 * HEAD_SIZE
+LONG = os.urandom(MEMORY_LIMIT + 1)
+
+
+class Trickle(io.BytesIO):
+    """A source that gives a little at a time, as pipes do."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill some bytes only."""
+        return super().readinto(memoryview(buffer)[:1000])
+
+
+@pytest.mark.parametrize("source", [io.BytesIO, Trickle])
+@pytest.mark.parametrize("size", [0, 1, 43, HEAD_SIZE, LIMIT, LIMIT + 1, 5 * LIMIT])
+def test_what_is_read_ahead_is_not_lost(source: type[io.BytesIO], size: int) -> None:
+    """All bytes come out in their order, whether memory holds them all or not."""
+    data = os.urandom(size + SMALLEST_SIZE)
+    beginning = Beginning(source(data), LIMIT)
+    assert beginning.is_whole == (size <= LIMIT)
+    assert beginning.head == data[:HEAD_SIZE]
+    found = bytearray()
+    buffer = memoryview(bytearray(3000))
+    while count := beginning.readinto(buffer):
+        found += buffer[:count]
+    assert found == data
+    assert beginning.size == len(data)
+
+
+def test_more_can_be_read_ahead() -> None:
+    """Where there is no place for the rest, memory takes it after all."""
+    data = os.urandom(3 * LIMIT)
+    beginning = Beginning(Trickle(data), LIMIT)
+    assert not beginning.is_whole
+    beginning.read_on(4 * LIMIT)
+    assert beginning.is_whole
+    buffer = memoryview(bytearray(4 * LIMIT))
+    assert bytes(buffer[: beginning.readinto(buffer)]) == data
+
+
+@posix_only("files without names")
+def test_a_private_file_lies_where_it_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In TMPDIR, or else in /var/tmp; it has no name, and is its owner's alone."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with PrivateFile() as file:
+        file.write_all(memoryview(b"ciphertext"))
+        found = os.fstat(file.fileno())
+        assert found.st_dev == tmp_path.stat().st_dev
+        assert (found.st_nlink, found.st_mode & 0o777, found.st_size) == (0, 0o600, 10)
+        assert contents(tmp_path) == {}
+        assert os.path.dirname(os.readlink(f"/proc/self/fd/{file.fileno()}")) == str(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    with PrivateFile() as file:
+        assert os.readlink(f"/proc/self/fd/{file.fileno()}").startswith("/var/tmp/")  # noqa: S108
+    monkeypatch.delenv("TMPDIR")
+    with PrivateFile() as file:
+        assert os.readlink(f"/proc/self/fd/{file.fileno()}").startswith("/var/tmp/")  # noqa: S108
+
+
+def test_only_ciphertext_is_spooled(monkeypatch: pytest.MonkeyPatch, make_enc: MakeEnc) -> None:
+    """What an attacker may have made, and what deleted files leave on a disk, is no audio."""
+    spooled = bytearray()
+    write_all = PrivateFile.write_all
+
+    def looking(file: PrivateFile, data: memoryview) -> None:
+        spooled.extend(data)
+        write_all(file, data)
+
+    monkeypatch.setattr(PrivateFile, "write_all", looking)
+    path = make_enc(audio=LONG)
+    with open_recording(path, PASSWORD) as recording:
+        assert spooled == path.read_bytes()
+        assert recording.read() == LONG
+        assert spooled == path.read_bytes()
+
+
+def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
+    """Nor a key: nothing is handed out."""
+    path = make_enc(audio=LONG)
+    with path.open("r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        file.write(b"altered")
+    before = os.listdir("/proc/self/fd")
+    for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
+        with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
+            attempt(path, PASSWORD)
+        assert len(os.listdir("/proc/self/fd")) <= len(before)
+        del caught
+
+
+def test_closing_wipes_the_key(make_enc: MakeEnc) -> None:
+    """As far as Python allows. The file goes as well, though somebody may hold the object."""
+    before = os.listdir("/proc/self/fd")
+    recording: Any = open_recording(make_enc(audio=LONG), PASSWORD)
+    decryptor = recording.raw._decryptor  # noqa: SLF001 - it is nobody's to see otherwise
+    assert any(decryptor._key)  # noqa: SLF001 - as above
+    recording.close()
+    assert not any(decryptor._key)  # noqa: SLF001 - as above
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
+def test_no_position_lies_before_the_audio(make_enc: MakeEnc) -> None:
+    """There are the salt and the nonce; a refused seek changes nothing."""
+    with open_recording(make_enc(audio=LONG), PASSWORD) as recording:
+        recording.seek(7)
+        with pytest.raises(ValueError, match="negative"):
+            recording.seek(-len(LONG) - 1, os.SEEK_END)
+        with pytest.raises(ValueError, match="whence"):
+            recording.raw.seek(0, 9)  # type: ignore[attr-defined]
+        assert recording.read(100) == LONG[7:107]
+
+
+def test_all_is_spooled_however_little_the_system_takes(
+    monkeypatch: pytest.MonkeyPatch, make_enc: MakeEnc
+) -> None:
+    """A short write is not the end."""
+    write = PrivateFile.write
+    monkeypatch.setattr(PrivateFile, "write", lambda file, data: write(file, data[:40_000]))
+    with open_recording(make_enc(audio=LONG), PASSWORD) as recording:
+        assert recording.read() == LONG
+
+
+def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a read-only container up to 8 MiB are decrypted, however many jobs share the memory."""
+
+    def refuse() -> PrivateFile:
+        raise OSError(30, "Read-only file system", "/var/tmp")  # noqa: S108
+
+    monkeypatch.setattr("filedecryptor.core.decryptor.PrivateFile", refuse)
+    recording, content = decrypted(
+        Beginning(io.BytesIO(encrypt(LONG[:-1], PASSWORD)), LIMIT), PASSWORD
+    )
+    assert content.size == MEMORY_LIMIT
+    assert recording.read() == LONG[:-1]
+    with pytest.raises(OSError, match="Read-only"):
+        decrypted(Beginning(io.BytesIO(encrypt(LONG, PASSWORD)), LIMIT), PASSWORD)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not IS_ROOT, reason="mounts a disk")
+def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
+    """What fits gets to standard output without a place to write; what does not says so."""
+    script = 'mount -o remount,bind,ro / || exit 99; touch x 2>/dev/null && exit 99; exec "$0" "$@"'
+    read_only = ("unshare", "-m", "bash", "-c", script, COMMAND)
+    for size in (MEMORY_LIMIT, MEMORY_LIMIT + 1):
+        path = make_enc(audio=LONG[:size])
+        words = ("a.enc", PASSWORD, "wav", "-o", "-")
+        result = run_process(*words, cwd=path.parent, command=read_only)
+        if result.code == 99 or "unshare" in result.stderr:
+            pytest.skip("nothing may be mounted here")
+        if size == MEMORY_LIMIT:
+            assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
+        else:
+            assert (result.code, result.stdout) == (1, b"")
+            assert len(result.lines) == 1
+            assert "No usable temporary directory" in result.lines[0]
+
+
+@pytest.mark.parametrize("size", [MEMORY_LIMIT, MEMORY_LIMIT + 1])
+def test_audio_beyond_memory_goes_to_a_disk_without_nameless_files(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+) -> None:
+    """It is written there only once it is authenticated; an altered recording makes no file."""
+    monkeypatch.setattr(output, "nameless", lambda *_: None)
+    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda *_: None)
+    recording = bytearray(encrypt(LONG[:size], PASSWORD))
+    (tmp_path / "a.enc").write_bytes(recording)
+    made = []
+    make = output.PendingFile.__init__
+
+    def counting(*words: Any) -> None:
+        made.append(words)
+        make(*words)
+
+    monkeypatch.setattr(output.PendingFile, "__init__", counting)
+    do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
+    assert contents(tmp_path) == {"a.enc": bytes(recording), "a.wav": LONG[:size]}
+    assert len(made) == 1
+    recording[-1] ^= 1
+    (tmp_path / "a.enc").write_bytes(recording)
+    with pytest.raises(AuthenticationError):
+        do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
+    assert len(made) == 1
+    assert set(contents(tmp_path)) == {"a.enc", "a.wav"}
+
+
+def test_an_abandoned_publication_ends_at_the_next_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the job any more: what was begun is taken back."""
+    monkeypatch.setattr(output, "nameless", lambda *_: None)
+    (tmp_path / "a.enc").write_bytes(encrypt(AUDIO, PASSWORD))
+
+    def on_progress(count: int) -> None:
+        if count == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        do_job(
+            Job(str(tmp_path / "a.enc"), "wav"),
+            PASSWORD,
+            shared=Shared(Written()),
+            on_progress=on_progress,
+        )
+    assert set(contents(tmp_path)) == {"a.enc"}
+
+
+@posix_only("ulimit")
+def test_the_command_says_where_there_is_no_room(tmp_path: Path) -> None:
+    """The temporary directory is named, not the recording."""
+    (tmp_path / "a.enc").write_bytes(encrypt(LONG, PASSWORD))
+    script = 'ulimit -f 1000; exec "$0" a.enc EncryptMe wav -o - >/dev/null'
+    result = run_process(
+        "-c",
+        script,
+        COMMAND,
+        cwd=tmp_path,
+        command=("bash",),
+        env={"TMPDIR": "/tmp"},  # noqa: S108
+    )
+    assert result.code == 1
+    assert result.lines == ["error: /tmp: File too large"]

@@ -1,0 +1,715 @@
+"""Many recordings: the command as a user runs it, and the function behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import COMMAND, Result, run, run_process, wait_until
+from support.folders import contents, nothing_changes
+from support.posix import make_fifo, not_under_wine, posix_only
+from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
+from support.terminal import run_in_terminal
+
+from filedecryptor import AuthenticationError, UsageError, decrypt_files, lanes
+from filedecryptor.errors import WorkerError
+from filedecryptor.jobs.batch import GroupWork
+from filedecryptor.lanes.machine import ENOUGH, Machine
+
+ENV = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
+NAMES = [entry["file"] for entry in RECORDINGS]
+OUTPUTS = [f"{Path(entry['file']).stem}.{entry['format']}" for entry in RECORDINGS]
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    """A night's recordings, one of each format, some of them in a subfolder."""
+    folder = tmp_path / "night"
+    (folder / "late").mkdir(parents=True)
+    for name in NAMES[:2]:
+        (folder / name).write_bytes(fixture(name))
+    (folder / "late" / NAMES[2].replace(".enc", ".ENC")).write_bytes(fixture(NAMES[2]))
+    return tmp_path
+
+
+def batch(*words: str | Path | bytes, cwd: Path, **options: Any) -> Result:
+    """Run the command with the password in the environment."""
+    return run(*words, cwd=cwd, env=ENV, **options)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the names of the files below a folder."""
+    return [name for name, content in contents(folder).items() if content is not None]
+
+
+def test_many_files(tmp_path: Path) -> None:
+    """`filedecryptor *.enc - opus`: an output beside each input, its path on stdout."""
+    for name in NAMES:
+        (tmp_path / name).write_bytes(fixture(name))
+    result = batch(*NAMES, "-", "opus", cwd=tmp_path)
+    assert result.code == 0
+    expected = sorted(name.replace(".enc", ".opus") for name in NAMES)
+    assert sorted(result.stdout.decode().split()) == expected
+    assert result.lines[-1].startswith("3 decrypted; 0.1 MB of audio in ")
+
+
+def test_a_directory(night: Path) -> None:
+    """`filedecryptor recordings/ - auto`: everything below it, any case of the suffix."""
+    result = batch("night/", "-", "auto", cwd=night)
+    assert result.code == 0
+    assert {OUTPUTS[0], OUTPUTS[1], f"late/{OUTPUTS[2]}"} < set(files_in(night / "night"))
+    for output in (OUTPUTS[0], OUTPUTS[1], f"late/{OUTPUTS[2]}"):
+        expected = (PLAIN / Path(output).name).read_bytes()
+        assert (night / "night" / output).read_bytes() == expected
+
+
+def test_an_output_directory(night: Path) -> None:
+    """`filedecryptor a/ b/ c.enc - wav -d out/`: subfolders stay, the inputs' folders do not."""
+    (night / "b").mkdir()
+    (night / "b" / "b.enc").write_bytes(fixture(NAMES[0]))
+    (night / "c.enc").write_bytes(fixture(NAMES[0]))
+    before = contents(night)
+    result = batch("night", "b/", "c.enc", "-", "wav", "-d", "new/out/", cwd=night)
+    assert result.code == 0
+    assert files_in(night / "new" / "out") == [
+        "b.wav",
+        "c.wav",
+        f"late/{Path(NAMES[2]).stem}.wav",
+        *(f"{Path(name).stem}.wav" for name in NAMES[:2]),
+    ]
+    shutil.rmtree(night / "new")
+    assert contents(night) == before
+
+
+def test_one_file_into_an_output_directory(folder: Path) -> None:
+    """With three words and an option as well."""
+    result = run("a.enc", PASSWORD, "auto", "-d", "out", cwd=folder)
+    assert result.stdout == b"out/a.opus\n"
+    assert (folder / "out" / "a.opus").read_bytes() == AUDIO
+
+
+def test_a_second_run_does_no_work_twice(night: Path) -> None:
+    """With `skip` and `auto`, whatever the extension is; a wrong password shows it."""
+    words = ["night", "-", "auto", "--if-exists", "skip"]
+    assert batch(*words, cwd=night).code == 0
+    with nothing_changes(night):
+        result = run(*words, cwd=night, env={"FILEDECRYPTOR_PASSWORD": "wrong"})
+    assert (result.code, result.stdout) == (0, b"")
+    assert result.lines[0].startswith("3 skipped in ")
+    assert len(result.lines) == 1
+
+
+def test_if_exists_fail(night: Path) -> None:
+    """What is there stays, and is a failure; the others are done."""
+    old = bytes(len(AUDIO))
+    (night / "night" / OUTPUTS[0]).write_bytes(old)
+    result = batch("night", "-", "auto", "--if-exists", "fail", cwd=night)
+    assert result.code == 1
+    assert result.lines[0] == f"error: night/{OUTPUTS[0]}: File exists"
+    assert (night / "night" / OUTPUTS[0]).read_bytes() == old
+    assert len(result.stdout.split()) == 2
+
+
+def test_verify(night: Path) -> None:
+    """Nothing is written, the summary counts."""
+    with nothing_changes(night):
+        result = batch("--verify", "night", "-", "auto", cwd=night)
+    assert (result.code, result.stdout) == (0, b"")
+    assert result.lines[0].startswith("3 verified; 0.1 MB")
+
+
+def test_quiet(night: Path) -> None:
+    """Errors only, no summary."""
+    (night / "night" / "bad.enc").write_bytes(bytes(44))
+    result = batch("-q", "night", "-", "auto", cwd=night)
+    assert (result.code, result.stdout) == (3, b"")
+    assert [line.split(":")[0] for line in result.lines] == ["error", "hint"]
+
+
+def test_json(night: Path) -> None:
+    """An object for each input, with the code that it alone would have given."""
+    shutil.copy(PLAIN / OUTPUTS[0], night / "night" / "plain.enc")
+    (night / "night" / "short.enc").write_bytes(b"x")
+    (night / "night" / "late" / OUTPUTS[2]).mkdir()
+    result = batch("night", "-", "auto", "--json", cwd=night)
+    assert result.code == 1
+    found = {entry["input"]: entry for entry in map(json.loads, result.stdout.splitlines())}
+    assert found[f"night/{NAMES[0]}"] == {
+        "input": f"night/{NAMES[0]}",
+        "output": f"night/{OUTPUTS[0]}",
+        "format": "opus",
+        "size": len(AUDIO),
+        "status": "decrypted",
+        "code": 0,
+        "error": None,
+        "hint": None,
+    }
+    assert {name: (entry["status"], entry["code"]) for name, entry in found.items()} == {
+        f"night/{NAMES[0]}": ("decrypted", 0),
+        f"night/{NAMES[1]}": ("decrypted", 0),
+        f"night/late/{NAMES[2].replace('.enc', '.ENC')}": ("failed", 1),
+        "night/plain.enc": ("failed", 3),
+        "night/short.enc": ("failed", 4),
+    }
+    assert found["night/short.enc"]["error"].startswith("not an .enc file")
+    assert found["night/plain.enc"]["hint"].startswith("this is plain opus audio already")
+    directory = found[f"night/late/{NAMES[2].replace('.enc', '.ENC')}"]
+    assert directory["error"] == f"night/late/{OUTPUTS[2]}: Is a directory"
+
+
+def test_json_of_one_file(folder: Path) -> None:
+    """The same object, and no path beside it."""
+    result = run("a.enc", PASSWORD, "auto", "--json", cwd=folder)
+    assert json.loads(result.stdout)["output"] == "a.opus"
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["a.enc", "-o", "-"], ["-"]])
+def test_json_and_audio_do_not_mix(folder: Path, words: list[str]) -> None:
+    """Both want standard output: a usage error."""
+    result = run("--json", *words, "-", "opus", cwd=folder, env=ENV)
+    assert (result.code, result.stdout) == (2, b"")
+    assert result.lines == ["error: --json and the audio cannot both go to standard output"]
+
+
+def test_the_good_are_done_although_others_fail(night: Path) -> None:
+    """Altered, short, unreadable, plain, gone: a line each, and the exit code 1."""
+    folder = night / "night"
+    good = (folder / NAMES[0]).read_bytes()
+    (folder / "altered.enc").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    (folder / "short.enc").write_bytes(good[:43])
+    (folder / "secret.enc").write_bytes(good)
+    (folder / "secret.enc").chmod(0)
+    (folder / "closed").mkdir(mode=0)
+    (folder / "dangling.enc").symlink_to("nowhere")
+    shutil.copy(PLAIN / OUTPUTS[0], folder / "plain.enc")
+    words = ("night", "none.enc", "-", "auto")
+    result = run_process(*words, cwd=night, env=ENV, as_anybody=True)
+    assert result.code == 1
+    assert len(result.stdout.split()) == 3
+    errors = sorted(line for line in result.lines if line.startswith("error: "))
+    wrong = "authentication failed: the password is wrong, or the file was altered"
+    assert errors == [
+        f"error: night/altered.enc: {wrong}",
+        "error: night/closed: Permission denied",
+        "error: night/dangling.enc: No such file or directory",
+        f"error: night/plain.enc: {wrong}",
+        "error: night/secret.enc: Permission denied",
+        "error: night/short.enc: not an .enc file: it is 43 bytes long, the smallest is 44",
+        "error: none.enc: No such file or directory",
+    ]
+    assert any("plain opus audio already" in line for line in result.lines)
+    assert result.lines[-1].startswith("3 decrypted, 7 failed; ")
+
+
+def test_equal_failures_keep_their_code(night: Path) -> None:
+    """3 if nothing else went wrong."""
+    assert run("night", "wrong", "auto", cwd=night).code == 3
+
+
+def test_unknown_audio_is_not_written(folder: Path) -> None:
+    """Exit code 5; the file beside it is done."""
+    (folder / "c.enc").write_bytes(encrypt(b"\0"))
+    result = batch("a.enc", "c.enc", "-", "auto", cwd=folder)
+    assert (result.code, result.stdout) == (5, b"a.opus\n")
+    assert any(line.startswith("error: c.enc: the recording is intact") for line in result.lines)
+    assert list(contents(folder)) == ["a.enc", "a.opus", "c.enc"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.enc", "a.dat", "-", "opus"], "a.dat: it would have the same output as 'a.enc'"),
+        (["a.enc", "b/a.enc", "-", "opus", "-d", "o"], "b/a.enc: it would have the same"),
+        (["a.enc", "link/a.dat", "-", "opus"], "link/a.dat: it would have the same output"),
+        (["a.opus.enc", "a.enc", "-", "auto"], "a.enc: it would have the same output"),
+        (["b/a.enc", "a.enc", "-", "enc"], "b/a.enc: the output would replace the input"),
+        (["b", "c/", "-", "enc", "-d", "c"], "b/a.enc: its output would replace the input 'c/a."),
+    ],
+)
+def test_outputs_that_collide_fail(folder: Path, words: list[str], message: str) -> None:
+    """Nothing is written for them, even where the names are spelled differently."""
+    for name in ("a.dat", "a.opus.enc"):
+        shutil.copy(folder / "a.enc", folder / name)
+    (folder / "b").mkdir()
+    shutil.copy(folder / "a.enc", folder / "b")
+    shutil.copytree(folder / "b", folder / "c")
+    (folder / "link").symlink_to(".")
+    with nothing_changes(folder):
+        result = batch(*words, cwd=folder)
+    assert (result.code, result.stdout) == (2, b"")
+    assert any(line.startswith(f"error: {message}") for line in result.lines)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.enc", "a.enc"],
+        ["a.enc", "./a.enc", "link/a.enc", "b/../a.enc"],
+        ["b", "b/a.enc"],
+        ["b/a.enc", "b", "b/"],
+    ],
+)
+@pytest.mark.parametrize("more", [["opus"], ["auto"], ["auto", "-d", "out"], ["--verify"]])
+def test_what_is_named_twice_is_done_once(folder: Path, words: list[str], more: list[str]) -> None:
+    """However it is spelled, and as it was named first."""
+    (folder / "b").mkdir()
+    shutil.copy(folder / "a.enc", folder / "b")
+    (folder / "link").symlink_to(".")
+    (folder / "secret").write_text(PASSWORD)
+    result = run(*words, *more, "--password-file", "secret", cwd=folder)
+    assert result.code == 0
+    assert result.lines[-1].startswith(("1 decrypted; ", "1 verified; "))
+    assert len(result.stdout.splitlines()) == (more[-1] != "--verify")
+
+
+@posix_only("links for everybody")
+def test_links_are_recordings_of_their_own(folder: Path) -> None:
+    """Each gives an output of its own name, also if it is a hard link."""
+    (folder / "b.enc").symlink_to("a.enc")
+    (folder / "c.enc").hardlink_to(folder / "a.enc")
+    result = batch("a.enc", "b.enc", "c.enc", "a.enc", "-", "opus", cwd=folder)
+    assert sorted(result.stdout.split()) == [b"a.opus", b"b.opus", b"c.opus"]
+
+
+@posix_only("disks that tell such names apart")
+def test_hard_links_whose_names_differ_in_case_are_two(folder: Path) -> None:
+    """Though they are one file, and their names are nearly one."""
+    (folder / "A.enc").hardlink_to(folder / "a.enc")
+    result = batch("a.enc", "A.enc", "-", "opus", cwd=folder)
+    assert sorted(result.stdout.split()) == [b"A.opus", b"a.opus"]
+
+
+@pytest.mark.parametrize("extension", ["opus", "auto"])
+def test_the_rest_of_a_batch_is_done(folder: Path, extension: str) -> None:
+    """All that share an output fail, by their names, and nothing else."""
+    for name in ("x/a.enc", "y/a.enc", "z/a.enc", "z/b.enc"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "a.enc", folder / name)
+    result = batch("x", "y", "z", "-", extension, "-d", "out", "--json", cwd=folder)
+    assert result.code == 2
+    outcomes = {row["input"]: row for row in map(json.loads, result.stdout.splitlines())}
+    statuses = {name: (row["status"], row["code"]) for name, row in outcomes.items()}
+    assert statuses == {
+        "x/a.enc": ("failed", 2),
+        "y/a.enc": ("failed", 2),
+        "z/a.enc": ("failed", 2),
+        "z/b.enc": ("decrypted", 0),
+    }
+    assert outcomes["x/a.enc"]["error"].startswith("it would have the same output as 'y/")
+    assert files_in(folder / "out") == ["b.opus"]
+
+
+def test_an_output_that_is_its_input_through_a_link(folder: Path) -> None:
+    """Only the disk shows it, so it is that recording's own failure."""
+    (folder / "a.opus").symlink_to("a.enc")
+    shutil.copy(folder / "a.enc", folder / "b.enc")
+    result = batch("a.enc", "b.enc", "-", "opus", cwd=folder)
+    assert (result.code, result.stdout) == (2, b"b.opus\n")
+    assert result.lines[0] == "error: a.opus: the output would replace the input"
+    assert (folder / "a.enc").read_bytes() == (folder / "b.enc").read_bytes()
+
+
+def test_an_output_in_the_place_of_what_a_link_leads_to(folder: Path) -> None:
+    """The recording behind a link must not be written over before it was read."""
+    (folder / "a.opus").write_bytes((folder / "a.enc").read_bytes())
+    (folder / "z.enc").symlink_to("a.opus")
+    before = contents(folder)
+    result = batch(".", "-", "opus", cwd=folder)
+    assert (result.code, result.stdout) == (2, b"./z.opus\n")
+    assert result.lines[0] == "error: ./a.enc: its output would replace the input './z.enc'"
+    assert contents(folder) == {**before, "z.opus": AUDIO}
+
+
+def test_an_interruption_does_not_wait_for_a_pipe(folder: Path) -> None:
+    """A thread that reads what never comes is left behind."""
+    make_fifo(folder / "pipe.enc")
+    impatient = (
+        "import sys; from filedecryptor.jobs import workers; workers.SHUTDOWN_TIMEOUT = 0.5;"
+        "from filedecryptor.__main__ import main; sys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", impatient, "pipe.enc", "a.enc", PASSWORD, "opus"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"a.opus\n"
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr.endswith(b"filedecryptor: error: interrupted\n")
+    assert list(contents(folder)) == ["a.enc", "a.opus", "pipe.enc"]
+
+
+NASTY = [b"-a.enc", b"a b.enc", b"line\nend.enc", b"caf\xe9.enc", "🎧.enc".encode(), b"--.enc"]
+
+
+@posix_only("names like these")
+def test_names_of_every_kind(tmp_path: Path, encrypted_audio: bytes) -> None:
+    """Spaces, line ends, dashes, bytes that are no text, emoji: as words and in a directory."""
+    for name in NASTY:
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(encrypted_audio)
+    as_words = batch("--", *NASTY, "-", "opus", cwd=tmp_path)
+    in_json = batch("--json", ".", "-", "wav", cwd=tmp_path)
+    expected = {os.path.splitext(name)[0] for name in NASTY}
+    assert as_words.code == in_json.code == 0
+    assert all(name + b".opus\n" in as_words.stdout for name in expected)
+    found = {os.path.splitext(name)[0] for name in os.listdir(os.fsencode(tmp_path))}
+    assert found == expected
+    outputs = [json.loads(line)["output"] for line in in_json.stdout.splitlines()]
+    assert {os.fsencode(name) for name in outputs} == {b"./" + name + b".wav" for name in expected}
+    assert all(Path(tmp_path, name).read_bytes() == AUDIO for name in outputs)
+
+
+def test_links_in_a_tree(night: Path) -> None:
+    """A link to a recording is one; links to directories, loops and pipes are passed over."""
+    folder = night / "night"
+    (folder / "linked.enc").symlink_to(NAMES[0])
+    (folder / "loop").symlink_to(".")
+    (folder / "loop.enc").symlink_to(".")
+    (folder / "outside").symlink_to("/")
+    make_fifo(folder / "pipe.enc")
+    (folder / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"left behind")
+    result = batch("night", "-", "auto", cwd=night)
+    assert result.code == 0
+    assert len(result.stdout.split()) == 4
+    assert (folder / "linked.opus").read_bytes() == AUDIO
+
+
+def test_a_link_to_itself_is_a_failure_of_its_own(folder: Path) -> None:
+    """It is reported, and the others are done."""
+    (folder / "self.enc").symlink_to("self.enc")
+    result = batch(".", "-", "auto", cwd=folder)
+    assert (result.code, result.stdout) == (1, b"./a.opus\n")
+    assert result.lines[0] == "error: ./self.enc: Too many levels of symbolic links"
+
+
+def test_an_empty_directory(tmp_path: Path) -> None:
+    """It is said, and no failure."""
+    (tmp_path / "none").mkdir()
+    result = batch("none", "-", "auto", cwd=tmp_path)
+    assert result == (0, b"", "filedecryptor: none: there is no .enc file in it\n")
+    assert batch("-q", "none", "-", "auto", cwd=tmp_path) == (0, b"", "")
+
+
+@pytest.mark.parametrize("jobs", ["1", "32"])
+def test_any_number_of_jobs(tmp_path: Path, encrypted_audio: bytes, jobs: str) -> None:
+    """Fewer or more than there are files."""
+    for number in range(12):
+        (tmp_path / f"{number:02}.enc").write_bytes(encrypted_audio)
+    result = batch("-j", jobs, ".", "-", "opus", cwd=tmp_path)
+    assert result.code == 0
+    assert len(set(result.stdout.split())) == 12
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "100000"])
+def test_jobs_are_a_positive_number(folder: Path, jobs: str) -> None:
+    """Anything else is a usage error."""
+    result = batch("-j", jobs, "a.enc", "-", "opus", cwd=folder)
+    assert (result.code, result.lines[0]) == (
+        2,
+        "error: invalid value for '-j' / '--jobs': it is a whole number from 1 to 512",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["b", "-", "opus", "-o", "x"], "one --output cannot take the audio of several files"),
+        (["a.enc", "-", "opus", "-o", "x", "-d", "y"], "--output and --output-dir cannot both"),
+        (["-", PASSWORD, "opus", "-d", "y"], "standard input has no name for --output-dir"),
+        (["--verify", "a.enc", "-", "opus", "-d", "y"], "--verify writes nothing"),
+    ],
+)
+def test_options_that_contradict_each_other(folder: Path, words: list[str], message: str) -> None:
+    """Usage errors, before anything is written."""
+    (folder / "b").mkdir()
+    with nothing_changes(folder):
+        result = batch(*words, cwd=folder)
+    assert result.code == 2
+    assert result.lines[0].startswith(f"error: {message}")
+
+
+def test_an_output_directory_that_is_a_file(folder: Path) -> None:
+    """One line, not one for each recording."""
+    with nothing_changes(folder):
+        result = batch("a.enc", "-", "opus", "-d", "a.enc", cwd=folder)
+    assert result.code == 1
+    assert result.lines == ["error: a.enc: File exists"]
+
+
+def fill(folder: Path, count: int, encrypted_audio: bytes) -> Path:
+    """Write that many recordings."""
+    for number in range(count):
+        (folder / f"{number:03}.enc").write_bytes(encrypted_audio)
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path: Path, encrypted_audio: bytes) -> Path:
+    """A folder of 200 recordings, for what ends long before the last of them."""
+    return fill(tmp_path, 200, encrypted_audio)
+
+
+@pytest.fixture
+def some(tmp_path: Path, encrypted_audio: bytes) -> Path:
+    """A folder of 40 recordings, enough for a second of work."""
+    return fill(tmp_path, 40, encrypted_audio)
+
+
+@posix_only("signals from elsewhere")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_middle(many: Path, name: str) -> None:
+    """What is done is whole, nothing half-done stays, the summary is printed, the code is 130."""
+    process = subprocess.Popen(
+        [COMMAND, ".", PASSWORD, "opus"],
+        cwd=many,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    first = [process.stdout.readline() for _ in range(5)]
+    process.send_signal(getattr(signal, name))
+    rest, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    outputs = [name for name in files_in(many) if not name.endswith(".enc")]
+    assert 5 <= len(outputs) < 200
+    assert {line.strip() for line in [*first, *rest.splitlines()]} <= {f"./{x}" for x in outputs}
+    assert all((many / output).read_bytes() == AUDIO for output in outputs)
+    summary, last = stderr.splitlines()
+    assert " decrypted; " in summary
+    assert summary.endswith("; what is done stays; run this again with --if-exists skip to go on")
+    assert last == "filedecryptor: error: interrupted"
+
+
+@pytest.mark.parametrize(
+    ("columns", "bar"),
+    [
+        (80, r"40/40 files 1 failed 0/0 MB \d+ MB/s \d+\.\d recordings/s"),
+        (40, r"40/40 files 1 failed"),
+    ],
+)
+def test_a_bar_with_files_bytes_rate_and_failures(some: Path, columns: int, bar: str) -> None:
+    """In a real terminal; results and errors stand whole above it, and no line is torn."""
+    (some / "007.enc").write_bytes(bytes(1000))
+    screen = run_in_terminal(".", PASSWORD, "opus", cwd=some, columns=columns)
+    assert screen.code == 3
+    lines = screen.text.replace("\r\n", "\n").split("\n")
+    shown = [line.split("\r")[-1] for line in lines]
+    assert "./006.opus" in shown
+    assert any(line.startswith("filedecryptor: error: ./007.enc: auth") for line in shown)
+    assert any(line.startswith("filedecryptor: 39 decrypted, 1 failed; ") for line in shown)
+    states = re.findall(r"\[[#-]+\] [^\r\n]*", screen.text)
+    assert re.search(bar, states[-1])
+    assert max(map(len, states)) < columns
+
+
+def test_progress_can_be_forced_and_forbidden(some: Path) -> None:
+    """In a log it is a line now and then, in a terminal none if not wanted."""
+    log = batch("--progress", "000.enc", "-", "opus", cwd=some).stderr
+    assert re.fullmatch(r"begun\n0/0 MB \d+ MB/s\n", log)
+    screen = run_in_terminal("--no-progress", ".", PASSWORD, "opus", cwd=some)
+    assert "files" not in screen.text
+
+
+# From here on the function.
+
+
+def test_decrypt_files(night: Path) -> None:
+    """Outcomes say what became of each input."""
+    outcomes = {outcome.input: outcome for outcome in decrypt_files([night], PASSWORD, "auto")}
+    assert len(outcomes) == 3
+    first = outcomes[str(night / "night" / NAMES[0])]
+    assert first == (
+        first.input,
+        str(night / "night" / OUTPUTS[0]),
+        "opus",
+        len(AUDIO),
+        "decrypted",
+        None,
+        None,
+        None,
+    )
+
+
+def test_decrypt_files_returns_failures(folder: Path) -> None:
+    """They are outcomes, not exceptions."""
+    bad, missing = decrypt_files([folder / "a.enc", "none.enc"], "wrong", "opus", jobs=1)
+    failures = {type(bad.error), type(missing.error)}
+    assert failures == {AuthenticationError, FileNotFoundError}
+    assert bad.status == missing.status == "failed"
+
+
+@pytest.mark.parametrize("one", ["/a", b"/b", Path("/c")], ids=["text", "bytes", "path"])
+def test_decrypt_files_takes_no_single_path(one: Any) -> None:
+    """Of a text it would take each letter for a path, and `/` is the whole machine."""
+    with pytest.raises(UsageError, match="one path"):
+        decrypt_files(one, PASSWORD, "opus")
+
+
+def test_decrypt_files_refuses_a_bad_plan_at_once(folder: Path) -> None:
+    """When it is called, not when it is iterated over."""
+    with pytest.raises(UsageError):
+        decrypt_files([folder / "a.enc"], PASSWORD, "opus", if_exists="never")  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        decrypt_files([folder / "a.enc"], PASSWORD, "a/b")
+
+
+@pytest.mark.parametrize(
+    "kind", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=not_under_wine)]
+)
+def test_decrypt_files_runs_on_any_executor(night: Path, kind: Any) -> None:
+    """Also in other processes; the executor is left running."""
+    (night / "night" / "bad.enc").write_bytes(bytes(44))
+    with kind(2) as executor:
+        outcomes = list(decrypt_files([night], PASSWORD, "auto", executor=executor))
+        assert executor.submit(len, "abc").result() == 3
+    assert sorted(outcome.status for outcome in outcomes) == ["decrypted"] * 3 + ["failed"]
+    [error] = [outcome.error for outcome in outcomes if outcome.error]
+    assert isinstance(error, AuthenticationError)
+    assert error.hint
+
+
+def die(_: object) -> None:
+    """End a process as if the system had run out of memory."""
+    os._exit(1)
+
+
+@not_under_wine
+def test_an_executor_that_breaks_loses_no_outcome(some: Path) -> None:
+    """Each recording that nothing worked on any more is a failure, with a hint."""
+    with ProcessPoolExecutor(1) as executor:
+        executor.submit(die, None)
+        outcomes = list(decrypt_files([some], PASSWORD, "opus", executor=executor))
+    assert len(outcomes) == 40
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    assert errors
+    assert {type(error) for error in errors} == {WorkerError}
+
+
+def test_with_an_executor_paths_mean_the_same_everywhere(
+    some: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may work in another directory, so it is given absolute ones."""
+    monkeypatch.chdir(some)
+    with ThreadPoolExecutor(1) as executor:
+        outcomes = list(decrypt_files(["."], PASSWORD, "opus", output_dir="x", executor=executor))
+    assert {os.path.dirname(outcome.output or "") for outcome in outcomes} == {str(some / "x")}
+
+
+def test_with_an_executor_links_are_followed_before_their_parents(
+    tmp_path: Path, encrypted_audio: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`link/..` is beside what the link leads to, as without an executor."""
+    (tmp_path / "far" / "calls").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    (tmp_path / "far" / "a.enc").write_bytes(encrypted_audio)
+    monkeypatch.chdir(tmp_path / "here")
+    with ThreadPoolExecutor(1) as executor:
+        [outcome] = decrypt_files(
+            ["calls/../a.enc"], PASSWORD, "opus", output_dir="calls/../x", executor=executor
+        )
+    assert outcome.error is None
+    assert (tmp_path / "far" / "x" / "a.opus").read_bytes() == AUDIO
+
+
+def test_work_for_others_shows_no_password() -> None:
+    """Neither itself nor the name that Dask would give its tasks; that is always another one."""
+    one, other = GroupWork("marked"), GroupWork("marked")
+    assert "marked" not in repr(one)
+    assert one.__dask_tokenize__() != other.__dask_tokenize__() != one.__dask_tokenize__()
+
+
+def test_tasks_are_submitted_in_a_bounded_window(some: Path) -> None:
+    """However some inputs there are, few are under way."""
+
+    class Counting(ThreadPoolExecutor):
+        waiting = most = 0
+
+        def submit(self, *args: Any, **keywords: Any) -> Future[Any]:
+            future = super().submit(*args, **keywords)
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            future.add_done_callback(self.end)
+            return future
+
+        def end(self, _: object) -> None:
+            self.waiting -= 1
+
+    with Counting(2) as executor:
+        assert (
+            sum(1 for _ in decrypt_files([some], PASSWORD, "opus", jobs=2, executor=executor)) == 40
+        )
+    assert executor.most <= 10
+
+
+def test_a_file_that_disappears_after_planning(tmp_path: Path, encrypted_audio: bytes) -> None:
+    """It is a failure of its own."""
+    folder = fill(tmp_path, 200, encrypted_audio)
+    outcomes: Iterator[Any] = decrypt_files([folder], PASSWORD, "opus", jobs=1)
+    first = next(outcomes)
+    (folder / "199.enc").unlink()  # so far behind that nobody has it open
+    rest = list(outcomes)
+    assert first.status == "decrypted"
+    [failure] = [outcome for outcome in rest if outcome.status == "failed"]
+    assert failure.input == str(folder / "199.enc")
+    assert isinstance(failure.error, FileNotFoundError)
+    assert len(rest) == 199
+
+
+def test_leaving_early_abandons_the_rest(tmp_path: Path, encrypted_audio: bytes) -> None:
+    """No thread goes on, no temporary file stays."""
+    folder = fill(tmp_path, 200, encrypted_audio)
+    outcomes: Iterator[Any] = decrypt_files([folder], PASSWORD, "opus")
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    names = files_in(folder)
+    assert not any(name.startswith(".filedecryptor-") for name in names)
+    time.sleep(0.2)
+    assert files_in(folder) == names
+    assert len(names) < 300
+
+
+def test_lanes_are_made_ready_for_what_is_certain_to_be_decrypted(
+    tmp_path: Path, encrypted_audio: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, while other things are loaded; not where it may be that all is there already."""
+    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+    made: list[int] = []
+    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
+    monkeypatch.setattr(Machine, "count", lambda *_: None)
+    for number in range(ENOUGH):
+        (tmp_path / f"{number}.enc").write_bytes(encrypted_audio)
+
+    def done(**options: Any) -> int:
+        monkeypatch.setattr(lanes, "MACHINE", Machine())
+        return len(list(decrypt_files([tmp_path], PASSWORD, "opus", jobs=1, **options)))
+
+    assert done() == ENOUGH
+    wait_until(lambda: made == [1])
+    assert done(if_exists="skip") == ENOUGH
+    with ThreadPoolExecutor(1) as executor:
+        assert done(executor=executor) == ENOUGH
+    assert made == [1], "a group for a worker was too small"
+
+
+def test_the_module_is_cheap_to_import() -> None:
+    """A single recording does not pay for what runs many."""
+    code = "import filedecryptor.command, sys; print('concurrent' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,623 @@
+"""A batch on a real Dask cluster: a scheduler and two worker processes on loopback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from support.commands import COMMAND, Result, run, run_process
+from support.folders import contents, nothing_changes
+from support.recordings import AUDIO, PASSWORD, encrypt
+
+pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from support.dask_cluster import Cluster, running
+
+from filedecryptor import __version__
+from filedecryptor.errors import ClusterError, missing_extra
+from filedecryptor.jobs.cluster import _Watch
+
+MARKED = "marked password"
+DEADLINE = 60
+SUMMARY = r"filedecryptor: \d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
+WORKER = r"tcp://127\.0\.0\.1:\d+"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two workers that nobody harms."""
+    with running(tmp_path_factory.mktemp("cluster") / "it", "", "") as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """What a run switches off is switched on again."""
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is waited for two seconds only."""
+    monkeypatch.setattr("filedecryptor.jobs.cluster.TIMEOUT", 2)
+
+
+def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
+    """Run the command on a cluster, with the password in the environment."""
+    env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+    return run("--cluster", cluster.address, *words, cwd=cwd, env=env)
+
+
+def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
+    """Write many recordings, all the same."""
+    recording = encrypt(AUDIO, password)
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:03}.enc").write_bytes(recording)
+
+
+def impatient(timeout: str) -> list[str]:
+    """Return a command that waits no longer than 3 seconds where it would wait a minute."""
+    code = (
+        "import sys; from filedecryptor.jobs import cluster, workers; from filedecryptor.__main__ import main;"
+        f"cluster.TIMEOUT = 2; cluster.{timeout} = 3; workers.WATCH_INTERVAL = 1.0; sys.exit(main())"
+    )
+    return [sys.executable, "-c", code]
+
+
+def begin(
+    cluster: Cluster,
+    folder: Path,
+    *,
+    inputs: int = 200,
+    outputs: int,
+    command: Sequence[str] = (COMMAND,),
+) -> subprocess.Popen[bytes]:
+    """Begin to work on many recordings, and return once that many are done."""
+    make_recordings(folder / "in", inputs)
+    process = subprocess.Popen(
+        [*command, "--cluster", cluster.address, "in", PASSWORD, "auto"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    for _ in range(outputs):
+        process.stdout.readline()
+    return process
+
+
+def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
+    """The outputs are those of the batch command; their paths mean the same everywhere."""
+    make_recordings(tmp_path / "in", 30)
+    result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    outputs = {f"{number:03}.opus": AUDIO for number in range(30)}
+    assert contents(tmp_path / "out") == outputs
+    lines = result.stdout.decode().splitlines()
+    assert sorted(lines) == [str(tmp_path / "out" / name) for name in outputs]
+    assert result.lines[-1].startswith("30 decrypted; ")
+
+
+def test_links_are_followed_before_their_parents(cluster: Cluster, tmp_path: Path) -> None:
+    """`link/..` is beside what the link leads to, as without a cluster."""
+    make_recordings(tmp_path / "far", 1)
+    make_recordings(tmp_path / "here", 2)
+    (tmp_path / "far" / "calls").mkdir()
+    (tmp_path / "here" / "calls").symlink_to(tmp_path / "far" / "calls")
+    words = ("calls/..", "-", "auto", "-d", "calls/../audio")
+    with nothing_changes(tmp_path / "here"):
+        result = on(cluster, *words, cwd=tmp_path / "here")
+    assert result.code == 0, result.stderr
+    assert contents(tmp_path / "far" / "audio") == {"000.opus": AUDIO}
+
+
+def test_an_empty_name_is_no_directory(cluster: Cluster, folder: Path) -> None:
+    """As without a cluster; a script whose variable is empty means no directory."""
+    with nothing_changes(folder):
+        for words in (["", "-", "auto"], [".", "-", "auto", "-d", ""]):
+            result = on(cluster, *words, cwd=folder)
+            assert result.code == 1
+            assert "No such file or directory" in result.lines[0]
+
+
+def test_a_failure_names_its_worker(cluster: Cluster, tmp_path: Path) -> None:
+    """It may be due to what is there on that machine, or is not."""
+    (tmp_path / "short.enc").write_bytes(b"short")
+    words = ("missing.enc", "short.enc", "-", "auto")
+    result = on(cluster, *words, cwd=tmp_path)
+    assert result.code == 1
+    errors = sorted(line for line in result.lines if line.startswith("error: "))
+    for name, cause, line in zip(
+        ("missing", "short"), ("No such file or directory", ".+"), errors, strict=True
+    ):
+        path = re.escape(f"{tmp_path / name}.enc")
+        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
+    result = on(cluster, *words, "--json", cwd=tmp_path)
+    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 2
+
+
+def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
+    """Each failure is told apart, with its hint, as on one machine."""
+    make_recordings(tmp_path / "in", 20)
+    (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
+    (tmp_path / "in" / "010.enc").write_bytes(b"short")
+    result = on(cluster, "in", "-", "auto", "--json", cwd=tmp_path)
+    assert result.code == 1
+    codes = [json.loads(line)["code"] for line in result.stdout.splitlines()]
+    assert sorted(codes) == [0] * 18 + [3, 4]
+    assert "hint: this is an HTML or XML page" in result.stderr
+    assert len([name for name in contents(tmp_path) if name.endswith(".opus")]) == 18
+
+
+def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:
+    """They do on a cluster what they do elsewhere."""
+    make_recordings(tmp_path / "in", 6)
+    with nothing_changes(tmp_path):
+        verified = on(cluster, "--verify", "in", "-", "auto", cwd=tmp_path)
+    assert verified.lines[-1].startswith("6 verified; ")
+    (tmp_path / "in" / "003.wav").write_bytes(bytes(len(AUDIO)))
+    (tmp_path / "in" / "004.opus").write_bytes(b"cut")
+    done = on(cluster, "in", "-", "auto", "--if-exists", "skip", cwd=tmp_path)
+    assert done.lines[-1].startswith("5 decrypted, 1 skipped; ")
+    assert "004.opus: 3 bytes, not the 14165 of the recording: done again" in done.stderr
+    assert (tmp_path / "in" / "004.opus").read_bytes() == AUDIO
+
+
+def test_the_password_shows_nowhere(tmp_path: Path) -> None:
+    """Not in a log, a task's name or a file, even where the workers fail."""
+    make_recordings(tmp_path / "in", 20, MARKED)
+    broken = "from filedecryptor.jobs import batch\ndef fail(*_): raise RuntimeError\n"
+    codes = (broken + "batch.GroupWork.__call__ = fail",)
+    with running(tmp_path / "cluster", *codes) as cluster:
+        words = ("in", "-", "auto", "--json")
+        result = run(
+            "--cluster",
+            cluster.address,
+            *words,
+            cwd=tmp_path,
+            env={"FILEDECRYPTOR_PASSWORD": MARKED},
+        )
+        assert result.code == 1
+        assert ": the worker ended with RuntimeError" in result.stderr
+        from distributed import Client
+
+        with Client(cluster.address, set_as_default=False) as client:
+            client.dump_cluster_state(str(tmp_path / "state"), format="yaml")
+            events = repr(client.get_events())
+    logs = "".join(cluster.logs())
+    assert "Compute Failed" in logs
+    state = (tmp_path / "state.yaml").read_text("utf-8")
+    assert "GroupWork" in state or "GroupWork" in events + logs
+    for text in (logs, events, state, result.stdout.decode(), result.stderr):
+        assert MARKED not in text
+    assert MARKED.encode() not in b"".join(
+        data for data in contents(tmp_path).values() if isinstance(data, bytes)
+    )
+
+
+def test_objects(tmp_path: Path) -> None:
+    """The workers read and write them; nothing passes through the machine of the command."""
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    from support.bucket import Bucket, serving
+
+    with serving() as endpoint:
+        bucket = Bucket(endpoint)
+        recording = encrypt(AUDIO, PASSWORD)
+        for number in range(20):
+            bucket.put(f"in/{number:02}.enc", recording)
+        bucket.put("in/bad.enc", recording[:-1])
+        with running(tmp_path / "cluster", "", "", env=bucket.env) as cluster:
+            words = (f"{bucket.url}/in", "-", "auto", "-d", f"{bucket.url}/out")
+            # Other tests have left their stores in this process.
+            env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
+        assert result.code == 3
+        found = bucket.contents()
+    outputs = {key: data for key, data in found.items() if key.startswith("out/")}
+    assert outputs == {f"out/{number:02}.opus": AUDIO for number in range(20)}
+
+
+def test_a_store_without_conditional_writes(tmp_path: Path) -> None:
+    """Each worker finds it out for itself; one note says so."""
+    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+    from support.bucket import Bucket, serving
+    from support.store_proxy import is_conditional, proxy, refusing_conditions
+
+    with serving() as endpoint, proxy(endpoint, refusing_conditions()) as store:
+        bucket = Bucket(endpoint)
+        for number in range(20):
+            bucket.put(f"in/{number:02}.enc", encrypt(AUDIO, PASSWORD))
+        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url}
+        with running(tmp_path / "cluster", "", "", env=env) as cluster:
+            words = (f"{bucket.url}/in", "-", "x", "--if-exists", "skip")
+            env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
+            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
+        assert result.code == 0, result
+        assert list(bucket.contents().values()).count(AUDIO) == 20
+    assert sum(map(is_conditional, store.requests)) > 1
+    assert result.stderr.count("conditional writes") == 1
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """Make a certificate that everybody uses and trusts; return how Dask is told of it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    found = {f"{prefix}CA_FILE": str(folder / "certificate.pem")}
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        found[f"{prefix}{role}__CERT"] = str(folder / "certificate.pem")
+        found[f"{prefix}{role}__KEY"] = str(folder / "key.pem")
+    return found
+
+
+def test_tls(tmp_path: Path) -> None:
+    """With the certificates of Dask's own configuration; without them there is no connection."""
+    make_recordings(tmp_path / "in", 3)
+    env = certificates(tmp_path)
+    with running(tmp_path / "cluster", "", protocol="tls", env=env) as cluster:
+        words = ("--cluster", cluster.address, "in", PASSWORD, "auto")
+        done = run_process(*words, cwd=tmp_path, env=env)
+        without = run_process("--cluster", cluster.address, "in", "x", "auto", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert done.lines[-1].startswith("3 decrypted; ")
+    assert without.code == 2
+    assert "Dask's TLS configuration, is not valid" in without.lines[0]
+
+
+def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
+    """What it had is done again by the other one: all 200 outputs are there, whole."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = begin(cluster, tmp_path, outputs=10)
+        cluster.workers[0].kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, stderr
+    found = contents(tmp_path / "in")
+    assert [found.get(f"{number:03}.opus") for number in range(200)] == [AUDIO] * 200
+    assert len([name for name in found if name.endswith(".opus")]) == 200
+    assert b"200 decrypted" in stderr
+
+
+def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
+    """Exit 1, the summary and one clear line; what is finished stays, whole."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = begin(cluster, tmp_path, outputs=10)
+        cluster.scheduler.kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 1
+    summary, *lines = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert lines == [
+        f"filedecryptor: error: {cluster.address}: the scheduler went away",
+        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
+    ]
+    done = [data for name, data in contents(tmp_path / "in").items() if name.endswith(".opus")]
+    assert len(done) >= 10
+    assert set(done) == {AUDIO}
+
+
+def test_workers_that_all_go_away(tmp_path: Path) -> None:
+    """They are waited for, but not for ever."""
+    with running(tmp_path / "cluster", "") as cluster:
+        process = begin(cluster, tmp_path, outputs=1, command=impatient("NO_WORKERS_TIMEOUT"))
+        cluster.workers[0].kill()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    summary, *lines = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert lines == [
+        f"filedecryptor: error: {cluster.address}: there has been no worker for 3 seconds",
+        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
+    ]
+
+
+def test_a_worker_that_does_not_share_the_disk(tmp_path: Path) -> None:
+    """It would write where nobody looks, and call that success."""
+    make_recordings(tmp_path / "in", 1)
+    alone = "import genericpath; genericpath.exists = lambda _: False"
+    with running(tmp_path / "cluster", "", alone) as cluster:
+        result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
+    assert result.code == 1
+    error, hint = result.lines
+    assert error.endswith(f" does not see what is written to {tmp_path / 'out'}")
+    assert hint == "hint: use a directory that all machines share, or an object store"
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
+    """It is named; what the others work on is done."""
+    make_recordings(tmp_path / "in", 20)
+    deadly = "import os; from filedecryptor.jobs import batch\nbatch.GroupWork.__call__ = lambda *_: os._exit(1)"
+    env = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with running(tmp_path / "cluster", "", deadly, env=env) as cluster:
+        address = cluster.worker_address(1)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    errors = [line for line in result.lines if line.startswith("error: ")]
+    assert errors
+    assert all(line.endswith(f": worker {address} ended with KilledWorker") for line in errors)
+    done = [name for name in contents(tmp_path / "in") if name.endswith(".opus")]
+    assert len(done) == 20 - len(errors) > 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_freezes(tmp_path: Path) -> None:
+    """It is named while it is waited for; once it goes on, all is done."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        address = cluster.worker_address(0)
+        command = impatient("SILENCE_INTERVAL")
+        process = begin(cluster, tmp_path, inputs=60, outputs=1, command=command)
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        awaken = partial(cluster.workers[0].send_signal, signal.SIGCONT)
+        alarm = threading.Timer(DEADLINE, awaken)  # if nothing is said
+        alarm.start()
+        assert process.stderr
+        line = process.stderr.readline().decode()
+        alarm.cancel()
+        awaken()
+        _, stderr = process.communicate(timeout=DEADLINE)
+    said = re.fullmatch(r"filedecryptor: nothing has ended for (\d+) s; busy: (.+)\n", line)
+    assert said, line
+    assert int(said[1]) >= 3
+    assert address in said[2].split(", ")
+    assert process.returncode == 0, stderr
+    assert stderr.decode().splitlines()[-1].startswith("filedecryptor: 60 decrypted; ")
+
+
+class Watched:
+    """A watch over workers that are what a test says, at the time that it says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.processing: Callable[[], dict[str, list[str]]] = dict
+        self.said: list[tuple[float, Sequence[str]]] = []
+        self._now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self._now)
+        client: Any = self  # of which nothing but `processing` is asked for
+        self._watch = _Watch(client, "tcp://a:1", lambda *said: self.said.append(said))
+
+    def look(self, now: float, last_outcome: float) -> None:
+        """Let the watch look at the workers."""
+        self._now = now
+        self._watch(now - last_outcome)
+
+
+def test_busy_workers_are_named_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nothing ends, and not sooner after the last time."""
+    watched = Watched(monkeypatch)
+    watched.processing = lambda: {"tcp://b:1": ["task"], "tcp://c:1": []}
+    for now in range(1005, 1201, 5):
+        watched.look(now, 1000)
+    watched.look(1230, 1170)
+    watched.look(1240, 1170)
+    assert watched.said == [(seconds, ["tcp://b:1"]) for seconds in (60, 120, 180, 70)]
+
+
+def test_where_work_ended_there_was_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time without one counts from when it was missed, or from the last outcome."""
+    watched = Watched(monkeypatch)
+    for now, last_outcome in [(1005, 1000), (1300, 1290), (1350, 1290)]:
+        watched.look(now, last_outcome)
+    with pytest.raises(ClusterError, match="there has been no worker for 60 seconds"):
+        watched.look(1351, 1290)
+    assert watched.said == []
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_freezes(tmp_path: Path) -> None:
+    """What asks which workers are busy does not wait for ever for an answer."""
+    with running(tmp_path / "cluster", "", "") as cluster:
+        process = begin(cluster, tmp_path, outputs=1, command=impatient("SILENCE_INTERVAL"))
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    summary, error = stderr.decode().splitlines()
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert error.endswith(": the cluster does not answer within 2 seconds")
+
+
+def test_a_worker_that_does_not_answer(tmp_path: Path, impatience: None) -> None:
+    """One frozen worker is named as the reason, instead of being waited for."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster", "", "") as cluster:
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines == [
+        f"error: {cluster.address}: the cluster does not answer within 2 seconds"
+    ]
+
+
+def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
+    """However deep in a library it happens: Dask would lose a long traceback, and wait for ever."""
+    make_recordings(tmp_path / "in", 20)
+    code = (
+        "from filedecryptor.jobs import job as module\n"
+        "if module.do_job.__name__ == 'do_job': do_job = module.do_job\n"  # it is loaded twice
+        "def deep(n):\n"
+        "    if n: deep(n - 1)\n"
+        "    raise RuntimeError\n"
+        "def fail(job, *words, **more):\n"
+        "    if '007' in job.input: deep(800)\n"
+        "    return do_job(job, *words, **more)\n"
+        "module.do_job = fail\n"
+    )
+    with running(tmp_path / "cluster", code) as cluster:
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines[-1].startswith("19 decrypted, 1 failed; ")
+    assert "007.enc: unexpected RuntimeError in preload0.py, line " in result.stderr
+
+
+def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
+    """The summary is printed; what the workers have begun, they finish."""
+    process = begin(cluster, tmp_path, outputs=1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130, stderr
+    lines = stderr.decode().splitlines()
+    assert len(lines) == 2, lines
+    assert lines[1] == "filedecryptor: error: interrupted"
+
+
+def test_a_cluster_without_workers(tmp_path: Path, impatience: None) -> None:
+    """It would be waited for endlessly."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster") as cluster:
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.lines == [f"error: {cluster.address}: the cluster has no workers"]
+
+
+@pytest.mark.parametrize(
+    ("code", "has"),
+    [
+        ("import importlib.metadata as m\nm.version = lambda _: 1 / 0", "no filedecryptor"),
+        ("import importlib.metadata as m\nm.version = lambda _: '0.0.9'", "filedecryptor 0.0.9"),
+    ],
+)
+def test_a_worker_that_cannot_do_the_work(tmp_path: Path, code: str, has: str) -> None:
+    """It is named at once, before anything is done."""
+    make_recordings(tmp_path / "in", 1)
+    with running(tmp_path / "cluster", "", code) as cluster:
+        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 1
+    assert result.stdout == b""
+    error, hint = result.lines
+    assert error.startswith(f"error: {cluster.address}: worker tcp://127.0.0.1:")
+    assert error.endswith(f" has {has}")
+    assert hint.startswith(f"hint: install filedecryptor {__version__} there")
+
+
+@contextmanager
+def listening(*, answering: bool) -> Iterator[int]:
+    """Yield the port of something that accepts connections, and is no scheduler."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        connections = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection = server.accept()[0]
+                    connections.append(connection)
+                    if answering:
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        for connection in connections:
+            connection.close()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("kind", ["nobody", "mute", "another protocol"])
+def test_a_wrong_address(folder: Path, kind: str, impatience: None) -> None:
+    """One line within seconds, whatever is there, and nothing is done."""
+    begin = time.monotonic()
+    with listening(answering=kind == "another protocol") as port, nothing_changes(folder):
+        address = f"tcp://127.0.0.1:{1 if kind == 'nobody' else port}"
+        result = run("--cluster", address, ".", PASSWORD, "auto", cwd=folder)
+    assert result.code == 1
+    assert result.lines == [f"error: {address}: no scheduler answers"]
+    assert time.monotonic() - begin < DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cluster", "127.0.0.1:8786", "."], "a cluster's address begins with tcp:// or tls://"),
+        (["--cluster", "tcp://", "."], "is not valid"),
+        (["--cluster", "tls://127.0.0.1:1", "."], "is not valid"),
+        (["--cluster", "tcp://127.0.0.1:1", "-j", "2", "."], "--jobs is for this machine"),
+        (["--cluster", "tcp://127.0.0.1:1", "-"], "a cluster reads and writes files and objects"),
+        (
+            ["--cluster", "tcp://127.0.0.1:1", "-o", "x", "a.enc"],
+            "a cluster reads and writes files and objects",
+        ),
+    ],
+)
+def test_usage(folder: Path, words: list[str], message: str) -> None:
+    """What makes no sense is refused with the exit code of usage."""
+    with nothing_changes(folder):
+        result = run(*words, PASSWORD, "opus", cwd=folder)
+    assert result.code == 2, result
+    assert message in result.lines[0]
+    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+
+
+def test_nothing_is_loaded_without_a_cluster(folder: Path) -> None:
+    """A batch on this machine does not pay for it."""
+    code = (
+        "import sys, filedecryptor.__main__ as m; m.main();"
+        "print([name for name in sys.modules if 'dask' in name or 'distributed' in name])"
+    )
+    words = [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"]
+    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
+    """One line and a hint."""
+    code = (
+        "import sys; sys.modules['distributed'] = None\n"
+        "from filedecryptor.__main__ import main; sys.exit(main())"
+    )
+    words = [sys.executable, "-c", code, "--cluster", "tcp://127.0.0.1:1", ".", PASSWORD, "opus"]
+    done = subprocess.run(words, check=False, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "filedecryptor: error: the package for clusters is not installed",
+        f"filedecryptor: hint: {missing_extra('dask')}",
+    ]
+
+
+def test_ctrl_c_is_seen_while_the_cluster_does_not_answer() -> None:
+    """Though it wakes nobody, as on Windows."""
+    code = (
+        "import _thread, threading; from filedecryptor.jobs import cluster\n"
+        "cluster.TIMEOUT = 60\n"
+        "threading.Timer(0.5, _thread.interrupt_main).start()\n"
+        "try: cluster._answer('tcp://x', lambda: threading.Event().wait())\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "interrupted\n"

@@ -1,0 +1,223 @@
+"""Threads, as many as the system gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.commands import COMMAND
+from support.folders import contents
+from support.posix import IS_ROOT, resource
+from support.recordings import AUDIO, PASSWORD, encrypt
+
+from filedecryptor.errors import Outcome
+from filedecryptor.jobs.workers import Threads, affordable, in_threads
+
+
+@pytest.fixture
+def some(tmp_path: Path, encrypted_audio: bytes) -> Path:
+    """A folder of 20 recordings."""
+    for number in range(20):
+        (tmp_path / f"{number:02}.enc").write_bytes(encrypted_audio)
+    return tmp_path
+
+
+def all_decrypted(folder: Path) -> bool:
+    """Return whether the audio of each recording is there, and nothing else."""
+    found = contents(folder)
+    names = {name for name in found if name.endswith(".enc")}
+    outputs = {name for name in found if name.endswith(".opus")}
+    return (
+        outputs == {name.replace(".enc", ".opus") for name in names}
+        and all(found[name] == AUDIO for name in outputs)
+        and len(found) == 2 * len(names)
+    )
+
+
+@pytest.mark.parametrize("available", [0, 1, 3, 100])
+def test_tasks_are_done_by_the_threads_there_are(
+    monkeypatch: pytest.MonkeyPatch, available: int
+) -> None:
+    """One thread will do, and so will none; what a task raises is its future's."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def scarce(thread: threading.Thread) -> None:
+        if len(started) == available:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    threads = Threads(lambda: 5)
+    futures = [threads.submit(lambda number: 100 // number, number) for number in range(10)]
+    assert [future.result(30) for future in futures[1:]] == [100 // n for n in range(1, 10)]
+    assert isinstance(futures[0].exception(30), ZeroDivisionError)
+    assert len(started) == min(available, 5)
+    threads.end(30)
+
+
+def test_at_the_end_what_waits_is_dropped_and_what_began_is_waited_for() -> None:
+    """So nothing is half-done when `end` returns."""
+    threads = Threads(lambda: 2)
+    go_on, done = threading.Event(), []
+
+    def task(number: int) -> None:
+        go_on.wait(30)
+        time.sleep(0.1)
+        done.append(number)
+
+    futures = [threads.submit(task, number) for number in range(10)]
+    while sum(future.running() for future in futures) < 2:
+        time.sleep(0.01)
+    threading.Timer(0.1, go_on.set).start()
+    threads.end(30)
+    assert sorted(done) == [0, 1]
+    time.sleep(0.3)
+    assert len(done) == 2
+
+
+def test_the_end_does_not_wait_for_ever() -> None:
+    """A task may hang."""
+    threads = Threads(lambda: 1)
+    hanging = threading.Event()
+    future = threads.submit(lambda _: hanging.wait(30), 0)
+    while not future.running():
+        time.sleep(0.01)
+    begin = time.monotonic()
+    threads.end(0.2)
+    assert time.monotonic() - begin < 10
+    hanging.set()
+
+
+def test_abandoned_work_ends_at_its_next_step() -> None:
+    """Nobody waits for it to finish a long recording."""
+    ended = []
+
+    def work(item: str, advance: Callable[[int], object]) -> Outcome:
+        if item == "long":
+            deadline = time.monotonic() + 30
+            try:
+                while time.monotonic() < deadline:
+                    advance(0)
+                    time.sleep(0.01)
+            except Exception:
+                ended.append(item)
+                raise
+        return Outcome(item, None, None, None, "verified")
+
+    outcomes = in_threads(
+        ["long", "short"], work, check=lambda _: None, threads=lambda: 2, on_progress=None
+    )
+    assert next(outcomes).input == "short"
+    outcomes.close()
+    assert ended == ["long"]
+
+
+ENDS_EARLY = """
+import os, sys
+from filedecryptor import decrypt_files
+from filedecryptor.jobs import workers
+workers.MEMORY, workers.SHUTDOWN_TIMEOUT = 1, 300
+open_any = os.open
+def open_named(path, flags, *words, **options):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(95, 'Operation not supported')
+    return open_any(path, flags, *words, **options)
+if {has_names_only}:
+    os.open = open_named
+outcomes = decrypt_files(['.'], {password!r}, 'opus', jobs=4)
+print(next(outcomes).status)
+"""
+"""A script that does not want all outcomes, on a disk that may have no files without names."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files without names are those of Linux")
+@pytest.mark.parametrize("has_names_only", [False, True])
+def test_a_script_that_ends_meanwhile_waits_for_nothing(
+    tmp_path: Path, *, has_names_only: bool
+) -> None:
+    """Threads stand still once the interpreter ends; what they have begun is gone by then."""
+    audio = AUDIO * 40
+    recording = encrypt(audio)
+    for number in range(100):
+        (tmp_path / f"{number:02}.enc").write_bytes(recording)
+    code = ENDS_EARLY.format(has_names_only=has_names_only, password=PASSWORD)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "decrypted\n", "")
+    found = contents(tmp_path)
+    assert set(found.values()) == {audio, recording}
+    assert all(name.endswith((".enc", ".opus")) for name in found)
+    assert len(found) < 200
+
+
+def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
+    """At least one of them is always worth a try."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        for limit, threads in ((12, 1), (64, 10), (224, 50), (before[0], 50)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+            assert affordable(50) == threads
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("limit", ["-n 64", "-n 20", "-n 12"])
+def test_few_open_files_fail_nothing(some: Path, limit: str) -> None:
+    """The hard limit is what counts; however low it is, one recording after another is done."""
+    script = f'ulimit {limit}; exec "$0" . EncryptMe opus -j 64 -q'
+    done = subprocess.run(
+        ["bash", "-c", script, COMMAND], check=False, cwd=some, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all_decrypted(some)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not IS_ROOT, reason="needs to be a user without processes"
+)
+@pytest.mark.parametrize("limit", [1, 2, 6])
+def test_few_threads_do_the_whole_batch(some: Path, limit: int) -> None:
+    """Under the limit of a user or a container the batch goes on with what it gets."""
+    capabilities = "+dac_read_search,+dac_override"  # it may read what root has installed
+    user = ["setpriv", "--reuid=65533", "--clear-groups"]
+    user += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+    script = f'ulimit -u {limit}; exec "$0" . EncryptMe opus -j 64 -q'
+    words = [*user, "bash", "-c", script, COMMAND]
+    done = subprocess.run(words, check=False, cwd=some, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all_decrypted(some)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("kilobytes", range(40_000, 130_000, 10_000))
+def test_little_memory_is_said_in_one_line(some: Path, kilobytes: int) -> None:
+    """It is done, or there is not enough memory: that is foreseen, and no defect to be reported."""
+    script = f'ulimit -v {kilobytes}; exec "$0" . {PASSWORD} opus -q'
+    done = subprocess.run(
+        ["bash", "-c", script, COMMAND],
+        check=False,
+        cwd=some,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "please report" not in done.stderr
+    if done.returncode == 0:
+        assert all_decrypted(some)
+    elif done.returncode > 0:  # libraries in C may crash instead, which nobody here can help
+        assert "memory" in done.stderr

@@ -1,0 +1,292 @@
+"""Keeping other runs out of an archive."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
+from support.api_server import PATH, Handler, Server
+from support.commands import AS_ANYBODY, VNS, run_process, wait_until
+from support.posix import IS_WINDOWS, fcntl, make_fifo, make_socket, posix_only
+from support.recordings import AUDIO, encrypt
+from support.vns import ONE, THREE, TWO, environment, stored, vns
+
+from filedecryptor.errors import FileDecryptorError
+from filedecryptor.vns import lock
+from filedecryptor.vns.lock import LOCK_NAME, locked
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
+
+NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.EIO]
+
+
+@pytest.fixture(params=[None, *NO_LOCKS], ids=lambda number: errno.errorcode.get(number, "locks"))
+def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A disk that has locks, and disks that have none."""
+    if request.param is not None:
+        refuse(monkeypatch, request.param)
+    return str(tmp_path / "calls")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the disk have no locks, and runs be quick to find that out."""
+
+    def flock(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setattr(lock, "PATIENCE", 3.0)
+
+
+def test_a_second_run(disk: str) -> None:
+    """It is told who is at work, since when, and what to do; afterwards the place is free."""
+    with locked(disk), pytest.raises(FileDecryptorError) as raised:  # noqa: SIM117
+        with locked(disk):
+            pass
+    found = raised.value
+    assert f"{disk}: another run is at work here: process {os.getpid()} on" in str(found)
+    assert f"on {socket.gethostname()}, since 20" in str(found)
+    assert found.hint == "let it end, or stop it, then run this again"
+    with locked(disk):
+        assert os.listdir(disk) == [LOCK_NAME]
+    assert os.stat(os.path.join(disk, LOCK_NAME)).st_size == 0
+
+
+def test_a_refused_run_leaves_the_lock_as_it_is(disk: str) -> None:
+    """The third one is kept out as well, and told by whom."""
+    with locked(disk):
+        for _ in range(3):
+            with pytest.raises(FileDecryptorError, match=f"process {os.getpid()} on"), locked(disk):
+                pass
+        assert os.stat(os.path.join(disk, LOCK_NAME)).st_size > 0
+
+
+def test_two_runs_that_begin_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk without locks, one of them at most goes on."""
+    refuse(monkeypatch, errno.ENOLCK)
+    lock, sleep = tmp_path / LOCK_NAME, time.sleep
+
+    def write(seconds: float) -> None:
+        lock.write_bytes(b"process 1 on other, since 2026-11-24T02:15:00Z\n0123")
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", write)
+    with pytest.raises(FileDecryptorError, match="process 1 on other"), locked(str(tmp_path)):
+        pass
+
+
+def test_a_copy_by_hard_links_keeps_nobody_out(tmp_path: Path) -> None:
+    """As a backup makes it; what the copy holds stays."""
+    with locked(str(tmp_path)):
+        (tmp_path / "copy").hardlink_to(tmp_path / LOCK_NAME)
+        with pytest.raises(FileDecryptorError, match="another run"), locked(str(tmp_path)):
+            pass
+    (tmp_path / "copy").write_bytes(b"precious")
+    with locked(str(tmp_path)):
+        assert (tmp_path / LOCK_NAME).read_bytes().startswith(b"process")
+    assert (tmp_path / "copy").read_bytes() == b"precious"
+
+
+SAYINGS = [
+    b"process 1 on other, since 2026-11-24T02:15:00Z\n",
+    b"process 1 on other, since 2099-01-01T00:00:00Z\n17\n",
+    f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-24T02:15:00Z\n".encode(),
+    b'{"host": "other", "process": 1, "since": "2099-01-01T00:00:00Z", "id": "x"}',
+    b"\xff\0" * 5000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("said", SAYINGS, ids=range(len(SAYINGS)))
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_what_a_killed_run_has_left_keeps_nobody_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: bytes,
+    has_locks: bool,  # noqa: FBT001
+) -> None:
+    """Whatever its clock said, and whoever has the number of its process now."""
+    if not has_locks:
+        refuse(monkeypatch, errno.ENOLCK)
+    (tmp_path / LOCK_NAME).write_bytes(said)
+    with locked(str(tmp_path)):
+        pass
+    assert (tmp_path / LOCK_NAME).read_bytes() == b""
+
+
+def test_a_run_that_ends_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the rest of the time."""
+    refuse(monkeypatch, errno.ENOLCK)
+    monkeypatch.setattr(lock, "PATIENCE", 60.0)
+    path = tmp_path / LOCK_NAME
+    path.write_bytes(b"process 1 on other, since 2026-11-24T02:15:00Z\n")
+    sleep = time.sleep
+
+    def end(seconds: float) -> None:
+        path.write_bytes(b"")
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", end)
+    begin = time.monotonic()
+    with locked(str(tmp_path)):
+        pass
+    assert time.monotonic() - begin < 30
+
+
+def test_what_the_other_run_says_is_short(tmp_path: Path) -> None:
+    """Whatever has been written there."""
+    with locked(str(tmp_path)):
+        (tmp_path / LOCK_NAME).write_bytes(b"x" * 10_000)
+        with pytest.raises(FileDecryptorError) as raised, locked(str(tmp_path)):
+            pass
+    assert len(str(raised.value)) < 400 + len(str(tmp_path))
+
+
+@posix_only("permissions")
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o200, 0o444])
+def test_a_lock_that_is_another_user_s(api: Server, tmp_path: Path, mode: int) -> None:
+    """A run by hand, as root with a strict umask, keeps no later one out."""
+    lock = tmp_path / LOCK_NAME
+    lock.touch()
+    lock.chmod(mode)
+    command = (*AS_ANYBODY, VNS)
+    result = run_process("archive", ".", cwd=tmp_path, env=environment(api), command=command)
+    assert (result.code, stored(tmp_path)) == (0, {f"{ONE}.opus": AUDIO})
+
+
+@posix_only("umask")
+def test_others_can_open_the_lock(tmp_path: Path) -> None:
+    """Whatever the umask of the first run is."""
+    before = os.umask(0o077)
+    try:
+        with locked(str(tmp_path)):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / LOCK_NAME).stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "socket"])
+def test_what_is_no_lock_is_left_alone(tmp_path: Path, kind: str) -> None:
+    """Somebody may have put it there to have it written to."""
+    lock, precious = tmp_path / LOCK_NAME, tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    precious.chmod(0o600)
+    if kind == "directory":
+        lock.mkdir()
+    elif kind == "pipe":
+        make_fifo(lock)
+    elif kind == "link":
+        lock.symlink_to("precious")
+    else:
+        make_socket(lock)
+    with pytest.raises(FileDecryptorError) as raised, locked(str(tmp_path)):
+        pass
+    assert raised.value.filename == str(lock)
+    assert str(raised.value.hint).startswith("remove it")
+    assert precious.read_bytes() == b"precious"
+    assert IS_WINDOWS or stat.S_IMODE(precious.stat().st_mode) == 0o600
+
+
+@posix_only("permissions")
+def test_a_directory_that_cannot_be_written_to(api: Server, tmp_path: Path) -> None:
+    """The error says what its user needs."""
+    (tmp_path / "calls").mkdir(mode=0o500)
+    for place in ("calls", "calls/new"):
+        result = run_process(
+            *("archive", place),
+            cwd=tmp_path,
+            env=environment(api),
+            command=(*AS_ANYBODY, VNS),
+        )
+        assert result.code == 1
+        assert result.stderr.splitlines()[0].endswith("Permission denied")
+        assert "hint: the user of an archive must be able to write" in result.stderr
+    assert api.seen == []
+
+
+@contextmanager
+def running(api: Server, *words: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a run that waits for the server in the middle of its work."""
+
+    def wait(handler: Handler) -> bool:
+        if handler.path.endswith(ONE):
+            wait_until(lambda: bool(over))
+        return False
+
+    over: list[bool] = []
+    api.behaviours.append(wait)
+    process = subprocess.Popen([VNS, *words], cwd=cwd, env=environment(api))
+    try:
+        wait_until(lambda: api.count("GET", f"{PATH}/{ONE}") > 0)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        over.append(True)
+        api.behaviours.remove(wait)
+
+
+@posix_only("signals from elsewhere")
+def test_a_run_that_was_killed(api: Server, tmp_path: Path) -> None:
+    """While it is there, the next one is kept out; then no more."""
+    with running(api, "archive", "calls", cwd=tmp_path) as process:
+        result = vns(api, "archive", "calls", cwd=tmp_path)
+        assert result.code == 1
+        assert f"another run is at work here: process {process.pid} on" in result.stderr
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert vns(api, "archive", "calls", cwd=tmp_path).code == 0
+    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
+
+
+class TestStore:
+    """In a store, nothing keeps other runs out, and nothing has to."""
+
+    def test_there_is_no_lock(self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not even for a moment."""
+        for name, value in bucket.env.items():
+            monkeypatch.setenv(name, value)
+        with locked(f"{bucket.url}/calls"), locked(f"{bucket.url}/calls"):
+            assert bucket.keys() == []
+
+    def test_what_an_earlier_version_has_left(
+        self, api: Server, bucket: Bucket, tmp_path: Path
+    ) -> None:
+        """A marker, of a run that was killed in a container, say."""
+        marker = f'{{"host": "{socket.gethostname()}", "process": 1, "since": "2099-01-01"}}'
+        bucket.put(f"calls/{LOCK_NAME}", marker.encode())
+        assert vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path, **bucket.env).code == 0
+        assert bucket.get(f"calls/{ONE}.opus") == AUDIO
+
+    def test_two_runs_side_by_side(self, api: Server, bucket: Bucket, tmp_path: Path) -> None:
+        """Both succeed, and each recording is there once, and deleted."""
+        api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
+        words = ("archive", f"{bucket.url}/calls", "--delete-after", "-j", "2")
+        command, env = [VNS, *words], environment(api, **bucket.env)
+        runs = [
+            subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
+        audio = {key for key in bucket.keys() if key.endswith(".opus")}  # noqa: SIM118
+        assert audio == {f"calls/{guid}.opus" for guid in (ONE, TWO, THREE)}
+        assert sorted(api.deleted) == [ONE, TWO, THREE]
