@@ -71,11 +71,10 @@ def tests() -> None:
 
 
 def test_commands() -> list[str]:
-    """Return the README's lines that run the tests on this system."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    blocks = re.findall(r"```(\w+)\n(.*?)```", text.partition("\n## Quick start\n")[2], re.DOTALL)
-    language = "bat" if IS_WINDOWS else "sh"
-    block = next(body for name, body in blocks if name == language and "pytest" in body)
+    """Return the lines of the README, or of its page for Windows, that run the tests."""
+    page = "docs/windows.md" if IS_WINDOWS else "README.md"
+    blocks = re.findall(r"```(?:bat|sh)\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    block = next(block for block in blocks if "pytest" in block)
     return [line.replace(".venv", str(WORK / "venv")) for line in block.splitlines()]
 
 

@@ -26,8 +26,9 @@ def test_where_there_is_no_pip_uv_does_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nothing_tells_to_install_from_an_index() -> None:
-    """Neither the program nor the page."""
-    for path in [*(ROOT / "src").rglob("*.py"), ROOT / "README.md"]:
+    """Neither the program nor a page."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for path in [*(ROOT / "src").rglob("*.py"), *pages]:
         text = path.read_text("utf-8")
         for command in ("pip install ", "pipx install ", "uv tool install "):
             for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The README: every command that it shows runs, and prints what it says."""
+"""The README and the pages in docs: each command that they show runs, and prints what they say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-import stat
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +20,10 @@ from support.posix import posix_only
 from support.recordings import AUDIO, FIXTURES, WAV
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {path.name: path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
+PAGES["README.md"] = (ROOT / "README.md").read_text("utf-8")
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 GUIDS = {
     "2c0e1f8a-5d0b-4e0f-9a57-1f0a6c1d9b11": "recording_abc123.enc",
@@ -29,32 +32,64 @@ GUIDS = {
 """The recordings of the account in the examples."""
 
 
-def examples() -> list[tuple[list[str], list[str]]]:
-    """Return each block of the README that shows commands: these, and the lines that they print."""
+def blocks(language: str, word: str = "") -> list[str]:
+    """Return the blocks of all pages that are in a language and have this word."""
+    found = [block for text in PAGES.values() for block in FENCED.findall(text)]
+    return [code for name, code in found if name == language and word in code]
+
+
+def examples(page: str) -> list[tuple[list[str], list[str]]]:
+    """Return each block of a page that shows commands: these, and the lines that they print."""
     found = []
-    for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE):
+    for block in re.findall(r"(?:^    .*\n)+", FENCED.sub("", PAGES[page]), re.MULTILINE):
         lines = [line.removeprefix("    ") for line in block.splitlines()]
         commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        if commands:
-            found.append((commands, [line for line in lines if not line.startswith("$ ")]))
+        found.append((commands, [line for line in lines if not line.startswith("$ ")]))
     return found
 
 
 def comparable(lines: Iterable[str]) -> list[str]:
     """Return lines without what differs from run to run: seconds, times, and the order of a batch."""
-    varying = r"in \d+\.\d s$|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-    return sorted(re.sub(varying, "...", line) for line in lines)
+    return sorted(re.sub(r"in \d+\.\d s$|\d{4}-\d\d-\d\dT[\d:]{8}Z", "...", line) for line in lines)
+
+
+def test_every_block_is_run() -> None:
+    """Each is an example with a command, or in a language that a test here or of the units takes."""
+    assert all(commands for page in PAGES for commands, _ in examples(page))
+    languages = {name for text in PAGES.values() for name, _ in FENCED.findall(text)}
+    assert languages == {"bat", "crontab", "ini", "python", "sh"}
+
+
+def test_links_lead_somewhere() -> None:
+    """Each names a file that is there, and a heading in it, as GitHub makes an anchor of it."""
+    for page in [*ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md"), ROOT / "README.md"]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+            name, _, anchor = target.partition("#")
+            if not name.startswith("https://"):
+                text = FENCED.sub("", (page.parent / (name or page.name)).read_text("utf-8"))
+                headings = re.findall(r"^#+ (.*)$", text.lower(), re.MULTILINE)
+                anchors = {re.sub(r"[^\w -]", "", one).replace(" ", "-") for one in headings}
+                assert anchor in {"", *anchors}, f"{page.name}: {target}"
+
+
+def write_program(folder: Path, name: str, script: str) -> None:
+    """Let a program be there; it says so if its script fails."""
+    path = folder / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script} || echo {name} has failed\n")
+    path.chmod(0o755)
 
 
 @pytest.fixture
 def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """All that the examples need: recordings, secrets, a store, an account, a cluster."""
+    """All that the examples need: recordings, secrets, a store, an account, a player."""
     for package in ("distributed", "s3fs", "httpcore"):
         pytest.importorskip(package, reason="an extra is not installed")
-    from support import api_server, dask_cluster
+    from support import api_server
     from support.bucket import Bucket, serving
 
     (tmp_path / "secret.txt").write_text("EncryptMe\n")
+    (tmp_path / "old.txt").write_text("the one before\n")
     (tmp_path / "vns-token").write_text(f"{api_server.TOKEN}\n")
     late = tmp_path / "recordings" / "late"
     late.mkdir(parents=True)
@@ -65,218 +100,182 @@ def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
             shutil.copy(path, folder)
             shutil.copy(path, tmp_path)
             bucket.put(str((folder / path.name).relative_to(tmp_path)), path.read_bytes())
-        (tmp_path / "old.txt").write_text("the one before\n")
         (tmp_path / "rotated").mkdir()
         shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "rotated" / "new.enc")
-        before = encryptor.encrypt(WAV, "the one before")
-        (tmp_path / "rotated" / "old.enc").write_bytes(before)
-        for guid, name in GUIDS.items():
-            api.recordings[guid] = (FIXTURES / name).read_bytes()
-        environment = {**os.environ, **bucket.env, "VNS_API_URL": api.url, "PYTHONPATH": ""}
-        with dask_cluster.running(tmp_path / "dask", "", "", env=environment) as cluster:
-            (tmp_path / "bin").mkdir()
-            player = tmp_path / "bin" / "ffplay"
-            player.write_text('#!/bin/sh\n[ "$*" = "-nodisp -autoexit -" ] && cat >played\n')
-            player.chmod(0o755)
-            environment["PATH"] = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
-            yield {**environment, "SCHEDULER": cluster.address}
+        (tmp_path / "rotated" / "old.enc").write_bytes(encryptor.encrypt(WAV, "the one before"))
+        api.recordings = {guid: (FIXTURES / name).read_bytes() for guid, name in GUIDS.items()}
+        audio = FIXTURES / "plain" / "recording_abc123.opus"
+        write_program(tmp_path, "ffplay", f'[ "$*" = "-nodisp -autoexit -" ] && cmp - {audio}')
+        path_of_all = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
+        ours = {"VNS_API_URL": api.url, "PYTHONPATH": "", "PATH": path_of_all}
+        yield {**os.environ, **bucket.env, **ours}
 
 
+def with_cluster(commands: Iterable[str]) -> str:
+    """Return a script of commands that first starts the scheduler and the workers of the page."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    [block] = blocks("sh", "dask scheduler")
+    scheduler, worker = (f"timeout 100 {line}" for line in block.splitlines())
+    scheduler += f" --host 127.0.0.1 --port {port} --no-dashboard"
+    started = [f"{line} >>cluster.log 2>&1 &" for line in (scheduler, worker)]
+    script = "\n".join([*started, *commands, "kill %1 %2"])
+    return script.replace("scheduler:8786", f"127.0.0.1:{port}")
+
+
+@posix_only("bash")
 @pytest.mark.slow
 @pytest.mark.real_iterations
-def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)])
+def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path, page: str) -> None:
     """Each command prints what the page shows, one after the other in one folder."""
-    assert len(examples()) > 8
-    for commands, lines in examples():
-        if "jq" in commands[0]:
-            if shutil.which("jq") is None:
-                continue
-            cut = (FIXTURES / "recording_abc123.enc").read_bytes()[:-100]
-            (tmp_path / "recordings" / "cut.enc").write_bytes(cut)
+    for commands, lines in examples(page):
+        if "jq" in commands[0] and shutil.which("jq") is None:
+            continue
+        if "page.enc" in "".join(lines):
+            cut = tmp_path / "recordings" / "cut.enc"
+            cut.write_bytes((FIXTURES / "recording_abc123.enc").read_bytes()[:-100])
             (tmp_path / "recordings" / "page.enc").write_text("<!doctype html>")
-        script = "\n".join(commands).replace("tcp://scheduler:8786", surroundings["SCHEDULER"])
-        done = subprocess.run(
-            ["bash", "-c", script],
-            check=False,
-            cwd=tmp_path,
-            env=surroundings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        )
-        assert comparable(done.stdout.splitlines()) == comparable(lines), commands
-    for name in ("cut.enc", "page.enc"):
-        (tmp_path / "recordings" / name).unlink(missing_ok=True)
-    for line in first_screen():
-        script = f"set -o pipefail; {line}"
-        subprocess.run(["bash", "-c", script], check=True, cwd=tmp_path, env=surroundings)
-    assert (tmp_path / "played").read_bytes() == AUDIO
+        script = with_cluster(commands) if "--cluster" in commands[0] else "\n".join(commands)
+        assert comparable(printed(script, tmp_path, surroundings)) == comparable(lines), commands
 
 
-def first_screen() -> list[str]:
-    """Return the commands that the page begins with."""
-    [block] = re.findall(r"\A# filedecryptor\n\n[^#]*?\n\n((?:    .*\n)+)", README)
-    lines = [line.strip() for line in block.splitlines()]
-    assert len(lines) == 4
-    return lines
+def printed(script: str, folder: Path, env: dict[str, str]) -> list[str]:
+    """Return the lines that a script prints."""
+    words = ["timeout", "90", "bash", "-c", f"exec 2>&1\n{script}"]
+    done = subprocess.run(words, check=False, cwd=folder, env=env, capture_output=True, text=True)
+    return done.stdout.splitlines()
 
 
 @pytest.fixture
 def srv(tmp_path: Path) -> Path:
-    """Return what stands for /srv, with recordings, and the password in two files."""
-    for name in (".vns-password", "vns-password"):
+    """Return what stands for /srv, a home and C:, with recordings and secrets."""
+    (tmp_path / "secrets").mkdir()
+    for name in (".vns-password", "secrets/vns.txt", ".vns-token"):
         (tmp_path / name).write_text("EncryptMe\n")
-    (tmp_path / ".vns-token").write_text("the token\n")
     (tmp_path / "recordings" / "late").mkdir(parents=True)
     shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "recordings")
     shutil.copy(FIXTURES / "recording_ghi789.enc", tmp_path / "recordings" / "late")
     return tmp_path
 
 
-def check_night(srv: Path, mode: int | None = None) -> None:
-    """Check that the audio is there, with these permissions if some are expected."""
-    made = sorted(path.relative_to(srv).as_posix() for path in srv.glob("audio/**/*.*"))
-    assert made == ["audio/late/recording_ghi789.wav", "audio/recording_abc123.opus"]
-    if mode is not None:
-        assert {stat.S_IMODE((srv / name).stat().st_mode) for name in made} == {mode}
+def audio_of(srv: Path) -> dict[str, int]:
+    """Return the outputs of a night, with the permissions of each for other users."""
+    made = [path for path in srv.glob("audio/**/*") if path.is_file()]
+    return {path.relative_to(srv).as_posix(): path.stat().st_mode & 0o077 for path in made}
+
+
+NIGHT = {"audio/late/recording_ghi789.wav", "audio/recording_abc123.opus"}
 
 
 @posix_only("sh")
 @pytest.mark.real_iterations
-def test_the_crontab_is_true(srv: Path) -> None:
-    """Its lines run as cron runs them: by sh, with nothing in the environment."""
-    lines = re.findall(r"^    PATH=(.*)\n    15 2 \* \* \* (.*)$", README, re.MULTILINE)
-    assert [command.split()[2] for _, command in lines] == ["filedecryptor", "vns-recordings"]
-    for path, command in lines:
-        assert path == "/usr/local/bin:/usr/bin:/bin"
-        environment = {"PATH": f"{SCRIPTS}:{path}", "HOME": str(srv)}
+def test_the_crontabs_are_true(srv: Path) -> None:
+    """Their lines run as cron runs them: by sh, with hardly anything in the environment."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(srv), "VNS_API_URL": "http://127.0.0.1:9"}
+    for line in "".join(blocks("crontab")).splitlines():
+        assert line.startswith("15 2 * * * ")
+        command = line[11:].replace("/usr/local/bin", str(SCRIPTS)).replace("/srv", str(srv))
+        words = ["/bin/sh", "-c", command.replace("7200", "1")]
+        done = subprocess.run(words, check=False, env=env, capture_output=True, text=True)
         if "vns-recordings" in command:
-            environment["VNS_API_URL"] = "http://127.0.0.1:9"  # where nobody answers
-        done = subprocess.run(
-            ["/bin/sh", "-c", command.replace("/srv", str(srv)).replace("7200", "1")],
-            check=False,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        if "vns-recordings" in command:
-            assert "missing" not in done.stderr
-            assert done.returncode in {1, 7}
+            assert done.returncode in {1, 7}  # there is no server at that address
         else:
             assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-            check_night(srv, 0o600)
+            assert audio_of(srv) == dict.fromkeys(NIGHT, 0)
 
 
 @pytest.mark.real_iterations
-def test_the_scheduled_task_is_true(srv: Path) -> None:
-    """Its command line is one that the program takes."""
-    [command] = re.findall(r'^    schtasks .* /TR "(.*)"$', README, re.MULTILINE)
-    places = {
-        r"C:\tools\.venv\Scripts\filedecryptor.exe": COMMAND,
-        r"C:\secrets\vns.txt": str(srv / "vns-password"),
-        r"C:\recordings": str(srv / "recordings"),
-        r"C:\audio": str(srv / "audio"),
-    }
-    subprocess.run([places.get(word, word) for word in command.split()], check=True)
-    check_night(srv)
+def test_the_lines_for_windows_are_true(srv: Path) -> None:
+    """The command of the task is one that the program takes; CI runs the installation there."""
+    [command] = re.findall(r'^schtasks .* /TR "(.*)"$', "".join(blocks("bat")), re.MULTILINE)
+    _, *words = [word.replace("C:", str(srv)).replace("\\", "/") for word in command.split()]
+    subprocess.run([COMMAND, *words], check=True)
+    assert audio_of(srv).keys() == NIGHT
+    jobs = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    [block] = blocks("bat", "fixtures")
+    assert all(f"- run: {line}\n" in jobs for line in block.splitlines())
 
 
 @pytest.mark.real_iterations
-def test_the_python_of_the_example(srv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs as it stands."""
-    [source] = [
-        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "open_rec" in code
-    ]
+@pytest.mark.parametrize("source", blocks("python"))
+def test_the_python_of_the_pages(srv: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """It runs as it stands; the webhook fetches the one recording that a call's end names."""
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    from support import api_server
+
+    guid = next(iter(GUIDS))
     shutil.copy(FIXTURES / "recording_abc123.enc", srv)
     monkeypatch.chdir(srv)
+    monkeypatch.setenv("VNS_API_TOKEN", api_server.TOKEN)
+    monkeypatch.setenv("FILEDECRYPTOR_PASSWORD", "EncryptMe")
     names: dict[str, Any] = {}
-    exec(source, names)  # noqa: S102
-    assert names["path"] == Path("recording_abc123.opus")
-    assert names["first"] == b"OggS"
-    assert (srv / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
+    with api_server.serving() as api:
+        api.recordings = {guid: (FIXTURES / name).read_bytes() for guid, name in GUIDS.items()}
+        source = source.replace('TOKEN"]', f'TOKEN"], url={api.url!r}')
+        exec(source.replace("/srv", srv.as_posix()), names)  # noqa: S102
+        if "call_end" in names:
+            body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
+            environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+            answers: list[str] = []
+            assert names["call_end"](environ, lambda status, _: answers.append(status)) == []
+            wait_until((srv / "calls" / f"{guid}.json").exists)
+            assert answers == ["204 No Content"]
+            assert (srv / "calls" / f"{guid}.opus").read_bytes() == AUDIO
+            assert len(list((srv / "calls").iterdir())) == 2
+    if "path" in names:
+        assert names["path"].read_bytes() == AUDIO
+    if "open_recording" in names:
+        assert names["first"] == b"OggS"
+        assert (srv / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
 
 
 @posix_only("bash")
 def test_the_completion_of_the_page(tmp_path: Path) -> None:
     """Both lines switch it on."""
     pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    [block] = re.findall(r"```sh\n(eval .*?)```", README, re.DOTALL)
-    script = (
-        f"PATH={SCRIPTS}:$PATH\n{block}\n"
-        "COMP_WORDS=(filedecryptor --verif); COMP_CWORD=1\n"
-        "_filedecryptor_completion filedecryptor --verif filedecryptor; echo ${COMPREPLY[@]}\n"
-        "COMPREPLY=(); COMP_WORDS=(vns-recordings arch); COMP_CWORD=1\n"
-        "_vns_recordings_completion vns-recordings arch vns-recordings; echo ${COMPREPLY[@]}\n"
-    )
-    done = subprocess.run(
-        ["bash", "-c", script], check=True, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["--verify", "archive"]
+    [script] = blocks("sh", "eval")
+    for words in ("filedecryptor --verif", "vns-recordings arch"):
+        name = words.split()[0]
+        script += f"COMP_WORDS=({words}); COMP_CWORD=1; COMPREPLY=()\n"
+        script += f"_{name.replace('-', '_')}_completion {words} {name}; echo ${{COMPREPLY[@]}}\n"
+    env = {**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    assert printed(script, tmp_path, env) == ["--verify", "archive"]
+
+
+ONE_BY_ONE = "".join(blocks("sh", "uv tool") + blocks("sh", "fixtures")).splitlines()
 
 
 @posix_only("bash")
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["quick start", "a virtual environment", "uv", "pipx"])
+@pytest.mark.parametrize("way", [*ONE_BY_ONE, "".join(blocks("sh", "sudo"))])
 def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
-    """In a clone, with nothing but what the page names."""
-    [quick] = re.findall(r"```sh\n(.* fixtures/recording_abc123\.enc .*)\n```", README)
-    lines = {
-        "quick start": quick,
-        "a virtual environment": "python3 -m venv .venv && .venv/bin/pip install .",
-        "uv": "uv tool install .",
-        "pipx": "pipx install .",
-    }
-    assert f"\n    {lines[way]}\n" in README or way == "quick start"
-    tool = lines[way].split()[0]
-    if shutil.which(tool, path=f"{SCRIPTS}:{os.environ['PATH']}") is None:
+    """In a clone, with nothing but what the page names; what needs root is stood in for."""
+    path = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
+    write_program(tmp_path, "sudo", '"$@"')
+    write_program(tmp_path, "useradd", '[ "$*" = "--system recordings" ]')
+    write_program(tmp_path, "install", '[ "$1 $2 $3" = "-d -o recordings" ] && mkdir "$4" "$5"')
+    tool, *_ = way.split()
+    if shutil.which(tool, path=path) is None:
         pytest.skip(f"there is no {tool}")
     clone = tmp_path / "clone"
     for name in ("src", "fixtures"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone)
-    home = {
-        "HOME": str(tmp_path),
-        "PYTHONPATH": "",
-        "PIPX_HOME": str(tmp_path / "x"),
-        "PIPX_BIN_DIR": str(tmp_path),
-    }
-    places = {"UV_TOOL_DIR": str(tmp_path / "u"), "UV_TOOL_BIN_DIR": str(tmp_path)}
-    environment = {**os.environ, **home, **places, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-c", lines[way]], check=True, cwd=clone, env=environment)
-    program = (
-        tmp_path / "filedecryptor" if way in {"uv", "pipx"} else clone / ".venv/bin/filedecryptor"
-    )
-    if way != "quick start":
+    for name in ("opt", "srv", "usr/local/bin"):
+        (tmp_path / name).mkdir(parents=True)
+        way = way.replace(f"/{name}/", f"{tmp_path}/{name}/")
+    programs = tmp_path / "usr" / "local" / "bin"
+    homes = {"HOME": tmp_path, "UV_TOOL_DIR": tmp_path / "u", "PIPX_HOME": tmp_path / "x"}
+    places = homes | {"UV_TOOL_BIN_DIR": programs, "PIPX_BIN_DIR": programs}
+    env = {**os.environ, **{name: str(place) for name, place in places.items()}}
+    env |= {"PYTHONPATH": "", "PATH": path}
+    update = way.replace("install", "install --force") if tool in {"uv", "pipx"} else ""
+    subprocess.run(["bash", "-ec", f"{way}\n{update}"], check=True, cwd=clone, env=env)
+    if "fixtures" not in way:
+        program = (clone / ".venv" / "bin" if tool == "python3" else programs) / "filedecryptor"
         words = [str(program), "fixtures/recording_abc123.enc", "EncryptMe", "opus"]
-        subprocess.run(words, check=True, cwd=clone, env=environment)
+        subprocess.run(words, check=True, cwd=clone, env=env)
     assert (clone / "fixtures" / "recording_abc123.opus").read_bytes() == AUDIO
-
-
-def test_the_webhook_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The code of the page fetches the one recording that a call's end names."""
-    pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    from support import api_server
-    from support.recordings import encrypt
-
-    [source] = [
-        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "wsgi" in code
-    ]
-    guid = next(iter(GUIDS))
-    monkeypatch.setenv("VNS_API_TOKEN", api_server.TOKEN)
-    monkeypatch.setenv("FILEDECRYPTOR_PASSWORD", "EncryptMe")
-    with api_server.serving() as api:
-        api.recordings = {name: encrypt(AUDIO) for name in GUIDS}
-        source = source.replace('TOKEN"]', f'TOKEN"], url={api.url!r}')
-        names: dict[str, Any] = {}
-        exec(source.replace("/srv/calls", (tmp_path / "calls").as_posix()), names)  # noqa: S102
-        body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
-        environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
-        answers: list[str] = []
-        assert names["call_end"](environ, lambda status, _: answers.append(status)) == []
-        target = tmp_path / "calls" / f"{guid}.opus"
-        wait_until((tmp_path / "calls" / f"{guid}.json").exists)
-    assert answers == ["204 No Content"]
-    assert target.read_bytes() == AUDIO
-    assert len(list((tmp_path / "calls").iterdir())) == 2
+    assert (tmp_path / "srv" / "calls").exists() == (tool == "sudo")

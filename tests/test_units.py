@@ -1,4 +1,4 @@
-"""The units of systemd that the README shows: they are safe, and their programs work in them."""
+"""The units of systemd that docs/schedule.md shows: they are safe, and their programs work in them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,20 @@ from support.recordings import AUDIO, PASSWORD, WAV
 
 from filedecryptor.core.spool import MEMORY_LIMIT
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "schedule.md").read_text("utf-8")
+
+FILES = dict(re.findall(r"```ini\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+HARDENING = FILES.pop("UNIT.service.d/hardening.conf").removeprefix("[Service]\n")
+TIMER = FILES.pop("UNIT.timer")
 
 UNITS = {
-    name: text.replace("/opt/filedecryptor/bin", str(SCRIPTS))
-    for block in re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
-    for name, text in re.findall(
-        r"^# (\S+\.(?:service|timer))\n(.*?)(?=\n# |\Z)", block, re.DOTALL | re.MULTILINE
-    )
+    **{
+        name: f"{text.replace('/opt/filedecryptor/bin', str(SCRIPTS))}{HARDENING}"
+        for name, text in FILES.items()
+    },
+    **{name.replace(".service", ".timer"): TIMER for name in FILES},
 }
-"""What the page shows, with the programs of the tests."""
+"""What the page shows, with the programs of the tests; the drop-in is part of each service."""
 
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 
