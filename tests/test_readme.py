@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from support import encryptor
-from support.commands import COMMAND, SCRIPTS, wait_until
+from support.commands import COMMAND, SCRIPTS, VNS, wait_until
+from support.folders import contents
 from support.posix import posix_only
 from support.recordings import AUDIO, FIXTURES, WAV
 
@@ -151,7 +152,7 @@ def printed(script: str, folder: Path, env: dict[str, str]) -> list[str]:
 def srv(tmp_path: Path) -> Path:
     """Return what stands for /srv, a home and C:, with recordings and secrets."""
     (tmp_path / "secrets").mkdir()
-    for name in (".vns-password", "secrets/vns.txt", ".vns-token"):
+    for name in (".vns-password", "secrets/vns.txt", ".vns-token", "secrets/token.txt"):
         (tmp_path / name).write_text("EncryptMe\n")
     (tmp_path / "recordings" / "late").mkdir(parents=True)
     shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "recordings")
@@ -159,13 +160,7 @@ def srv(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def audio_of(srv: Path) -> dict[str, int]:
-    """Return the outputs of a night, with the permissions of each for other users."""
-    made = [path for path in srv.glob("audio/**/*") if path.is_file()]
-    return {path.relative_to(srv).as_posix(): path.stat().st_mode & 0o077 for path in made}
-
-
-NIGHT = {"audio/late/recording_ghi789.wav", "audio/recording_abc123.opus"}
+NIGHT = {"late", "late/recording_ghi789.wav", "recording_abc123.opus"}
 
 
 @posix_only("sh")
@@ -182,16 +177,21 @@ def test_the_crontabs_are_true(srv: Path) -> None:
             assert done.returncode in {1, 7}  # there is no server at that address
         else:
             assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-            assert audio_of(srv) == dict.fromkeys(NIGHT, 0)
+            assert contents(srv / "audio").keys() == NIGHT
+            assert not any((srv / "audio" / name).stat().st_mode & 0o077 for name in NIGHT)
 
 
 @pytest.mark.real_iterations
 def test_the_lines_for_windows_are_true(srv: Path) -> None:
-    """The command of the task is one that the program takes; CI runs the installation there."""
-    [command] = re.findall(r'^schtasks .* /TR "(.*)"$', "".join(blocks("bat")), re.MULTILINE)
-    _, *words = [word.replace("C:", str(srv)).replace("\\", "/") for word in command.split()]
-    subprocess.run([COMMAND, *words], check=True)
-    assert audio_of(srv).keys() == NIGHT
+    """The commands of the tasks are ones that the programs take; CI runs the installation there."""
+    env = {**os.environ, "VNS_API_URL": "http://127.0.0.1:9"}
+    for line in re.findall(r'^schtasks .* /TR "(.*)"$', "".join(blocks("bat")), re.MULTILINE):
+        text = line.replace("C:", str(srv)).replace("\\", "/").replace("7200", "1")
+        if (words := text.split())[0].endswith("/vns-recordings.exe"):
+            assert subprocess.run([VNS, *words[1:]], check=False, env=env).returncode in {1, 7}
+        else:
+            subprocess.run([COMMAND, *words[1:]], check=True)
+            assert contents(srv / "audio").keys() == NIGHT
     jobs = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
     [block] = blocks("bat", "fixtures")
     assert all(f"- run: {line}\n" in jobs for line in block.splitlines())
