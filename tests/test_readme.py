@@ -26,11 +26,10 @@ PAGES["README.md"] = (ROOT / "README.md").read_text("utf-8")
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-GUIDS = {
+GUIDS = {  # the recordings of the account in the examples
     "2c0e1f8a-5d0b-4e0f-9a57-1f0a6c1d9b11": "recording_abc123.enc",
     "7be3ab10-1c7e-4e57-8f5e-0a4f4c9d2e22": "recording_ghi789.enc",
 }
-"""The recordings of the account in the examples."""
 
 
 def blocks(language: str, word: str = "") -> list[str]:
@@ -117,8 +116,8 @@ def with_cluster(commands: Iterable[str]) -> str:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     [block] = blocks("sh", "dask scheduler")
-    scheduler, worker = (f"timeout 100 {line}" for line in block.splitlines())
-    scheduler += f" --host 127.0.0.1 --port {port} --no-dashboard"
+    scheduler, worker = block.splitlines()
+    scheduler += f" --host 127.0.0.1 --port {port} --no-dashboard --idle-timeout 100"
     started = [f"{line} >>cluster.log 2>&1 &" for line in (scheduler, worker)]
     script = "\n".join([*started, *commands, "kill %1 %2"])
     return script.replace("scheduler:8786", f"127.0.0.1:{port}")
@@ -143,8 +142,10 @@ def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path, pag
 
 def printed(script: str, folder: Path, env: dict[str, str]) -> list[str]:
     """Return the lines that a script prints."""
-    words = ["timeout", "90", "bash", "-c", f"exec 2>&1\n{script}"]
-    done = subprocess.run(words, check=False, cwd=folder, env=env, capture_output=True, text=True)
+    words = ["bash", "-c", f"exec 2>&1\n{script}"]
+    done = subprocess.run(
+        words, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=90
+    )
     return done.stdout.splitlines()
 
 
