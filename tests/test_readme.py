@@ -170,9 +170,8 @@ def test_the_crontabs_are_true(srv: Path) -> None:
     """Their lines run as cron runs them: by sh, with hardly anything in the environment."""
     env = {"PATH": "/usr/bin:/bin", "HOME": str(srv), "VNS_API_URL": "http://127.0.0.1:9"}
     for line in "".join(blocks("crontab")).splitlines():
-        assert line.startswith("15 2 * * * ")
-        command = line[11:].replace("/usr/local/bin", str(SCRIPTS)).replace("/srv", str(srv))
-        words = ["/bin/sh", "-c", command.replace("7200", "1")]
+        command = line.removeprefix("15 2 * * * ").replace("/usr/local/bin", str(SCRIPTS))
+        words = ["/bin/sh", "-c", command.replace("/srv", str(srv)).replace("7200", "1")]
         done = subprocess.run(words, check=False, env=env, capture_output=True, text=True)
         if "vns-recordings" in command:
             assert done.returncode in {1, 7}  # there is no server at that address
@@ -202,7 +201,8 @@ def test_the_lines_for_windows_are_true(srv: Path) -> None:
 @pytest.mark.parametrize("source", blocks("python"))
 def test_the_python_of_the_pages(srv: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     """It runs as it stands; the webhook fetches the one recording that a call's end names."""
-    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    if "Client" in source:
+        pytest.importorskip("httpcore", reason="the extra vns is not installed")
     from support import api_server
 
     guid = next(iter(GUIDS))
