@@ -129,7 +129,7 @@ def test_any_bytes_are_taken_apart_or_refused(data: bytes, sizes: Sequence[int])
         return
     reader = EncReader(source)
     ciphertext = b"".join(map(bytes, reader.ciphertext()))
-    assert b"".join(reader.header) + ciphertext + reader.tag == data
+    assert reader.salt + reader.nonce + ciphertext + reader.tag == data
 
 
 @pytest.mark.slow

@@ -44,9 +44,8 @@ from filedecryptor.lanes.compiler import machine_code
 from filedecryptor.lanes.executable import function_of
 good = kernel.CONSTANTS
 kernel.CONSTANTS = good[:40] + (good[40] ^ 1,) + good[41:]
-vectors = kernel.with_vectors(4)
+vectors = kernel.with_vectors(2)
 lanes.MACHINE.in_use = kernel.Lanes(vectors, function_of(machine_code(vectors)))
-lanes.MACHINE.in_use.fewest = 1
 kernel.CONSTANTS = good
 """
 """Has a worker begin with broken lanes."""
@@ -242,7 +241,7 @@ def test_lanes_that_break_down_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a chip grows too hot: what was right stays right, what was wrong is done again."""
-    kernel, good = with_vectors(4), good_lanes()
+    kernel, good = with_vectors(2), good_lanes()
     calls: list[int] = []
 
     def sometimes(memory: object, iterations: int) -> None:

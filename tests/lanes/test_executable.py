@@ -17,7 +17,7 @@ from filedecryptor.lanes.executable import function_of
     reason="machine code of x86-64, as all but Windows call it",
 )
 def test_machine_code_is_run() -> None:
-    """As a function of its two arguments; a function does not change another one."""
+    """As a function of its two arguments, each beside the others."""
     store = [function_of(b"\x89\x37\xc3"), function_of(b"\xc3")]
     memory = (ctypes.c_uint32 * 1)()
     for function in store:

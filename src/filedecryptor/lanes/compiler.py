@@ -1,14 +1,12 @@
-"""The kernel for this CPU, compiled by LLVM and tried out: the program of a child process.
+"""The program of a child process: compile the kernel for this CPU by LLVM, and try it out.
 
-LLVM ends its process where memory is short, may not become executable, or its package is broken.
-It is imported where it is used.
+LLVM ends its process where memory is short or may not become executable, or its package is broken.
 """
 
 from __future__ import annotations
 
 import ctypes
 import faulthandler
-import hashlib
 import os
 import signal
 import sys
@@ -24,56 +22,39 @@ KERNELS: dict[str, Callable[[], Kernel]] = {
 }
 """The kernels, by the feature of a CPU, in LLVM's words, that each takes; the fastest first."""
 
+NO_KERNEL = b"none"
+
 _PR_SET_PDEATHSIG = 1
 """Of linux/prctl.h: by which signal the child ends with the thread that waits for it."""
 
 
 def main(timeout: float) -> None:
-    """Compile, try out, and print the name of the kernel's feature and the machine code.
-
-    Args:
-        timeout: Seconds after which this process ends, however it hangs.
-    """
+    """Print the CPU's feature and the machine code; end after some seconds, however it hangs."""
     faulthandler.dump_traceback_later(timeout, exit=True)
-    _end_quietly()
-    stdout = os.dup(1)
-    os.dup2(2, 1)  # whatever LLVM prints
-    content = b""
-    if feature := _best():
-        kernel = KERNELS[feature]()
-        code = machine_code(kernel)
-        if not Lanes(kernel, function_of(code)).agree_with(partial(hashlib.pbkdf2_hmac, "sha256")):
-            sys.exit(1)
-        content = feature.encode() + b"\n" + code
-    with os.fdopen(stdout, "wb") as file:
-        file.write(hashlib.sha256(content).digest() + content)
-
-
-def _end_quietly() -> None:
-    """Let this process end with its parent, and leave no core dump."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _best() -> str | None:
-    """Return the feature of this CPU whose kernel is the fastest."""
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # whatever LLVM prints
     from llvmlite import binding
 
     features = binding.get_host_cpu_features()
-    return next((feature for feature in KERNELS if features.get(feature)), None)
+    content = NO_KERNEL + b"\n"
+    if feature := next(filter(features.get, KERNELS), None):
+        kernel = KERNELS[feature]()
+        code = machine_code(kernel)
+        if not Lanes(kernel, function_of(code)).are_right():
+            sys.exit(1)
+        content = feature.encode() + b"\n" + code
+    with os.fdopen(stdout, "wb") as file:
+        file.write(content)
 
 
 def machine_code(kernel: Kernel) -> bytes:
-    """Compile a kernel for this CPU. LLVM may end the process.
-
-    Raises:
-        ImportError: `llvmlite` cannot be imported.
-        RuntimeError: It does not know this CPU.
-    """
+    """Compile a kernel for this CPU. LLVM may end the process."""
     from llvmlite import binding
 
     binding.initialize_native_target()

@@ -1,4 +1,4 @@
-"""The kernel that derives several keys at once: rounds of SHA-256 in LLVM's language."""
+"""Kernels that derive several keys at once: rounds of SHA-256 in LLVM's language."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import hmac
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import xor
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
+
+from filedecryptor.core.crypto import KEY_SIZE, derive_key
 
 INITIAL_STATE = struct.unpack(
     ">8I",
@@ -33,211 +33,140 @@ CONSTANTS = struct.unpack(
 )
 """FIPS 180-4, section 4.2.2."""
 
-Word = TypeVar("Word")
+PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
+"""What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""
+
+HASH_BLOCK = 64
+"""Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
 
 
-class Words(Protocol[Word]):
-    """What SHA-256 does to words of 32 bits, whatever those are."""
+class Vector:
+    """Some words of a kernel, one for each key or some of one key: the result of an instruction."""
 
-    def constant(self, value: int) -> Word:
-        """Return a number as a word."""
+    def __init__(self, code: Code, name: str) -> None:
+        self.code = code
+        self.name = name
 
-    def add(self, *words: Word) -> Word:
-        """Return the sum, modulo 2 ** 32."""
+    def __add__(self, other: Vector) -> Vector:
+        return self.code.result(f"add {self.code.type} {self.name}, {other.name}")
 
-    def xor(self, *words: Word) -> Word:
-        """Return the exclusive or."""
+    def __xor__(self, other: Vector) -> Vector:
+        return self.code.result(f"xor {self.code.type} {self.name}, {other.name}")
 
-    def both(self, one: Word, other: Word) -> Word:
-        """Return the bits that both words have."""
+    def __and__(self, other: Vector) -> Vector:
+        return self.code.result(f"and {self.code.type} {self.name}, {other.name}")
 
-    def rotate(self, word: Word, bits: int) -> Word:
-        """Return a word rotated to the right."""
+    def rotated(self, bits: int) -> Vector:
+        """Return the words rotated to the right."""
+        by = Vector(self.code, f"splat (i32 {bits})")
+        return self.code.call(f"fshr.v{self.code.size}i32", self, self, by)
 
-    def shift(self, word: Word, bits: int) -> Word:
-        """Return a word shifted to the right."""
+    def shifted(self, bits: int) -> Vector:
+        """Return the words shifted to the right."""
+        return self.code.result(f"lshr {self.code.type} {self.name}, splat (i32 {bits})")
 
 
-def compress(on: Words[Word], state: Sequence[Word], block: Sequence[Word]) -> list[Word]:
+Word = TypeVar("Word", int, Vector)
+
+
+def compress(
+    state: Sequence[Word],
+    block: Sequence[Word],
+    constants: Iterable[Word],
+    rotated: Callable[[Word, int], Word],
+    shifted: Callable[[Word, int], Word],
+) -> list[Word]:
     """Return the state of SHA-256 after one more block (FIPS 180-4, section 6.2.2).
 
-    Args:
-        on: What computes.
-        state: Eight words.
-        block: Sixteen words.
+    Of integers, only the lower 32 bits count. Both functions move the bits of a word to the right.
     """
     schedule = list(block)
     a, b, c, d, e, f, g, h = state
-    for number, constant in enumerate(CONSTANTS):
+    for number, constant in enumerate(constants):
         if number >= len(block):
-            schedule.append(_next_word(on, schedule[-16:]))
-        choice = on.xor(g, on.both(e, on.xor(f, g)))
-        majority = on.xor(b, on.both(on.xor(a, b), on.xor(b, c)))
-        first = on.add(
-            schedule[number],
-            on.constant(constant),
-            h,
-            choice,
-            on.xor(on.rotate(e, 6), on.rotate(e, 11), on.rotate(e, 25)),
-        )
-        sum_of_a = on.xor(on.rotate(a, 2), on.rotate(a, 13), on.rotate(a, 22))
-        a, b, c, d, e, f, g, h = (
-            on.add(first, sum_of_a, majority),
-            a,
-            b,
-            c,
-            on.add(d, first),
-            e,
-            f,
-            g,
-        )
-    return [on.add(old, new) for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
+            early, late = schedule[-15], schedule[-2]
+            near = rotated(early, 7) ^ rotated(early, 18) ^ shifted(early, 3)
+            far = rotated(late, 17) ^ rotated(late, 19) ^ shifted(late, 10)
+            schedule.append(schedule[-16] + near + schedule[-7] + far)
+        choice = g ^ e & (f ^ g)
+        majority = b ^ (a ^ b) & (b ^ c)
+        sum_of_e = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
+        sum_of_a = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
+        first = schedule[number] + constant + h + choice + sum_of_e
+        h, g, f, e, d, c, b, a = g, f, e, d + first, c, b, a, first + sum_of_a + majority
+    return [old + new for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
 
 
-def _next_word(on: Words[Word], last: Sequence[Word]) -> Word:
-    """Return the next word of the message schedule, which follows from the sixteen before it."""
-    early, late = last[1], last[14]
-    return on.add(
-        last[0],
-        last[9],
-        on.xor(on.rotate(early, 7), on.rotate(early, 18), on.shift(early, 3)),
-        on.xor(on.rotate(late, 17), on.rotate(late, 19), on.shift(late, 10)),
-    )
+def rotated(word: int, bits: int) -> int:
+    """Return the lower 32 bits of a word rotated; what lands above them does not count."""
+    word &= 0xFFFFFFFF
+    return word >> bits | word << 32 - bits
 
 
-class Integers:
-    """Words that are Python's integers."""
+def shifted(word: int, bits: int) -> int:
+    """Return the lower 32 bits of a word shifted."""
+    return (word & 0xFFFFFFFF) >> bits
 
-    def constant(self, value: int) -> int:
-        """Return a number as a word."""
-        return value
-
-    def add(self, *words: int) -> int:
-        """Return the sum, modulo 2 ** 32."""
-        return sum(words) & 0xFFFFFFFF
-
-    def xor(self, *words: int) -> int:
-        """Return the exclusive or."""
-        return reduce(xor, words)
-
-    def both(self, one: int, other: int) -> int:
-        """Return the bits that both words have."""
-        return one & other
-
-    def rotate(self, word: int, bits: int) -> int:
-        """Return a word rotated to the right."""
-        return word >> bits | word << 32 - bits & 0xFFFFFFFF
-
-    def shift(self, word: int, bits: int) -> int:
-        """Return a word shifted to the right."""
-        return word >> bits
-
-
-PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
-"""What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""
 
 ROWS = 4
 INNER, OUTER, LAST, KEY = range(ROWS)
 """The rows of a kernel's memory, eight words for each key: two states, U, and the key so far."""
 
-_ATTRIBUTES = '"min-legal-vector-width"="512" "prefer-vector-width"="512"'
-"""LLVM would halve the vectors of AVX-512, for the sake of programs that use them now and then."""
-
 
 class Code:
-    """Instructions in LLVM's language, for vectors of words.
+    """Instructions in LLVM's language, for vectors of `size` words.
 
-    Attributes:
-        lines: The instructions so far.
-        declarations: The declarations of LLVM's functions that they call.
-        table: The vectors of constants that they load.
-
-    Args:
-        size: How many words a vector has.
+    `constants` are the words that follow the rows of the memory: machine code that is copied has no
+    other place for them.
     """
 
     def __init__(self, size: int) -> None:
+        self.size = size
+        self.type = f"<{size} x i32>"
         self.lines: list[str] = []
         self.declarations: set[str] = set()
-        self.table: list[tuple[int, ...]] = []
-        self._known: dict[str, tuple[int, ...]] = {}
-        self._size = size
-        self._type = f"<{size} x i32>"
-        self._suffix = f"v{size}i32"
+        self.constants: list[int] = []
 
-    def _result(self, instruction: str) -> str:
-        name = f"%x{len(self.lines)}"
-        self.lines.append(f"{name} = {instruction}")
-        return name
+    def result(self, instruction: str) -> Vector:
+        """Add an instruction and return its result."""
+        vector = Vector(self, f"%x{len(self.lines)}")
+        self.lines.append(f"{vector.name} = {instruction}")
+        return vector
 
-    def constant(self, value: int) -> str:
-        """Return a vector of equal words."""
-        return self.constants((value,) * self._size)
+    def constant(self, *words: int) -> Vector:
+        """Return a vector of these words, over and over. Used once, it takes no register."""
+        vector = self.load("%constants", len(self.constants) // self.size)
+        self.constants += words * (self.size // len(words))
+        return vector
 
-    def constants(self, values: tuple[int, ...]) -> str:
-        """Return a vector of words. One that is used once takes no register."""
-        name = self.load("%constants", len(self.table))
-        self.table.append(values)
-        self._known[name] = values
-        return name
-
-    def add(self, *words: str) -> str:
-        """Return the sum, modulo 2 ** 32."""
-        if self._known.keys() >= set(words):
-            return self.constants(
-                tuple(map(Integers().add, *(self._known[word] for word in words)))
-            )
-        return reduce(lambda one, other: self._result(f"add {self._type} {one}, {other}"), words)
-
-    def xor(self, *words: str) -> str:
-        """Return the exclusive or."""
-        return reduce(lambda one, other: self._result(f"xor {self._type} {one}, {other}"), words)
-
-    def both(self, one: str, other: str) -> str:
-        """Return the bits that both words have."""
-        return self._result(f"and {self._type} {one}, {other}")
-
-    def rotate(self, word: str, bits: int) -> str:
-        """Return words rotated to the right."""
-        return self.call(f"fshr.{self._suffix}", word, word, f"splat (i32 {bits})")
-
-    def shift(self, word: str, bits: int) -> str:
-        """Return words shifted to the right."""
-        return self._result(f"lshr {self._type} {word}, splat (i32 {bits})")
-
-    def call(self, function: str, *vectors: str) -> str:
+    def call(self, function: str, *vectors: Vector) -> Vector:
         """Return what one of LLVM's own functions makes of vectors."""
-        arguments = ", ".join(f"{self._type} {vector}" for vector in vectors)
-        types = ", ".join([self._type] * len(vectors))
-        self.declarations.add(f"declare {self._type} @llvm.{function}({types})")
-        return self._result(f"call {self._type} @llvm.{function}({arguments})")
+        arguments = ", ".join(f"{self.type} {vector.name}" for vector in vectors)
+        types = ", ".join([self.type] * len(vectors))
+        self.declarations.add(f"declare {self.type} @llvm.{function}({types})")
+        return self.result(f"call {self.type} @llvm.{function}({arguments})")
 
-    def picked(self, one: str, other: str, numbers: Iterable[int]) -> str:
+    def picked(self, one: Vector, other: Vector, *numbers: int) -> Vector:
         """Return words of two vectors, by their numbers, which go on from the first vector's."""
         mask = ", ".join(f"i32 {number}" for number in numbers)
-        return self._result(
-            f"shufflevector {self._type} {one}, {self._type} {other}, <{self._size} x i32> <{mask}>"
-        )
+        pair = f"{self.type} {one.name}, {self.type} {other.name}"
+        return self.result(f"shufflevector {pair}, <{self.size} x i32> <{mask}>")
 
-    def load(self, pointer: str, number: int) -> str:
+    def load(self, pointer: str, number: int) -> Vector:
         """Return a vector of the memory from a pointer on, by its number."""
-        place = self._result(f"getelementptr {self._type}, ptr {pointer}, i64 {number}")
-        return self._result(f"load {self._type}, ptr {place}, align 4")
+        place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
+        return self.result(f"load {self.type}, ptr {place.name}, align 4")
 
-    def store(self, vector: str, pointer: str, number: int) -> None:
+    def store(self, vector: Vector, pointer: str, number: int) -> None:
         """Write a vector to the memory."""
-        place = self._result(f"getelementptr {self._type}, ptr {pointer}, i64 {number}")
-        self.lines.append(f"store {self._type} {vector}, ptr {place}, align 4")
+        place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
+        self.lines.append(f"store {self.type} {vector.name}, ptr {place.name}, align 4")
 
 
 class Kernel(NamedTuple):
     """A function that derives several keys side by side, `void derive(ptr memory, i32 iterations)`.
 
-    Attributes:
-        text: The function in LLVM's language.
-        places: Where in its memory the words are: of each row, `INNER` to `KEY`, for each lane
-            the places of the row's eight words.
-        constants: The words that follow the rows.
+    `places[row][lane]` are the places of eight words in the memory, which ends with `constants`.
     """
 
     text: str
@@ -246,20 +175,21 @@ class Kernel(NamedTuple):
 
 
 def with_vectors(lanes: int) -> Kernel:
-    """Return a kernel each of whose vectors holds one word of every key.
-
-    Args:
-        lanes: The number of words that the CPU's vectors hold.
-    """
+    """Return a kernel each of whose vectors holds one word of every key."""
     code = Code(lanes)
-    padding = [code.constant(word) for word in PADDING]
-    text = _function(code, 8, lanes, lambda state, block: compress(code, state, block + padding))
+
+    def hashed(state: list[Vector], block: list[Vector]) -> list[Vector]:
+        padding = [code.constant(word) for word in PADDING]
+        constants = map(code.constant, CONSTANTS)
+        return compress(state, block + padding, constants, Vector.rotated, Vector.shifted)
+
+    text = _function(code, 8, lanes, hashed)
     row = 8 * lanes
     places = [
         [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
         for number in range(ROWS)
     ]
-    return Kernel(text, places, [word for vector in code.table for word in vector])
+    return Kernel(text, places, code.constants)
 
 
 def with_sha_instructions() -> Kernel:
@@ -271,20 +201,18 @@ def with_sha_instructions() -> Kernel:
     """
     lanes = 4
     code = Code(4)
-    text = _function(
-        code, 2 * lanes, lanes, lambda state, block: _compress_pairs(code, state, block)
-    )
+    text = _function(code, 2 * lanes, lanes, lambda *words: _compress_pairs(code, *words))
     orders = [(3, 2, 7, 6, 1, 0, 5, 4)] * 2 + [range(8)] * 2
     places = [
         [[8 * (lanes * number + lane) + word for word in order] for lane in range(lanes)]
         for number, order in enumerate(orders)
     ]
-    return Kernel(text, places, [word for vector in code.table for word in vector])
+    return Kernel(text, places, code.constants)
 
 
-def _compress_pairs(code: Code, states: list[str], blocks: list[str]) -> list[str]:
+def _compress_pairs(code: Code, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
     """Return the digests of one more block of each key, step by step in turns."""
-    padding = [code.constants(PADDING[:4]), code.constants(PADDING[4:])]
+    padding = [code.constant(*PADDING[:4]), code.constant(*PADDING[4:])]
     keys = range(0, len(states), 2)
     schedules = [[*blocks[key : key + 2], *padding] for key in keys]
     pairs = [(states[key], states[key + 1]) for key in keys]
@@ -292,29 +220,28 @@ def _compress_pairs(code: Code, states: list[str], blocks: list[str]) -> list[st
         for key, words in enumerate(schedules):
             if step == len(words):
                 early = code.call("x86.sha256msg1", words[-4], words[-3])
-                middle = code.picked(words[-2], words[-1], (1, 2, 3, 4))
-                words.append(code.call("x86.sha256msg2", code.add(early, middle), words[-1]))
-            low = code.add(words[step], code.constants(CONSTANTS[4 * step : 4 * step + 4]))
-            for two_words in (low, code.picked(low, low, (2, 3, 0, 1))):
+                middle = code.picked(words[-2], words[-1], 1, 2, 3, 4)
+                words.append(code.call("x86.sha256msg2", early + middle, words[-1]))
+            low = words[step] + code.constant(*CONSTANTS[4 * step : 4 * step + 4])
+            for two_words in (low, code.picked(low, low, 2, 3, 0, 1)):
                 feba, hgdc = pairs[key]
                 pairs[key] = code.call("x86.sha256rnds2", hgdc, feba, two_words), feba
     digests = []
     for key, pair in zip(keys, pairs, strict=True):
-        feba, hgdc = (code.add(new, states[key + half]) for half, new in enumerate(pair))
-        digests += [code.picked(feba, hgdc, (3, 2, 7, 6)), code.picked(feba, hgdc, (1, 0, 5, 4))]
+        feba, hgdc = (new + states[key + half] for half, new in enumerate(pair))
+        digests += [code.picked(feba, hgdc, 3, 2, 7, 6), code.picked(feba, hgdc, 1, 0, 5, 4)]
     return digests
 
 
 def _function(
-    code: Code, vectors: int, lanes: int, hashed: Callable[[list[str], list[str]], list[str]]
+    code: Code,
+    vectors: int,
+    lanes: int,
+    hashed: Callable[[list[Vector], list[Vector]], list[Vector]],
 ) -> str:
-    """Return the kernel's function.
+    """Return the kernel's function, whose rows have so many vectors, and keys.
 
-    Args:
-        code: Its instructions.
-        vectors: How many vectors a row has.
-        lanes: How many keys it derives.
-        hashed: Returns SHA-256 of a row of the memory, from a row that is its state.
+    `hashed` returns SHA-256 of a row, from a row that is its state.
     """
     row = 32 * lanes
     state, last = ([code.load(name, i) for i in range(vectors)] for name in ("%state", "%last"))
@@ -323,12 +250,11 @@ def _function(
     body = "\n".join(code.lines)
     begin = len(code.lines)
     for number in range(vectors):
-        both = code.xor(code.load("%key", number), code.load("%last", number))
-        code.store(both, "%key", number)
+        code.store(code.load("%key", number) ^ code.load("%last", number), "%key", number)
     end = "\n".join(code.lines[begin:])
     declarations = "\n".join(sorted(code.declarations))
     return f"""
-define void @derive(ptr %memory, i32 %iterations) {_ATTRIBUTES} {{
+define void @derive(ptr %memory, i32 %iterations) {{
 entry:
   %outer = getelementptr i8, ptr %memory, i64 {OUTER * row}
   %last = getelementptr i8, ptr %memory, i64 {LAST * row}
@@ -355,9 +281,6 @@ exit:
 """
 
 
-BLOCK_SIZE = 64
-"""Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
-
 PIECE = 31_000
 """Iterations between two looks at whether anybody still waits for the keys: 20 ms or less."""
 
@@ -366,47 +289,28 @@ TRIAL_ITERATIONS = 2_000
 
 
 class HmacKey:
-    """A password as HMAC-SHA-256 begins with it (RFC 2104). It shows in no `repr`.
-
-    Args:
-        password: Any number of bytes.
-    """
+    """A password as HMAC-SHA-256 begins with it (RFC 2104). It shows in no `repr`."""
 
     def __init__(self, password: bytes) -> None:
-        self._password = password
-        key = hashlib.sha256(password).digest() if len(password) > BLOCK_SIZE else password
-        self.inner = self._state(key, 0x36)
-        self.outer = self._state(key, 0x5C)
+        self.password = password
+        key = hashlib.sha256(password).digest() if len(password) > HASH_BLOCK else password
+        self.inner, self.outer = (self._state(key, pad) for pad in (0x36, 0x5C))
 
-    @staticmethod
-    def _state(key: bytes, pad: int) -> Sequence[int]:
-        block = bytes(byte ^ pad for byte in key.ljust(BLOCK_SIZE, b"\0"))
-        return compress(Integers(), INITIAL_STATE, struct.unpack(">16I", block))
-
-    def first(self, salt: bytes) -> Sequence[int]:
-        """Return the first U of the first block of PBKDF2 (RFC 8018, section 5.2), as words."""
-        return struct.unpack(">8I", hmac.digest(self._password, salt + b"\0\0\0\1", "sha256"))
+    def _state(self, key: bytes, pad: int) -> list[int]:
+        block = bytes(byte ^ pad for byte in key.ljust(HASH_BLOCK, b"\0"))
+        words = struct.unpack(">16I", block)
+        found = compress(INITIAL_STATE, words, CONSTANTS, rotated, shifted)
+        return [word & 0xFFFFFFFF for word in found]
 
 
 class Lanes:
-    """A compiled kernel.
-
-    Attributes:
-        count: How many keys it derives at once.
-        fewest: The keys from which on it is used: for less, OpenSSL is as fast.
-        function: The kernel, as a function of the memory and a number of iterations.
-
-    Args:
-        kernel: What was compiled.
-        function: See above.
-    """
+    """A compiled kernel: a function of its memory and a number of iterations."""
 
     def __init__(self, kernel: Kernel, function: Callable[[object, int], object]) -> None:
-        self._places = kernel.places
-        self._constants = kernel.constants
+        self._kernel = kernel
         self.function = function
         self.count = len(kernel.places[KEY])
-        self.fewest = self.count // 2
+        self.fewest = self.count // 2  # keys: OpenSSL derives less than these as fast
 
     def derive(
         self,
@@ -414,55 +318,39 @@ class Lanes:
         iterations: int,
         pause: Callable[[], object],
     ) -> list[bytearray]:
-        """Derive keys by PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2), without the GIL.
+        """Derive a key for each password and salt, up to `count`, without the GIL.
 
-        Args:
-            wanted: Passwords and salts; no more than `count`.
-            iterations: 2 or more.
-            pause: Called now and then; what it raises ends the work.
-
-        Returns:
-            The keys, 32 bytes each.
+        It is PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2) of 2 iterations or more. `pause` is called
+        now and then; what it raises ends the work.
         """
-        memory = self._memory()
+        places, constants = self._kernel.places, self._kernel.constants
+        memory = (ctypes.c_uint32 * (8 * ROWS * self.count + len(constants)))()
+        memory[-len(constants) :] = [*constants]
         try:
-            for lane, (password, salt) in enumerate(wanted):
-                first = password.first(salt)
-                self._fill(memory, INNER, lane, password.inner)
-                self._fill(memory, OUTER, lane, password.outer)
-                self._fill(memory, LAST, lane, first)
-                self._fill(memory, KEY, lane, first)
+            for lane, (key, salt) in enumerate(wanted):
+                digest = hmac.digest(key.password, salt + b"\0\0\0\1", "sha256")
+                first = struct.unpack(">8I", digest)
+                for row, words in enumerate((key.inner, key.outer, first, first)):
+                    for place, word in zip(places[row][lane], words, strict=True):
+                        memory[place] = word
             for done in range(1, iterations, PIECE):
                 self.function(memory, min(PIECE, iterations - done))
                 pause()
-            return [self._key(memory, lane) for lane in range(len(wanted))]
+            found = [bytearray(KEY_SIZE) for _ in wanted]
+            for lane, derived in enumerate(found):
+                struct.pack_into(">8I", derived, 0, *(memory[i] for i in places[KEY][lane]))
+            return found
         finally:
             ctypes.memset(memory, 0, ctypes.sizeof(memory))
 
-    def agree_with(self, derive: Callable[[bytes, bytes, int], bytes]) -> bool:
-        """Return whether keys of random salts are those of another function.
-
-        Args:
-            derive: Returns the key for a password, a salt and a number of iterations.
-        """
+    def are_right(self) -> bool:
+        """Return whether keys of random passwords and salts are those of `cryptography`."""
         wanted = [(os.urandom(1 + lane), os.urandom(16)) for lane in range(self.count)]
         requests = [(HmacKey(password), salt) for password, salt in wanted]
-        keys = self.derive(requests, TRIAL_ITERATIONS, lambda: None)
-        return keys == [derive(password, salt, TRIAL_ITERATIONS) for password, salt in wanted]
-
-    def _memory(self) -> ctypes.Array[ctypes.c_uint32]:
-        rows = 8 * len(self._places) * self.count
-        memory = (ctypes.c_uint32 * (rows + len(self._constants)))()
-        memory[rows:] = [*self._constants]
-        return memory
-
-    def _fill(
-        self, memory: ctypes.Array[ctypes.c_uint32], row: int, lane: int, words: Sequence[int]
-    ) -> None:
-        for place, word in zip(self._places[row][lane], words, strict=True):
-            memory[place] = word
-
-    def _key(self, memory: ctypes.Array[ctypes.c_uint32], lane: int) -> bytearray:
-        key = bytearray(32)
-        struct.pack_into(">8I", key, 0, *(memory[place] for place in self._places[KEY][lane]))
-        return key
+        for (password, salt), found in zip(
+            wanted, self.derive(requests, TRIAL_ITERATIONS, lambda: None), strict=True
+        ):
+            with derive_key(password, salt, TRIAL_ITERATIONS) as key:
+                if key != found:
+                    return False
+        return True
