@@ -173,7 +173,7 @@ def _decrypt(
         on_progress(len(plaintext))
     decryptor.verify(reader.tag)
     found = head.format
-    return Content(found, size, head.unknown if found is None else None)
+    return Content(found, size, head if found is None else None)
 
 
 def _in_memory(
