@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from importlib.util import find_spec
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 
 class ExitCode(IntEnum):
@@ -215,7 +215,7 @@ class Content(NamedTuple):
 
     format: str | None
     size: int
-    unknown: object = None
+    unknown: Any = None
     password: int | None = None
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from filedecryptor.lanes.executable import function_of
+from filedecryptor.lanes.compiler import function_of
 
 
 @pytest.mark.skipif(
@@ -57,7 +57,7 @@ def test_a_protected_process_goes_on(protection: str) -> None:
     """As a service that systemd hardens does; the machine code is refused, and does not crash."""
     code = protection + (
         "from filedecryptor.lanes.machine import Machine\n"
-        "from filedecryptor.lanes.executable import function_of\n"
+        "from filedecryptor.lanes.compiler import function_of\n"
         "found = Machine(); found.make_ready()\n"
         "print(found.in_use, found.trouble)\n"
         "try: function_of(b'\\xc3')\n"

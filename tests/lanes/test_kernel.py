@@ -12,7 +12,7 @@ import pytest
 from support.lanes import broken_lanes, built, good_lanes
 
 from filedecryptor.core.crypto import derive_key
-from filedecryptor.lanes.compiler import code_in
+from filedecryptor.lanes.compiler import OPTIONS, machine_code
 from filedecryptor.lanes.kernel import (
     KEY,
     HmacKey,
@@ -143,10 +143,9 @@ def test_a_kernel_refers_to_nothing_outside_of_itself(
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     machine = binding.Target.from_triple(f"x86_64-unknown-{target}").create_target_machine(
-        cpu=cpu, opt=1, reloc="pic", codemodel="small"
+        cpu=cpu, **OPTIONS
     )
-    module = binding.parse_assembly(kernel.text)
-    assembly = machine.emit_assembly(module)
+    assembly = machine.emit_assembly(binding.parse_assembly(kernel.text))
     assert len(re.findall(instruction, assembly)) > 50
     assert not re.findall(r"\(%rip\)|\bcall|\.(ro|r)data|literal|__const", assembly)
-    assert len(code_in(machine.emit_object(module))) > 3000
+    assert len(machine_code(kernel, machine)) > 3000

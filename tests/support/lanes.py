@@ -10,8 +10,7 @@ import pytest
 
 import filedecryptor.lanes
 from filedecryptor.lanes import kernel, machine
-from filedecryptor.lanes.compiler import machine_code
-from filedecryptor.lanes.executable import function_of
+from filedecryptor.lanes.compiler import function_of, machine_code
 from filedecryptor.lanes.kernel import Lanes
 from filedecryptor.lanes.machine import Machine
 

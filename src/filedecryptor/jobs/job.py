@@ -291,7 +291,7 @@ def _decrypt(
     if job.verify:
         beginning = Beginning(source, shared.memory_limit)
         content = verify(beginning, password, on_progress, shared.keys)
-        unknown = f"'{AUTO}' would not know it: {content.unknown}" if content.unknown else None
+        unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
         return _outcome(job, content, "verified", note=unknown)
     if job.named_after is not None:
         directory = split(job.named_after)[0] or "."

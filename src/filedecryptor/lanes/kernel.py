@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import hmac
+import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -12,26 +13,11 @@ from typing import NamedTuple, TypeVar
 
 from filedecryptor.core.crypto import KEY_SIZE, derive_key
 
-INITIAL_STATE = struct.unpack(
-    ">8I",
-    bytes.fromhex("6a09e667 bb67ae85 3c6ef372 a54ff53a 510e527f 9b05688c 1f83d9ab 5be0cd19"),
-)
-"""FIPS 180-4, section 5.3.3."""
+PRIMES = [number for number in range(2, 312) if all(number % i for i in range(2, number))]
 
-CONSTANTS = struct.unpack(
-    ">64I",
-    bytes.fromhex(
-        "428a2f98 71374491 b5c0fbcf e9b5dba5 3956c25b 59f111f1 923f82a4 ab1c5ed5 "
-        "d807aa98 12835b01 243185be 550c7dc3 72be5d74 80deb1fe 9bdc06a7 c19bf174 "
-        "e49b69c1 efbe4786 0fc19dc6 240ca1cc 2de92c6f 4a7484aa 5cb0a9dc 76f988da "
-        "983e5152 a831c66d b00327c8 bf597fc7 c6e00bf3 d5a79147 06ca6351 14292967 "
-        "27b70a85 2e1b2138 4d2c6dfc 53380d13 650a7354 766a0abb 81c2c92e 92722c85 "
-        "a2bfe8a1 a81a664b c24b8b70 c76c51a3 d192e819 d6990624 f40e3585 106aa070 "
-        "19a4c116 1e376c08 2748774c 34b0bcb5 391c0cb3 4ed8aa4a 5b9cca4f 682e6ff3 "
-        "748f82ee 78a5636f 84c87814 8cc70208 90befffa a4506ceb bef9a3f7 c67178f2 "
-    ),
-)
-"""FIPS 180-4, section 4.2.2."""
+INITIAL_STATE = [int(math.sqrt(prime) % 1 * 2**32) for prime in PRIMES[:8]]
+CONSTANTS = [int(math.cbrt(prime) % 1 * 2**32) for prime in PRIMES]
+"""The first 32 bits of the fractions of roots (FIPS 180-4, sections 5.3.3 and 4.2.2)."""
 
 PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
 """What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""

@@ -132,8 +132,7 @@ def compiled() -> Lanes | None:
         child = None
     if child is None or child.returncode or not child.stdout:
         raise ChildProcessError("its test run failed")
-    from filedecryptor.lanes.compiler import KERNELS, NO_KERNEL
-    from filedecryptor.lanes.executable import function_of
+    from filedecryptor.lanes.compiler import KERNELS, NO_KERNEL, function_of
     from filedecryptor.lanes.kernel import Lanes
 
     feature, _, code = child.stdout.partition(b"\n")
