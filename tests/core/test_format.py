@@ -46,12 +46,6 @@ def test_a_tag_across_two_reads_is_found(extra: int) -> None:
     assert reader.tag == tag
 
 
-def test_no_piece_is_larger_than_a_chunk() -> None:
-    """Who decrypts the pieces has room for as much, and no more."""
-    reader = EncReader(io.BytesIO(bytes(44 + 2 * CHUNK_SIZE)))
-    assert [len(piece) for piece in reader.ciphertext()] == [CHUNK_SIZE] * 2
-
-
 @pytest.mark.parametrize("size", [0, 1, 16, 28, 43])
 def test_fewer_than_44_bytes_are_no_enc_file(size: int) -> None:
     """The error says how long the file is and what the smallest is."""
