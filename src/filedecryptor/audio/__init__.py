@@ -19,6 +19,11 @@ TAGS_LIMIT = 1 << 28
 """Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
 
 
+_RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}
+"""How WAVE begins. RIFX has its numbers the other way round; RF64 (EBU Tech 3306) and BW64 (ITU-R
+BS.2088) may be longer than 4 GiB."""
+
+
 class Head:
     """What tells the format of some audio: its first bytes, and those behind its tags.
 
@@ -53,10 +58,11 @@ class Head:
     @property
     def format(self) -> str | None:
         """The format: `opus`, `mp3` or `wav`; None if the audio is none of them."""
-        if is_wav(self._data):
+        data = self._data
+        if data[:4] in _RIFF and data[8:12] == b"WAVE" and len(data) >= 20:  # with a chunk's header
             return "wav"
-        if self._data.startswith(b"OggS"):
-            return "opus" if _is_ogg_opus(self._data) else None
+        if data.startswith(b"OggS"):
+            return "opus" if _is_ogg_opus(data) else None
         return "mp3" if self._is_mp3() else None
 
     def _is_mp3(self) -> bool:
@@ -116,16 +122,6 @@ def misnamed(path: str, audio_format: str | None) -> str | None:
     if audio_format in {None, named} or named not in {*FORMATS, *_NAMES_OF_OTHERS}:
         return None
     return f"the audio is {audio_format}, and nothing is converted; 'auto' names it right"
-
-
-def is_wav(head: bytes) -> bool:
-    """Return whether some audio is WAVE: a RIFF header, and that of a chunk.
-
-    RIFX has its numbers the other way round; RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088) may be
-    longer than 4 GiB.
-    """
-    is_riff = head[:4] in {b"RIFF", b"RIFX", b"RF64", b"BW64"} and head[8:12] == b"WAVE"
-    return is_riff and len(head) >= 20
 
 
 def _is_ogg_opus(head: bytes) -> bool:

@@ -18,14 +18,12 @@ from filedecryptor.core.spool import (
     LongFile,
     PrivateFile,
     SpooledAudio,
-    Tee,
     repeatable,
 )
 from filedecryptor.errors import AuthenticationError, Content, NotEncError
 
 NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
 
-OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
 Result = TypeVar("Result")
 
@@ -102,7 +100,8 @@ def decrypted(
         with ExitStack() as stack:
             stack.callback(file.close)
             if isinstance(file, PrivateFile):
-                reader = EncReader(Tee(source, file))
+                source.copy_to = file
+                reader = EncReader(source)
                 content = _decrypt(reader, key, ignore, on_progress)
                 spooled = SpooledAudio(file, key, reader.nonce, content.size)
                 found = cast("BinaryIO", io.BufferedReader(spooled, CHUNK_SIZE))
@@ -159,7 +158,10 @@ def _authenticated(
 
 
 def _decrypt(
-    reader: EncReader, key: bytearray, write: OnPlaintext, on_progress: OnProgress
+    reader: EncReader,
+    key: bytearray,
+    write: Callable[[memoryview], object],
+    on_progress: OnProgress,
 ) -> Content:
     """Decrypt a recording. What was written is authentic only once this has returned."""
     head = audio.Head()

@@ -31,7 +31,8 @@ class Beginning:
     """A source whose first bytes, or all of them, are in memory.
 
     Up to `limit` bytes of audio, and at least `head`, the first `HEAD_SIZE` bytes, are read ahead;
-    `is_whole` tells whether that was all. `size` is how many bytes have been read so far.
+    `is_whole` tells whether that was all. `size` is how many bytes have been read so far. What is
+    read is also written to `copy_to`, if there is such a file.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
@@ -42,6 +43,7 @@ class Beginning:
         self._size_at_first = _size_of(source)
         self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
         self._filled = self._taken = self.size = 0
+        self.copy_to: PrivateFile | None = None
         self._fill()
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
@@ -69,11 +71,13 @@ class Beginning:
             self._taken += count
             if self._taken == self._filled and not self.is_whole:
                 self._buffer = memoryview(b"")
-            return count
-        if self.is_whole:
+        elif self.is_whole:
             return 0
-        count = read_into(self._source, buffer)
-        self.size += count
+        else:
+            count = read_into(self._source, buffer)
+            self.size += count
+        if self.copy_to is not None:
+            self.copy_to.write_all(buffer[:count])
         return count
 
     @property
@@ -83,7 +87,7 @@ class Beginning:
 
     def rewind(self) -> None:
         """Go back to the first byte; a pipe can do so only until it is read beyond the memory."""
-        self._taken = 0
+        self._taken, self.copy_to = 0, None
         if not self._buffer:
             self._filled = self.size = 0
             cast("io.FileIO", self._source).seek(self._start or 0)
@@ -153,20 +157,6 @@ class LongFile(Protocol):
 
     def close(self) -> None:
         """Close the file; it is gone if it has no name by then."""
-
-
-class Tee:
-    """A source that keeps what is read from it in a file."""
-
-    def __init__(self, source: Source, file: PrivateFile) -> None:
-        self._source = source
-        self._file = file
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
-        count = read_into(self._source, buffer)
-        self._file.write_all(buffer[:count])
-        return count
 
 
 class SpooledAudio(io.RawIOBase):

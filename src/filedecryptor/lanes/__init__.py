@@ -148,8 +148,12 @@ class Keys:
 
     def _derive(self, group: list[Request], lanes: Lanes, pause: Callable[[], object]) -> None:
         """Derive the keys of a group by the lanes. If that is ended, all but the first wait on."""
+        from filedecryptor.lanes.kernel import HmacKey
+
         try:
-            wanted = [(self._hmac_key(request.password), request.salt) for request in group]
+            for password in {request.password for request in group} - self._passwords.keys():
+                self._passwords[password] = HmacKey(password)
+            wanted = [(self._passwords[request.password], request.salt) for request in group]
             keys = lanes.derive(wanted, crypto.ITERATIONS, pause)
             for request, key in zip(group, keys, strict=True):
                 request.key, request.is_by_lanes = key, True
@@ -158,10 +162,3 @@ class Keys:
                 self.waiting += [request for request in group[1:] if request.key is None]
             for request in group[1:]:
                 request.is_served.set()
-
-    def _hmac_key(self, password: bytes) -> HmacKey:
-        from filedecryptor.lanes.kernel import HmacKey
-
-        if password not in self._passwords:
-            self._passwords[password] = HmacKey(password)
-        return self._passwords[password]
