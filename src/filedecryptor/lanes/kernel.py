@@ -9,7 +9,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from filedecryptor.core.crypto import KEY_SIZE, derive_key
 
@@ -29,27 +29,27 @@ HASH_BLOCK = 64
 class Vector:
     """Some words of a kernel, one for each key or some of one key: the result of an instruction."""
 
-    def __init__(self, code: Code, name: str) -> None:
-        self.code = code
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        self.kernel = kernel
         self.name = name
 
     def __add__(self, other: Vector) -> Vector:
-        return self.code.result(f"add {self.code.type} {self.name}, {other.name}")
+        return self.kernel.result(f"add {self.kernel.type} {self.name}, {other.name}")
 
     def __xor__(self, other: Vector) -> Vector:
-        return self.code.result(f"xor {self.code.type} {self.name}, {other.name}")
+        return self.kernel.result(f"xor {self.kernel.type} {self.name}, {other.name}")
 
     def __and__(self, other: Vector) -> Vector:
-        return self.code.result(f"and {self.code.type} {self.name}, {other.name}")
+        return self.kernel.result(f"and {self.kernel.type} {self.name}, {other.name}")
 
     def rotated(self, bits: int) -> Vector:
         """Return the words rotated to the right."""
-        by = Vector(self.code, f"splat (i32 {bits})")
-        return self.code.call(f"fshr.v{self.code.size}i32", self, self, by)
+        by = Vector(self.kernel, f"splat (i32 {bits})")
+        return self.kernel.call(f"fshr.v{self.kernel.size}i32", self, self, by)
 
     def shifted(self, bits: int) -> Vector:
         """Return the words shifted to the right."""
-        return self.code.result(f"lshr {self.code.type} {self.name}, splat (i32 {bits})")
+        return self.kernel.result(f"lshr {self.kernel.type} {self.name}, splat (i32 {bits})")
 
 
 Word = TypeVar("Word", int, Vector)
@@ -99,24 +99,27 @@ INNER, OUTER, LAST, KEY = range(ROWS)
 """The rows of a kernel's memory, eight words for each key: two states, U, and the key so far."""
 
 
-class Code:
-    """Instructions in LLVM's language, for vectors of `size` words.
+class Kernel:
+    """A function that derives several keys side by side, `void derive(ptr memory, i32 iterations)`.
 
-    `constants` are the words that follow the rows of the memory: machine code that is copied has no
-    other place for them.
+    It is written as `text` in LLVM's language, with vectors of `size` words. `places[row][lane]` are
+    the places of eight words in the memory, whose rows `constants` follow: machine code that is
+    copied has no other place for them.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, places: Sequence[Sequence[Sequence[int]]]) -> None:
         self.size = size
         self.type = f"<{size} x i32>"
-        self.lines: list[str] = []
-        self.declarations: set[str] = set()
+        self.places = places
+        self.text = ""
         self.constants: list[int] = []
+        self._lines: list[str] = []
+        self._declarations: set[str] = set()
 
     def result(self, instruction: str) -> Vector:
         """Add an instruction and return its result."""
-        vector = Vector(self, f"%x{len(self.lines)}")
-        self.lines.append(f"{vector.name} = {instruction}")
+        vector = Vector(self, f"%x{len(self._lines)}")
+        self._lines.append(f"{vector.name} = {instruction}")
         return vector
 
     def constant(self, *words: int) -> Vector:
@@ -129,7 +132,7 @@ class Code:
         """Return what one of LLVM's own functions makes of vectors."""
         arguments = ", ".join(f"{self.type} {vector.name}" for vector in vectors)
         types = ", ".join([self.type] * len(vectors))
-        self.declarations.add(f"declare {self.type} @llvm.{function}({types})")
+        self._declarations.add(f"declare {self.type} @llvm.{function}({types})")
         return self.result(f"call {self.type} @llvm.{function}({arguments})")
 
     def picked(self, one: Vector, other: Vector, *numbers: int) -> Vector:
@@ -146,100 +149,22 @@ class Code:
     def store(self, vector: Vector, pointer: str, number: int) -> None:
         """Write a vector to the memory."""
         place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
-        self.lines.append(f"store {self.type} {vector.name}, ptr {place.name}, align 4")
+        self._lines.append(f"store {self.type} {vector.name}, ptr {place.name}, align 4")
 
-
-class Kernel(NamedTuple):
-    """A function that derives several keys side by side, `void derive(ptr memory, i32 iterations)`.
-
-    `places[row][lane]` are the places of eight words in the memory, which ends with `constants`.
-    """
-
-    text: str
-    places: Sequence[Sequence[Sequence[int]]]
-    constants: list[int]
-
-
-def with_vectors(lanes: int) -> Kernel:
-    """Return a kernel each of whose vectors holds one word of every key."""
-    code = Code(lanes)
-
-    def hashed(state: list[Vector], block: list[Vector]) -> list[Vector]:
-        padding = [code.constant(word) for word in PADDING]
-        constants = map(code.constant, CONSTANTS)
-        return compress(state, block + padding, constants, Vector.rotated, Vector.shifted)
-
-    text = _function(code, 8, lanes, hashed)
-    row = 8 * lanes
-    places = [
-        [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
-        for number in range(ROWS)
-    ]
-    return Kernel(text, places, code.constants)
-
-
-def with_sha_instructions() -> Kernel:
-    """Return a kernel for x86 CPUs that have instructions for SHA-256.
-
-    Each of them waits for the result of the one before, and meanwhile the CPU could begin others:
-    those for four keys leave it no pause. They hold a state as two vectors, of the words F, E, B,
-    A and H, G, D, C (Intel's manual, SHA256RNDS2).
-    """
-    lanes = 4
-    code = Code(4)
-    text = _function(code, 2 * lanes, lanes, lambda *words: _compress_pairs(code, *words))
-    orders = [(3, 2, 7, 6, 1, 0, 5, 4)] * 2 + [range(8)] * 2
-    places = [
-        [[8 * (lanes * number + lane) + word for word in order] for lane in range(lanes)]
-        for number, order in enumerate(orders)
-    ]
-    return Kernel(text, places, code.constants)
-
-
-def _compress_pairs(code: Code, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
-    """Return the digests of one more block of each key, step by step in turns."""
-    padding = [code.constant(*PADDING[:4]), code.constant(*PADDING[4:])]
-    keys = range(0, len(states), 2)
-    schedules = [[*blocks[key : key + 2], *padding] for key in keys]
-    pairs = [(states[key], states[key + 1]) for key in keys]
-    for step in range(len(CONSTANTS) // 4):
-        for key, words in enumerate(schedules):
-            if step == len(words):
-                early = code.call("x86.sha256msg1", words[-4], words[-3])
-                middle = code.picked(words[-2], words[-1], 1, 2, 3, 4)
-                words.append(code.call("x86.sha256msg2", early + middle, words[-1]))
-            low = words[step] + code.constant(*CONSTANTS[4 * step : 4 * step + 4])
-            for two_words in (low, code.picked(low, low, 2, 3, 0, 1)):
-                feba, hgdc = pairs[key]
-                pairs[key] = code.call("x86.sha256rnds2", hgdc, feba, two_words), feba
-    digests = []
-    for key, pair in zip(keys, pairs, strict=True):
-        feba, hgdc = (new + states[key + half] for half, new in enumerate(pair))
-        digests += [code.picked(feba, hgdc, 3, 2, 7, 6), code.picked(feba, hgdc, 1, 0, 5, 4)]
-    return digests
-
-
-def _function(
-    code: Code,
-    vectors: int,
-    lanes: int,
-    hashed: Callable[[list[Vector], list[Vector]], list[Vector]],
-) -> str:
-    """Return the kernel's function, whose rows have so many vectors, and keys.
-
-    `hashed` returns SHA-256 of a row, from a row that is its state.
-    """
-    row = 32 * lanes
-    state, last = ([code.load(name, i) for i in range(vectors)] for name in ("%state", "%last"))
-    for number, vector in enumerate(hashed(state, last)):
-        code.store(vector, "%last", number)
-    body = "\n".join(code.lines)
-    begin = len(code.lines)
-    for number in range(vectors):
-        code.store(code.load("%key", number) ^ code.load("%last", number), "%key", number)
-    end = "\n".join(code.lines[begin:])
-    declarations = "\n".join(sorted(code.declarations))
-    return f"""
+    def write(self, hashed: Callable[[list[Vector], list[Vector]], list[Vector]]) -> None:
+        """Write the function; `hashed` returns SHA-256 of a row, from a row that is its state."""
+        row = 4 * 8 * len(self.places[KEY])
+        vectors = range(row // 4 // self.size)
+        state, last = ([self.load(name, i) for i in vectors] for name in ("%state", "%last"))
+        for number, vector in enumerate(hashed(state, last)):
+            self.store(vector, "%last", number)
+        body = "\n".join(self._lines)
+        begin = len(self._lines)
+        for number in vectors:
+            self.store(self.load("%key", number) ^ self.load("%last", number), "%key", number)
+        end = "\n".join(self._lines[begin:])
+        declarations = "\n".join(sorted(self._declarations))
+        self.text = f"""
 define void @derive(ptr %memory, i32 %iterations) {{
 entry:
   %outer = getelementptr i8, ptr %memory, i64 {OUTER * row}
@@ -265,6 +190,64 @@ exit:
 }}
 {declarations}
 """
+
+
+def with_vectors(lanes: int) -> Kernel:
+    """Return a kernel each of whose vectors holds one word of every key."""
+    row = 8 * lanes
+    places = [
+        [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
+        for number in range(ROWS)
+    ]
+    kernel = Kernel(lanes, places)
+
+    def hashed(state: list[Vector], block: list[Vector]) -> list[Vector]:
+        padding = [kernel.constant(word) for word in PADDING]
+        constants = map(kernel.constant, CONSTANTS)
+        return compress(state, block + padding, constants, Vector.rotated, Vector.shifted)
+
+    kernel.write(hashed)
+    return kernel
+
+
+def with_sha_instructions() -> Kernel:
+    """Return a kernel for x86 CPUs that have instructions for SHA-256.
+
+    Each of them waits for the result of the one before, and meanwhile the CPU could begin others:
+    those for four keys leave it no pause. They hold a state as two vectors, of the words F, E, B,
+    A and H, G, D, C (Intel's manual, SHA256RNDS2).
+    """
+    orders = [(3, 2, 7, 6, 1, 0, 5, 4)] * 2 + [range(8)] * 2
+    places = [
+        [[8 * (4 * number + lane) + word for word in order] for lane in range(4)]
+        for number, order in enumerate(orders)
+    ]
+    kernel = Kernel(4, places)
+    kernel.write(lambda states, blocks: _compress_pairs(kernel, states, blocks))
+    return kernel
+
+
+def _compress_pairs(kernel: Kernel, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
+    """Return the digests of one more block of each key, step by step in turns."""
+    padding = [kernel.constant(*PADDING[:4]), kernel.constant(*PADDING[4:])]
+    keys = range(0, len(states), 2)
+    schedules = [[*blocks[key : key + 2], *padding] for key in keys]
+    pairs = [(states[key], states[key + 1]) for key in keys]
+    for step in range(len(CONSTANTS) // 4):
+        for key, words in enumerate(schedules):
+            if step == len(words):
+                early = kernel.call("x86.sha256msg1", words[-4], words[-3])
+                middle = kernel.picked(words[-2], words[-1], 1, 2, 3, 4)
+                words.append(kernel.call("x86.sha256msg2", early + middle, words[-1]))
+            low = words[step] + kernel.constant(*CONSTANTS[4 * step : 4 * step + 4])
+            for two_words in (low, kernel.picked(low, low, 2, 3, 0, 1)):
+                feba, hgdc = pairs[key]
+                pairs[key] = kernel.call("x86.sha256rnds2", hgdc, feba, two_words), feba
+    digests = []
+    for key, pair in zip(keys, pairs, strict=True):
+        feba, hgdc = (new + states[key + half] for half, new in enumerate(pair))
+        digests += [kernel.picked(feba, hgdc, 3, 2, 7, 6), kernel.picked(feba, hgdc, 1, 0, 5, 4)]
+    return digests
 
 
 PIECE = 31_000
