@@ -15,7 +15,7 @@ import pytest
 from support import encryptor
 from support.api_server import serving
 from support.commands import run
-from support.lanes import broken_lanes, good_lanes, one_constant_changed, use
+from support.lanes import broken_lanes, good_lanes, use
 from support.posix import make_fifo, not_under_wine
 from support.recordings import PASSWORD, encrypt
 from support.vns import stored, vns
@@ -24,7 +24,6 @@ from filedecryptor import decrypt_files
 from filedecryptor.core.spool import HEAD_SIZE
 from filedecryptor.jobs import workers
 from filedecryptor.lanes.kernel import KEY, Lanes, with_vectors
-from filedecryptor.lanes.machine import Machine
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -192,37 +191,6 @@ def test_workers_of_a_cluster(tmp_path: Path) -> None:
     assert outputs(folder) == expected
     assert result.code == 3
     assert result.lines.count(WARNING) == 1
-
-
-def test_lanes_that_fail_their_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are never used, and one line says so."""
-    expected = fill(tmp_path)
-    machine = use(monkeypatch)
-    with one_constant_changed():
-        machine.make_ready()
-    result = run(".", PASSWORD, "wav", cwd=tmp_path)
-    assert outputs(tmp_path) == expected
-    what = f"the extra 'lanes' derives wrong keys on this machine, and is not used; {UNAFFECTED}"
-    assert [line for line in result.lines if "lanes" in line] == [f"warning: {what}"]
-
-
-def test_wrong_keys_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that was about to use the lanes may still do it; no recording fails for that."""
-    expected = fill(tmp_path)
-    machine = use(monkeypatch, broken_lanes())
-    in_use, left = machine.in_use, [1, 2, 3]
-
-    def distrust(what: str) -> None:
-        Machine.distrust(machine, what)
-        if left:
-            left.pop()
-            machine.in_use = in_use
-
-    monkeypatch.setattr(machine, "distrust", distrust)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    result = run(*names, PASSWORD, "wav", "--json", "-j", "1", cwd=tmp_path)
-    check(result.stdout, result.lines, [WARNING])
-    assert outputs(tmp_path) == expected
 
 
 @pytest.mark.real_iterations

@@ -76,40 +76,21 @@ def test_a_private_file_lies_where_it_is_wanted(
 
 
 def test_only_ciphertext_is_spooled(monkeypatch: pytest.MonkeyPatch, make_enc: MakeEnc) -> None:
-    """What an attacker may have made, and what deleted files leave on a disk, is no audio."""
+    """All of it, however little the system takes at once, and no audio; closing wipes the key."""
     spooled = bytearray()
-    write_all = PrivateFile.write_all
+    write = PrivateFile.write
 
-    def looking(file: PrivateFile, data: memoryview) -> None:
-        spooled.extend(data)
-        write_all(file, data)
+    def short_write(file: PrivateFile, data: memoryview) -> int:
+        count = write(file, data[:40_000])
+        spooled.extend(data[:count])
+        return count
 
-    monkeypatch.setattr(PrivateFile, "write_all", looking)
-    path = make_enc(audio=LONG)
-    with open_recording(path, PASSWORD) as recording:
-        assert spooled == path.read_bytes()
-        assert recording.read() == LONG
-        assert spooled == path.read_bytes()
-
-
-def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
-    """Nor a key: nothing is handed out."""
-    path = make_enc(audio=LONG)
-    with path.open("r+b") as file:
-        file.seek(-20, os.SEEK_END)
-        file.write(b"altered")
+    monkeypatch.setattr(PrivateFile, "write", short_write)
     before = os.listdir("/proc/self/fd")
-    for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
-        with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
-            attempt(path, PASSWORD)
-        assert len(os.listdir("/proc/self/fd")) <= len(before)
-        del caught
-
-
-def test_closing_wipes_the_key(make_enc: MakeEnc) -> None:
-    """As far as Python allows. The file is closed as well."""
-    before = os.listdir("/proc/self/fd")
-    recording: Any = open_recording(make_enc(audio=LONG), PASSWORD)
+    path = make_enc(audio=LONG)
+    recording: Any = open_recording(path, PASSWORD)
+    assert recording.read() == LONG
+    assert spooled == path.read_bytes()
     audio = recording.raw
     assert any(audio._key)  # noqa: SLF001 - nothing else shows it
     recording.close()
@@ -117,14 +98,21 @@ def test_closing_wipes_the_key(make_enc: MakeEnc) -> None:
     assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 
-def test_all_is_spooled_however_little_the_system_takes(
-    monkeypatch: pytest.MonkeyPatch, make_enc: MakeEnc
-) -> None:
-    """A short write is not the end."""
-    write = PrivateFile.write
-    monkeypatch.setattr(PrivateFile, "write", lambda file, data: write(file, data[:40_000]))
-    with open_recording(make_enc(audio=LONG), PASSWORD) as recording:
-        assert recording.read() == LONG
+def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
+    """Nor a key: nothing is handed out."""
+    path = make_enc(audio=LONG)
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read()
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    before = os.listdir("/proc/self/fd")
+    for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
+        with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
+            attempt(path, PASSWORD)
+        assert caught.value.filename == str(path)
+        assert len(os.listdir("/proc/self/fd")) <= len(before)
+        del caught
 
 
 def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,23 +148,6 @@ def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
             assert (result.code, result.stdout) == (1, b"")
             assert len(result.lines) == 1
             assert "No usable temporary directory" in result.lines[0]
-
-
-@pytest.mark.parametrize("size", [MEMORY_LIMIT, MEMORY_LIMIT + 1])
-def test_audio_beyond_memory_goes_to_a_disk_without_nameless_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    """It is written there only once it is authenticated; an altered recording makes no file."""
-    monkeypatch.setattr(output, "nameless", lambda *_: None)
-    monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda *_: None)
-    recording = encrypt(LONG[:size], PASSWORD)
-    (tmp_path / "a.enc").write_bytes(recording[:-1] + bytes([recording[-1] ^ 1]))
-    with pytest.raises(AuthenticationError):
-        do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
-    assert set(contents(tmp_path)) == {"a.enc"}
-    (tmp_path / "a.enc").write_bytes(recording)
-    do_job(Job(str(tmp_path / "a.enc"), "wav"), PASSWORD)
-    assert contents(tmp_path) == {"a.enc": recording, "a.wav": LONG[:size]}
 
 
 def test_an_abandoned_publication_ends_at_the_next_piece(

@@ -54,27 +54,6 @@ def test_keys_are_those_of_cryptography(lanes: Lanes) -> None:
                     assert found == key
 
 
-@pytest.mark.parametrize(
-    ("password", "salt", "iterations", "key"),
-    [
-        # RFC 7914, section 11; the first 32 of its 64 bytes.
-        ("passwd", b"salt", 1, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"),
-        (
-            "Password",
-            b"NaCl",
-            80_000,
-            "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56",
-        ),
-    ],
-)
-def test_published_vectors(
-    lanes: Lanes, password: str, salt: bytes, iterations: int, key: str
-) -> None:
-    """A key of the RFC is found in every lane."""
-    wanted = [(HmacKey(password.encode()), salt)] * lanes.count
-    assert {found.hex() for found in lanes.derive(wanted, iterations, nothing)} == {key}
-
-
 def test_as_many_iterations_as_recordings_have(lanes: Lanes) -> None:
     """They are done piece by piece, and none is lost between two pieces."""
     salt = os.urandom(16)
