@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from filedecryptor.lanes.kernel import Kernel, Lanes, with_sha_instructions, with_vectors
+from filedecryptor.lanes.machine import COMPILE_TIMEOUT
 
 KERNELS: dict[str, Callable[[], Kernel]] = {
     "sha": with_sha_instructions,  # OpenSSL uses these instructions as well, for one key at a time
@@ -23,7 +24,7 @@ KERNELS: dict[str, Callable[[], Kernel]] = {
 }
 """The kernels, by the feature of a CPU, in LLVM's words, that each takes; the fastest first."""
 
-NO_KERNEL = b"none"
+NO_KERNEL = "none"
 
 OPTIONS: dict[str, Any] = {"opt": 1, "reloc": "pic", "codemodel": "small"}
 """How LLVM makes code that runs at any address, and refers to nothing outside of itself."""
@@ -32,12 +33,9 @@ _PR_SET_PDEATHSIG = 1
 """Of linux/prctl.h: by which signal the child ends with the thread that waits for it."""
 
 
-def main(timeout: float) -> None:
-    """Compile the kernel for this CPU, try it out, and print the CPU's feature and the code.
-
-    However that hangs, the process ends after so many seconds.
-    """
-    faulthandler.dump_traceback_later(timeout, exit=True)
+def main() -> None:
+    """Compile the kernel for this CPU, try it out, and print the CPU's feature and the code."""
+    faulthandler.dump_traceback_later(COMPILE_TIMEOUT, exit=True)  # however it hangs
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if sys.platform != "win32":
@@ -49,15 +47,14 @@ def main(timeout: float) -> None:
     from llvmlite import binding
 
     features = binding.get_host_cpu_features()
-    content = NO_KERNEL + b"\n"
-    if feature := next(filter(features.get, KERNELS), None):
+    feature, code = next(filter(features.get, KERNELS), None), b""
+    if feature is not None:
         kernel = KERNELS[feature]()
         code = machine_code(kernel)
         if not Lanes(kernel, function_of(code)).are_right():
             sys.exit(1)
-        content = feature.encode() + b"\n" + code
     with os.fdopen(stdout, "wb") as file:
-        file.write(content)
+        file.write((feature or NO_KERNEL).encode() + b"\n" + code)
 
 
 def machine_code(kernel: Kernel, target: Any = None) -> bytes:  # noqa: ANN401 - LLVM has no types

@@ -24,6 +24,10 @@ EXPECTED_LANES = 4
 COMPILE_TIMEOUT = 30.0
 """Seconds that the child may take; a slow machine needs one or two."""
 
+PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[1:]; from filedecryptor.lanes.compiler import main; main()"
+)
+
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
 """How the variables begin that the child gets; others may hold secrets."""
 
@@ -106,39 +110,32 @@ def compiled() -> Lanes | None:
     """Return lanes that a child process has compiled and tried; None if this CPU takes none."""
     import subprocess
 
-    program = f"""if True:
-        import sys
-        sys.path[:] = sys.argv[1:]
-        from filedecryptor.lanes.compiler import main
-        main({COMPILE_TIMEOUT})
-    """
     isolated = "-SE" if sys.flags.ignore_environment else "-S"
-    try:
-        child = subprocess.run(  # noqa: S603 - this Python
-            [sys.executable, isolated, "-c", program, *map(str, sys.path)],
-            check=False,
+    environment = {
+        name: os.environ[name] for name in os.environ if name.upper().startswith(ENVIRONMENT)
+    }
+    output = b""
+    with suppress(subprocess.SubprocessError):
+        output = subprocess.run(  # noqa: S603 - this Python
+            [sys.executable, isolated, "-c", PROGRAM, *map(str, sys.path)],
+            check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=COMPILE_TIMEOUT,
-            env={
-                name: os.environ[name]
-                for name in os.environ
-                if name.upper().startswith(ENVIRONMENT)
-            },
+            env=environment,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except subprocess.TimeoutExpired:
-        child = None
-    if child is None or child.returncode or not child.stdout:
-        raise ChildProcessError("its test run failed")
+        ).stdout
     from filedecryptor.lanes.compiler import KERNELS, NO_KERNEL, function_of
     from filedecryptor.lanes.kernel import Lanes
 
-    feature, _, code = child.stdout.partition(b"\n")
+    line, _, code = output.partition(b"\n")
+    feature = line.decode()
     if feature == NO_KERNEL:
         return None
-    return Lanes(KERNELS[feature.decode()](), function_of(code))
+    if feature not in KERNELS:
+        raise ChildProcessError("its test run failed")
+    return Lanes(KERNELS[feature](), function_of(code))
 
 
 def has_room() -> bool:
