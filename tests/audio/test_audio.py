@@ -77,16 +77,6 @@ def test_what_follows_a_tag_is_looked_at(tag: str) -> None:
     assert detect(TAGS[tag]) is None
 
 
-@pytest.mark.parametrize("size", [1, 31, 4096, 1 << 18])
-def test_pieces_of_any_size_tell_the_same(size: int) -> None:
-    """However the audio comes, what is behind its tags decides."""
-    audio = TAGS["APEv2 and ID3"] + MP3
-    head = Head()
-    for begin in range(0, len(audio), size):
-        head.add(memoryview(audio)[begin : begin + size])
-    assert head.format == "mp3"
-
-
 def test_a_file_is_read_as_far_as_it_takes() -> None:
     """Behind a tag of any length, and from the first byte on, wherever the file stands."""
     file = io.BytesIO(TAGS["a megabyte of ID3"] + MP3 + bytes(1 << 20))
