@@ -209,7 +209,7 @@ class Content(NamedTuple):
     Attributes:
         format: `opus`, `mp3` or `wav`; None if the audio is none of these.
         size: The audio's length in bytes.
-        unknown: If it is none of these, this as text is what there is to say, as a half-sentence.
+        unknown: If it is none of these, an object whose `str` describes it in a half-sentence.
         password: The number of the password that was right, from 1 on; None if there was only one.
     """
 

@@ -1,4 +1,4 @@
-"""Whoever looks while a recording is decrypted sees nothing that is not authenticated."""
+"""Nothing that is not authenticated can be seen while a recording is decrypted."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def decrypt_there(place: Path, output: str) -> Result:
 
 
 def strace(folder: Path, *words: str) -> str:
-    """Run the command and return what it asked of the system; skip where nobody can tell."""
+    """Run the command and return what it asked of the system; skip where that cannot be traced."""
     if not shutil.which("strace"):
         pytest.skip("needs strace")
     log = folder / "log"

@@ -153,7 +153,7 @@ def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
 def test_an_abandoned_publication_ends_at_the_next_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for the job any more: what was begun is taken back."""
+    """The job is no longer waited for: what was begun is taken back."""
     monkeypatch.setattr(output, "nameless", lambda *_: None)
     (tmp_path / "a.enc").write_bytes(encrypt(AUDIO, PASSWORD))
 

@@ -293,7 +293,7 @@ HAS_ROOM = "from filedecryptor.lanes.machine import has_room; print(has_room())"
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 @pytest.mark.parametrize("limit", ["-v 4000000", "-d 4000000", "-n 100"])
 def test_where_a_limit_is_set_there_is_no_room(limit: str) -> None:
-    """However high one of memory is: nobody knows what else is to fit in."""
+    """However high one of memory is: other things may have to fit in as well."""
     words = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "{HAS_ROOM}"', sys.executable]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
@@ -344,7 +344,7 @@ def test_every_control_group_counts(  # noqa: PLR0917 - a table
 def test_where_nothing_is_known_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
 ) -> None:
-    """Without /proc, or with files that nobody understands, there is no limit."""
+    """Without /proc, or with files that are not understood, there is no limit."""
     monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
     monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
     if text is not None:

@@ -27,7 +27,7 @@ BS.2088) may be longer than 4 GiB."""
 class Head:
     """What tells the format of some audio: its first bytes, and those behind its tags.
 
-    As text, it is what there is to say of audio that is none of the three formats.
+    Its `str` describes audio of another format in a half-sentence.
     """
 
     def __init__(self) -> None:

@@ -107,7 +107,7 @@ def kind_of(head: bytes, *, is_authentic: bool = False) -> str | None:
 
 
 def text_of(head: bytes) -> str | None:
-    """Return the text at the beginning of a file, in whatever encoding; None if it is none."""
+    """Return the text at the beginning of a file, in whatever encoding; None if there is none."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -131,7 +131,7 @@ def text_of(head: bytes) -> str | None:
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
-    """Return a text whose end may be missing; None if it is none, or holds what none does."""
+    """Return a text whose end may be missing; None if it is not one, or not printable."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeDecodeError:

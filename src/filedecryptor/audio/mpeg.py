@@ -43,7 +43,7 @@ class Frame(NamedTuple):
 def frame_at(data: bytes, position: int = 0) -> Frame | None:
     """Return the layer III frame whose header is at a position; None if there is none.
 
-    One of the free format, whose header does not tell its length, is none either.
+    A frame of the free format does not count, since its header does not tell its length.
     """
     header = data[position : position + 4]
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:

@@ -10,7 +10,7 @@ from filedecryptor import audio
 from filedecryptor.audio import mpeg
 
 UNKNOWN_SIZES = {0, 0xFFFFFFFF}
-"""What stands for a length in a RIFF header if whoever wrote it did not know the length."""
+"""Lengths in a RIFF header that stand for an unknown one."""
 
 XING_FRAME = 200
 """Bytes of the first MP3 frame in which a Xing header has its place, at the most."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar, cast
 
 from filedecryptor import audio
@@ -61,7 +60,10 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes, or longer than 64 GiB.
         UsageError: The password is not valid Unicode text.
     """
-    attempt = partial(_in_memory, on_progress=ignore)
+
+    def attempt(source: Beginning, key: bytearray) -> tuple[io.BytesIO, Content]:
+        return _in_memory(source, key, ignore)
+
     beginning = Beginning(io.BytesIO(data), limit=0)
     return _authenticated(beginning, password, attempt, ignore, None)[0].getvalue()
 

@@ -127,8 +127,8 @@ def _memory(limit: int) -> memoryview:
 class PrivateFile(io.FileIO):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
-    On Windows it has a name, but nobody else can open it, and it is deleted when it is closed. An
-    `OSError` names the directory.
+    On Windows it has one, but no other process can open it, and it is deleted when its last handle
+    is closed. An `OSError` names the directory.
     """
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class PrivateFile(io.FileIO):
 
 
 class LongFile(Protocol):
-    """A file for long audio, which nobody else can see before it is given a name."""
+    """A file for long audio, which no other user can see before it is given a name."""
 
     def write_all(self, data: memoryview) -> None:
         """Write all of `data`."""

@@ -35,7 +35,7 @@ MEMORY_NEEDED = 256 * 1024 * 1024
 """Bytes that a control group has to have left: LLVM takes 130 MB, the audio of a batch 64 MiB."""
 
 FILES_NEEDED = 128
-"""Files that the process has to be allowed, since those who wait for their keys have some open."""
+"""Files that the process must be allowed to open: each thread that waits for a key has some."""
 
 OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
 """The control groups of this process, and where they are mounted (cgroups(7))."""
@@ -100,7 +100,7 @@ class Machine:
         self._is_hopeful = False
 
     def distrust(self, what: str) -> None:
-        """Use the lanes no more, since the extra did something."""
+        """Stop using the lanes; `what` says in the warning what the extra did."""
         self.trouble = f"the extra 'lanes' {what}; {UNAFFECTED}"
         self.in_use = None
         self._is_hopeful = False
