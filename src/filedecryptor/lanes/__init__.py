@@ -122,9 +122,9 @@ class Keys:
         while request.key is None:
             with self.processors:
                 pause()
-                lanes = MACHINE.in_use
+                lanes = MACHINE.in_use if is_repeatable else None
                 group = self._taken(request, lanes) if is_repeatable else [request]
-                if group and is_repeatable and lanes and len(group) >= lanes.fewest:
+                if lanes is not None and len(group) >= lanes.fewest:
                     self._derive(group, lanes, pause)
                 elif group:
                     with derive_key(request.password, request.salt) as key:

@@ -279,7 +279,7 @@ class Lanes:
         self._kernel = kernel
         self.function = function
         self.count = len(kernel.places[KEY])
-        self.fewest = self.count // 2  # keys: OpenSSL derives less than these as fast
+        self.fewest = self.count // 2  # OpenSSL derives fewer keys as fast
 
     def derive(
         self,
