@@ -15,11 +15,8 @@ from filedecryptor.core.secrets import password_hint, secret_hint
 from filedecryptor.core.spool import MEMORY_LIMIT
 from filedecryptor.jobs.job import Job, do_job
 
-# A derivation takes some 60 ms, so examples are few.
-few = settings(max_examples=20, deadline=None)
 
-
-@few
+@settings(max_examples=20, deadline=None)
 @given(plaintext=st.binary(max_size=2000), password=st.text() | st.binary())
 def test_any_plaintext_and_password_round_trip(plaintext: bytes, password: str | bytes) -> None:
     """What the encryptor made comes out as it was."""
@@ -27,16 +24,6 @@ def test_any_plaintext_and_password_round_trip(plaintext: bytes, password: str |
 
 
 SEALED = encrypt(b"spoken words", PASSWORD)
-
-
-@few
-@given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))
-def test_any_changed_byte_is_refused(position: int, change: int) -> None:
-    """Salt, nonce, ciphertext or tag: each byte counts."""
-    altered = bytearray(SEALED)
-    altered[position] ^= change
-    with pytest.raises(AuthenticationError):
-        decrypt(bytes(altered), PASSWORD)
 
 
 @pytest.mark.parametrize("size", [0, 5, MEMORY_LIMIT, MEMORY_LIMIT + 1])
@@ -105,7 +92,8 @@ def test_a_failed_authentication_names_the_likely_cause(
 
 
 @pytest.mark.parametrize(
-    ("data", "hint"), [(b"", "None"), (bytes(43), "None"), (b'{"error":"not found"}', "JSON")]
+    ("data", "hint"),
+    [(b"", "None"), (bytes(28), "None"), (bytes(43), "None"), (b'{"error":"not found"}', "JSON")],
 )
 def test_too_short_is_not_an_enc_file(data: bytes, hint: str) -> None:
     """Below 44 bytes the password does not matter, but the bytes may show an API's error."""

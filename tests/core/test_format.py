@@ -46,13 +46,6 @@ def test_a_tag_across_two_reads_is_found(extra: int) -> None:
     assert reader.tag == tag
 
 
-@pytest.mark.parametrize("size", [0, 1, 16, 28, 43])
-def test_fewer_than_44_bytes_are_no_enc_file(size: int) -> None:
-    """The error says how long the file is and what the smallest is."""
-    with pytest.raises(NotEncError, match=f"{size} bytes long, the smallest is 44"):
-        EncReader(io.BytesIO(bytes(size)))
-
-
 @pytest.mark.parametrize("extra", [0, 1])
 def test_the_longest_gcm_message_is_allowed(extra: int) -> None:
     """2^36 - 32 bytes, and not one more."""
