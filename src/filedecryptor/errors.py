@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from importlib.util import find_spec
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 
 class ExitCode(IntEnum):
@@ -209,13 +209,13 @@ class Content(NamedTuple):
     Attributes:
         format: `opus`, `mp3` or `wav`; None if the audio is none of these.
         size: The audio's length in bytes.
-        unknown: If it is none of these, what there is to say of it, as a half-sentence.
+        unknown: If it is none of these, an object whose `str` describes it in a half-sentence.
         password: The number of the password that was right, from 1 on; None if there was only one.
     """
 
     format: str | None
     size: int
-    unknown: str | None = None
+    unknown: Any = None
     password: int | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -23,85 +24,68 @@ PIECES = 4
 OTHER_AUDIO = os.urandom(3 * CHUNK_SIZE)
 
 
-def truncated(path: Path) -> None:
-    """Cut it off where nothing was read yet."""
-    os.truncate(path, 2 * CHUNK_SIZE)
-
-
-def emptied(path: Path) -> None:
-    """Take everything away."""
-    os.truncate(path, 0)
-
-
-def grown(path: Path) -> None:
+def append(path: Path) -> None:
     """Add one byte."""
     with path.open("ab") as file:
         file.write(b"\0")
 
 
-def overwritten(path: Path) -> None:
+def overwrite(path: Path) -> None:
     """Write another recording into the same file."""
     with path.open("r+b") as file:
         file.write(encrypt(OTHER_AUDIO, PASSWORD))
 
 
-def replaced(path: Path) -> None:
+def replace(path: Path) -> None:
     """Put another file in its place, as a careful writer does."""
     other = path.with_name("other")
     other.write_bytes(encrypt(OTHER_AUDIO, PASSWORD))
     other.replace(path)
 
 
-def removed(path: Path) -> None:
-    """Take away its name."""
-    path.unlink()
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "cut off where nothing was read yet": lambda path: os.truncate(path, 2 * CHUNK_SIZE),
+    "emptied": lambda path: os.truncate(path, 0),
+    "grown": append,
+    "overwritten": overwrite,
+    "replaced": replace,
+    "removed": Path.unlink,
+    "filled again": lambda path: path.write_bytes(path.read_bytes()),
+}
 
 
-def put_back(path: Path) -> None:
-    """Empty it, and fill it again with what it was, before anything more is read."""
-    recording = path.read_bytes()
-    os.truncate(path, 0)
-    path.write_bytes(recording)
+@pytest.mark.parametrize(
+    ("change", "piece"),
+    [*product([*CHANGES][:4], (1, 2)), ("grown", PIECES)],
+)
+def test_what_changes_under_our_hands_is_refused(tmp_path: Path, change: str, piece: int) -> None:
+    """As long as there is more to read, the tag does not fit; the old output stays.
 
-
-@pytest.mark.parametrize("change", [truncated, emptied, grown, overwritten])
-@pytest.mark.parametrize("piece", [1, 2])
-def test_what_changes_under_our_hands_is_refused(
-    tmp_path: Path, change: Callable[[Path], None], piece: int
-) -> None:
-    """As long as there is more to read, the tag does not fit; the old output stays."""
+    The end of the file decides which bytes are the tag, also if it was reached before.
+    """
     with pytest.raises(AuthenticationError):
         decrypt_while(change, tmp_path, piece)
     assert contents(tmp_path).get("a.wav") == b"old"
     assert set(contents(tmp_path)) == {"a.enc", "a.wav"}
 
 
-def test_what_grows_at_the_last_moment_is_refused(tmp_path: Path) -> None:
-    """The end of the file decides which bytes are the tag, also if it was reached before."""
-    with pytest.raises(AuthenticationError):
-        decrypt_while(grown, tmp_path, PIECES)
-    assert (tmp_path / "a.wav").read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("change", [truncated, emptied, overwritten])
-def test_what_was_read_whole_is_decrypted(tmp_path: Path, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("change", [*[*CHANGES][:2], "overwritten"])
+def test_what_was_read_whole_is_decrypted(tmp_path: Path, change: str) -> None:
     """What happens afterwards does not matter."""
     decrypt_while(change, tmp_path, PIECES)
     assert (tmp_path / "a.wav").read_bytes() == AUDIO
 
 
 @posix_only("names to take from open files")
-@pytest.mark.parametrize("change", [replaced, removed, put_back])
+@pytest.mark.parametrize("change", [*CHANGES][4:])
 @pytest.mark.parametrize("piece", [1, 2, PIECES])
-def test_what_stays_readable_is_decrypted(
-    tmp_path: Path, change: Callable[[Path], None], piece: int
-) -> None:
+def test_what_stays_readable_is_decrypted(tmp_path: Path, change: str, piece: int) -> None:
     """An open file stays what it was, whatever happens to its name."""
     decrypt_while(change, tmp_path, piece)
     assert (tmp_path / "a.wav").read_bytes() == AUDIO
 
 
-def decrypt_while(change: Callable[[Path], None], folder: Path, piece: int) -> None:
+def decrypt_while(change: str, folder: Path, piece: int) -> None:
     """Decrypt a recording, changing it once that many pieces of it have been worked on."""
     source = folder / "a.enc"
     source.write_bytes(encrypt(AUDIO, PASSWORD))
@@ -112,7 +96,7 @@ def decrypt_while(change: Callable[[Path], None], folder: Path, piece: int) -> N
         nonlocal done
         done += 1
         if done == piece:
-            change(source)
+            CHANGES[change](source)
 
     # Too little memory for the whole, so that it is read while it is worked on.
     shared = Shared(Written(), memory_limit=CHUNK_SIZE // 2)

@@ -190,8 +190,7 @@ def one_key(_: int) -> None:
     """What a key takes in one thread, by each kernel that this CPU may use, and by OpenSSL."""
     from llvmlite import binding
 
-    from filedecryptor.lanes.compiler import KERNELS, machine_code
-    from filedecryptor.lanes.executable import function_of
+    from filedecryptor.lanes.compiler import KERNELS, function_of, machine_code
     from filedecryptor.lanes.kernel import HmacKey, Lanes
 
     seconds = statistics.median(derive() for _ in range(15))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 
 import cryptography_vectors
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from support.recordings import FIXTURES
 
 from filedecryptor.core import crypto
@@ -56,27 +54,6 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
         encode_password("geheim\ud800")
     assert "geheim" not in str(caught.value)
     assert caught.value.__context__ is None
-
-
-def test_pieces_of_any_length_give_the_plaintext() -> None:
-    """What one call would decrypt, many calls decrypt."""
-    key, nonce, plaintext = os.urandom(32), os.urandom(12), os.urandom(1000)
-    sealed = AESGCM(key).encrypt(nonce, plaintext, None)
-    decryptor = StreamDecryptor(bytearray(key), nonce, 999)
-    pieces = [sealed[:1], sealed[1:1], sealed[1:500], sealed[500:1000]]
-    assert b"".join(bytes(decryptor.update(memoryview(piece))) for piece in pieces) == plaintext
-    decryptor.verify(sealed[1000:])
-
-
-def test_a_wrong_tag_is_refused() -> None:
-    """One bit of the tag decides."""
-    key, nonce = bytearray(32), bytes(12)
-    sealed = bytearray(AESGCM(key).encrypt(nonce, b"x", None))
-    sealed[-1] ^= 1
-    decryptor = StreamDecryptor(key, nonce, 1)
-    decryptor.update(memoryview(sealed)[:1])
-    with pytest.raises(AuthenticationError):
-        decryptor.verify(bytes(sealed[1:]))
 
 
 def nist_decrypt_vectors() -> Iterator[dict[str, str]]:

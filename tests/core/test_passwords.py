@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from support.commands import run, run_process
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
-from filedecryptor import AuthenticationError, UsageError, decrypt_files
+from filedecryptor import UsageError, decrypt_files
 from filedecryptor.core.secrets import Passwords
 
 OLD = "the one before"
@@ -31,45 +30,31 @@ WORDS = (".", "auto", "--password-file", "new", "--password-file", "old")
 
 
 def test_each_recording_finds_its_password(rotated: Path) -> None:
-    """The summary counts how many were right, by number."""
-    result = run(*WORDS, cwd=rotated)
-    assert result.code == 0
-    assert result.lines[-1].startswith(
-        "5 decrypted (password 1: 2, password 2: 3); 0.1 MB of audio"
-    )
-    assert all(contents(rotated)[f"{name}.opus"] == AUDIO for name in "abcde")
-
-
-def test_a_password_that_nothing_needs_is_counted_as_well(rotated: Path) -> None:
-    """Whoever sees none can drop it."""
+    """The summary counts how many were right, by number, also if nothing needs one any more."""
     (rotated / "oldest").write_text("older still")
     result = run(*WORDS, "--password-file", "oldest", cwd=rotated)
-    assert "(password 1: 2, password 2: 3, password 3: 0)" in result.lines[-1]
-
-
-def test_where_none_is_right_the_error_counts_them(rotated: Path) -> None:
-    """And says where they came from, not what they are."""
-    (rotated / "f.enc").write_bytes(encrypt(AUDIO, "another"))
-    result = run(*WORDS, "-q", cwd=rotated)
-    assert result.code == 3
-    assert result.lines == [
-        (
-            "error: ./f.enc: authentication failed: none of the 2 passwords is right, "
-            "or the file was altered"
-        ),
-        (
-            "hint: the password is the one that was in force when the call was recorded; "
-            "the passwords came from new, old"
-        ),
-    ]
-
-
-def test_json_has_the_number(rotated: Path) -> None:
-    """From 1 on, where there are several."""
+    assert result.code == 0
+    counts = "password 1: 2, password 2: 3, password 3: 0"
+    assert result.lines[-1].startswith(f"5 decrypted ({counts}); 0.1 MB of audio")
+    assert all(contents(rotated)[f"{name}.opus"] == AUDIO for name in "abcde")
     result = run("b.enc", "opus", *WORDS[2:], "--json", cwd=rotated)
     assert b'"password": 2' in result.stdout
     result = run("b.enc", OLD, "opus", "--json", cwd=rotated)
     assert b"password" not in result.stdout
+
+
+def test_where_none_is_right_the_error_counts_them(rotated: Path) -> None:
+    """And says where they came from, not what they are; a pipe is no other matter."""
+    recording = encrypt(AUDIO, "another")
+    (rotated / "f.enc").write_bytes(recording)
+    failed = "authentication failed: none of the 2 passwords is right, or the file was altered"
+    hint = "hint: the password is the one that was in force when the call was recorded"
+    origin = "the passwords came from new, old"
+    result = run(*WORDS, "-q", cwd=rotated)
+    assert result.code == 3
+    assert result.lines == [f"error: ./f.enc: {failed}", f"{hint}; {origin}"]
+    result = run_process("-", "opus", *WORDS[2:], cwd=rotated, stdin=recording)
+    assert (result.code, result.lines) == (3, [f"error: -: {failed}", f"{hint}; {origin}"])
 
 
 @pytest.mark.parametrize("size", [len(AUDIO), 9 << 20])
@@ -82,10 +67,8 @@ def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
 
 def test_decrypt_files_takes_several(rotated: Path) -> None:
     """They are a list there."""
-    outcomes = list(decrypt_files([rotated], [OLD, PASSWORD], "auto"))
+    outcomes = decrypt_files([rotated], [OLD, PASSWORD], "auto")
     assert sorted(outcome.password or 0 for outcome in outcomes) == [1, 1, 1, 2, 2]
-    with pytest.raises(UsageError, match="no password"):
-        list(decrypt_files([rotated], [], "auto"))
 
 
 def test_the_last_one_that_was_right_is_tried_first() -> None:
@@ -97,16 +80,9 @@ def test_the_last_one_that_was_right_is_tried_first() -> None:
 
 
 def test_they_show_nowhere() -> None:
-    """But can be sent to another process."""
+    """But can be sent to another process; there is at least one."""
     passwords = Passwords(["hidden", b"hidden"])
     assert "hidden" not in repr(passwords)
     assert list(pickle.loads(pickle.dumps(passwords)).in_turn()) == list(passwords.in_turn())  # noqa: S301 - our own
-
-
-def test_a_recording_that_is_no_file_fails_under_all() -> None:
-    """As one password does."""
-    from filedecryptor.core.decryptor import decrypted
-    from filedecryptor.core.spool import Beginning
-
-    with pytest.raises(AuthenticationError, match="none of the 2 passwords"):
-        decrypted(Beginning(io.BytesIO(encrypt(AUDIO))), ["x", "y"])
+    with pytest.raises(UsageError, match="no password"):
+        Passwords([])

@@ -1,86 +1,76 @@
-"""The lanes of this machine, if it has any."""
+"""Whether this machine has lanes; and whatever becomes of the child that compiles them."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
-from support.commands import wait_until
+from support.commands import children, has_ended, wait_until
 from support.lanes import one_constant_changed
 
 from filedecryptor.lanes import machine
-from filedecryptor.lanes.machine import ENOUGH, Machine
+from filedecryptor.lanes.compiler import KERNELS
+from filedecryptor.lanes.machine import ENOUGH, MEMORY_NEEDED, Machine, compiled, has_room
+
+llvmlite = pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
+
+UNAFFECTED = "the keys are derived without it, and no recording is affected"
+FAILED = (
+    f"the extra 'lanes' does not work here (its test run failed), and is not used; {UNAFFECTED}"
+)
+NONE = (0, None, None)
 
 
-@pytest.fixture
-def installed() -> None:
-    """Skip what needs the extra."""
-    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+def state(machine: Machine) -> tuple[int, object, str | None]:
+    """Return all that is known of a machine."""
+    return machine.lanes, machine.in_use, machine.trouble
 
 
-@pytest.mark.usefixtures("installed")
-def test_lanes_are_made_ready_once_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not before, and only once."""
-    made: list[int] = []
-    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
+def made_ready() -> Machine:
+    """Return a machine whose lanes are ready, or never will be."""
     found = Machine()
-    for _ in range(3 * ENOUGH - 1):
-        found.count(jobs=3)
-    assert made == []
-    for _ in range(3 * ENOUGH):
-        found.count(jobs=3)
-    wait_until(lambda: bool(made))
-    assert made == [1]
+    found.make_ready()
+    return found
 
 
-@pytest.mark.usefixtures("installed")
-def test_where_the_number_of_keys_is_known_they_are_made_ready_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """While the rest of the program is loaded."""
-    made: list[int] = []
-    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
-    found = Machine()
-    found.expect(4 * ENOUGH - 1, jobs=4)
-    assert made == []
-    found.expect(4 * ENOUGH, jobs=4)
-    found.expect(4 * ENOUGH, jobs=4)
-    wait_until(lambda: bool(made))
-    assert made == [1]
-
-
-@pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("jobs", [[4] * 8 + [2] * 40, [8] * 20 + [1], [1] * ENOUGH])
-def test_batches_of_different_jobs_have_them_made_ready(
+@pytest.mark.parametrize("jobs", [[3] * 3 * ENOUGH, [4] * (4 * ENOUGH - 1) + [2]])
+def test_lanes_are_made_ready_once_there_is_enough_to_do(
     monkeypatch: pytest.MonkeyPatch, jobs: list[int]
 ) -> None:
-    """However the keys were counted, there were enough of them."""
+    """As soon as that is known, not before, and only once."""
     made: list[int] = []
     monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
     found = Machine()
+    found.expect(len(jobs) - 1, jobs[0])
+    for number in jobs[:-1]:
+        found.count(number)
+    assert made == []
     for number in jobs:
         found.count(number)
+    found.expect(len(jobs), jobs[0])
     wait_until(lambda: bool(made))
     assert made == [1]
 
 
-@pytest.mark.usefixtures("installed")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_forked_process_has_lanes_of_its_own() -> None:
     """Though the thread that was making them ready is not in it."""
     code = (
         "import os, time\n"
         "from filedecryptor.lanes.machine import ENOUGH, MACHINE\n"
-        "def ask():\n"
-        "    for _ in range(ENOUGH): MACHINE.count(1)\n"
-        "hopeful = MACHINE.lanes\n"
-        "ask()\n"
+        "MACHINE.expect(ENOUGH, 1)\n"
         "if not os.fork():\n"
-        "    ask()\n"
+        "    MACHINE.expect(ENOUGH, 1)\n"
         "    deadline = time.monotonic() + 30\n"
         "    while MACHINE.lanes and not MACHINE.in_use and time.monotonic() < deadline:\n"
         "        time.sleep(0.01)\n"
@@ -93,51 +83,37 @@ def test_a_forked_process_has_lanes_of_its_own() -> None:
 
 def test_ready_lanes_are_those_of_the_cpu() -> None:
     """Or there are none, without a word."""
-    binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
     features = binding.get_host_cpu_features()
     lanes = 4 if features.get("sha") else 8 if features.get("avx2") else 0
-    found = Machine()
-    found.make_ready()
-    assert (found.lanes, found.trouble) == (lanes, None)
-    assert (found.in_use is None) == (lanes == 0)
+    found = made_ready()
+    assert (found.lanes, found.in_use is None, found.trouble) == (lanes, lanes == 0, None)
 
 
-@pytest.mark.usefixtures("installed")
 def test_wrong_keys_are_found_before_the_first_use() -> None:
     """Lanes that fail are not used, and it is said why."""
-    found = Machine()
     with one_constant_changed():
-        found.make_ready()
-    assert found.in_use is None
-    assert found.lanes == 0
-    assert found.trouble == (
-        "the extra 'lanes' derives wrong keys on this machine, and is not used; the keys are "
-        "derived without it, and no recording is affected"
-    )
+        found = made_ready()
+    what = "the extra 'lanes' derives wrong keys on this machine, and is not used"
+    assert state(found) == (0, None, f"{what}; {UNAFFECTED}")
 
 
-def test_without_the_extra_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread, no lanes, and nothing to tell."""
-    monkeypatch.setattr(machine, "PACKAGE", "no_such_package")
-    monkeypatch.setattr(Machine, "make_ready", lambda _: pytest.fail("it is not installed"))
-    found = Machine()
-    for _ in range(10 * ENOUGH):
-        found.count(jobs=1)
-    assert (found.lanes, found.in_use, found.trouble) == (0, None, None)
-
-
-@pytest.mark.usefixtures("installed")
-def test_without_a_thread_to_compile_in_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system may have no more of them."""
+def test_where_there_can_be_none_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, without a thread, or in a program that has Python inside."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    found = Machine()
-    for _ in range(2 * ENOUGH):
-        found.count(jobs=1)
-    assert (found.lanes, found.in_use, found.trouble) == (0, None, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        found = Machine()
+        found.expect(ENOUGH, 1)
+        assert state(found) == NONE
+    for name in ("true", "no_such_program", "", None):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", (shutil.which(name) if name else None) or name)
+            assert state(Machine()) == NONE
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    assert state(Machine()) == NONE
 
 
 def test_it_is_cheap_to_import() -> None:
@@ -151,13 +127,226 @@ def test_it_is_cheap_to_import() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("name", ["true", "yes", "no_such_program", "", None])
-def test_a_program_with_python_inside_is_not_started_again(
-    monkeypatch: pytest.MonkeyPatch, name: str | None
+BROKEN = {
+    "a failing import": "raise ImportError('no such library')",
+    "an abort": "import os; os.abort()",
+    "a crash": "import ctypes; ctypes.string_at(0)",
+    "an exit": "raise SystemExit(0)",
+    "noise": "print('x' * 100_000, flush=True); import os; os.write(1, bytes(100)); os._exit(0)",
+    "a package without anything": "",
+    "endless noise": "import os\nwhile True: os.write(1, bytes(1000))",
+    "a pause for ever": "import time; time.sleep(60)",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a package that is taken for `llvmlite`."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "llvmlite").mkdir()
+    return tmp_path / "llvmlite/__init__.py"
+
+
+def real_but(change: str) -> str:
+    """Return the source of a package that is `llvmlite` but for a change."""
+    real = Path(llvmlite.__file__)
+    begin = f"__path__ = [{str(real.parent)!r}]\n{real.read_text('utf-8')}\n"
+    return f"{begin}from llvmlite import binding\nreal = binding.get_host_cpu_features()\n{change}"
+
+
+@pytest.mark.parametrize("code", BROKEN.values(), ids=BROKEN)
+def test_a_broken_package_is_told(
+    package: Path, code: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It would do its own work once more; so there are no lanes, and nothing to tell."""
-    path = shutil.which(name) if name else None
-    monkeypatch.setattr(sys, "executable", path or name)
-    found = Machine()
-    assert (found.lanes, found.in_use, found.trouble) == (0, None, None)
+    """Who has installed the extra wants to know that it does nothing; nothing else is shown."""
+    package.write_text(code, "utf-8")
+    monkeypatch.setattr(machine, "COMPILE_TIMEOUT", 2.0)
+    begin = time.monotonic()
+    assert state(made_ready()) == (0, None, FAILED)
+    assert time.monotonic() - begin < 20
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_it_prints_is_not_part_of_the_answer(package: Path) -> None:
+    """Machine code comes on a descriptor of its own."""
+    package.write_text(real_but("print('noise', flush=True)"), "utf-8")
+    assert made_ready().trouble is None
+
+
+def test_a_cpu_that_no_kernel_suits_has_none(package: Path) -> None:
+    """As on ARM, whose SHA instructions OpenSSL uses; there is nothing to tell."""
+    package.write_text(real_but("binding.get_host_cpu_features = dict"), "utf-8")
+    assert state(made_ready()) == NONE
+
+
+@pytest.mark.parametrize("feature", KERNELS)
+def test_wrong_machine_code_is_not_handed_on(package: Path, feature: str) -> None:
+    """The child has tried it out, for each of the kernels."""
+    if not binding.get_host_cpu_features().get(feature):
+        pytest.skip(f"this CPU has no {feature}")
+    only = (
+        f"class Only(dict): flatten = real.flatten\n"
+        f"binding.get_host_cpu_features = lambda: Only({feature}=True)\n"
+    )
+    package.write_text(real_but(only), "utf-8")
+    assert compiled() is not None
+    wrong = "parse = binding.parse_assembly\nbinding.parse_assembly = lambda text: parse("
+    package.write_text(real_but(f"{only}{wrong}text.replace(' xor ', ' or '))"), "utf-8")
+    with pytest.raises(ChildProcessError):
+        compiled()
+
+
+def test_the_child_gets_no_secret(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the modules of this process, nothing on standard input, and no secret."""
+    monkeypatch.setenv("FILEDECRYPTOR_PASSWORD", "geheim")
+    monkeypatch.setenv("VNS_API_TOKEN", "geheim")
+    monkeypatch.setattr(sys, "path", [*sys.path, "a folder"])
+    seen = package.with_name("seen")
+    package.write_text(
+        "import json, os, sys\n"
+        "from pathlib import Path\n"
+        f"found = [sys.path, dict(os.environ), sys.argv, sys.stdin.read()]\n"
+        f"Path({str(seen)!r}).write_text(json.dumps(found), 'utf-8')\n",
+        "utf-8",
+    )
+    before, (stdin, other_end) = os.dup(0), os.pipe()
+    os.write(other_end, b"geheim")
+    os.close(other_end)
+    os.dup2(stdin, 0)
+    try:
+        with pytest.raises(ChildProcessError):
+            compiled()
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(stdin)
+    path, environment, _, read = json.loads(seen.read_text("utf-8"))
+    assert path == sys.path
+    assert read == ""
+    assert not {"FILEDECRYPTOR_PASSWORD", "VNS_API_TOKEN"} & set(environment)
+    assert "geheim" not in seen.read_text("utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("end", ["sys.exit(7)", "os._exit(7)", "time.sleep(60)"])
+def test_the_child_ends_with_its_parent(tmp_path: Path, end: str) -> None:
+    """However that ends, it does not wait for a child that hangs, and leaves none behind."""
+    (tmp_path / "llvmlite").mkdir()
+    (tmp_path / "llvmlite/__init__.py").write_text(
+        "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(60)", "utf-8"
+    )
+    code = (
+        "import os, pathlib, sys, time\n"
+        "sys.path.insert(0, os.getcwd())\n"
+        "from filedecryptor.lanes.machine import ENOUGH, MACHINE\n"
+        "MACHINE.expect(ENOUGH, 1)\n"
+        "while not pathlib.Path('begun').exists(): time.sleep(0.01)\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        f"{end}\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.readline()
+        [child] = children(process.pid)
+        process.stdin.close()
+        if "sleep" in end:
+            process.kill()
+        begin = time.monotonic()
+        assert process.wait(30) == (-signal.SIGKILL if "sleep" in end else 7)
+        assert time.monotonic() - begin < 5
+        wait_until(lambda: has_ended(child))
+        assert time.monotonic() - begin < 20, "the child's own time is 30 seconds"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a protection of Linux")
+def test_a_process_whose_memory_may_not_become_executable_goes_on() -> None:
+    """As a service that systemd hardens does; the machine code is refused, and does not crash."""
+    code = (
+        "import ctypes\n"
+        "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE of linux/prctl.h\n"
+        "    raise SystemExit(99)\n"
+        "from filedecryptor.lanes.machine import Machine\n"
+        "from filedecryptor.lanes.compiler import function_of\n"
+        "found = Machine(); found.make_ready()\n"
+        "print(found.in_use, found.trouble)\n"
+        "try: function_of(b'\\xc3')\n"
+        "except OSError as error: print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    if done.returncode == 99:
+        pytest.skip("this kernel cannot forbid it")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"None {FAILED}\nrefused\n"
+
+
+MIB = 1 << 20
+PLENTY, LITTLE = MEMORY_NEEDED + 100 * MIB, MEMORY_NEEDED - MIB
+
+HAS_ROOM = "from filedecryptor.lanes.machine import has_room; print(has_room())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("limit", ["-v 4000000", "-d 4000000", "-n 100"])
+def test_where_a_limit_is_set_there_is_no_room(limit: str) -> None:
+    """However high one of memory is: other things may have to fit in as well."""
+    words = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "{HAS_ROOM}"', sys.executable]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("own", "above", "room"),
+    [
+        ((PLENTY, 0, 0), None, True),
+        ((LITTLE, 0, 0), None, False),
+        ((PLENTY, 200 * MIB, 0), None, False),
+        ((PLENTY, 200 * MIB, 150 * MIB), None, True),
+        (("max", 0, 0), (LITTLE, 0, 0), False),
+        (("max", 0, 0), ("max", 0, 0), True),
+        (None, (LITTLE, 0, 0), False),  # in a container, where its own path is not to be seen
+        (None, None, True),
+    ],
+)
+def test_every_control_group_counts(  # noqa: PLR0917 - a table
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: int,
+    own: Any,
+    above: Any,
+    room: bool,  # noqa: FBT001 - a table
+) -> None:
+    """The process's own and those above; files that were read once are given back at once."""
+    monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
+    monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
+    line = "4:cpu,memory:/a/b\n" if version == 1 else "0::/a/b\n"
+    (tmp_path / "own").write_text(f"5:cpuset:/\n1:name=systemd:/x\n{line}", "utf-8")
+    mount = tmp_path / "memory" if version == 1 else tmp_path
+    (mount / "a/b").mkdir(parents=True)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for place, group in (("a/b", own), (".", above)):
+        for name, value in zip(
+            names if version == 1 else ("memory.max", "memory.current"), group or (), strict=False
+        ):
+            (mount / place / name).write_text(f"{value}\n", "utf-8")
+        if group:
+            statistics = f"anon 1\n{'total_' * (version == 1)}inactive_file {group[2]}\n"
+            (mount / place / "memory.stat").write_text(statistics, "utf-8")
+    assert has_room() == room
+
+
+@pytest.mark.parametrize("text", [None, "", "nonsense\n", "1:memory:/a\n", "0::/../../a\n"])
+def test_where_nothing_is_known_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """Without /proc, or with files that are not understood, there is no limit."""
+    monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
+    monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
+    if text is not None:
+        (tmp_path / "own").write_text(text, "utf-8")
+    assert has_room()

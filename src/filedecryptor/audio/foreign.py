@@ -5,47 +5,99 @@ from __future__ import annotations
 import codecs
 import re
 
-_KINDS = (
-    (rb"\x1f\x8b\x08[\x00-\x1f]....[\x00\x02\x04][\x00-\x0d\xff]", "a gzip archive"),
-    (rb"PK\x03\x04[\x0a-\x3f]\x00", "a zip archive"),
-    (rb"PK\x05\x06\x00\x00\x00\x00", "a zip archive"),
-    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (rb"Rar!\x1a\x07", "a rar archive"),
-    (rb"BZh[1-9]1AY&SY", "a bzip2 archive"),
-    (rb"\xfd7zXZ\x00", "an xz archive"),
-    (rb"\x28\xb5\x2f\xfd", "a zstd archive"),
-    (rb".{257}ustar[\x00 ]", "a tar archive"),
-    (rb"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (rb"\xff\xd8\xff[\xe0-\xef\xdb].{2}(JFIF|Exif|ICC_|Adob|http)", "a JPEG picture"),
-    (rb"\xff\xd8\xff\xdb\x00[\x43\x84]\x00", "a JPEG picture"),
-    (rb"GIF8[79]a", "a GIF picture"),
-    (rb"RIFF.{4}WEBP", "a WebP picture"),
-    (rb"BM.{4}\x00\x00\x00\x00.\x00\x00\x00[\x0c\x28\x6c\x7c]\x00\x00\x00", "a BMP picture"),
-    (rb"(II\x2a\x00|MM\x00\x2a).{0,3}\x00", "a TIFF picture"),
-    (rb"\x00\x00\x01\x00[\x01-\x20]\x00.{2}[\x00-\xff]\x00[\x00\x01]\x00", "an icon"),
-    (rb"%PDF-[0-9]", "a PDF document"),
-    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
-    (rb"\x7fELF[\x01\x02][\x01\x02]\x01", "a program"),
-)
-"""Beginnings, by the documents that define the formats, as regular expressions."""
+LOOKED_AT = 4096
+"""Bytes at the beginning that are looked at."""
 
-ENOUGH = 512
+TEXT_SIZE = 512
 """Bytes without a control character that are a text, whatever its encoding."""
 
 CONTROL = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1b") | {0x7F}
 
 PRINTABLE = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\r\n")
 
+_KINDS = {
+    "a gzip archive": rb"\x1f\x8b\x08[\x00-\x1f]....[\x00\x02\x04][\x00-\x0d\xff]",
+    "a zip archive": rb"PK\x03\x04[\x0a-\x3f]\x00|PK\x05\x06\x00\x00\x00\x00",
+    "a 7z archive": rb"7z\xbc\xaf\x27\x1c",
+    "a rar archive": rb"Rar!\x1a\x07",
+    "a bzip2 archive": rb"BZh[1-9]1AY&SY",
+    "an xz archive": rb"\xfd7zXZ\x00",
+    "a zstd archive": rb"\x28\xb5\x2f\xfd",
+    "a tar archive": rb".{257}ustar[\x00 ]",
+    "a PNG picture": rb"\x89PNG\r\n\x1a\n",
+    "a JPEG picture": (
+        rb"\xff\xd8\xff([\xe0-\xef\xdb].{2}(JFIF|Exif|ICC_|Adob|http)|\xdb\x00[\x43\x84]\x00)"
+    ),
+    "a GIF picture": rb"GIF8[79]a",
+    "a WebP picture": rb"RIFF.{4}WEBP",
+    "a BMP picture": rb"BM.{4}\x00{4}.\x00{3}[\x0c\x28\x6c\x7c]\x00{3}",
+    "a TIFF picture": rb"(II\x2a\x00|MM\x00\x2a).{0,3}\x00",
+    "an icon": rb"\x00\x00\x01\x00[\x01-\x20]\x00....\x00[\x00\x01]\x00",
+    "a PDF document": rb"%PDF-[0-9]",
+    "an Office document": rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+    "a program": rb"\x7fELF[\x01\x02][\x01\x02]\x01",
+}
+"""Beginnings, by the documents that define the formats, as regular expressions."""
 
-def kind_of(head: bytes) -> str | None:
-    """Return what a file is that is no recording, with its article; None if it may be one.
+_OTHER_AUDIO = {
+    "AAC": rb"\xff[\xf0\xf1\xf8\xf9]..|ADIF|\x56[\xe0-\xff].{200,}\x56[\xe0-\xff]",
+    "FLAC": rb"fLaC",
+    "M4A": rb".{4}ftyp(M4[ABP]|F4A)",
+    "3GP": rb".{4}ftyp3g",
+    "MP4": rb".{4}(ftyp|moov|mdat|moof|styp|sidx|uuid|pdin|free|skip|wide|pnot)",
+    "WebM": rb"\x1a\x45\xdf\xa3.{0,64}webm",
+    "Matroska": rb"\x1a\x45\xdf\xa3",
+    "AMR": rb"#!AMR",
+    "SILK": rb"\x02?#!SILK",
+    "Ogg Vorbis": rb"OggS.{22,280}\x01vorbis",
+    "FLAC in Ogg": rb"OggS.{22,280}\x7fFLAC",
+    "Speex": rb"OggS.{22,280}Speex   ",
+    "Ogg, but not Opus alone": rb"OggS",
+    "MP2": rb"\xff[\xe4\xe5\xf4\xf5\xfc\xfd][\x10-\xef].",
+    "MPEG layer I": rb"\xff[\xf6\xf7\xfe][\x10-\xef].",
+    "MP3 in a RIFF container": rb"RIFF.{4}RMP3",
+    "a wav header without audio": rb"(RIFF|RIFX|RF64|BW64).{4}WAVE",
+    "AVI": rb"RIFF.{4}AVI ",
+    "another RIFF container": rb"RIFF|RIFX|RF64|BW64",
+    "Wave64": rb"riff\x2e\x91\xcf\x11",
+    "AIFF": rb"FORM.{4}AIF[FC]",
+    "another container of samples": rb"FORM|FRM8|DSD ",
+    "Sun audio": rb"\.snd|dns\.",
+    "CAF": rb"caff\x00",
+    "WMA": rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+    "RealAudio": rb"\.RMF|\.ra\xfd",
+    "WavPack": rb"wvpk",
+    "Monkey's Audio": rb"MAC .",
+    "Musepack": rb"MP\+|MPCK",
+    "TTA": rb"TTA[12]",
+    "OptimFROG": rb"OFR ",
+    "Shorten": rb"ajkg",
+    "AC-3": rb"\x0b\x77|\x77\x0b",
+    "DTS": rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80",
+    "Flash": rb"FLV\x01|[FCZ]WS[\x01-\x40]",
+    "NSV": rb"NSV[fs]",
+    "NUT": rb"nut/multimedia container",
+    "an MPEG stream": (
+        rb"\x00\x00\x01[\xb3-\xff]|(\x47.{187}){2}\x47|\x47.{191}\x47|.{4}(\x47.{191}){2}\x47"
+    ),
+    "MIDI": rb"MThd",
+    "VOC": rb"Creative Voice File",
+    "SPHERE": rb"NIST_1A",
+    "an archive": rb"MSCF\0\0\0\0|!<arch>\n|07070[127]",
+}
+"""The same for what may be in the place of audio. Some are so short that chance makes them."""
 
-    Args:
-        head: Its first bytes: some thousand, or all if there are fewer.
+
+def kind_of(head: bytes, *, is_authentic: bool = False) -> str | None:
+    """Return what begins so, with its article if it has one; None if nothing shows it.
+
+    The first bytes of a recording are random, so they are never taken for something else. Only what
+    is authentic, which they are not, is looked up among other audio as well.
     """
-    for pattern, kind in _KINDS:
+    head = head[:LOOKED_AT]
+    for name, pattern in (_OTHER_AUDIO | _KINDS if is_authentic else _KINDS).items():
         if re.match(pattern, head, re.DOTALL):
-            return kind
+            return name
     if (text := text_of(head)) is None:
         return None
     start = text.lstrip("\ufeff \t\r\n").lower()
@@ -55,7 +107,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def text_of(head: bytes) -> str | None:
-    """Return the text at the beginning of a file, in whatever encoding; None if it is none."""
+    """Return the text at the beginning of a file, in whatever encoding; None if there is none."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -70,87 +122,19 @@ def text_of(head: bytes) -> str | None:
         # Letters of most alphabets share their upper byte; that of ASCII is zero.
         if zeros.count(0) * 4 > len(zeros) * 3 and others.count(0) * 4 < len(others):
             return _decoded(head, encoding)
-    if (text := _decoded(head, "utf-8")) is not None:
+    if (text := _decoded(head, "utf-8")) is not None or not head:
         return text
     printable = sum(byte in PRINTABLE for byte in head)
-    is_text = (
-        head
-        and CONTROL.isdisjoint(head)
-        and (len(head) >= ENOUGH or printable * 4 >= len(head) * 3)
-    )
-    return head.decode("cp1252", "replace") if is_text else None
+    if CONTROL.isdisjoint(head) and (len(head) >= TEXT_SIZE or printable * 4 >= len(head) * 3):
+        return head.decode("cp1252", "replace")
+    return None
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
-    """Return a text whose end may be missing; None if it is none, or holds what none does."""
-    if not data:
-        return None
+    """Return a text whose end may be missing; None if it is not one, or not printable."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeDecodeError:
         return None
     visible = "".join(text.split()).replace("\ufeff", "").replace("\x1b", "")
     return text if visible and visible.isprintable() else None
-
-
-_SIGNATURES = (
-    (rb"\xff[\xf0\xf1\xf8\xf9][\x00-\xff][\x00-\xff]", "AAC"),
-    (rb"ADIF", "AAC"),
-    (rb"\x56[\xe0-\xff].{200,}\x56[\xe0-\xff]", "AAC"),
-    (rb"fLaC", "FLAC"),
-    (rb".{4}ftyp(M4[ABP]|F4A)", "M4A"),
-    (rb".{4}ftyp3g", "3GP"),
-    (rb".{4}(ftyp|moov|mdat|moof|styp|sidx|uuid|pdin|free|skip|wide|pnot)", "MP4"),
-    (rb"\x1a\x45\xdf\xa3.{0,64}webm", "WebM"),
-    (rb"\x1a\x45\xdf\xa3", "Matroska"),
-    (rb"#!AMR", "AMR"),
-    (rb"\x02?#!SILK", "SILK"),
-    (rb"OggS.{22,280}\x01vorbis", "Ogg Vorbis"),
-    (rb"OggS.{22,280}\x7fFLAC", "FLAC in Ogg"),
-    (rb"OggS.{22,280}Speex   ", "Speex"),
-    (rb"OggS", "Ogg, but not Opus alone"),
-    (rb"\xff[\xe4\xe5\xf4\xf5\xfc\xfd][\x10-\xef][\x00-\xff]", "MP2"),
-    (rb"\xff[\xf6\xf7\xfe][\x10-\xef][\x00-\xff]", "MPEG layer I"),
-    (rb"RIFF.{4}RMP3", "MP3 in a RIFF container"),
-    (rb"(RIFF|RIFX|RF64|BW64).{4}WAVE", "a wav header without audio"),
-    (rb"RIFF.{4}AVI ", "AVI"),
-    (rb"RIFF|RIFX|RF64|BW64", "another RIFF container"),
-    (rb"riff\x2e\x91\xcf\x11", "Wave64"),
-    (rb"FORM.{4}AIF[FC]", "AIFF"),
-    (rb"FORM|FRM8|DSD ", "another container of samples"),
-    (rb"\.snd|dns\.", "Sun audio"),
-    (rb"caff\x00", "CAF"),
-    (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
-    (rb"\.RMF|\.ra\xfd", "RealAudio"),
-    (rb"wvpk", "WavPack"),
-    (rb"MAC [\x00-\xff]", "Monkey's Audio"),
-    (rb"MP\+|MPCK", "Musepack"),
-    (rb"TTA[12]", "TTA"),
-    (rb"OFR ", "OptimFROG"),
-    (rb"ajkg", "Shorten"),
-    (rb"\x0b\x77|\x77\x0b", "AC-3"),
-    (rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80", "DTS"),
-    (rb"FLV\x01|[FCZ]WS[\x01-\x40]", "Flash"),
-    (rb"NSV[fs]", "NSV"),
-    (rb"nut/multimedia container", "NUT"),
-    (rb"\x00\x00\x01[\xb3-\xff]", "an MPEG stream"),
-    (rb"\x47.{187}\x47.{187}\x47", "an MPEG stream"),
-    (rb"\x47.{191}\x47|.{4}\x47.{191}\x47.{191}\x47", "an MPEG stream"),
-    (rb"MThd", "MIDI"),
-    (rb"Creative Voice File", "VOC"),
-    (rb"NIST_1A", "SPHERE"),
-    (rb"MSCF\0\0\0\0|!<arch>\n|07070[127]", "an archive"),
-)
-"""Beginnings, by the documents that define the formats, as regular expressions. The first counts."""
-
-
-def guess(head: bytes) -> str | None:
-    """Return what some audio, or what is in its place, may be; None if nothing shows it.
-
-    Args:
-        head: Its first bytes, which are not those of opus, mp3 or wav.
-    """
-    for pattern, name in _SIGNATURES:
-        if re.match(pattern, head, re.DOTALL):
-            return name
-    return kind_of(head)

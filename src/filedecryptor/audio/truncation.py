@@ -10,19 +10,14 @@ from filedecryptor import audio
 from filedecryptor.audio import mpeg
 
 UNKNOWN_SIZES = {0, 0xFFFFFFFF}
-"""What stands for a length in a RIFF header if whoever wrote it did not know the length."""
+"""Lengths in a RIFF header that stand for an unknown one."""
 
 XING_FRAME = 200
 """Bytes of the first MP3 frame in which a Xing header has its place, at the most."""
 
 
 def is_cut(file: BinaryIO, audio_format: str) -> bool:
-    """Return whether the end of some audio is missing, as far as its headers tell.
-
-    Args:
-        file: The audio, from its first byte to its last; its position changes.
-        audio_format: `opus`, `mp3` or `wav`.
-    """
+    """Return whether the end of some audio is missing, as far as its headers tell."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return {"opus": _is_ogg_cut, "mp3": _is_mp3_cut, "wav": _is_wav_cut}[audio_format](file, size)
@@ -41,12 +36,10 @@ def _is_wav_cut(file: BinaryIO, size: int) -> bool:
         if name == b"ds64":
             (longer,) = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))
         if name == b"data":
-            if chunk_size in UNKNOWN_SIZES:
-                chunk_size = longer
-            return bool(position + 8 + chunk_size > size)
+            return bool(
+                position + 8 + (longer if chunk_size in UNKNOWN_SIZES else chunk_size) > size
+            )
         position += 8 + chunk_size + chunk_size % 2
-        if position > size:
-            return True
         file.seek(position)
     return True  # there is no audio in it at all
 
@@ -54,23 +47,20 @@ def _is_wav_cut(file: BinaryIO, size: int) -> bool:
 def _is_ogg_cut(file: BinaryIO, size: int) -> bool:
     """Return whether the last page (RFC 3533, section 6) is missing, or is not whole."""
     position, is_last = 0, False
-    while position < size:
-        header = file.read(27)
-        if len(header) < 27 or header[:4] != b"OggS":
-            break  # what follows the last page is no matter
+    while len(header := file.read(27)) == 27 and header[:4] == b"OggS":
         segments = file.read(header[26])
         position += 27 + header[26] + sum(segments)
         if len(segments) < header[26] or position > size:
             return True
         is_last = bool(header[5] & 4)
         file.seek(position)
-    return not is_last
+    return not is_last  # what follows the last page does not matter
 
 
 def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
     """Return whether the last frame is not whole, or a Xing header says that there is more.
 
-    Where frames do not follow each other, nobody can tell.
+    Where frames do not follow each other, nothing tells.
     """
     position = 0
     while length := audio.tag_length(file.read(32)):
@@ -81,7 +71,7 @@ def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
         file.seek(position)
         header = file.read(XING_FRAME)
         frame = mpeg.frame_at(header)
-        if frame is None or frame.is_free:
+        if frame is None:
             return False  # a tag at the end, or what has no length of its own
         if position == first and position + _bytes_by_xing(header) > size:
             return True

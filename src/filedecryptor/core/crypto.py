@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from filedecryptor.errors import AuthenticationError, UsageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
 
 ITERATIONS = 310_000
 """Rounds of PBKDF2-HMAC-SHA-256 (the vendor's page "Call Recordings")."""
@@ -29,9 +32,6 @@ def encode_password(password: Password) -> bytes:
 
     Text becomes UTF-8, without a byte order mark and without normalisation, as .NET does it. A
     byte of the command line that was not valid text (`surrogateescape`) becomes itself again.
-
-    Raises:
-        UsageError: The text holds half of a surrogate pair, which no encoding has bytes for.
     """
     if isinstance(password, bytes):
         return password
@@ -51,17 +51,9 @@ def load() -> None:
 def derive_key(
     password: Password, salt: bytes, iterations: int | None = None
 ) -> Iterator[bytearray]:
-    """Derive the key, yield it, and wipe it on exit.
+    """Derive the key without the GIL, yield it, and wipe it on exit.
 
-    PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2). The GIL is released meanwhile.
-
-    Args:
-        password: See `encode_password`.
-        salt: 16 bytes.
-        iterations: Other than `ITERATIONS`, to compare what derives keys.
-
-    Yields:
-        The key, 32 bytes.
+    It is PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2), of `ITERATIONS` rounds unless told otherwise.
     """
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
@@ -75,20 +67,11 @@ def derive_key(
         key[:] = bytes(KEY_SIZE)
 
 
-class WrongKeyError(Exception):
-    """A key was not what `cryptography` derives: what was done with it has to be done again."""
-
-
 class StreamDecryptor:
-    """AES-256-GCM (NIST SP 800-38D), ciphertext in, plaintext out, piece by piece.
+    """AES-256-GCM (NIST SP 800-38D): ciphertext in, plaintext out, in pieces of bounded length.
 
     Nothing that `update` returns may be shown to anyone before `verify` has returned (section
     7.2): until then an attacker may have chosen it.
-
-    Args:
-        key: 32 bytes.
-        nonce: 12 bytes.
-        largest_piece: The most bytes that one `update` will get.
     """
 
     def __init__(self, key: bytearray, nonce: bytes, largest_piece: int) -> None:
@@ -104,14 +87,7 @@ class StreamDecryptor:
         return self._plaintext[: self._context.update_into(ciphertext, self._plaintext)]
 
     def verify(self, tag: bytes) -> None:
-        """Authenticate all that was decrypted.
-
-        Args:
-            tag: 16 bytes.
-
-        Raises:
-            AuthenticationError: The tag does not fit.
-        """
+        """Authenticate all that was decrypted, by a tag of 16 bytes."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -122,38 +98,19 @@ class StreamDecryptor:
             ) from None
 
 
-class RangeDecryptor:
-    """AES-256 in counter mode, as GCM uses it: decrypts a message from any byte on.
+def decryptor_at(position: int, key: bytearray, nonce: bytes) -> CipherContext:
+    """Return what decrypts a GCM message from any byte on, in counter mode.
 
     With a nonce of 96 bits, GCM encrypts by counting up from the nonce and a 32-bit 2 (NIST SP
     800-38D, sections 6.5 and 7.1). Nothing is authenticated here: `StreamDecryptor` must have
     verified the message before.
-
-    Args:
-        key: 32 bytes. They are copied, and wiped by `close`.
-        nonce: 12 bytes.
     """
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.algorithms import AES
+    from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-    def __init__(self, key: bytearray, nonce: bytes) -> None:
-        self._key = bytearray(key)
-        self._nonce = nonce
-        self.seek(0)
-
-    def seek(self, position: int) -> None:
-        """Go to a byte of the message."""
-        from cryptography.hazmat.primitives.ciphers import Cipher
-        from cryptography.hazmat.primitives.ciphers.algorithms import AES
-        from cryptography.hazmat.primitives.ciphers.modes import CTR
-
-        block, offset = divmod(position, BLOCK_SIZE)
-        counter = self._nonce + (2 + block).to_bytes(4, "big")
-        self._context = Cipher(AES(self._key), CTR(counter)).decryptor()
-        self._context.update(bytes(offset))
-
-    def update_into(self, ciphertext: memoryview, plaintext: memoryview) -> None:
-        """Decrypt the next bytes; both are of the same length."""
-        self._context.update_into(ciphertext, plaintext)
-
-    def close(self) -> None:
-        """Wipe the key, as far as that is possible."""
-        self._key[:] = bytes(KEY_SIZE)
+    block, offset = divmod(position, BLOCK_SIZE)
+    counter = nonce + (2 + block).to_bytes(4, "big")
+    context = Cipher(AES(key), CTR(counter)).decryptor()
+    context.update(bytes(offset))
+    return context

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar, cast
 
 from filedecryptor import audio
-from filedecryptor.core.crypto import (
-    Password,
-    RangeDecryptor,
-    StreamDecryptor,
-    WrongKeyError,
-    derive_key,
-)
+from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
 from filedecryptor.core.format import CHUNK_SIZE, EncReader
-from filedecryptor.core.secrets import Passwords, Secret
+from filedecryptor.core.secrets import Passwords, Secret, file_hint, password_hint
 from filedecryptor.core.spool import (
     MEMORY_LIMIT,
     Beginning,
     LongFile,
     PrivateFile,
     SpooledAudio,
-    Tee,
     repeatable,
 )
 from filedecryptor.errors import AuthenticationError, Content, NotEncError
 
 NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
 
-OnPlaintext: TypeAlias = Callable[[memoryview], object]
 OnProgress: TypeAlias = Callable[[int], object]
 Result = TypeVar("Result")
 
@@ -39,10 +30,15 @@ Result = TypeVar("Result")
 class Keys(Protocol):
     """What derives the keys of several recordings."""
 
-    def derive(
-        self, password: Password, salt: bytes, pause: OnProgress, *, is_repeatable: bool
-    ) -> AbstractContextManager[bytearray]:
-        """Yield a key; a `WrongKeyError` may follow if the recording is repeatable."""
+    def use(
+        self,
+        password: Password,
+        salt: bytes,
+        work: Callable[[bytearray], Result],
+        on_progress: OnProgress,
+        is_repeatable: bool,  # noqa: FBT001 - there is one call
+    ) -> Result:
+        """Return what `work` does with a key; after a wrong key, repeat what is repeatable."""
 
 
 def ignore(_: object) -> None:
@@ -64,9 +60,12 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes, or longer than 64 GiB.
         UsageError: The password is not valid Unicode text.
     """
-    audio_file = io.BytesIO()
-    _decrypt(Beginning(io.BytesIO(data), limit=0), password, audio_file.write, ignore)
-    return audio_file.getvalue()
+
+    def attempt(source: Beginning, key: bytearray) -> tuple[io.BytesIO, Content]:
+        return _in_memory(source, key, ignore)
+
+    beginning = Beginning(io.BytesIO(data), limit=0)
+    return _authenticated(beginning, password, attempt, ignore, None)[0].getvalue()
 
 
 def verify(
@@ -75,14 +74,12 @@ def verify(
     on_progress: OnProgress = ignore,
     keys: Keys | None = None,
 ) -> Content:
-    """Authenticate a recording, drop its audio, and return what is known of that.
+    """Authenticate a recording, drop its audio, and return what is known of that."""
 
-    The arguments and the exceptions are those of `decrypted`.
-    """
-    found, number = _in_turn(
-        beginning, secret, lambda again, one: _decrypt(again, one, ignore, on_progress, keys)
-    )
-    return found._replace(password=number)
+    def attempt(source: Beginning, key: bytearray) -> tuple[None, Content]:
+        return None, _decrypt(EncReader(source), key, ignore, on_progress)
+
+    return _authenticated(beginning, secret, attempt, on_progress, keys)[1]
 
 
 def decrypted(
@@ -94,142 +91,84 @@ def decrypted(
 ) -> tuple[BinaryIO, Content]:
     """Return the authenticated audio of a recording as a file, and what is known of it.
 
-    Args:
-        beginning: The recording.
-        secret: The `recordCallPassword` in force when the call was recorded, or several that may
-            be it.
-        on_progress: Called with the number of bytes after each piece of work.
-        nameless: Returns a file without a name for audio that is too long for the memory; None if
-            there is no such file.
-        keys: Derives the key, if the recording is one of several.
-
-    Raises:
-        AuthenticationError: The password is wrong, or the recording was altered.
-        NotEncError: The recording is shorter than 44 bytes.
-        OSError: The audio cannot be stored.
+    Audio that is too long for the memory goes to the file without a name that `nameless` returns;
+    if that is None, it stays encrypted in a private file.
     """
-    (file, content), number = _in_turn(
-        beginning, secret, lambda again, one: _decrypted(again, one, on_progress, nameless, keys)
-    )
-    return file, content._replace(password=number)
+
+    def attempt(source: Beginning, key: bytearray) -> tuple[BinaryIO, Content]:
+        file = None if source.is_whole else nameless() or _private_file(source)
+        if file is None:
+            return _in_memory(source, key, on_progress)
+        with ExitStack() as stack:
+            stack.callback(file.close)
+            if isinstance(file, PrivateFile):
+                source.copy_to = file
+                reader = EncReader(source)
+                content = _decrypt(reader, key, ignore, on_progress)
+                spooled = SpooledAudio(file, key, reader.nonce, content.size)
+                found = cast("BinaryIO", io.BufferedReader(spooled, CHUNK_SIZE))
+            else:
+                content = _decrypt(EncReader(source), key, file.write_all, on_progress)
+                found = cast("BinaryIO", file)
+            stack.pop_all()
+        return found, content
+
+    return _authenticated(beginning, secret, attempt, on_progress, keys)
 
 
-def _in_turn(
-    beginning: Beginning, secret: Secret, attempt: Callable[[Beginning, Password], Result]
-) -> tuple[Result, int | None]:
-    """Return what an attempt does with the password that is right, and the number of that.
-
-    Raises:
-        AuthenticationError: None is right.
-    """
+def _authenticated(
+    given: Beginning,
+    secret: Secret,
+    attempt: Callable[[Beginning, bytearray], tuple[Result, Content]],
+    on_progress: OnProgress,
+    keys: Keys | None,
+) -> tuple[Result, Content]:
+    """Return what an attempt does under the key of the password that is right."""
     passwords = Passwords.of(secret)
-    if len(passwords) == 1:
-        ((_, only),) = passwords.in_turn()
-        return _repeated(beginning, lambda: attempt(beginning, only)), None
-    with repeatable(beginning) as again:
+    are_several = len(passwords) > 1
+    with repeatable(given) if are_several else nullcontext(given) as source:
+
+        def from_the_beginning(key: bytearray) -> tuple[Result, Content]:
+            source.rewind()
+            return attempt(source, key)
+
         for number, password in passwords.in_turn():
+            source.rewind()
             try:
-                result = _repeated(again, partial(attempt, again, password))
+                salt = EncReader(source).salt
+                if keys is None:
+                    with derive_key(password, salt) as key:
+                        result, content = from_the_beginning(key)
+                else:
+                    result, content = keys.use(
+                        password, salt, from_the_beginning, on_progress, source.is_repeatable
+                    )
+            except NotEncError as error:
+                error.hint = file_hint(source.head)
+                raise
             except AuthenticationError as error:
                 failure = error
-                again.rewind()
             else:
                 passwords.was_right(number)
-                return result, number
-    failure.cause = NONE_IS_RIGHT.format(len(passwords))
+                return result, content._replace(password=number if are_several else None)
+        failure.hint = file_hint(source.head) or password_hint(
+            password, source.size, grew=source.has_grown()
+        )
+    if are_several:
+        failure.cause = NONE_IS_RIGHT.format(len(passwords))
     raise failure
 
 
-def _repeated(beginning: Beginning, attempt: Callable[[], Result]) -> Result:
-    """Return what an attempt does; repeat it as long as its key was not right.
-
-    After a wrong key the lanes are not used any more. Only a thread that was about to use them may
-    still do so, once.
-    """
-    while True:
-        try:
-            return attempt()
-        except WrongKeyError:
-            beginning.rewind()
-
-
-def _decrypted(
-    beginning: Beginning,
-    password: Password,
-    on_progress: OnProgress,
-    nameless: Callable[[], LongFile | None],
-    keys: Keys | None,
-) -> tuple[BinaryIO, Content]:
-    file = _place_for(beginning, nameless)
-    if file is None:
-        audio_file = io.BytesIO()
-        content = _decrypt(beginning, password, audio_file.write, on_progress, keys)
-        audio_file.seek(0)
-        return audio_file, content
-    with ExitStack() as stack:
-        stack.callback(file.close)
-        if not isinstance(file, PrivateFile):
-            content = _decrypt(beginning, password, file.write_all, on_progress, keys)
-            stack.pop_all()
-            return cast("BinaryIO", file), content
-        with _hints(beginning, password):
-            reader = EncReader(Tee(beginning, file))
-            with _key(beginning, password, reader.header.salt, on_progress, keys) as key:
-                content = _decrypt_with(key, reader, ignore, on_progress)
-                decryptor = RangeDecryptor(key, reader.header.nonce)
-        stack.pop_all()
-        return io.BufferedReader(SpooledAudio(file, decryptor, content.size), CHUNK_SIZE), content
-
-
-def _place_for(
-    beginning: Beginning, nameless: Callable[[], LongFile | None]
-) -> LongFile | PrivateFile | None:
-    """Return a file for a recording that does not fit in memory; None if it does."""
-    if beginning.is_whole:
-        return None
-    if pending := nameless():
-        return pending
-    try:
-        return PrivateFile()
-    except OSError:  # no directory to make one in: then what is not long may take more memory
-        beginning.read_on(MEMORY_LIMIT)
-        if beginning.is_whole:
-            return None
-        raise
-
-
 def _decrypt(
-    beginning: Beginning,
-    password: Password,
-    write: OnPlaintext,
+    reader: EncReader,
+    key: bytearray,
+    write: Callable[[memoryview], object],
     on_progress: OnProgress,
-    keys: Keys | None = None,
 ) -> Content:
-    """Decrypt a recording. What was given to `write` is authentic only once this has returned."""
-    with _hints(beginning, password):
-        reader = EncReader(beginning)
-        with _key(beginning, password, reader.header.salt, on_progress, keys) as key:
-            return _decrypt_with(key, reader, write, on_progress)
-
-
-def _key(
-    beginning: Beginning,
-    password: Password,
-    salt: bytes,
-    on_progress: OnProgress,
-    keys: Keys | None,
-) -> AbstractContextManager[bytearray]:
-    if keys is None:
-        return derive_key(password, salt)
-    return keys.derive(password, salt, on_progress, is_repeatable=beginning.is_repeatable)
-
-
-def _decrypt_with(
-    key: bytearray, reader: EncReader, write: OnPlaintext, on_progress: OnProgress
-) -> Content:
+    """Decrypt a recording. What was written is authentic only once this has returned."""
     head = audio.Head()
     size = 0
-    decryptor = StreamDecryptor(key, reader.header.nonce, CHUNK_SIZE)
+    decryptor = StreamDecryptor(key, reader.nonce, CHUNK_SIZE)
     for ciphertext in reader.ciphertext():
         plaintext = decryptor.update(ciphertext)
         write(plaintext)
@@ -238,25 +177,24 @@ def _decrypt_with(
         on_progress(len(plaintext))
     decryptor.verify(reader.tag)
     found = head.format
-    return Content(found, size, head.unknown if found is None else None)
+    return Content(found, size, head if found is None else None)
 
 
-@contextmanager
-def _hints(beginning: Beginning, password: Password) -> Iterator[None]:
-    """Give the errors that are raised inside a hint why the recording may not decrypt."""
+def _in_memory(
+    source: Beginning, key: bytearray, on_progress: OnProgress
+) -> tuple[io.BytesIO, Content]:
+    file = io.BytesIO()
+    content = _decrypt(EncReader(source), key, file.write, on_progress)
+    file.seek(0)
+    return file, content
+
+
+def _private_file(source: Beginning) -> PrivateFile | None:
+    """Return a file for a long recording; None if that is in memory after all."""
     try:
-        yield
-    except AuthenticationError as error:
-        from filedecryptor.core.secrets import file_hint, incomplete_hint, password_hint
-
-        error.hint = (
-            file_hint(beginning.head)
-            or incomplete_hint(beginning.size, grew=beginning.has_grown())
-            or password_hint(password)
-        )
-        raise
-    except NotEncError as error:
-        from filedecryptor.core.secrets import file_hint
-
-        error.hint = file_hint(beginning.head)
+        return PrivateFile()
+    except OSError:  # no directory to make one in: then what is not long may take more memory
+        source.read_on(MEMORY_LIMIT)
+        if source.is_whole:
+            return None
         raise

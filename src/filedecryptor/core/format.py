@@ -5,7 +5,7 @@ The vendor's page "Call Recordings" gives it: 16 bytes of salt, 12 of nonce, the
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from filedecryptor.errors import NotEncError
 
@@ -15,10 +15,10 @@ TAG_SIZE = 16
 HEADER_SIZE = SALT_SIZE + NONCE_SIZE
 
 SMALLEST_SIZE = HEADER_SIZE + TAG_SIZE
-"""A recording of no audio at all, in bytes."""
+"""Bytes of a recording without any audio."""
 
 LARGEST_CIPHERTEXT_SIZE = 2**36 - 32
-"""What one AES-GCM message can hold, in bytes (NIST SP 800-38D, section 5.2.1.1)."""
+"""Bytes that one AES-GCM message can hold (NIST SP 800-38D, section 5.2.1.1)."""
 
 CHUNK_SIZE = 256 * 1024
 """Bytes read at once: large enough to be fast, small enough to stay in a core's cache."""
@@ -31,30 +31,12 @@ class Source(Protocol):
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
 
 
-# No annotation here is text: a NamedTuple would compile it, which takes a millisecond of each start.
-class Header(NamedTuple):
-    """What precedes the ciphertext."""
-
-    salt: bytes
-    nonce: bytes
-
-
 class EncReader:
     """One `.enc` file, read once from its beginning to its end.
 
     The size need not be known: the last 16 bytes seen are held back as long as more may follow,
-    and are the tag once the source has ended. A file and a pipe are so read in the same way, and
-    a file that grows or shrinks meanwhile fails its authentication.
-
-    Attributes:
-        header: Salt and nonce.
-        tag: The authentication tag (16 bytes); right once `ciphertext` is exhausted.
-
-    Args:
-        source: Read from where it stands; not closed.
-
-    Raises:
-        NotEncError: The source holds fewer than 44 bytes.
+    and are the `tag` once `ciphertext` is exhausted. A file and a pipe are so read in the same way,
+    and a file that grows or shrinks meanwhile fails its authentication.
     """
 
     def __init__(self, source: Source) -> None:
@@ -67,16 +49,12 @@ class EncReader:
                 f"not an .enc file: it is {filled} bytes long, the smallest is {SMALLEST_SIZE}"
             )
         start = bytes(buffer)
-        self.header = Header(start[:SALT_SIZE], start[SALT_SIZE:HEADER_SIZE])
+        self.salt, self.nonce = start[:SALT_SIZE], start[SALT_SIZE:HEADER_SIZE]
         self.tag = start[HEADER_SIZE:]
         self._source = source
 
     def ciphertext(self) -> Iterator[memoryview]:
-        """Yield the ciphertext piece by piece; each piece is valid until the next is asked for.
-
-        Raises:
-            NotEncError: There is more of it than AES-GCM allows.
-        """
+        """Yield the ciphertext piece by piece; each piece is valid until the next is asked for."""
         buffer = memoryview(bytearray(TAG_SIZE + CHUNK_SIZE))
         buffer[:TAG_SIZE] = self.tag
         total = 0
@@ -92,11 +70,7 @@ class EncReader:
 
 
 def read_into(source: Source, buffer: memoryview) -> int:
-    """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end.
-
-    Raises:
-        BlockingIOError: The source is in non-blocking mode, and has nothing yet.
-    """
+    """Return what `Source.readinto` does; a non-blocking source without data has not ended."""
     count = source.readinto(buffer)
     if count is None:
         raise BlockingIOError("the input is in non-blocking mode")

@@ -12,14 +12,7 @@ from filedecryptor.errors import AuthenticationError, UsageError
 
 
 class Passwords:
-    """Passwords that are numbered from 1 on. They show in no `repr`.
-
-    Args:
-        secrets: At least one.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Passwords that are numbered from 1 on. They show in no `repr`."""
 
     def __init__(self, secrets: Sequence[Password]) -> None:
         if not secrets:
@@ -53,15 +46,13 @@ class Passwords:
 Secret: TypeAlias = Password | Sequence[Password] | Passwords
 """What a caller may give: a password, or several that are tried in turn."""
 
-
-BLOCK_SIZE = 4096
+DISK_BLOCK = 4096
 """Bytes. An unfinished copy or download is a whole number of such blocks."""
 
 
 def file_hint(head: bytes) -> str | None:
     """Return what a file is instead of a recording; None if its first bytes do not show it."""
-    plain_format = audio.detect(head)
-    if plain_format:
+    if plain_format := audio.detect(head):
         return f"this is plain {plain_format} audio already: it was recorded without a password"
     if audio.tag_length(head):
         return "this is plain audio with a tag already: it was recorded without a password"
@@ -72,25 +63,18 @@ def file_hint(head: bytes) -> str | None:
     return None
 
 
-def incomplete_hint(size: int | None, *, grew: bool) -> str | None:
-    """Return that a file may be incomplete; None if its length does not show it.
+def password_hint(password: Password, size: int, *, grew: bool) -> str:
+    """Return why a file may not decrypt under a password, without showing any part of that.
 
-    Args:
-        size: Its length in bytes, if it has one.
-        grew: Whether it was longer at the end than when it was opened.
+    The file has so many bytes; `grew` tells whether these are more than when it was opened.
     """
     if grew:
         return "the file is still growing: run this again once it is complete"
-    if size and size % BLOCK_SIZE == 0:  # what was cut off elsewhere seldom ends so
+    if size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
         return (
             "the password may be wrong, or the file incomplete: its size is a whole number of "
             "disk blocks, as that of an unfinished copy"
         )
-    return None
-
-
-def password_hint(password: Password) -> str:
-    """Return what is unusual about the password, without showing any part of it."""
     secret = encode_password(password)
     if not secret:
         return "the password is empty"
@@ -101,24 +85,8 @@ def password_hint(password: Password) -> str:
     return "the password is the one that was in force when the call was recorded"
 
 
-def with_origin(error: AuthenticationError, origin: str, misplaced: str | None = None) -> None:
-    """Let the hint of a failed authentication say where the password came from.
-
-    Args:
-        error: The failure.
-        origin: Where the password came from, as a sentence without its end.
-        misplaced: What it may be instead of a password, if something shows that.
-    """
-    error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))
-
-
 def secret_hint(secret: bytes, what: str) -> str | None:
-    """Return what may not belong to a secret; None if nothing shows it.
-
-    Args:
-        secret: A password or a token.
-        what: Which of them it is.
-    """
+    """Return what may not belong to a secret, which `what` names; None if nothing shows it."""
     if re.match(rb"(export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]", secret):
         return (
             f"{what} looks like a line that sets a variable: only what follows the '=' may be meant"
@@ -126,3 +94,8 @@ def secret_hint(secret: bytes, what: str) -> str | None:
     if len(secret) > 1 and secret[:1] == secret[-1:] and secret[:1] in b"\"'":
         return f"{what} is in quotation marks, which count as part of it"
     return None
+
+
+def with_origin(error: AuthenticationError, origin: str, misplaced: str | None = None) -> None:
+    """Let a hint end with where the password came from; `misplaced` says that it may be none."""
+    error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))

@@ -11,36 +11,28 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
+from filedecryptor.core.crypto import decryptor_at
 from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
 from filedecryptor.errors import errors_naming
-
-if TYPE_CHECKING:
-    from filedecryptor.core.crypto import RangeDecryptor
 
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that one recording takes in memory at most."""
 
-
-SMALL = 1024 * 1024
-"""Bytes. Filling so many with zeros takes less time than importing another module."""
+MAPPED_FROM = 1024 * 1024
+"""Bytes from which on memory is mapped: to fill less with zeros is faster than to import `mmap`."""
 
 HEAD_SIZE = 4096
 """Bytes of a source that are kept, to recognise what is not a recording."""
 
 
 class Beginning:
-    """A source whose first bytes are in memory; a short recording is there as a whole.
+    """A source whose first bytes, or all of them, are in memory.
 
-    Attributes:
-        is_whole: Whether all of the recording is in memory.
-        head: Its first `HEAD_SIZE` bytes.
-        size: The number of bytes that have been read so far.
-
-    Args:
-        source: What to read.
-        limit: The most bytes of audio to have in memory; not less than `HEAD_SIZE` counts.
+    Up to `limit` bytes of audio, and at least `head`, the first `HEAD_SIZE` bytes, are read ahead;
+    `is_whole` tells whether that was all. `size` is how many bytes have been read so far. What is
+    read is also written to `copy_to`, if there is such a file.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
@@ -51,6 +43,7 @@ class Beginning:
         self._size_at_first = _size_of(source)
         self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
         self._filled = self._taken = self.size = 0
+        self.copy_to: PrivateFile | None = None
         self._fill()
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
@@ -78,22 +71,24 @@ class Beginning:
             self._taken += count
             if self._taken == self._filled and not self.is_whole:
                 self._buffer = memoryview(b"")
-            return count
-        if self.is_whole:
+        elif self.is_whole:
             return 0
-        count = read_into(self._source, buffer)
-        self.size += count
+        else:
+            count = read_into(self._source, buffer)
+            self.size += count
+        if self.copy_to is not None:
+            self.copy_to.write_all(buffer[:count])
         return count
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether it can be read once more, from its beginning."""
+        """Whether all of it can be read once more."""
         return self.is_whole or self._start is not None
 
     def rewind(self) -> None:
-        """Go back to the beginning of what is repeatable."""
-        self._taken = 0
-        if not self.is_whole:
+        """Go back to the first byte; a pipe can do so only until it is read beyond the memory."""
+        self._taken, self.copy_to = 0, None
+        if not self._buffer:
             self._filled = self.size = 0
             cast("io.FileIO", self._source).seek(self._start or 0)
 
@@ -122,7 +117,7 @@ def _size_of(source: Source) -> int:
 
 def _memory(limit: int) -> memoryview:
     size = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
-    if size < SMALL:
+    if size < MAPPED_FROM:
         return memoryview(bytearray(size))
     import mmap
 
@@ -132,10 +127,8 @@ def _memory(limit: int) -> memoryview:
 class PrivateFile(io.FileIO):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
-    On Windows it has a name, nobody else can open it, and it goes with its last handle.
-
-    Raises:
-        OSError: No such file can be made, or it is full; `filename` is the directory.
+    On Windows it has one, but no other process can open it, and it is deleted when its last handle
+    is closed. An `OSError` names the directory.
     """
 
     def __init__(self) -> None:
@@ -157,7 +150,7 @@ class PrivateFile(io.FileIO):
 
 
 class LongFile(Protocol):
-    """A file for long audio, which nobody else can see before it is given a name."""
+    """A file for long audio, which no other user can see before it is given a name."""
 
     def write_all(self, data: memoryview) -> None:
         """Write all of `data`."""
@@ -166,32 +159,16 @@ class LongFile(Protocol):
         """Close the file; it is gone if it has no name by then."""
 
 
-class Tee:
-    """A source that keeps what is read from it in a file."""
-
-    def __init__(self, source: Source, file: PrivateFile) -> None:
-        self._source = source
-        self._file = file
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
-        count = read_into(self._source, buffer)
-        self._file.write_all(buffer[:count])
-        return count
-
-
 class SpooledAudio(io.RawIOBase):
-    """Audio that is decrypted as it is read, from ciphertext that has been authenticated.
+    """Audio, `size` bytes long, that is decrypted as it is read.
 
-    Args:
-        file: The whole recording, in a file that nobody else can open. It is closed with this.
-        decryptor: Decrypts it. It is closed with this.
-        size: The length of the audio in bytes.
+    The file holds the whole recording, which must have been authenticated.
     """
 
-    def __init__(self, file: PrivateFile, decryptor: RangeDecryptor, size: int) -> None:
+    def __init__(self, file: PrivateFile, key: bytearray, nonce: bytes, size: int) -> None:
         self._file = file
-        self._decryptor = decryptor
+        self._key = bytearray(key)
+        self._nonce = nonce
         self._size = size
         self._position = 0
         self._ciphertext = memoryview(bytearray(CHUNK_SIZE))
@@ -205,47 +182,37 @@ class SpooledAudio(io.RawIOBase):
         """Return True."""
         return True
 
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position and return it."""
-        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
-        start = starts.get(whence)
-        if start is None:
-            raise ValueError(f"invalid whence: {whence}")
-        if start + offset < 0:
+        if whence:
+            offset += self._size if whence == os.SEEK_END else self._position
+        if offset < 0:
             raise ValueError("negative seek position")
-        self._position = start + offset
-        if self._position < self._size:
-            self._file.seek(HEADER_SIZE + self._position)
-            self._decryptor.seek(self._position)
-        return self._position
+        self._position = offset
+        if offset < self._size:
+            self._file.seek(HEADER_SIZE + offset)
+            self._decryptor = decryptor_at(offset, self._key, self._nonce)
+        return offset
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
         buffer = memoryview(buffer).cast("B")
         wanted = min(len(buffer), CHUNK_SIZE, max(0, self._size - self._position))
         count = self._file.readinto(self._ciphertext[:wanted])
-        self._decryptor.update_into(self._ciphertext[:count], buffer[:count])
+        if count:
+            self._decryptor.update_into(self._ciphertext[:count], buffer[:count])
         self._position += count
         return count
 
     def close(self) -> None:
-        """Close the file, and wipe the key."""
-        self._decryptor.close()
+        """Close the file, and wipe the key as far as that is possible."""
+        self._key[:] = bytes(len(self._key))
         self._file.close()
         super().close()
 
 
 class Watched:
-    """A file that calls a function before each read, so that the reading can be ended.
-
-    Args:
-        file: What to read.
-        on_piece: Called with 0. What it raises ends the reading.
-    """
+    """A file that calls a function with 0 before each read; what that raises ends the reading."""
 
     def __init__(self, file: BinaryIO, on_piece: Callable[[int], object]) -> None:
         self.seek = file.seek

@@ -1,334 +1,171 @@
-"""The kernel that derives several keys at once: rounds of SHA-256 in LLVM's language."""
+"""Kernels that derive several keys at once: rounds of SHA-256 in LLVM's language."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import hmac
+import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import xor
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
-INITIAL_STATE = struct.unpack(
-    ">8I",
-    bytes.fromhex("6a09e667 bb67ae85 3c6ef372 a54ff53a 510e527f 9b05688c 1f83d9ab 5be0cd19"),
-)
-"""FIPS 180-4, section 5.3.3."""
+from filedecryptor.core.crypto import KEY_SIZE, derive_key
 
-CONSTANTS = struct.unpack(
-    ">64I",
-    bytes.fromhex(
-        "428a2f98 71374491 b5c0fbcf e9b5dba5 3956c25b 59f111f1 923f82a4 ab1c5ed5 "
-        "d807aa98 12835b01 243185be 550c7dc3 72be5d74 80deb1fe 9bdc06a7 c19bf174 "
-        "e49b69c1 efbe4786 0fc19dc6 240ca1cc 2de92c6f 4a7484aa 5cb0a9dc 76f988da "
-        "983e5152 a831c66d b00327c8 bf597fc7 c6e00bf3 d5a79147 06ca6351 14292967 "
-        "27b70a85 2e1b2138 4d2c6dfc 53380d13 650a7354 766a0abb 81c2c92e 92722c85 "
-        "a2bfe8a1 a81a664b c24b8b70 c76c51a3 d192e819 d6990624 f40e3585 106aa070 "
-        "19a4c116 1e376c08 2748774c 34b0bcb5 391c0cb3 4ed8aa4a 5b9cca4f 682e6ff3 "
-        "748f82ee 78a5636f 84c87814 8cc70208 90befffa a4506ceb bef9a3f7 c67178f2 "
-    ),
-)
-"""FIPS 180-4, section 4.2.2."""
+PRIMES = [number for number in range(2, 312) if all(number % i for i in range(2, number))]
 
-Word = TypeVar("Word")
-
-
-class Words(Protocol[Word]):
-    """What SHA-256 does to words of 32 bits, whatever those are."""
-
-    def constant(self, value: int) -> Word:
-        """Return a number as a word."""
-
-    def add(self, *words: Word) -> Word:
-        """Return the sum, modulo 2 ** 32."""
-
-    def xor(self, *words: Word) -> Word:
-        """Return the exclusive or."""
-
-    def both(self, one: Word, other: Word) -> Word:
-        """Return the bits that both words have."""
-
-    def rotate(self, word: Word, bits: int) -> Word:
-        """Return a word rotated to the right."""
-
-    def shift(self, word: Word, bits: int) -> Word:
-        """Return a word shifted to the right."""
-
-
-def compress(on: Words[Word], state: Sequence[Word], block: Sequence[Word]) -> list[Word]:
-    """Return the state of SHA-256 after one more block (FIPS 180-4, section 6.2.2).
-
-    Args:
-        on: What computes.
-        state: Eight words.
-        block: Sixteen words.
-    """
-    schedule = list(block)
-    a, b, c, d, e, f, g, h = state
-    for number, constant in enumerate(CONSTANTS):
-        if number >= len(block):
-            schedule.append(_next_word(on, schedule[-16:]))
-        choice = on.xor(g, on.both(e, on.xor(f, g)))
-        majority = on.xor(b, on.both(on.xor(a, b), on.xor(b, c)))
-        first = on.add(
-            schedule[number],
-            on.constant(constant),
-            h,
-            choice,
-            on.xor(on.rotate(e, 6), on.rotate(e, 11), on.rotate(e, 25)),
-        )
-        sum_of_a = on.xor(on.rotate(a, 2), on.rotate(a, 13), on.rotate(a, 22))
-        a, b, c, d, e, f, g, h = (
-            on.add(first, sum_of_a, majority),
-            a,
-            b,
-            c,
-            on.add(d, first),
-            e,
-            f,
-            g,
-        )
-    return [on.add(old, new) for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
-
-
-def _next_word(on: Words[Word], last: Sequence[Word]) -> Word:
-    """Return the next word of the message schedule, which follows from the sixteen before it."""
-    early, late = last[1], last[14]
-    return on.add(
-        last[0],
-        last[9],
-        on.xor(on.rotate(early, 7), on.rotate(early, 18), on.shift(early, 3)),
-        on.xor(on.rotate(late, 17), on.rotate(late, 19), on.shift(late, 10)),
-    )
-
-
-class Integers:
-    """Words that are Python's integers."""
-
-    def constant(self, value: int) -> int:
-        """Return a number as a word."""
-        return value
-
-    def add(self, *words: int) -> int:
-        """Return the sum, modulo 2 ** 32."""
-        return sum(words) & 0xFFFFFFFF
-
-    def xor(self, *words: int) -> int:
-        """Return the exclusive or."""
-        return reduce(xor, words)
-
-    def both(self, one: int, other: int) -> int:
-        """Return the bits that both words have."""
-        return one & other
-
-    def rotate(self, word: int, bits: int) -> int:
-        """Return a word rotated to the right."""
-        return word >> bits | word << 32 - bits & 0xFFFFFFFF
-
-    def shift(self, word: int, bits: int) -> int:
-        """Return a word shifted to the right."""
-        return word >> bits
-
+INITIAL_STATE = [int(math.sqrt(prime) % 1 * 2**32) for prime in PRIMES[:8]]
+CONSTANTS = [int(math.cbrt(prime) % 1 * 2**32) for prime in PRIMES]
+"""The first 32 bits of the fractions of roots (FIPS 180-4, sections 5.3.3 and 4.2.2)."""
 
 PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
 """What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""
+
+HASH_BLOCK = 64
+"""Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
+
+
+class Vector:
+    """Some words of a kernel, one for each key or some of one key: the result of an instruction."""
+
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        self.kernel = kernel
+        self.name = name
+
+    def __add__(self, other: Vector) -> Vector:
+        return self.kernel.result(f"add {self.kernel.type} {self.name}, {other.name}")
+
+    def __xor__(self, other: Vector) -> Vector:
+        return self.kernel.result(f"xor {self.kernel.type} {self.name}, {other.name}")
+
+    def __and__(self, other: Vector) -> Vector:
+        return self.kernel.result(f"and {self.kernel.type} {self.name}, {other.name}")
+
+    def rotated(self, bits: int) -> Vector:
+        """Return the words rotated to the right."""
+        by = Vector(self.kernel, f"splat (i32 {bits})")
+        return self.kernel.call(f"fshr.v{self.kernel.size}i32", self, self, by)
+
+    def shifted(self, bits: int) -> Vector:
+        """Return the words shifted to the right."""
+        return self.kernel.result(f"lshr {self.kernel.type} {self.name}, splat (i32 {bits})")
+
+
+Word = TypeVar("Word", int, Vector)
+
+
+def compress(
+    state: Sequence[Word],
+    block: Sequence[Word],
+    constants: Iterable[Word],
+    rotated: Callable[[Word, int], Word],
+    shifted: Callable[[Word, int], Word],
+) -> list[Word]:
+    """Return the state of SHA-256 after one more block (FIPS 180-4, section 6.2.2).
+
+    Of integers, only the lower 32 bits count. Both functions move the bits of a word to the right.
+    """
+    schedule = list(block)
+    a, b, c, d, e, f, g, h = state
+    for number, constant in enumerate(constants):
+        if number >= len(block):
+            early, late = schedule[-15], schedule[-2]
+            near = rotated(early, 7) ^ rotated(early, 18) ^ shifted(early, 3)
+            far = rotated(late, 17) ^ rotated(late, 19) ^ shifted(late, 10)
+            schedule.append(schedule[-16] + near + schedule[-7] + far)
+        choice = g ^ e & (f ^ g)
+        majority = b ^ (a ^ b) & (b ^ c)
+        sum_of_e = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
+        sum_of_a = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
+        first = schedule[number] + constant + h + choice + sum_of_e
+        h, g, f, e, d, c, b, a = g, f, e, d + first, c, b, a, first + sum_of_a + majority
+    return [old + new for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
+
+
+def rotated(word: int, bits: int) -> int:
+    """Return the lower 32 bits of a word rotated; what lands above them does not count."""
+    word &= 0xFFFFFFFF
+    return word >> bits | word << 32 - bits
+
+
+def shifted(word: int, bits: int) -> int:
+    """Return the lower 32 bits of a word shifted."""
+    return (word & 0xFFFFFFFF) >> bits
+
 
 ROWS = 4
 INNER, OUTER, LAST, KEY = range(ROWS)
 """The rows of a kernel's memory, eight words for each key: two states, U, and the key so far."""
 
-_ATTRIBUTES = '"min-legal-vector-width"="512" "prefer-vector-width"="512"'
-"""LLVM would halve the vectors of AVX-512, for the sake of programs that use them now and then."""
 
-
-class Code:
-    """Instructions in LLVM's language, for vectors of words.
-
-    Attributes:
-        lines: The instructions so far.
-        declarations: The declarations of LLVM's functions that they call.
-        table: The vectors of constants that they load.
-
-    Args:
-        size: How many words a vector has.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.lines: list[str] = []
-        self.declarations: set[str] = set()
-        self.table: list[tuple[int, ...]] = []
-        self._known: dict[str, tuple[int, ...]] = {}
-        self._size = size
-        self._type = f"<{size} x i32>"
-        self._suffix = f"v{size}i32"
-
-    def _result(self, instruction: str) -> str:
-        name = f"%x{len(self.lines)}"
-        self.lines.append(f"{name} = {instruction}")
-        return name
-
-    def constant(self, value: int) -> str:
-        """Return a vector of equal words."""
-        return self.constants((value,) * self._size)
-
-    def constants(self, values: tuple[int, ...]) -> str:
-        """Return a vector of words. One that is used once takes no register."""
-        name = self.load("%constants", len(self.table))
-        self.table.append(values)
-        self._known[name] = values
-        return name
-
-    def add(self, *words: str) -> str:
-        """Return the sum, modulo 2 ** 32."""
-        if self._known.keys() >= set(words):
-            return self.constants(
-                tuple(map(Integers().add, *(self._known[word] for word in words)))
-            )
-        return reduce(lambda one, other: self._result(f"add {self._type} {one}, {other}"), words)
-
-    def xor(self, *words: str) -> str:
-        """Return the exclusive or."""
-        return reduce(lambda one, other: self._result(f"xor {self._type} {one}, {other}"), words)
-
-    def both(self, one: str, other: str) -> str:
-        """Return the bits that both words have."""
-        return self._result(f"and {self._type} {one}, {other}")
-
-    def rotate(self, word: str, bits: int) -> str:
-        """Return words rotated to the right."""
-        return self.call(f"fshr.{self._suffix}", word, word, f"splat (i32 {bits})")
-
-    def shift(self, word: str, bits: int) -> str:
-        """Return words shifted to the right."""
-        return self._result(f"lshr {self._type} {word}, splat (i32 {bits})")
-
-    def call(self, function: str, *vectors: str) -> str:
-        """Return what one of LLVM's own functions makes of vectors."""
-        arguments = ", ".join(f"{self._type} {vector}" for vector in vectors)
-        types = ", ".join([self._type] * len(vectors))
-        self.declarations.add(f"declare {self._type} @llvm.{function}({types})")
-        return self._result(f"call {self._type} @llvm.{function}({arguments})")
-
-    def picked(self, one: str, other: str, numbers: Iterable[int]) -> str:
-        """Return words of two vectors, by their numbers, which go on from the first vector's."""
-        mask = ", ".join(f"i32 {number}" for number in numbers)
-        return self._result(
-            f"shufflevector {self._type} {one}, {self._type} {other}, <{self._size} x i32> <{mask}>"
-        )
-
-    def load(self, pointer: str, number: int) -> str:
-        """Return a vector of the memory from a pointer on, by its number."""
-        place = self._result(f"getelementptr {self._type}, ptr {pointer}, i64 {number}")
-        return self._result(f"load {self._type}, ptr {place}, align 4")
-
-    def store(self, vector: str, pointer: str, number: int) -> None:
-        """Write a vector to the memory."""
-        place = self._result(f"getelementptr {self._type}, ptr {pointer}, i64 {number}")
-        self.lines.append(f"store {self._type} {vector}, ptr {place}, align 4")
-
-
-class Kernel(NamedTuple):
+class Kernel:
     """A function that derives several keys side by side, `void derive(ptr memory, i32 iterations)`.
 
-    Attributes:
-        text: The function in LLVM's language.
-        places: Where in its memory the words are: of each row, `INNER` to `KEY`, for each lane
-            the places of the row's eight words.
-        constants: The words that follow the rows.
+    It is written as `text` in LLVM's language, with vectors of `size` words. `places[row][lane]` are
+    the places of eight words in the memory, whose rows `constants` follow: machine code that is
+    copied has no other place for them.
     """
 
-    text: str
-    places: Sequence[Sequence[Sequence[int]]]
-    constants: list[int]
+    def __init__(self, size: int, places: Sequence[Sequence[Sequence[int]]]) -> None:
+        self.size = size
+        self.type = f"<{size} x i32>"
+        self.places = places
+        self.text = ""
+        self.constants: list[int] = []
+        self._lines: list[str] = []
+        self._declarations: set[str] = set()
 
+    def result(self, instruction: str) -> Vector:
+        """Add an instruction and return its result."""
+        vector = Vector(self, f"%x{len(self._lines)}")
+        self._lines.append(f"{vector.name} = {instruction}")
+        return vector
 
-def with_vectors(lanes: int) -> Kernel:
-    """Return a kernel each of whose vectors holds one word of every key.
+    def constant(self, *words: int) -> Vector:
+        """Return a vector of these words, over and over. Used once, it takes no register."""
+        vector = self.load("%constants", len(self.constants) // self.size)
+        self.constants += words * (self.size // len(words))
+        return vector
 
-    Args:
-        lanes: The number of words that the CPU's vectors hold.
-    """
-    code = Code(lanes)
-    padding = [code.constant(word) for word in PADDING]
-    text = _function(code, 8, lanes, lambda state, block: compress(code, state, block + padding))
-    row = 8 * lanes
-    places = [
-        [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
-        for number in range(ROWS)
-    ]
-    return Kernel(text, places, [word for vector in code.table for word in vector])
+    def call(self, function: str, *vectors: Vector) -> Vector:
+        """Return what one of LLVM's own functions makes of vectors."""
+        arguments = ", ".join(f"{self.type} {vector.name}" for vector in vectors)
+        types = ", ".join([self.type] * len(vectors))
+        self._declarations.add(f"declare {self.type} @llvm.{function}({types})")
+        return self.result(f"call {self.type} @llvm.{function}({arguments})")
 
+    def picked(self, one: Vector, other: Vector, *numbers: int) -> Vector:
+        """Return words of two vectors, by their numbers, which go on from the first vector's."""
+        mask = ", ".join(f"i32 {number}" for number in numbers)
+        pair = f"{self.type} {one.name}, {self.type} {other.name}"
+        return self.result(f"shufflevector {pair}, <{self.size} x i32> <{mask}>")
 
-def with_sha_instructions() -> Kernel:
-    """Return a kernel for x86 CPUs that have instructions for SHA-256.
+    def load(self, pointer: str, number: int) -> Vector:
+        """Return a vector of the memory from a pointer on, by its number."""
+        place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
+        return self.result(f"load {self.type}, ptr {place.name}, align 4")
 
-    Each of them waits for the result of the one before, and meanwhile the CPU could begin others:
-    those for four keys leave it no pause. They hold a state as two vectors, of the words F, E, B,
-    A and H, G, D, C (Intel's manual, SHA256RNDS2).
-    """
-    lanes = 4
-    code = Code(4)
-    text = _function(
-        code, 2 * lanes, lanes, lambda state, block: _compress_pairs(code, state, block)
-    )
-    orders = [(3, 2, 7, 6, 1, 0, 5, 4)] * 2 + [range(8)] * 2
-    places = [
-        [[8 * (lanes * number + lane) + word for word in order] for lane in range(lanes)]
-        for number, order in enumerate(orders)
-    ]
-    return Kernel(text, places, [word for vector in code.table for word in vector])
+    def store(self, vector: Vector, pointer: str, number: int) -> None:
+        """Write a vector to the memory."""
+        place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
+        self._lines.append(f"store {self.type} {vector.name}, ptr {place.name}, align 4")
 
-
-def _compress_pairs(code: Code, states: list[str], blocks: list[str]) -> list[str]:
-    """Return the digests of one more block of each key, step by step in turns."""
-    padding = [code.constants(PADDING[:4]), code.constants(PADDING[4:])]
-    keys = range(0, len(states), 2)
-    schedules = [[*blocks[key : key + 2], *padding] for key in keys]
-    pairs = [(states[key], states[key + 1]) for key in keys]
-    for step in range(len(CONSTANTS) // 4):
-        for key, words in enumerate(schedules):
-            if step == len(words):
-                early = code.call("x86.sha256msg1", words[-4], words[-3])
-                middle = code.picked(words[-2], words[-1], (1, 2, 3, 4))
-                words.append(code.call("x86.sha256msg2", code.add(early, middle), words[-1]))
-            low = code.add(words[step], code.constants(CONSTANTS[4 * step : 4 * step + 4]))
-            for two_words in (low, code.picked(low, low, (2, 3, 0, 1))):
-                feba, hgdc = pairs[key]
-                pairs[key] = code.call("x86.sha256rnds2", hgdc, feba, two_words), feba
-    digests = []
-    for key, pair in zip(keys, pairs, strict=True):
-        feba, hgdc = (code.add(new, states[key + half]) for half, new in enumerate(pair))
-        digests += [code.picked(feba, hgdc, (3, 2, 7, 6)), code.picked(feba, hgdc, (1, 0, 5, 4))]
-    return digests
-
-
-def _function(
-    code: Code, vectors: int, lanes: int, hashed: Callable[[list[str], list[str]], list[str]]
-) -> str:
-    """Return the kernel's function.
-
-    Args:
-        code: Its instructions.
-        vectors: How many vectors a row has.
-        lanes: How many keys it derives.
-        hashed: Returns SHA-256 of a row of the memory, from a row that is its state.
-    """
-    row = 32 * lanes
-    state, last = ([code.load(name, i) for i in range(vectors)] for name in ("%state", "%last"))
-    for number, vector in enumerate(hashed(state, last)):
-        code.store(vector, "%last", number)
-    body = "\n".join(code.lines)
-    begin = len(code.lines)
-    for number in range(vectors):
-        both = code.xor(code.load("%key", number), code.load("%last", number))
-        code.store(both, "%key", number)
-    end = "\n".join(code.lines[begin:])
-    declarations = "\n".join(sorted(code.declarations))
-    return f"""
-define void @derive(ptr %memory, i32 %iterations) {_ATTRIBUTES} {{
+    def write(self, hashed: Callable[[list[Vector], list[Vector]], list[Vector]]) -> None:
+        """Write the function; `hashed` returns SHA-256 of a row, from a row that is its state."""
+        row = 4 * 8 * len(self.places[KEY])
+        vectors = range(row // 4 // self.size)
+        state, last = ([self.load(name, i) for i in vectors] for name in ("%state", "%last"))
+        for number, vector in enumerate(hashed(state, last)):
+            self.store(vector, "%last", number)
+        body = "\n".join(self._lines)
+        begin = len(self._lines)
+        for number in vectors:
+            self.store(self.load("%key", number) ^ self.load("%last", number), "%key", number)
+        end = "\n".join(self._lines[begin:])
+        declarations = "\n".join(sorted(self._declarations))
+        self.text = f"""
+define void @derive(ptr %memory, i32 %iterations) {{
 entry:
   %outer = getelementptr i8, ptr %memory, i64 {OUTER * row}
   %last = getelementptr i8, ptr %memory, i64 {LAST * row}
@@ -355,8 +192,63 @@ exit:
 """
 
 
-BLOCK_SIZE = 64
-"""Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
+def with_vectors(lanes: int) -> Kernel:
+    """Return a kernel each of whose vectors holds one word of every key."""
+    row = 8 * lanes
+    places = [
+        [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
+        for number in range(ROWS)
+    ]
+    kernel = Kernel(lanes, places)
+
+    def hashed(state: list[Vector], block: list[Vector]) -> list[Vector]:
+        padding = [kernel.constant(word) for word in PADDING]
+        constants = map(kernel.constant, CONSTANTS)
+        return compress(state, block + padding, constants, Vector.rotated, Vector.shifted)
+
+    kernel.write(hashed)
+    return kernel
+
+
+def with_sha_instructions() -> Kernel:
+    """Return a kernel for x86 CPUs that have instructions for SHA-256.
+
+    Each of them waits for the result of the one before, and meanwhile the CPU could begin others:
+    those for four keys leave it no pause. They hold a state as two vectors, of the words F, E, B,
+    A and H, G, D, C (Intel's manual, SHA256RNDS2).
+    """
+    orders = [(3, 2, 7, 6, 1, 0, 5, 4)] * 2 + [range(8)] * 2
+    places = [
+        [[8 * (4 * number + lane) + word for word in order] for lane in range(4)]
+        for number, order in enumerate(orders)
+    ]
+    kernel = Kernel(4, places)
+    kernel.write(lambda states, blocks: _compress_pairs(kernel, states, blocks))
+    return kernel
+
+
+def _compress_pairs(kernel: Kernel, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
+    """Return the digests of one more block of each key, step by step in turns."""
+    padding = [kernel.constant(*PADDING[:4]), kernel.constant(*PADDING[4:])]
+    keys = range(0, len(states), 2)
+    schedules = [[*blocks[key : key + 2], *padding] for key in keys]
+    pairs = [(states[key], states[key + 1]) for key in keys]
+    for step in range(len(CONSTANTS) // 4):
+        for key, words in enumerate(schedules):
+            if step == len(words):
+                early = kernel.call("x86.sha256msg1", words[-4], words[-3])
+                middle = kernel.picked(words[-2], words[-1], 1, 2, 3, 4)
+                words.append(kernel.call("x86.sha256msg2", early + middle, words[-1]))
+            low = words[step] + kernel.constant(*CONSTANTS[4 * step : 4 * step + 4])
+            for two_words in (low, kernel.picked(low, low, 2, 3, 0, 1)):
+                feba, hgdc = pairs[key]
+                pairs[key] = kernel.call("x86.sha256rnds2", hgdc, feba, two_words), feba
+    digests = []
+    for key, pair in zip(keys, pairs, strict=True):
+        feba, hgdc = (new + states[key + half] for half, new in enumerate(pair))
+        digests += [kernel.picked(feba, hgdc, 3, 2, 7, 6), kernel.picked(feba, hgdc, 1, 0, 5, 4)]
+    return digests
+
 
 PIECE = 31_000
 """Iterations between two looks at whether anybody still waits for the keys: 20 ms or less."""
@@ -366,47 +258,28 @@ TRIAL_ITERATIONS = 2_000
 
 
 class HmacKey:
-    """A password as HMAC-SHA-256 begins with it (RFC 2104). It shows in no `repr`.
-
-    Args:
-        password: Any number of bytes.
-    """
+    """A password as HMAC-SHA-256 begins with it (RFC 2104). It shows in no `repr`."""
 
     def __init__(self, password: bytes) -> None:
-        self._password = password
-        key = hashlib.sha256(password).digest() if len(password) > BLOCK_SIZE else password
-        self.inner = self._state(key, 0x36)
-        self.outer = self._state(key, 0x5C)
+        self.password = password
+        key = hashlib.sha256(password).digest() if len(password) > HASH_BLOCK else password
+        self.inner, self.outer = (self._state(key, pad) for pad in (0x36, 0x5C))
 
-    @staticmethod
-    def _state(key: bytes, pad: int) -> Sequence[int]:
-        block = bytes(byte ^ pad for byte in key.ljust(BLOCK_SIZE, b"\0"))
-        return compress(Integers(), INITIAL_STATE, struct.unpack(">16I", block))
-
-    def first(self, salt: bytes) -> Sequence[int]:
-        """Return the first U of the first block of PBKDF2 (RFC 8018, section 5.2), as words."""
-        return struct.unpack(">8I", hmac.digest(self._password, salt + b"\0\0\0\1", "sha256"))
+    def _state(self, key: bytes, pad: int) -> list[int]:
+        block = bytes(byte ^ pad for byte in key.ljust(HASH_BLOCK, b"\0"))
+        words = struct.unpack(">16I", block)
+        found = compress(INITIAL_STATE, words, CONSTANTS, rotated, shifted)
+        return [word & 0xFFFFFFFF for word in found]
 
 
 class Lanes:
-    """A compiled kernel.
-
-    Attributes:
-        count: How many keys it derives at once.
-        fewest: The keys from which on it is used: for less, OpenSSL is as fast.
-        function: The kernel, as a function of the memory and a number of iterations.
-
-    Args:
-        kernel: What was compiled.
-        function: See above.
-    """
+    """A compiled kernel: a function of its memory and a number of iterations."""
 
     def __init__(self, kernel: Kernel, function: Callable[[object, int], object]) -> None:
-        self._places = kernel.places
-        self._constants = kernel.constants
+        self._kernel = kernel
         self.function = function
         self.count = len(kernel.places[KEY])
-        self.fewest = self.count // 2
+        self.fewest = self.count // 2  # OpenSSL derives fewer keys as fast
 
     def derive(
         self,
@@ -414,55 +287,39 @@ class Lanes:
         iterations: int,
         pause: Callable[[], object],
     ) -> list[bytearray]:
-        """Derive keys by PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2), without the GIL.
+        """Derive a key for each password and salt, up to `count`, without the GIL.
 
-        Args:
-            wanted: Passwords and salts; no more than `count`.
-            iterations: 2 or more.
-            pause: Called now and then; what it raises ends the work.
-
-        Returns:
-            The keys, 32 bytes each.
+        It is PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2) of 2 iterations or more. `pause` is called
+        now and then; what it raises ends the work.
         """
-        memory = self._memory()
+        places, constants = self._kernel.places, self._kernel.constants
+        memory = (ctypes.c_uint32 * (8 * ROWS * self.count + len(constants)))()
+        memory[-len(constants) :] = [*constants]
         try:
-            for lane, (password, salt) in enumerate(wanted):
-                first = password.first(salt)
-                self._fill(memory, INNER, lane, password.inner)
-                self._fill(memory, OUTER, lane, password.outer)
-                self._fill(memory, LAST, lane, first)
-                self._fill(memory, KEY, lane, first)
+            for lane, (key, salt) in enumerate(wanted):
+                digest = hmac.digest(key.password, salt + b"\0\0\0\1", "sha256")
+                first = struct.unpack(">8I", digest)
+                for row, words in enumerate((key.inner, key.outer, first, first)):
+                    for place, word in zip(places[row][lane], words, strict=True):
+                        memory[place] = word
             for done in range(1, iterations, PIECE):
                 self.function(memory, min(PIECE, iterations - done))
                 pause()
-            return [self._key(memory, lane) for lane in range(len(wanted))]
+            found = [bytearray(KEY_SIZE) for _ in wanted]
+            for lane, derived in enumerate(found):
+                struct.pack_into(">8I", derived, 0, *(memory[i] for i in places[KEY][lane]))
+            return found
         finally:
             ctypes.memset(memory, 0, ctypes.sizeof(memory))
 
-    def agree_with(self, derive: Callable[[bytes, bytes, int], bytes]) -> bool:
-        """Return whether keys of random salts are those of another function.
-
-        Args:
-            derive: Returns the key for a password, a salt and a number of iterations.
-        """
+    def are_right(self) -> bool:
+        """Return whether keys of random passwords and salts are those of `cryptography`."""
         wanted = [(os.urandom(1 + lane), os.urandom(16)) for lane in range(self.count)]
         requests = [(HmacKey(password), salt) for password, salt in wanted]
-        keys = self.derive(requests, TRIAL_ITERATIONS, lambda: None)
-        return keys == [derive(password, salt, TRIAL_ITERATIONS) for password, salt in wanted]
-
-    def _memory(self) -> ctypes.Array[ctypes.c_uint32]:
-        rows = 8 * len(self._places) * self.count
-        memory = (ctypes.c_uint32 * (rows + len(self._constants)))()
-        memory[rows:] = [*self._constants]
-        return memory
-
-    def _fill(
-        self, memory: ctypes.Array[ctypes.c_uint32], row: int, lane: int, words: Sequence[int]
-    ) -> None:
-        for place, word in zip(self._places[row][lane], words, strict=True):
-            memory[place] = word
-
-    def _key(self, memory: ctypes.Array[ctypes.c_uint32], lane: int) -> bytearray:
-        key = bytearray(32)
-        struct.pack_into(">8I", key, 0, *(memory[place] for place in self._places[KEY][lane]))
-        return key
+        for (password, salt), found in zip(
+            wanted, self.derive(requests, TRIAL_ITERATIONS, lambda: None), strict=True
+        ):
+            with derive_key(password, salt, TRIAL_ITERATIONS) as key:
+                if key != found:
+                    return False
+        return True
