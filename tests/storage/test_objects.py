@@ -250,9 +250,9 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
     folder.mkdir(parents=True)
     result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", "out", cwd=folder)
     assert result.code == 1
-    said = [line.partition(": ")[2] for line in result.lines if "another directory" in line]
+    said = [line.partition(": ")[2] for line in result.lines if "plain" in line]
     assert sorted(said) == [
-        f"{bucket.url}/in/{key}: its name would choose another directory"
+        f"{bucket.url}/in/{key}: its key is not a plain relative path"
         for key in ("../../evil.enc", "./x.enc", "/etc/evil.enc")
     ]
     assert set(contents(tmp_path)) == {
@@ -261,14 +261,14 @@ def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> N
 
 
 def test_keys_that_are_one_name_on_the_disk(bucket: Bucket, tmp_path: Path) -> None:
-    """Two objects never share an output: refused where the disk overlooks case."""
+    """Two objects never share an output: where the disk ignores case, the second fails."""
     if not odd_disk.is_possible():
         pytest.skip(odd_disk.REASON)
     for key in ("in/A/x.enc", "in/a/x.enc"):
         bucket.put(key, encrypt(AUDIO, PASSWORD))
     with odd_disk.mounted(tmp_path) as disk:
         result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", disk / "out", cwd=tmp_path)
-        assert (result.code, list(disk.iterdir())) == (2, [])
+        assert (result.code, len(result.stdout.splitlines())) == (2, 1)
         assert "it would have the same output as" in result.lines[0]
     result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
     assert result.code == 0
