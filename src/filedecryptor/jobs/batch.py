@@ -111,17 +111,12 @@ def run_plan(
     workers: Workers,
     *,
     warn: Callable[[str], object] = warn_by_python,
-    on_progress: Callable[[str, int], object] | None = None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Generator[Outcome]:
     """Do all jobs of a plan, a bounded number of them under way at any time; yield their outcomes.
 
-    Args:
-        plan: What to do.
-        password: The `recordCallPassword`, or several that are tried in turn.
-        workers: What does it; an executor is left running.
-        warn: Called with what has to be known, though no recording fails for it.
-        on_progress: Called with an input and a number of bytes after each piece of work, from any
-            thread; not called by an executor.
+    `warn` is called with what has to be known, though no recording fails for it; `on_progress`
+    with an input and a number of bytes after each piece of work, from any thread of this process.
     """
     failures = 0
     said: set[str] = set()
@@ -271,7 +266,7 @@ def _in_threads(
     has_objects: bool,
     warn: Callable[[str], object],
     check: Callable[[Job, Written], Outcome | None] = lambda _job, _written: None,
-    on_progress: Callable[[str, int], object] | None = None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Generator[Outcome]:
     passwords = Passwords.of(password)
     keys = Keys(jobs, expected)
@@ -286,16 +281,12 @@ def _in_threads(
         shared = Shared(written, keys, memory_of_each(threads()))
         return try_job(job, passwords, shared=shared, on_progress=advance)
 
-    def advance_job(job: Job, count: int) -> None:
-        if on_progress is not None:
-            on_progress(job.input, count)
-
     outcomes = in_threads(
         items,
         work,
         check=lambda job: check(job, written),
         threads=threads,
-        on_progress=advance_job,
+        on_progress=lambda job, count: on_progress(job.input, count),
     )
     with closing(outcomes):
         for outcome in outcomes:

@@ -109,15 +109,9 @@ class Job(NamedTuple):
         self, content: Content, status: str, output: str | None = None, note: str | None = None
     ) -> Outcome:
         """Return what became of the recording."""
-        return Outcome(
-            self.input,
-            output,
-            content.format,
-            content.size,
-            status,
-            note=note,
-            password=content.password,
-        )
+        error, password = None, content.password
+        found = content.format, content.size
+        return Outcome(self.input, output, *found, status, error, note, password)
 
 
 class Shared(NamedTuple):
@@ -142,7 +136,7 @@ def check(
 ) -> Outcome | None:
     """Return the outcome of a job that needs no work; raise an error if it cannot or must not be done.
 
-    Of several outputs that `auto` may write, the one that fits the audio is checked by `do_job`.
+    Which of its outputs `auto` writes, and whether it can be written, only `do_job` knows.
     """
     check_if_exists(job.if_exists)
     with errors_naming(job.input):
@@ -216,12 +210,8 @@ def do_job(
 ) -> Outcome:
     """Do one job. Jobs may be done side by side, in threads or processes.
 
-    Args:
-        job: What to do.
-        password: One that was in force when the call was recorded, or several to be tried in turn.
-        source: A file to read instead of the job's input.
-        shared: What the job has in common with others; `check` has been asked about it then.
-        on_progress: Called with the number of bytes after each piece of work.
+    `source` is read instead of the job's input. If the job has something `shared` with others,
+    `check` has been asked about it already.
     """
     with errors_naming(job.input):
         if shared is None:

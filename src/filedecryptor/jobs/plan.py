@@ -89,11 +89,8 @@ class Plan:
 
     Args:
         sources: Files, directories and addresses.
-        extension: The extension of the outputs without its dot, or `auto`.
+        extension: As in `Job`, and so are `if_exists`, `verify` and `unknown_as`.
         output_dir: Where the outputs go instead of beside their inputs. It is made.
-        if_exists: What to do about an output that exists already.
-        verify: Authenticate only, write nothing.
-        unknown_as: With `auto`, the extension for audio that is not recognised.
         is_distributed: Whether the jobs do not see what others have written. Then outputs that
             only some disks take for one are refused as well.
 
