@@ -6,12 +6,13 @@ import errno
 import gc
 import io
 import os
-import re
 import shutil
 import stat
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,7 +35,6 @@ from filedecryptor.storage import output
 from filedecryptor.storage.output import PendingFile, Written, nameless
 
 AUDIO = os.urandom(600_000)
-TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
 
 WAYS = {
     "without a name": None,
@@ -44,7 +44,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(autouse=True, params=WAYS)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way to write an output that a file system may leave."""
     name: str = request.param
@@ -71,29 +71,38 @@ def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
     monkeypatch.setattr(os, function, refusing)
 
 
-def publish(
-    target: Path | str,
-    data: bytes = AUDIO,
-    *,
-    replace: bool = True,
-    written: Written | None = None,
-    pending: bool = False,
-) -> None:
+def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, **how: Any) -> None:
     """Publish some bytes; if possible, and wanted, as a file that is only to get its name."""
     content: Any = io.BytesIO(data)
     if pending and (file := nameless(str(target))):
         file.write_all(memoryview(data))
         content = file
     with content:
-        output.publish(str(target), content, replace=replace, written=written or Written())
+        output.publish(str(target), content, **{"replace": True, **how})
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def failing(number: int) -> Any:
+    """Return a function that the system refuses."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+in_each_way = pytest.mark.usefixtures("way")
 
 
 @pytest.mark.parametrize("pending", [True, False])
 @pytest.mark.parametrize("old", [None, b"old", "link"])
+@in_each_way
 def test_a_published_file_is_whole_and_alone(
-    tmp_path: Path,
-    old: bytes | str | None,
-    pending: bool,  # noqa: FBT001
+    tmp_path: Path, old: bytes | str | None, *, pending: bool
 ) -> None:
     """It replaces what was there, or a link, which is not followed; nothing else is left."""
     target = tmp_path / "x"
@@ -102,20 +111,17 @@ def test_a_published_file_is_whole_and_alone(
         target.write_bytes(old)
     elif old:
         target.symlink_to("precious")
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     publish(target, pending=pending)
     assert contents(tmp_path) == {"x": AUDIO, "precious": b"precious"}
     assert not target.is_symlink()
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "device", "socket", "link to a device"])
 @pytest.mark.parametrize("pending", [True, False])
-def test_nothing_but_a_file_is_replaced(
-    tmp_path: Path,
-    kind: str,
-    pending: bool,  # noqa: FBT001
-) -> None:
+@in_each_way
+def test_nothing_but_a_file_is_replaced(tmp_path: Path, kind: str, *, pending: bool) -> None:
     """Whoever asks for it: it stays what it is, and nothing is left beside it."""
     target = tmp_path / "x"
     if kind == "directory":
@@ -138,11 +144,9 @@ def test_nothing_but_a_file_is_replaced(
 
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("old", [b"old", "nowhere"])
+@in_each_way
 def test_without_replace_an_existing_file_stays(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    old: bytes | str,
-    links: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes | str, *, links: bool
 ) -> None:
     """A link to nowhere as well, and where the file system has no hard links at all."""
     if IS_WINE and isinstance(old, str):
@@ -159,15 +163,7 @@ def test_without_replace_an_existing_file_stays(
     assert contents(tmp_path) == {"x": old, "y": AUDIO}
 
 
-def failing(number: int) -> Any:
-    """Return a function that the system refuses."""
-
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return fail
-
-
+@in_each_way
 def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
     """Whoever finds that what exists must give way need not begin anew."""
     target = tmp_path / "x"
@@ -177,12 +173,13 @@ def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
         file.write(AUDIO)
         for replace in (False, True):
             with nullcontext() if replace else pytest.raises(FileExistsError):
-                output.publish(str(target), file, replace=replace, written=Written())
+                output.publish(str(target), file, replace=replace)
     assert contents(tmp_path) == {"x": AUDIO}
 
 
 @posix_only("umask")
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o027])
+@in_each_way
 def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> None:
     """As the umask leaves them, also where a file gives way that had others."""
     target = tmp_path / "x"
@@ -197,6 +194,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> No
 
 
 @pytest.mark.skipif(not shutil.which("setfacl"), reason="needs setfacl")
+@in_each_way
 def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path) -> None:
     """An access control list of the directory counts instead of the umask; so does setgid."""
     changed = subprocess.run(["setfacl", "-d", "-m", "u:65534:r,o::-", tmp_path], check=False)
@@ -214,6 +212,7 @@ def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path)
 
 
 @posix_only("permissions of this kind")
+@in_each_way
 def test_what_is_unfinished_is_its_owners_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,10 +247,9 @@ def test_all_is_written_however_little_the_system_takes(
 
 @posix_only("directories that can be flushed")
 @pytest.mark.parametrize("old", [True, False])
+@in_each_way
 def test_everything_is_on_the_disk_before_it_has_a_name(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    old: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, old: bool
 ) -> None:
     """The order is: all bytes, flush, name, flush the directory that the name is in."""
     steps: list[object] = []
@@ -295,10 +293,7 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
     ],
 )
 def test_a_directory_that_cannot_be_flushed(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    passes: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, passes: bool
 ) -> None:
     """Where the file system has no such thing it is fine; a failing disk is not."""
     fsync = os.fsync
@@ -309,19 +304,18 @@ def test_a_directory_that_cannot_be_flushed(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", refuse_directories)
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     with nullcontext() if passes else pytest.raises(OSError, match="Input/output"):
         publish(tmp_path / "x")
     assert contents(tmp_path) == {"x": AUDIO}
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
 def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
     code = (
         "import io, sys; from filedecryptor.storage import output; "
-        "content, written = io.BytesIO(b'audio'), output.Written(); "
-        "output.publish(sys.argv[1], content, replace=True, written=written)"
+        "output.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
     )
     tmp_path.chmod(0o300)
     subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
@@ -332,29 +326,28 @@ def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("pending", [True, False])
 @pytest.mark.parametrize("function", ["write", "fsync", "replace"])
+@in_each_way
 def test_what_is_refused_leaves_the_old_output_and_nothing_else(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    function: str,
-    pending: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, *, pending: bool
 ) -> None:
     """The error names the target, since nobody knows the file that was to become it."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
     owner = PendingFile if function == "write" else os
     monkeypatch.setattr(owner, function, failing(errno.EIO))
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     with pytest.raises(OSError, match="Input/output") as caught:
         publish(target, pending=pending)
     assert caught.value.filename == str(target)
     assert contents(tmp_path) == {"x": b"old"}
     del caught
     gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("moment", ["open", "fsync", "replace"])
+@in_each_way
 def test_an_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -413,6 +406,7 @@ def test_a_file_that_another_has_put_in_place_is_not_published(
     assert not (tmp_path / "x").exists()
 
 
+@in_each_way
 def test_two_runs_of_one_output_do_not_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,7 +426,8 @@ def test_two_runs_of_one_output_do_not_meet(
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> None:  # noqa: FBT001
+@in_each_way
+def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, *, replace: bool) -> None:
     """Two names may be one file, on a disk that ignores case, for instance; here they just are."""
     written = Written()
     publish(tmp_path / "x", b"first", written=written)
@@ -442,11 +437,12 @@ def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> Non
     with pytest.raises(UsageError, match="same output"):
         written.refuse(str(tmp_path / "x"))
     written.refuse(str(tmp_path / "nowhere"))
-    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "x", b"another run's")
     assert contents(tmp_path) == {"x": b"another run's"}
 
 
 @posix_only("calls of this kind")
+@in_each_way
 def test_of_two_threads_only_one_gets_an_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,22 +474,21 @@ def test_of_two_threads_only_one_gets_an_output(
     assert contents(tmp_path) == {"x": b"first"}
 
 
+@in_each_way
 def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
     """The number that its file had on the disk may be another one's then."""
     written = Written()
     publish(tmp_path / "x", b"first", written=written)
     (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
-    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "x", b"another run's")
     publish(tmp_path / "y", b"second", written=written)
     publish(tmp_path / "x", b"third", written=written)
     assert contents(tmp_path) == {"x": b"third", "y": b"second"}
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_what_got_no_name_is_forgotten(
-    tmp_path: Path,
-    replace: bool,  # noqa: FBT001
-) -> None:
+@in_each_way
+def test_what_got_no_name_is_forgotten(tmp_path: Path, *, replace: bool) -> None:
     """The number that its file had on the disk may be that of any new file."""
     (tmp_path / "x").mkdir()
     written = Written()
@@ -543,12 +538,12 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(sys, "platform", "darwin")
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True)
     assert len(asked) == 2  # the file, and the directory
     assert {command for _, command in asked} == {51}
     assert synced == []
     refusal.append(OSError(errno.ENOTSUP, "no such thing on this disk"))
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True)
     assert len(synced) == 2
 
 
@@ -573,3 +568,114 @@ def test_a_run_replaces_nothing_of_its_own_where_files_have_no_identity(
             os.path.join(tmp_path, ".", "a"), io.BytesIO(b"c"), replace=True, written=written
         )
     assert contents(tmp_path) == {"a": b"a", "b": b"b"}
+
+
+# What killed runs leave.
+
+DAY = 24 * 60 * 60
+LEFTOVER = ".filedecryptor-0123456789abcdef.tmp"
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_at_the_end_of_the_process_nothing_appears_any_more(
+    tmp_path: Path, old: bytes | None, *, is_named: bool
+) -> None:
+    """What is being written is removed, and no new name is made; a file without one needs none."""
+    if old:
+        (tmp_path / "x").write_bytes(old)
+    before = contents(tmp_path)
+    code = (
+        "import io, os, sys, threading, time\n"
+        "from filedecryptor.storage import output\n"
+        f"target = {str(tmp_path / 'x')!r}\n"
+        f"if {is_named}: output.nameless = lambda *_: None\n"
+        "class Content(io.BytesIO):\n"
+        "    def read(self, size=-1):\n"
+        "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
+        "begun = threading.Event()\n"
+        "def publish(content):\n"
+        "    output.publish(target, content, replace=True)\n"
+        "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
+        "begun.wait(); time.sleep(0.1)\n"
+        "output.discard_unfinished()\n"
+        "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
+        "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"ended"
+    possible = [before]
+    if not is_named and not old:  # the second one needed no temporary name
+        possible.append({"x": b"audio"})
+    assert contents(tmp_path) in possible
+
+
+@pytest.fixture
+def leftovers(tmp_path: Path) -> Iterator[dict[str, bytes | str | None]]:
+    """A directory with what a killed run has left, and with what only looks like it."""
+    yesterday = time.time() - DAY - 60
+    for name in (
+        LEFTOVER,
+        ".filedecryptor-d347080b-0.tmp",  # as version 0.1 called them
+        ".filedecryptor-notes",
+        "draft.tmp",
+        ".filedecryptor-0123456789abcde.tmp.enc",
+        ".filedecryptor-recordings.tmp",
+        "a.filedecryptor-0123456789abcdef.tmp",
+    ):
+        (tmp_path / name).write_bytes(b"old")
+        os.utime(tmp_path / name, (yesterday, yesterday))
+    (tmp_path / ".filedecryptor-00000000000000aa.tmp").write_bytes(b"young")
+    (tmp_path / ".filedecryptor-00000000000000bb.tmp").symlink_to(".filedecryptor-notes")
+    (tmp_path / ".filedecryptor-00000000000000cc.tmp").mkdir()
+    for name in ("bb", "cc"):
+        path = tmp_path / f".filedecryptor-00000000000000{name}.tmp"
+        os.utime(path, (yesterday, yesterday), follow_symlinks=False)
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    before = contents(tmp_path)
+    for name in (LEFTOVER, ".filedecryptor-d347080b-0.tmp"):
+        del before[name]
+    yield before
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as above
+
+
+def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
+    tmp_path: Path, leftovers: dict[str, bytes | str | None]
+) -> None:
+    """By the next run that writes into the directory. What only resembles it stays."""
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {**leftovers, "x": AUDIO}
+
+
+def test_a_clock_that_is_wrong_makes_nothing_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread or run may be writing to it."""
+    left = tmp_path / LEFTOVER
+    left.write_bytes(b"new")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1000 * DAY)
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {left.name: b"new", "x": AUDIO}
+
+
+def test_where_files_have_no_times_nothing_is_a_leftover(disk: Path) -> None:
+    """As on this disk, where all are of 1970."""
+    left = disk / LEFTOVER
+    left.write_bytes(b"new")
+    assert left.stat().st_mtime == 0
+    publish(disk / "x")
+    assert contents(disk) == {left.name: b"new", "x": AUDIO}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can make another user's file")
+def test_what_others_left_stays(tmp_path: Path) -> None:
+    """It may be a run of theirs that is stopped, for all that is known."""
+    left = tmp_path / LEFTOVER
+    left.write_bytes(b"old")
+    os.utime(left, (0, 0))
+    os.chown(left, 65534, 65534)
+    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {left.name: b"old", "x": AUDIO}
