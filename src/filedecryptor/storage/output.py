@@ -120,7 +120,7 @@ class PendingFile(FileIO):
             if sys.platform == "win32":
                 descriptor = windows.create(path)
             else:
-                flags = os.O_TMPFILE if nameless else os.O_CREAT | os.O_EXCL
+                flags = getattr(os, "O_TMPFILE", 0) if nameless else os.O_CREAT | os.O_EXCL
                 descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
         self._target = target
