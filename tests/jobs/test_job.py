@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.commands import begin, run
 from support.folders import contents, nothing_changes
-from support.posix import make_fifo
+from support.posix import make_fifo, posix_only
 from support.recordings import (
     AUDIO,
     FIXTURES,
@@ -116,6 +116,17 @@ def test_a_failure_leaves_what_is_not_the_audio(folder: Path) -> None:
     (folder / "a.opus").write_bytes(b"cut")
     with nothing_changes(folder):
         assert run("--if-exists", "skip", "a.enc", "wrong", "opus", cwd=folder).code == 3
+
+
+@posix_only("links for everybody")
+def test_outputs_that_are_hard_links_are_two(folder: Path, encrypted_audio: bytes) -> None:
+    """As programs make them of files that are equal."""
+    (folder / "b.enc").write_bytes(encrypted_audio)
+    assert run(".", PASSWORD, "opus", cwd=folder).code == 0
+    (folder / "b.opus").unlink()
+    (folder / "b.opus").hardlink_to(folder / "a.opus")
+    result = run(".", PASSWORD, "opus", "--if-exists", "skip", cwd=folder)
+    assert (result.code, result.lines[0][:10]) == (0, "2 skipped ")
 
 
 def test_with_auto_one_of_the_right_length_is_enough(folder: Path) -> None:

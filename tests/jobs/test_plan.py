@@ -71,6 +71,9 @@ def test_on_a_disk_that_takes_them_for_one(
     error = f"error: {failed}: it would have the same output as another input, {output!r}"
     assert result.lines[0] == error
     assert len([path for path in disk.rglob("*") if path.is_file()]) == 1
+    again = run(*words, cwd=here)  # what was found done belongs to one of them as well
+    assert again.code == (1 if if_exists == "fail" else 2)
+    assert (here / output).read_bytes() == WAV
 
 
 def test_an_input_on_a_disk_that_ignores_case_is_not_replaced(here: Path, disk: Path) -> None:

@@ -173,7 +173,10 @@ def _existing(
         if not fitting and size is not None:
             cause = f"exists with another length: {size} bytes instead of {audio_size}"
         raise FileExistsError(errno.EEXIST, cause, target)
-    return Outcome(job.input, target, None, None, "skipped") if fitting else None
+    if not fitting:
+        return None
+    written.claim(target)
+    return Outcome(job.input, target, None, None, "skipped")
 
 
 def _identity(job: Job, source: Source | None) -> str | int | None:

@@ -170,7 +170,7 @@ def nameless(target: str, attributes: Attributes = NEW) -> PendingFile | None:
 
 
 class Written:
-    """The outputs that one run has written, by their identity on the disk.
+    """The outputs that one run has written or found done, by their identity on the disk.
 
     Two names may be one file there, as where the case of letters is ignored. So a run looks whose
     output a file is before it replaces it, or takes it for finished.
@@ -191,8 +191,15 @@ class Written:
             self._targets.pop(identity, None)
             raise
 
+    def claim(self, target: str) -> None:
+        """Remember an output that was there and counts as done, unless it has other names."""
+        with suppress(OSError):
+            found = os.lstat(target)
+            if found.st_nlink == 1:
+                self._targets[_identity(found, target)] = target
+
     def refuse(self, target: str) -> None:
-        """Raise a `UsageError` for an output that this run has written for another input."""
+        """Raise a `UsageError` for an output that is that of another input of this run."""
         with suppress(FileNotFoundError):
             found = os.lstat(target)
             own = self._targets.get(_identity(found, target))
