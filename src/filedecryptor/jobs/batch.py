@@ -127,7 +127,7 @@ def run_plan(
         said.add(what)
 
     if workers.executor is None:
-        some = _in_threads(
+        running = _in_threads(
             plan,
             password,
             workers.jobs or usable_cpus(),
@@ -138,9 +138,9 @@ def run_plan(
             on_progress=on_progress,
         )
     else:
-        some = _by_executor(plan, password, workers, workers.executor, warn_once)
-    with closing(some):
-        for outcome in chain(plan.failures, some):
+        running = _by_executor(plan, password, workers, workers.executor, warn_once)
+    with closing(running):
+        for outcome in chain(plan.failures, running):
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
                 yield outcome._replace(note=None) if outcome.note in said else outcome
                 said.add(outcome.note)

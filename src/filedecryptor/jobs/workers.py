@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Condition, Thread
 from typing import NamedTuple, TypeVar
 
 from filedecryptor.core.spool import MEMORY_LIMIT
@@ -182,9 +182,8 @@ class Threads:
         self._count = 0
         self._are_all = False
         self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._lock = Lock()
         self._busy = 0
-        self._all_ended = Event()
+        self._changed = Condition()
         self.is_over = False
         # Once the interpreter ends, they stand still, and could be waited for in vain.
         atexit.register(self.end, SHUTDOWN_TIMEOUT)
@@ -218,17 +217,16 @@ class Threads:
 
     def _serve(self) -> None:
         while task := self._waiting.get():
-            with self._lock:
+            with self._changed:
                 if self.is_over:
                     return
                 self._busy += 1
             try:
                 task()
             finally:
-                with self._lock:
+                with self._changed:
                     self._busy -= 1
-                    if self.is_over and not self._busy:
-                        self._all_ended.set()
+                    self._changed.notify_all()
 
     def end(self, timeout: float) -> None:
         """Begin no more tasks, and wait some seconds for those that have begun; do so once.
@@ -236,12 +234,10 @@ class Threads:
         A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
         """
         atexit.unregister(self.end)
-        with self._lock:
+        with self._changed:
             if self.is_over:
                 return
             self.is_over = True
-            busy = self._busy
-        for _ in range(self._count):
-            self._waiting.put(None)
-        if busy:
-            self._all_ended.wait(timeout)
+            for _ in range(self._count):
+                self._waiting.put(None)
+            self._changed.wait_for(lambda: not self._busy, timeout)
