@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import COMMAND, Result, run, run_process, wait_until
+from support.commands import COMMAND, Result, run, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, not_under_wine, posix_only
 from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
 from support.terminal import run_in_terminal
 
-from filedecryptor import AuthenticationError, UsageError, decrypt_files, lanes
+from filedecryptor import AuthenticationError, UsageError, decrypt_files
 from filedecryptor.errors import WorkerError
 from filedecryptor.jobs.batch import GroupWork
-from filedecryptor.lanes.machine import ENOUGH, Machine
 
 ENV = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
 NAMES = [entry["file"] for entry in RECORDINGS]
@@ -551,19 +550,6 @@ def test_tasks_are_submitted_in_a_bounded_window(some: Path) -> None:
     assert executor.most <= 10
 
 
-def test_a_file_that_disappears_after_planning(many: Path) -> None:
-    """It is a failure of its own."""
-    outcomes: Iterator[Any] = decrypt_files([many], PASSWORD, "opus", jobs=1)
-    first = next(outcomes)
-    (many / "199.enc").unlink()  # so far behind that nobody has it open
-    rest = list(outcomes)
-    assert first.status == "decrypted"
-    [failure] = [outcome for outcome in rest if outcome.status == "failed"]
-    assert failure.input == str(many / "199.enc")
-    assert isinstance(failure.error, FileNotFoundError)
-    assert len(rest) == 199
-
-
 def test_leaving_early_abandons_the_rest(many: Path) -> None:
     """No thread goes on, no temporary file stays."""
     outcomes: Iterator[Any] = decrypt_files([many], PASSWORD, "opus")
@@ -574,28 +560,6 @@ def test_leaving_early_abandons_the_rest(many: Path) -> None:
     time.sleep(0.2)
     assert files_in(many) == names
     assert len(names) < 300
-
-
-def test_lanes_are_made_ready_for_what_is_certain_to_be_decrypted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At once, while other things are loaded; not where it may be that all is there already."""
-    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
-    made: list[int] = []
-    monkeypatch.setattr(Machine, "make_ready", lambda _: made.append(1))
-    monkeypatch.setattr(Machine, "count", lambda *_: None)
-    fill(tmp_path, ENOUGH)
-
-    def done(**options: Any) -> int:
-        monkeypatch.setattr(lanes, "MACHINE", Machine())
-        return len(list(decrypt_files([tmp_path], PASSWORD, "opus", jobs=1, **options)))
-
-    assert done() == ENOUGH
-    wait_until(lambda: made == [1])
-    assert done(if_exists="skip") == ENOUGH
-    with ThreadPoolExecutor(1) as executor:
-        assert done(executor=executor) == ENOUGH
-    assert made == [1], "a group for a worker was too small"
 
 
 def test_the_module_is_cheap_to_import() -> None:
