@@ -47,12 +47,8 @@ WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 def connected(address: str, directory: str | None, on_silence: OnSilence) -> Iterator[Workers]:
     """Connect to a scheduler, check that its workers can do the work, and yield them.
 
-    Args:
-        address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
-            configuration names.
-        directory: Where the outputs go on the disk, if they do. It is made if it is not there.
-        on_silence: Called with the seconds in which no work has ended, and the addresses of the
-            workers that are busy, at most every `SILENCE_INTERVAL` seconds.
+    If the outputs go to a directory, it is made, and every worker must see it. `on_silence` is
+    called with the seconds in which no work has ended, and the addresses of the busy workers.
     """
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)

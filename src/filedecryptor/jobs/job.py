@@ -55,27 +55,15 @@ def size_of(path: str) -> int | None:
 
 # As in `format`, no annotation is text, since that would cost time.
 class Job(NamedTuple):
-    """What to do with one recording. It can be sent to another process; it holds no password.
+    """What to do with one recording. It can be sent to another process; it holds no password."""
 
-    Attributes:
-        input: The path of the `.enc` file, or a name for the file that is read instead.
-        extension: The output's extension without its dot, or `auto`.
-        output: The output's path, if it does not follow from a name and the extension.
-        named_after: The path whose suffix is replaced to name the output, if that is not the
-            input's own. Its directory is made if it is not there.
-        if_exists: What to do about an output that is already there.
-        verify: Authenticate only, write nothing.
-        unknown_as: With `auto`, the extension for audio that is not recognised, without its dot;
-            None if that is a failure.
-    """
-
-    input: str
-    extension: str
-    output: str | None = None
-    named_after: str | None = None
+    input: str  # the path of the `.enc` file, or a name for the file that is read instead
+    extension: str  # the output's, without its dot, or `auto`
+    output: str | None = None  # the output, if it does not follow from a name and the extension
+    named_after: str | None = None  # the path whose suffix is replaced, if not the input's
     if_exists: IfExists = "replace"
-    verify: bool = False
-    unknown_as: str | None = None
+    verify: bool = False  # authenticate only, write nothing
+    unknown_as: str | None = None  # the extension, with `auto`, for audio that is not recognised
 
     def targets(self) -> tuple[str, ...]:
         """Return the outputs that this job may write; it writes one of them, or none."""
@@ -115,17 +103,11 @@ class Job(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What the jobs of one run have in common.
-
-    Attributes:
-        written: What they have written.
-        keys: Derives their keys; None if there is only one job.
-        memory_limit: The most bytes of audio that each of them has in memory.
-    """
+    """What the jobs of one run have in common."""
 
     written: Written
     keys: Keys | None = None
-    memory_limit: int = MEMORY_LIMIT
+    memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
 
 
 def check(

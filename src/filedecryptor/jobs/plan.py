@@ -85,19 +85,10 @@ class _Folder(NamedTuple):
 class Plan:
     """The jobs of a batch: every input is found, and every output is that of one input only.
 
-    Only the names of the inputs are held, so a million of them fit in memory.
-
-    Args:
-        sources: Files, directories and addresses.
-        extension: As in `Job`, and so are `if_exists`, `verify` and `unknown_as`.
-        output_dir: Where the outputs go instead of beside their inputs. It is made.
-        is_distributed: Whether the jobs do not see what others have written. Then outputs that
-            only some disks take for one are refused as well.
-
-    Attributes:
-        failures: What could not be searched, and what must not be done.
-        empty: Directories without a recording.
-        links: Links to directories, which are not followed.
+    Only the names of the inputs are held, so a million of them fit in memory. `failures` is what
+    could not be searched and what must not be done, `empty` the directories without a recording,
+    `links` those to directories, which are not followed. If the plan is distributed, its jobs do
+    not see what others have written: outputs that only some disks take for one are refused too.
     """
 
     def __init__(

@@ -41,16 +41,13 @@ OTHER_FILES = 24
 
 
 class Workers(NamedTuple):
-    """What works on a plan.
+    """What works on a plan: an executor, or threads of this process.
 
-    Attributes:
-        jobs: Files worked on at once; None for as many as there are CPUs.
-        executor: Does the work, in groups of jobs, instead of threads of this process.
-        watch: Called now and then with the seconds in which no work has ended; what it raises ends
-            the waiting.
+    `watch` is called now and then with the seconds in which no work has ended; what it raises ends
+    the waiting.
     """
 
-    jobs: int | None = None
+    jobs: int | None = None  # files worked on at once; None for as many as there are CPUs
     executor: Executor | None = None
     watch: Callable[[float], object] | None = None
 
@@ -72,13 +69,9 @@ def in_threads(
 ) -> Generator[Result]:
     """Work on each item in threads, and yield the results in the order they come.
 
-    Args:
-        items: What is to be worked on.
-        work: Does it for one item. It calls its second argument with the number of bytes after
-            each piece of work; that call raises an error once the work is abandoned.
-        check: Returns the result of an item that needs no work.
-        threads: Returns the most threads that there may be at the time.
-        on_progress: Called with an item and a number of bytes after each piece of work.
+    `work` calls its second argument with the number of bytes after each piece of work; that raises
+    an error once the work is abandoned. `check` returns the result of an item that needs no work,
+    `threads` the most threads that there may be at the time.
     """
     pool = Threads(threads)
 
@@ -115,14 +108,7 @@ def submit_bounded(
     window: Callable[[], int],
     watch: Callable[[float], object] | None = None,
 ) -> Generator[tuple[Item, Future[Result]]]:
-    """Submit items, and yield each with its future once that is done.
-
-    Args:
-        items: What is to be worked on.
-        submit: Begins to work on an item.
-        window: Returns the most items that may wait or be under way at the time.
-        watch: See `Workers`.
-    """
+    """Submit items, as many at a time as `window` returns; yield each with its future once done."""
     pending: dict[Future[Result], Item] = {}
     try:
         for item in items:

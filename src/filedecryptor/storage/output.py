@@ -61,7 +61,7 @@ def attributes_of(source: Source) -> Attributes:
 
 @contextmanager
 def temporary_name(directory: str) -> Iterator[str]:
-    """Yield a path that nobody can foresee; a file that still has it on exit is removed."""
+    """Yield a path that cannot be foreseen; a file that still has it on exit is removed."""
     path = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}.tmp")
     _unfinished.add(path)
     try:
@@ -103,14 +103,11 @@ def _remove_leftovers(directory: str, now: float) -> None:
 
 
 class PendingFile(FileIO):
-    """A new file that only its owner can read until it is finished.
+    """A new file that only its owner can read until it is finished, with `mode` at most.
 
-    Args:
-        path: Its name; or its directory, if it is nameless (open(2), `O_TMPFILE`): nobody can
-            foresee or block it, and it is gone once it is closed, however that happens.
-        target: Where it is meant to go; errors name this path.
-        mode: The permissions that it may have at most, when it is finished.
-        nameless: Whether it has no name.
+    Its path is its name; or its directory, if it is nameless (open(2), `O_TMPFILE`): then it cannot
+    be foreseen or blocked, and is gone once it is closed, however that happens. Errors name the
+    target instead.
     """
 
     def __init__(
@@ -203,7 +200,7 @@ class Written:
         with suppress(FileNotFoundError):
             found = os.lstat(target)
             own = self._targets.get(_identity(found, target))
-            # Somebody may have replaced our output meanwhile, and its number be a new file's.
+            # Another program may have replaced it meanwhile, and its number be a new file's.
             if own is not None and os.path.samestat(found, os.lstat(own)):
                 raise UsageError(
                     f"it would have the same output as another input, {own!r}",

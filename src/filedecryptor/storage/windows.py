@@ -81,7 +81,7 @@ if sys.platform == "win32":
         return OSError(None, ctypes.FormatError(code).rstrip(" .\r\n"), None, code)
 
     def create(path: str) -> int:
-        """Make a new file, and return its descriptor; it can be renamed, whoever has it open."""
+        """Make a new file, and return its descriptor; it can be renamed while it is open."""
         access = _GENERIC_READ_AND_WRITE | _DELETE
         handle = _create_file(path, access, _SHARE_ALL, None, _CREATE_NEW, _ATTRIBUTE_NORMAL, None)
         if handle == _INVALID_HANDLE:
