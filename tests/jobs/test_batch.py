@@ -562,8 +562,14 @@ def test_leaving_early_abandons_the_rest(many: Path) -> None:
     assert len(names) < 300
 
 
-def test_the_module_is_cheap_to_import() -> None:
-    """A single recording does not pay for what runs many."""
-    code = "import filedecryptor.command, sys; print('concurrent' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "False\n"
+@pytest.mark.parametrize("options", [[], ["-d", "."]])
+def test_nothing_is_loaded_that_is_not_needed(folder: Path, options: list[str]) -> None:
+    """One recording does not pay for what runs many, nor files for stores and clusters."""
+    code = (
+        "import sys, filedecryptor.__main__ as m; m.main();"
+        "names = {'concurrent', 'fsspec', 's3fs', 'dask', 'distributed'};"
+        "print(names & set(sys.modules))"
+    )
+    words = [sys.executable, "-c", code, "-q", *options, "a.enc", PASSWORD, "opus"]
+    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == ("{'concurrent'}" if options else "set()")

@@ -534,17 +534,6 @@ def test_usage(folder: Path, words: str, message: str) -> None:
     assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
 
 
-def test_nothing_is_loaded_without_a_cluster(folder: Path) -> None:
-    """A batch on this machine does not pay for it."""
-    code = (
-        "import sys, filedecryptor.__main__ as m; m.main();"
-        "print([name for name in sys.modules if 'dask' in name or 'distributed' in name])"
-    )
-    words = [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"]
-    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
 def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
     """One line and a hint."""
     code = (

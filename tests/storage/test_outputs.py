@@ -338,15 +338,6 @@ def test_an_interruption_leaves_nothing(
     assert contents(tmp_path) == {"x": b"old"}
 
 
-def test_a_missing_directory_is_an_error_of_the_target(tmp_path: Path) -> None:
-    """Nothing is made for it."""
-    target = tmp_path / "missing" / "x"
-    with pytest.raises(FileNotFoundError) as caught:
-        publish(target)
-    assert caught.value.filename == str(target)
-    assert contents(tmp_path) == {}
-
-
 @posix_only("calls of this kind")
 def test_a_file_that_another_has_put_in_place_is_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
@@ -367,25 +358,6 @@ def test_a_file_that_another_has_put_in_place_is_not_published(
         publish(tmp_path / "x")
     assert caught.value.filename == str(tmp_path / "x")
     assert not (tmp_path / "x").exists()
-
-
-@in_each_way
-def test_two_runs_of_one_output_do_not_meet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of them publishes something whole; the last one stays."""
-    target = tmp_path / "x"
-    fsync = os.fsync
-
-    def meanwhile(descriptor: int) -> None:
-        monkeypatch.setattr(os, "fsync", fsync)
-        publish(target, b"other")
-        assert target.read_bytes() == b"other"
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", meanwhile)
-    publish(target)
-    assert contents(tmp_path) == {"x": AUDIO}
 
 
 @pytest.mark.parametrize("replace", [True, False])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,17 +130,6 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
         "error: s3://b/a.enc: the package for such addresses is not installed",
         f"hint: {missing_extra('s3')}",
     ]
-
-
-def test_nothing_is_loaded_for_files(folder: Path) -> None:
-    """Who has no address does not pay for it."""
-    code = (
-        "import sys, filedecryptor.__main__ as m; m.main();"
-        "print([name for name in sys.modules if 'fsspec' in name or 's3fs' in name])"
-    )
-    words = [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"]
-    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_errors_of_stores_are_ours(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
