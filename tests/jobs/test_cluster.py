@@ -162,33 +162,26 @@ def test_an_empty_name_is_no_directory(cluster: Cluster, folder: Path) -> None:
             assert "No such file or directory" in result.lines[0]
 
 
-def test_a_failure_names_its_worker(cluster: Cluster, tmp_path: Path) -> None:
-    """It may be due to what is there on that machine, or is not."""
-    (tmp_path / "short.enc").write_bytes(b"short")
-    words = ("missing.enc", "short.enc", "-", "auto")
-    result = on(cluster, *words, cwd=tmp_path)
-    assert result.code == 1
-    errors = sorted(line for line in result.lines if line.startswith("error: "))
-    for name, cause, line in zip(
-        ("missing", "short"), ("No such file or directory", ".+"), errors, strict=True
-    ):
-        path = re.escape(f"{tmp_path / name}.enc")
-        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
-    result = on(cluster, *words, "--json", cwd=tmp_path)
-    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 2
-
-
-def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
-    """Each failure is told apart, with its hint, as on one machine."""
+def test_failures(cluster: Cluster, tmp_path: Path) -> None:
+    """Each is told apart, with its hint and its worker; the rest of its group is done."""
     make_recordings(tmp_path / "in", 20)
     (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
     (tmp_path / "in" / "010.enc").write_bytes(b"short")
-    result = on(cluster, "in", "-", "auto", "--json", cwd=tmp_path)
+    result = on(cluster, "in", "none.enc", "-", "auto", cwd=tmp_path)
     assert result.code == 1
-    codes = [json.loads(line)["code"] for line in result.stdout.splitlines()]
-    assert sorted(codes) == [0] * 18 + [3, 4]
+    errors = sorted(line for line in result.lines if line.startswith("error: "))
+    causes = ["authentication failed.+", "not an .enc file.+", "No such file or directory"]
+    for name, cause, line in zip(("in/005", "in/010", "none"), causes, errors, strict=True):
+        path = re.escape(f"{tmp_path / name}.enc")
+        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
     assert "hint: this is an HTML or XML page" in result.stderr
     assert len(outputs_in(tmp_path)) == 18
+    result = on(cluster, "in", "none.enc", "-", "auto", "--json", cwd=tmp_path)
+    assert sorted(json.loads(line)["code"] for line in result.stdout.splitlines()) == [
+        *[0] * 18,
+        *[1, 3, 4],
+    ]
+    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 3
 
 
 def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:

@@ -251,44 +251,34 @@ def test_slashes_too_many_hide_nothing(night: Bucket, tmp_path: Path, if_exists:
     assert {name: found.get(f"out/{name}") for name in OUTPUTS} == OUTPUTS
 
 
-def test_an_object_of_a_folders_name_hides_nothing(night: Bucket, tmp_path: Path) -> None:
-    """It is not in that folder."""
-    night.put("out/a.opus", b"not an output")
-    words = [f"{night.url}/in/a.enc", "-", "opus", "-d", f"{night.url}/out/a.opus"]
-    result = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
-    assert result.stdout.decode() == f"{night.url}/out/a.opus/a.opus\n"
-
-
 def test_an_object_that_is_also_a_folder(night: Bucket, tmp_path: Path) -> None:
-    """Its name is the object; with a slash at its end it is the folder."""
+    """Its name is the object; with a slash at its end, or after `-d`, it is the folder."""
     night.put("in/a.enc/b.enc", encrypt(b"below", PASSWORD))
-    result = night.run(f"{night.url}/in/a.enc", "-", "x", cwd=tmp_path)
-    assert result.stdout.decode() == f"{night.url}/in/a.x\n"
-    assert night.get("in/a.x") == AUDIO
-    result = night.run(f"{night.url}/in/a.enc/", "-", "x", cwd=tmp_path)
-    assert result.stdout.decode() == f"{night.url}/in/a.enc/b.x\n"
-    assert night.get("in/a.enc/b.x") == b"below"
+    url = f"{night.url}/in/a.enc"
+    for words, output in (([url], "in/a.x"), ([f"{url}/"], "in/a.enc/b.x")):
+        shown = night.run(*words, "-", "x", cwd=tmp_path).stdout.decode()
+        assert shown == f"{night.url}/{output}\n"
+    assert (night.get("in/a.x"), night.get("in/a.enc/b.x")) == (AUDIO, b"below")
+    words = [url, "-", "x", "-d", f"{night.url}/in/a.x", "--if-exists", "skip"]
+    assert night.run(*words, cwd=tmp_path).stdout.decode() == f"{night.url}/in/a.x/a.x\n"
 
 
 def test_collisions_are_refused(night: Bucket, tmp_path: Path) -> None:
     """Before anything is written; what is named twice is done once, in any spelling."""
-    words = [f"{night.url}/in/a.enc", f"s3a://{night.name}/in/a.enc", "-", "opus"]
-    same = night.run(*words, cwd=tmp_path)
-    assert same.lines[-1].startswith("1 decrypted")
-    assert same.code == 0
-    shared = [f"{night.url}/in/a.enc", f"{night.url}/in/late/a.enc", "-", "opus"]
+    one, again = f"{night.url}/in/a.enc", f"s3a://{night.name}/in/a.enc"
     night.put("in/late/a.enc", night.get("in/a.enc"))
+    twice = night.run(one, again, "-", "opus", cwd=tmp_path)
+    assert (twice.code, twice.lines[-1][:11]) == (0, "1 decrypted")
     before = night.contents()
-    same = night.run(*shared, "-d", f"{night.url}/out", cwd=tmp_path)
-    assert (same.code, same.stdout) == (2, b"")
-    assert same.stderr.count("it would have the same output as") == 2
-    itself = night.run(f"{night.url}/in/a.enc", "-", "enc", cwd=tmp_path)
-    assert itself.code == 2
-    assert "the output would replace the input" in itself.stderr
-    over = night.run(
-        f"{night.url}/in/a.enc", "-", "x", "-o", f"s3a://{night.name}/in/a.enc", cwd=tmp_path
-    )
-    assert over.code == 2
+    shared = [one, f"{night.url}/in/late/a.enc", "-", "opus", "-d", f"{night.url}/out"]
+    for words, said, count in (
+        (shared, "it would have the same output as", 2),
+        ([one, "-", "enc"], "the output would replace the input", 1),
+        ([one, "-", "x", "-o", again], "the output would replace the input", 1),
+    ):
+        result = night.run(*words, cwd=tmp_path)
+        assert (result.code, result.stdout) == (2, b"")
+        assert result.stderr.count(said) == count
     assert added(night, before) == {}
 
 
