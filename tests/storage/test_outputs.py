@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -473,12 +472,12 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(sys, "platform", "darwin")
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True)
+    publish(tmp_path / "a")
     assert len(asked) == 2  # the file, and the directory
     assert {command for _, command in asked} == {51}
     assert synced == []
     refusal.append(OSError(errno.ENOTSUP, "no such thing on this disk"))
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True)
+    publish(tmp_path / "a")
     assert len(synced) == 2
 
 
@@ -487,21 +486,17 @@ def test_a_run_replaces_nothing_of_its_own_where_files_have_no_identity(
 ) -> None:
     """As on some drives of Windows: there it is known by its path."""
     written = Written()
-    a, b = (str(tmp_path / name) for name in "ab")
 
     def unnumbered(found: os.stat_result) -> os.stat_result:
         return os.stat_result((found.st_mode, 0, *found[2:]))
 
-    for function in (os.fstat, os.lstat):
-        monkeypatch.setattr(
-            os, function.__name__, lambda *args, real=function: unnumbered(real(*args))
-        )
-    output.publish(a, io.BytesIO(b"a"), replace=True, written=written)
-    output.publish(b, io.BytesIO(b"b"), replace=True, written=written)
+    for name in ("fstat", "lstat"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
+    for name in "ab":
+        publish(tmp_path / name, name.encode(), written=written)
     with pytest.raises(UsageError, match="same output as another input"):
-        output.publish(
-            os.path.join(tmp_path, ".", "a"), io.BytesIO(b"c"), replace=True, written=written
-        )
+        publish(os.path.join(tmp_path, ".", "a"), written=written)
     assert contents(tmp_path) == {"a": b"a", "b": b"b"}
 
 
@@ -545,54 +540,35 @@ def test_at_the_end_of_the_process_nothing_appears_any_more(
     assert contents(tmp_path) in possible
 
 
-@pytest.fixture
-def leftovers(tmp_path: Path) -> Iterator[dict[str, bytes | str | None]]:
-    """A directory with what a killed run has left, and with what only looks like it."""
+def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(tmp_path: Path) -> None:
+    """By the next run that writes into the directory. What only resembles it stays."""
     yesterday = time.time() - DAY - 60
-    for name in (
-        LEFTOVER,
-        ".filedecryptor-d347080b-0.tmp",  # as version 0.1 called them
-        ".filedecryptor-notes",
-        "draft.tmp",
-        ".filedecryptor-0123456789abcde.tmp.enc",
-        ".filedecryptor-recordings.tmp",
-        "a.filedecryptor-0123456789abcdef.tmp",
-    ):
+    left = [LEFTOVER, ".filedecryptor-d347080b-0.tmp"]  # the latter as version 0.1 called them
+    alike = [".filedecryptor-notes", "draft.tmp", f"{LEFTOVER}.enc", f"a{LEFTOVER}"]
+    for name in (*left, *alike, ".filedecryptor-recordings.tmp"):
         (tmp_path / name).write_bytes(b"old")
         os.utime(tmp_path / name, (yesterday, yesterday))
-    (tmp_path / ".filedecryptor-00000000000000aa.tmp").write_bytes(b"young")
-    (tmp_path / ".filedecryptor-00000000000000bb.tmp").symlink_to(".filedecryptor-notes")
-    (tmp_path / ".filedecryptor-00000000000000cc.tmp").mkdir()
-    for name in ("bb", "cc"):
-        path = tmp_path / f".filedecryptor-00000000000000{name}.tmp"
+    young, link, folder = (tmp_path / LEFTOVER.replace("0", letter) for letter in "abc")
+    young.write_bytes(b"young")
+    link.symlink_to("draft.tmp")
+    folder.mkdir()
+    for path in (link, folder):
         os.utime(path, (yesterday, yesterday), follow_symlinks=False)
-    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
     before = contents(tmp_path)
-    for name in (LEFTOVER, ".filedecryptor-d347080b-0.tmp"):
-        del before[name]
-    yield before
-    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as above
-
-
-def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
-    tmp_path: Path, leftovers: dict[str, bytes | str | None]
-) -> None:
-    """By the next run that writes into the directory. What only resembles it stays."""
     publish(tmp_path / "x")
-    assert contents(tmp_path) == {**leftovers, "x": AUDIO}
+    stays = {name: data for name, data in before.items() if name not in left}
+    assert contents(tmp_path) == {**stays, "x": AUDIO}
 
 
 def test_a_clock_that_is_wrong_makes_nothing_a_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread or run may be writing to it."""
-    left = tmp_path / LEFTOVER
-    left.write_bytes(b"new")
+    (tmp_path / LEFTOVER).write_bytes(b"new")
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 1000 * DAY)
-    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
     publish(tmp_path / "x")
-    assert contents(tmp_path) == {left.name: b"new", "x": AUDIO}
+    assert contents(tmp_path) == {LEFTOVER: b"new", "x": AUDIO}
 
 
 def test_where_files_have_no_times_nothing_is_a_leftover(disk: Path) -> None:
@@ -607,10 +583,8 @@ def test_where_files_have_no_times_nothing_is_a_leftover(disk: Path) -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make another user's file")
 def test_what_others_left_stays(tmp_path: Path) -> None:
     """It may be a run of theirs that is stopped, for all that is known."""
-    left = tmp_path / LEFTOVER
-    left.write_bytes(b"old")
-    os.utime(left, (0, 0))
-    os.chown(left, 65534, 65534)
-    output._directories_seen.discard(str(tmp_path))  # noqa: SLF001 - as in a new process
+    (tmp_path / LEFTOVER).write_bytes(b"old")
+    os.utime(tmp_path / LEFTOVER, (0, 0))
+    os.chown(tmp_path / LEFTOVER, 65534, 65534)
     publish(tmp_path / "x")
-    assert contents(tmp_path) == {left.name: b"old", "x": AUDIO}
+    assert contents(tmp_path) == {LEFTOVER: b"old", "x": AUDIO}
