@@ -11,16 +11,7 @@ import pytest
 from support.commands import begin, run
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
-from support.recordings import (
-    AUDIO,
-    FIXTURES,
-    MP3,
-    PASSWORD,
-    RECORDINGS,
-    WAV,
-    MakeEnc,
-    encrypt,
-)
+from support.recordings import AUDIO, FIXTURES, MP3, PASSWORD, RECORDINGS, WAV, MakeEnc, encrypt
 
 from filedecryptor import (
     AuthenticationError,

@@ -29,12 +29,7 @@ from fsspec.spec import AbstractBufferedFile
 from support.bucket import Bucket, added
 from support.store_proxy import Answer, Request, proxy
 
-from filedecryptor import (
-    AuthenticationError,
-    UsageError,
-    decrypt_file,
-    open_recording,
-)
+from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError
 from filedecryptor.storage import objects
 from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD, publish
@@ -366,10 +361,7 @@ def test_sizes_come_with_the_listing(
     with proxy(bucket.env["AWS_ENDPOINT_URL"], unchanged) as store:
         bucket.use(monkeypatch, AWS_ENDPOINT_URL=store.url)
         found = list(objects.recordings_below(url, print, print))
-        assert found == [
-            (f"{url}/in/", ["a.enc", "b.enc"], []),
-            (f"{url}/in/late/", ["c.enc"], []),
-        ]
+        assert found == [(f"{url}/in/", ["a.enc", "b.enc"], []), (f"{url}/in/late/", ["c.enc"], [])]
         assert len(store.requests) == 1
         sizes = {"a.enc": len(bucket.get("in/a.enc")), "b.enc": 5}
         assert objects.sizes_in(f"{url}/in") == sizes
