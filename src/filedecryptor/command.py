@@ -176,6 +176,7 @@ def _do_all(
             if_exists=run.template.if_exists,
             verify=run.template.verify,
             unknown_as=run.template.unknown_as,
+            is_distributed=cluster is not None,
         )
         for link in plan.links:
             reporter.note(f"{link}: a link to a directory, which is not followed")

@@ -29,6 +29,16 @@ REFUSALS = {
 HINTED = {"ENOSPC", "EDQUOT"}
 
 
+def run_failing(
+    folder: Path, function: str, error: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Decrypt `a.enc`, while each call of a function fails."""
+    words = [str(FAILING), function, error, "--", *options, "a.enc", PASSWORD, "opus"]
+    return subprocess.run(
+        [sys.executable, *words], check=False, cwd=folder, capture_output=True, text=True
+    )
+
+
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("many", [[], ["-d", "."]], ids=["one", "batch"])
 @pytest.mark.parametrize("case", REFUSALS)
@@ -36,17 +46,9 @@ def test_what_the_system_refuses_changes_nothing(folder: Path, case: str, many: 
     """One line names the output and the cause, a hint follows where there is something to do."""
     function, number, cause = REFUSALS[case]
     (folder / "a.opus").write_bytes(b"old")
-    words = [function, number, "--", *many, "a.enc", PASSWORD, "opus"]
     with nothing_changes(folder):
-        done = subprocess.run(
-            [sys.executable, FAILING, *words],
-            check=False,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 1
-    assert done.stdout == ""
+        done = run_failing(folder, function, number, *many)
+    assert (done.returncode, done.stdout) == (1, "")
     name = "./a.opus" if many else "a.opus"
     expected = [f"error: {name}: {cause}"]
     expected += ["hint: make room, then run this again"] if number in HINTED else []
@@ -57,10 +59,7 @@ def test_what_the_system_refuses_changes_nothing(folder: Path, case: str, many: 
 @pytest.mark.parametrize("function", ["os.link", "os.unlink", "os.fchmod", "os.scandir"])
 def test_a_disk_without_links_or_removals_or_permissions(folder: Path, function: str) -> None:
     """The output appears whole all the same, and nothing else."""
-    words = [function, "EIO", "--", "--if-exists", "fail", "a.enc", PASSWORD, "opus"]
-    done = subprocess.run(
-        [sys.executable, FAILING, *words], check=False, cwd=folder, capture_output=True, text=True
-    )
+    done = run_failing(folder, function, "EIO", "--if-exists", "fail")
     assert (done.returncode, done.stdout, done.stderr) == (0, "a.opus\n", "")
     assert contents(folder)["a.opus"] == AUDIO
     assert len(contents(folder)) == 2

@@ -155,24 +155,6 @@ def is_killed_at(step: str, number: int, words: list[str], folder: Path, *, can_
     return process.returncode != 0
 
 
-def test_leftovers_are_no_recordings(folder: Path) -> None:
-    """A directory is searched for recordings only; what is not a day old stays."""
-    left = folder / ".filedecryptor-0123456789abcdef.tmp"
-    left.write_bytes(b"half")
-    result = run(".", PASSWORD, "auto", cwd=folder)
-    assert (result.code, result.stdout) == (0, b"./a.opus\n")
-    assert set(contents(folder)) == {"a.enc", "a.opus", left.name}
-
-
-def test_a_later_run_removes_what_a_killed_one_left(folder: Path) -> None:
-    """Once it is a day old, whatever output it was for."""
-    left = folder / ".filedecryptor-0123456789abcdef.tmp"
-    left.write_bytes(b"half")
-    os.utime(left, (0, 0))
-    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
-    assert set(contents(folder)) == {"a.enc", "a.opus"}
-
-
 def test_two_runs_of_one_output_do_not_meet(folder: Path, encrypted_audio: bytes) -> None:
     """Both succeed, and the last one stays."""
     slow = begin(folder, encrypted_audio)

@@ -11,12 +11,7 @@ from support.commands import run
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
-from filedecryptor import UsageError
-from filedecryptor.jobs.job import Job, Shared, do_job, try_job
-from filedecryptor.storage.output import Written
-
 LONG = AUDIO + bytes(9_000_000)
-OTHER = AUDIO[:-1]
 
 pytestmark = pytest.mark.skipif(not odd_disk.is_possible(), reason=odd_disk.REASON)
 
@@ -55,24 +50,3 @@ def test_what_fails_leaves_nothing_there(disk: Path, audio: bytes) -> None:
     (disk / "a.opus").mkdir()
     assert run("a.enc", PASSWORD, "opus", cwd=disk).code == 1
     assert contents(disk) == {**before, "a.opus": None}
-
-
-@pytest.mark.parametrize("disk", ["folding"], indirect=True)
-@pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
-def test_two_recordings_have_no_output_in_common(disk: Path, if_exists: str) -> None:
-    """Where nothing told before, the second of them fails; the first one's audio stays."""
-    for name, audio in (("one", AUDIO), ("other", AUDIO[::-1])):
-        (disk / f"{name}.enc").write_bytes(encrypt(audio, PASSWORD))
-    shared = Shared(Written())
-    jobs = [
-        Job(str(disk / f"{name}.enc"), "opus", output=str(disk / output), if_exists=if_exists)  # type: ignore[arg-type]
-        for name, output in (("one", "Call.opus"), ("other", "call.opus"))
-    ]
-    do_job(jobs[0], PASSWORD, shared=shared)
-    error = try_job(jobs[1], PASSWORD, shared=shared).error
-    assert isinstance(error, UsageError)
-    assert (error.exit_code, error.filename) == (2, jobs[1].input)
-    assert "same output" in str(error)
-    found = contents(disk)
-    assert found["Call.opus"] == AUDIO
-    assert set(found) == {"one.enc", "other.enc", "Call.opus"}

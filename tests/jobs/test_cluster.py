@@ -32,13 +32,13 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from support.dask_cluster import Cluster, running
 
-from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, missing_extra
 from filedecryptor.jobs.cluster import _Watch
 
 MARKED = "marked password"
 DEADLINE = 60
-SUMMARY = r"filedecryptor: \d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
+SUMMARY = r"\d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
+GO_ON = "hint: what is done stays; run this again with --if-exists skip"
 WORKER = r"tcp://127\.0\.0\.1:\d+"
 
 
@@ -70,10 +70,14 @@ def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
 
 def make_recordings(folder: Path, count: int, password: str = PASSWORD) -> None:
     """Write many recordings, all the same."""
-    recording = encrypt(AUDIO, password)
     folder.mkdir(exist_ok=True)
     for number in range(count):
-        (folder / f"{number:03}.enc").write_bytes(recording)
+        (folder / f"{number:03}.enc").write_bytes(encrypt(AUDIO, password))
+
+
+def outputs_in(folder: Path) -> dict[str, bytes | str | None]:
+    """Return the audio files in a folder."""
+    return {name: data for name, data in contents(folder).items() if name.endswith(".opus")}
 
 
 def impatient(timeout: str) -> list[str]:
@@ -107,6 +111,12 @@ def begin(
     return process
 
 
+def finish(process: subprocess.Popen[bytes]) -> tuple[int, list[str]]:
+    """Return the exit code of a process, and what it has said."""
+    stderr = process.communicate(timeout=DEADLINE)[1].decode()
+    return process.returncode, stderr.replace("filedecryptor: ", "").splitlines()
+
+
 def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
     """The outputs are those of the batch command; their paths mean the same everywhere."""
     make_recordings(tmp_path / "in", 30)
@@ -114,9 +124,20 @@ def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
     assert result.code == 0, result.stderr
     outputs = {f"{number:03}.opus": AUDIO for number in range(30)}
     assert contents(tmp_path / "out") == outputs
-    lines = result.stdout.decode().splitlines()
-    assert sorted(lines) == [str(tmp_path / "out" / name) for name in outputs]
+    shown = result.stdout.decode().splitlines()
+    assert sorted(shown) == [str(tmp_path / "out" / name) for name in outputs]
     assert result.lines[-1].startswith("30 decrypted; ")
+
+
+def test_names_that_differ_in_case_only(cluster: Cluster, tmp_path: Path) -> None:
+    """They are refused, since no worker sees what the others have written."""
+    make_recordings(tmp_path / "in", 1)
+    (tmp_path / "in" / "a.enc").write_bytes(encrypt(AUDIO))
+    (tmp_path / "in" / "A.enc").write_bytes(encrypt(AUDIO))
+    result = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert result.code == 2
+    assert result.stderr.count("it would have the same output as") == 2
+    assert set(outputs_in(tmp_path / "in")) == {"000.opus"}
 
 
 def test_links_are_followed_before_their_parents(cluster: Cluster, tmp_path: Path) -> None:
@@ -141,33 +162,26 @@ def test_an_empty_name_is_no_directory(cluster: Cluster, folder: Path) -> None:
             assert "No such file or directory" in result.lines[0]
 
 
-def test_a_failure_names_its_worker(cluster: Cluster, tmp_path: Path) -> None:
-    """It may be due to what is there on that machine, or is not."""
-    (tmp_path / "short.enc").write_bytes(b"short")
-    words = ("missing.enc", "short.enc", "-", "auto")
-    result = on(cluster, *words, cwd=tmp_path)
-    assert result.code == 1
-    errors = sorted(line for line in result.lines if line.startswith("error: "))
-    for name, cause, line in zip(
-        ("missing", "short"), ("No such file or directory", ".+"), errors, strict=True
-    ):
-        path = re.escape(f"{tmp_path / name}.enc")
-        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
-    result = on(cluster, *words, "--json", cwd=tmp_path)
-    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 2
-
-
-def test_one_bad_recording_does_not_fail_its_group(cluster: Cluster, tmp_path: Path) -> None:
-    """Each failure is told apart, with its hint, as on one machine."""
+def test_failures(cluster: Cluster, tmp_path: Path) -> None:
+    """Each is told apart, with its hint and its worker; the rest of its group is done."""
     make_recordings(tmp_path / "in", 20)
     (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
     (tmp_path / "in" / "010.enc").write_bytes(b"short")
-    result = on(cluster, "in", "-", "auto", "--json", cwd=tmp_path)
+    result = on(cluster, "in", "none.enc", "-", "auto", cwd=tmp_path)
     assert result.code == 1
-    codes = [json.loads(line)["code"] for line in result.stdout.splitlines()]
-    assert sorted(codes) == [0] * 18 + [3, 4]
+    errors = sorted(line for line in result.lines if line.startswith("error: "))
+    causes = ["authentication failed.+", "not an .enc file.+", "No such file or directory"]
+    for name, cause, line in zip(("in/005", "in/010", "none"), causes, errors, strict=True):
+        path = re.escape(f"{tmp_path / name}.enc")
+        assert re.fullmatch(rf"error: {path}: {cause} \(on worker {WORKER}\)", line), line
     assert "hint: this is an HTML or XML page" in result.stderr
-    assert len([name for name in contents(tmp_path) if name.endswith(".opus")]) == 18
+    assert len(outputs_in(tmp_path)) == 18
+    result = on(cluster, "in", "none.enc", "-", "auto", "--json", cwd=tmp_path)
+    assert sorted(json.loads(line)["code"] for line in result.stdout.splitlines()) == [
+        *[0] * 18,
+        *[1, 3, 4],
+    ]
+    assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 3
 
 
 def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:
@@ -190,14 +204,8 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
     broken = "from filedecryptor.jobs import batch\ndef fail(*_): raise RuntimeError\n"
     codes = (broken + "batch.GroupWork.__call__ = fail",)
     with running(tmp_path / "cluster", *codes) as cluster:
-        words = ("in", "-", "auto", "--json")
-        result = run(
-            "--cluster",
-            cluster.address,
-            *words,
-            cwd=tmp_path,
-            env={"FILEDECRYPTOR_PASSWORD": MARKED},
-        )
+        words = ("--cluster", cluster.address, "in", "-", "auto", "--json")
+        result = run(*words, cwd=tmp_path, env={"FILEDECRYPTOR_PASSWORD": MARKED})
         assert result.code == 1
         assert ": the worker ended with RuntimeError" in result.stderr
         from distributed import Client
@@ -217,29 +225,7 @@ def test_the_password_shows_nowhere(tmp_path: Path) -> None:
 
 
 def test_objects(tmp_path: Path) -> None:
-    """The workers read and write them; nothing passes through the machine of the command."""
-    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
-    from support.bucket import Bucket, serving
-
-    with serving() as endpoint:
-        bucket = Bucket(endpoint)
-        recording = encrypt(AUDIO, PASSWORD)
-        for number in range(20):
-            bucket.put(f"in/{number:02}.enc", recording)
-        bucket.put("in/bad.enc", recording[:-1])
-        with running(tmp_path / "cluster", "", "", env=bucket.env) as cluster:
-            words = (f"{bucket.url}/in", "-", "auto", "-d", f"{bucket.url}/out")
-            # Other tests have left their stores in this process.
-            env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
-        assert result.code == 3
-        found = bucket.contents()
-    outputs = {key: data for key, data in found.items() if key.startswith("out/")}
-    assert outputs == {f"out/{number:02}.opus": AUDIO for number in range(20)}
-
-
-def test_a_store_without_conditional_writes(tmp_path: Path) -> None:
-    """Each worker finds it out for itself; one note says so."""
+    """The workers read and write them; each finds out what its store cannot do, one note says so."""
     pytest.importorskip("s3fs", reason="the extra s3 is not installed")
     from support.bucket import Bucket, serving
     from support.store_proxy import is_conditional, proxy, refusing_conditions
@@ -247,14 +233,19 @@ def test_a_store_without_conditional_writes(tmp_path: Path) -> None:
     with serving() as endpoint, proxy(endpoint, refusing_conditions()) as store:
         bucket = Bucket(endpoint)
         for number in range(20):
-            bucket.put(f"in/{number:02}.enc", encrypt(AUDIO, PASSWORD))
+            bucket.put(f"in/{number:02}.enc", encrypt(AUDIO))
+        bucket.put("in/bad.enc", encrypt(AUDIO)[:-1])
         env = {**bucket.env, "AWS_ENDPOINT_URL": store.url}
         with running(tmp_path / "cluster", "", "", env=env) as cluster:
-            words = (f"{bucket.url}/in", "-", "x", "--if-exists", "skip")
+            words = ["--cluster", cluster.address, "--if-exists", "skip"]
+            words += [f"{bucket.url}/in", "-", "auto", "-d", f"{bucket.url}/out"]
+            # Other tests have left their stores in this process.
             env = {**cluster.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-            result = run_process("--cluster", cluster.address, *words, cwd=tmp_path, env=env)
-        assert result.code == 0, result
-        assert list(bucket.contents().values()).count(AUDIO) == 20
+            result = run_process(*words, cwd=tmp_path, env=env)
+        found = bucket.contents()
+    assert result.code == 3
+    outputs = {key: data for key, data in found.items() if key.startswith("out/")}
+    assert outputs == {f"out/{number:02}.opus": AUDIO for number in range(20)}
     assert sum(map(is_conditional, store.requests)) > 1
     assert result.stderr.count("conditional writes") == 1
 
@@ -305,58 +296,39 @@ def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
     with running(tmp_path / "cluster", "", "") as cluster:
         process = begin(cluster, tmp_path, outputs=10)
         cluster.workers[0].kill()
-        _, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, stderr
-    found = contents(tmp_path / "in")
-    assert [found.get(f"{number:03}.opus") for number in range(200)] == [AUDIO] * 200
-    assert len([name for name in found if name.endswith(".opus")]) == 200
-    assert b"200 decrypted" in stderr
+        code, lines = finish(process)
+    assert code == 0, lines
+    assert outputs_in(tmp_path / "in") == {f"{number:03}.opus": AUDIO for number in range(200)}
+    assert "200 decrypted" in lines[-1]
 
 
-def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
-    """Exit 1, the summary and one clear line; what is finished stays, whole."""
+@pytest.mark.parametrize(
+    ("harmed", "signal_name", "said"),
+    [
+        ("scheduler", "SIGKILL", ["the scheduler went away", GO_ON]),
+        ("workers", "SIGKILL", ["there has been no worker for 3 seconds", GO_ON]),
+        pytest.param(
+            *("scheduler", "SIGSTOP", ["the cluster does not answer within 2 seconds"]),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_cluster_that_goes_away(
+    tmp_path: Path, harmed: str, signal_name: str, said: list[str]
+) -> None:
+    """It is waited for, but not for ever: the summary, one clear line, and what is done stays."""
     with running(tmp_path / "cluster", "", "") as cluster:
-        process = begin(cluster, tmp_path, outputs=10)
-        cluster.scheduler.kill()
-        _, stderr = process.communicate(timeout=DEADLINE)
-        assert process.returncode == 1
-    summary, *lines = stderr.decode().splitlines()
+        command = impatient("NO_WORKERS_TIMEOUT" if harmed == "workers" else "SILENCE_INTERVAL")
+        process = begin(cluster, tmp_path, outputs=10, command=command)
+        for each in [cluster.scheduler] if harmed == "scheduler" else cluster.workers:
+            each.send_signal(getattr(signal, signal_name))
+        code, [summary, error, *hints] = finish(process)
+    assert code == 1
     assert re.fullmatch(SUMMARY, summary), summary
-    assert lines == [
-        f"filedecryptor: error: {cluster.address}: the scheduler went away",
-        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
-    ]
-    done = [data for name, data in contents(tmp_path / "in").items() if name.endswith(".opus")]
+    assert [error, *hints] == [f"error: {cluster.address}: {said[0]}", *said[1:]]
+    done = outputs_in(tmp_path / "in")
     assert len(done) >= 10
-    assert set(done) == {AUDIO}
-
-
-def test_workers_that_all_go_away(tmp_path: Path) -> None:
-    """They are waited for, but not for ever."""
-    with running(tmp_path / "cluster", "") as cluster:
-        process = begin(cluster, tmp_path, outputs=1, command=impatient("NO_WORKERS_TIMEOUT"))
-        cluster.workers[0].kill()
-        _, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 1
-    summary, *lines = stderr.decode().splitlines()
-    assert re.fullmatch(SUMMARY, summary), summary
-    assert lines == [
-        f"filedecryptor: error: {cluster.address}: there has been no worker for 3 seconds",
-        "filedecryptor: hint: what is done stays; run this again with --if-exists skip",
-    ]
-
-
-def test_a_worker_that_does_not_share_the_disk(tmp_path: Path) -> None:
-    """It would write where nobody looks, and call that success."""
-    make_recordings(tmp_path / "in", 1)
-    alone = "import genericpath; genericpath.exists = lambda _: False"
-    with running(tmp_path / "cluster", "", alone) as cluster:
-        result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
-    assert result.code == 1
-    error, hint = result.lines
-    assert error.endswith(f" does not see what is written to {tmp_path / 'out'}")
-    assert hint == "hint: use a directory that all machines share, or an object store"
-    assert contents(tmp_path / "out") == {}
+    assert set(done.values()) == {AUDIO}
 
 
 @pytest.mark.slow
@@ -372,8 +344,7 @@ def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
     errors = [line for line in result.lines if line.startswith("error: ")]
     assert errors
     assert all(line.endswith(f": worker {address} ended with KilledWorker") for line in errors)
-    done = [name for name in contents(tmp_path / "in") if name.endswith(".opus")]
-    assert len(done) == 20 - len(errors) > 0
+    assert len(outputs_in(tmp_path / "in")) == 20 - len(errors) > 0
 
 
 @pytest.mark.slow
@@ -391,13 +362,13 @@ def test_a_worker_that_freezes(tmp_path: Path) -> None:
         line = process.stderr.readline().decode()
         alarm.cancel()
         awaken()
-        _, stderr = process.communicate(timeout=DEADLINE)
+        code, lines = finish(process)
     said = re.fullmatch(r"filedecryptor: nothing has ended for (\d+) s; busy: (.+)\n", line)
     assert said, line
     assert int(said[1]) >= 3
     assert address in said[2].split(", ")
-    assert process.returncode == 0, stderr
-    assert stderr.decode().splitlines()[-1].startswith("filedecryptor: 60 decrypted; ")
+    assert code == 0, lines
+    assert lines[-1].startswith("60 decrypted; ")
 
 
 class Watched:
@@ -438,31 +409,6 @@ def test_where_work_ended_there_was_a_worker(monkeypatch: pytest.MonkeyPatch) ->
     assert watched.said == []
 
 
-@pytest.mark.slow
-def test_a_scheduler_that_freezes(tmp_path: Path) -> None:
-    """What asks which workers are busy does not wait for ever for an answer."""
-    with running(tmp_path / "cluster", "", "") as cluster:
-        process = begin(cluster, tmp_path, outputs=1, command=impatient("SILENCE_INTERVAL"))
-        cluster.scheduler.send_signal(signal.SIGSTOP)
-        _, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 1
-    summary, error = stderr.decode().splitlines()
-    assert re.fullmatch(SUMMARY, summary), summary
-    assert error.endswith(": the cluster does not answer within 2 seconds")
-
-
-def test_a_worker_that_does_not_answer(tmp_path: Path, impatience: None) -> None:
-    """One frozen worker is named as the reason, instead of being waited for."""
-    make_recordings(tmp_path / "in", 1)
-    with running(tmp_path / "cluster", "", "") as cluster:
-        cluster.workers[0].send_signal(signal.SIGSTOP)
-        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
-    assert result.code == 1
-    assert result.lines == [
-        f"error: {cluster.address}: the cluster does not answer within 2 seconds"
-    ]
-
-
 def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
     """However deep in a library it happens: Dask would lose a long traceback, and wait for ever."""
     make_recordings(tmp_path / "in", 20)
@@ -488,40 +434,42 @@ def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
     """The summary is printed; what the workers have begun, they finish."""
     process = begin(cluster, tmp_path, outputs=1)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 130, stderr
-    lines = stderr.decode().splitlines()
-    assert len(lines) == 2, lines
-    assert lines[1] == "filedecryptor: error: interrupted"
+    code, [_, error] = finish(process)
+    assert (code, error) == (130, "error: interrupted")
 
 
-def test_a_cluster_without_workers(tmp_path: Path, impatience: None) -> None:
-    """It would be waited for endlessly."""
-    make_recordings(tmp_path / "in", 1)
-    with running(tmp_path / "cluster") as cluster:
-        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
-    assert result.code == 1
-    assert result.lines == [f"error: {cluster.address}: the cluster has no workers"]
+VERSION = "import importlib.metadata as m\nm.version = lambda _: "
+ALONE = "import genericpath; genericpath.exists = lambda _: False"
 
 
 @pytest.mark.parametrize(
-    ("code", "has"),
+    ("codes", "error", "hint"),
     [
-        ("import importlib.metadata as m\nm.version = lambda _: 1 / 0", "no filedecryptor"),
-        ("import importlib.metadata as m\nm.version = lambda _: '0.0.9'", "filedecryptor 0.0.9"),
+        ([], "the cluster has no workers", ""),
+        (["", "frozen"], "the cluster does not answer within 2 seconds", ""),
+        ([VERSION + "1 / 0"], f"worker {WORKER} has no filedecryptor", "install filedecryptor "),
+        ([VERSION + "'0.9'"], f"worker {WORKER} has filedecryptor 0.9", "install filedecryptor "),
+        (["", ALONE], f"worker {WORKER} does not see what is written to /.*out", "use a directory"),
     ],
 )
-def test_a_worker_that_cannot_do_the_work(tmp_path: Path, code: str, has: str) -> None:
-    """It is named at once, before anything is done."""
+def test_a_cluster_that_cannot_do_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: list[str], error: str, hint: str
+) -> None:
+    """It is said at once, before anything is done, with the worker that is the reason."""
+    if not hint:  # what is waited for will not come
+        monkeypatch.setattr("filedecryptor.jobs.cluster.TIMEOUT", 2)
     make_recordings(tmp_path / "in", 1)
-    with running(tmp_path / "cluster", "", code) as cluster:
-        result = on(cluster, "in", "-", "auto", cwd=tmp_path)
-    assert result.code == 1
-    assert result.stdout == b""
-    error, hint = result.lines
-    assert error.startswith(f"error: {cluster.address}: worker tcp://127.0.0.1:")
-    assert error.endswith(f" has {has}")
-    assert hint.startswith(f"hint: install filedecryptor {__version__} there")
+    with running(tmp_path / "cluster", *(code.replace("frozen", "") for code in codes)) as cluster:
+        if "frozen" in codes:
+            cluster.workers[1].send_signal(signal.SIGSTOP)
+        result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
+    assert (result.code, result.stdout) == (1, b"")
+    said, *hints = result.lines
+    assert re.fullmatch(f"error: {re.escape(cluster.address)}: {error}", said), said
+    assert len(hints) == bool(hint)
+    assert not hint or hints[0].startswith(f"hint: {hint}")
+    assert set(contents(tmp_path / "in")) == {"000.enc"}
+    assert contents(tmp_path / "out") == {}
 
 
 @contextmanager
@@ -562,35 +510,21 @@ def test_a_wrong_address(folder: Path, kind: str, impatience: None) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cluster", "127.0.0.1:8786", "."], "a cluster's address begins with tcp:// or tls://"),
-        (["--cluster", "tcp://", "."], "is not valid"),
-        (["--cluster", "tls://127.0.0.1:1", "."], "is not valid"),
-        (["--cluster", "tcp://127.0.0.1:1", "-j", "2", "."], "--jobs is for this machine"),
-        (["--cluster", "tcp://127.0.0.1:1", "-"], "a cluster reads and writes files and objects"),
-        (
-            ["--cluster", "tcp://127.0.0.1:1", "-o", "x", "a.enc"],
-            "a cluster reads and writes files and objects",
-        ),
+        ("127.0.0.1:8786 .", "a cluster's address begins with tcp:// or tls://"),
+        ("tcp:// .", "is not valid"),
+        ("tls://127.0.0.1:1 .", "is not valid"),
+        ("tcp://127.0.0.1:1 -j 2 .", "--jobs is for this machine"),
+        ("tcp://127.0.0.1:1 -", "a cluster reads and writes files and objects"),
+        ("tcp://127.0.0.1:1 -o x a.enc", "a cluster reads and writes files and objects"),
     ],
 )
-def test_usage(folder: Path, words: list[str], message: str) -> None:
+def test_usage(folder: Path, words: str, message: str) -> None:
     """What makes no sense is refused with the exit code of usage."""
     with nothing_changes(folder):
-        result = run(*words, PASSWORD, "opus", cwd=folder)
+        result = run("--cluster", *words.split(), PASSWORD, "opus", cwd=folder)
     assert result.code == 2, result
     assert message in result.lines[0]
     assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
-
-
-def test_nothing_is_loaded_without_a_cluster(folder: Path) -> None:
-    """A batch on this machine does not pay for it."""
-    code = (
-        "import sys, filedecryptor.__main__ as m; m.main();"
-        "print([name for name in sys.modules if 'dask' in name or 'distributed' in name])"
-    )
-    words = [sys.executable, "-c", code, "-q", "-d", ".", "a.enc", PASSWORD, "opus"]
-    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:

@@ -1,15 +1,15 @@
-"""What is done and what is not: whose output is whose, and what counts as done already."""
+"""What is done and what is not: which inputs there are, and whose output is whose."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
 from support.commands import run
 from support.folders import nothing_changes
-from support.names import E_AND_ACCENT, E, OverlookingSystem, make
 from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
@@ -17,88 +17,86 @@ from filedecryptor import UsageError
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.storage.disk import check_target
 
+E = unicodedata.normalize("NFC", "\u00e9")
+E_AND_ACCENT = unicodedata.normalize("NFD", E)
+
 PAIRS = [
-    (["x/Call.enc", "y/call.enc"], "same output as 'x/Call.enc'"),
-    (["x/STRASSE.enc", "y/stra\u00dfe.enc"], "same output as 'x/STRASSE.enc'"),
-    (["x/Q/r.enc", "x/q/r.enc"], "same output as 'x/Q/r.enc'"),
-    ([f"x/{E}.enc", f"y/{E_AND_ACCENT}.enc"], f"same output as 'x/{E}.enc'"),
-    ([f"x/{E.upper()}.enc", f"y/{E_AND_ACCENT}.enc"], f"same output as 'x/{E.upper()}.enc'"),
+    ["x/Call.enc", "y/call.enc"],
+    ["x/STRASSE.enc", "y/stra\u00dfe.enc"],
+    ["x/Q/r.enc", "x/q/r.enc"],
+    [f"x/{E}.enc", f"y/{E_AND_ACCENT}.enc"],
+    [f"x/{E.upper()}.enc", f"y/{E_AND_ACCENT}.enc"],
 ]
+"""Recordings whose outputs have names that differ in case or accents only."""
+
+
+def make(folder: Path, *names: str, content: bytes = b"") -> None:
+    """Make files, and the directories that they are in."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 @posix_only("disks that tell such names apart")
-@pytest.mark.parametrize("extension", ["opus", "auto"])
-@pytest.mark.parametrize(("names", "message"), PAIRS)
-def test_names_that_are_one_on_the_disk_fail(
-    here: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], message: str, extension: str
-) -> None:
-    """Also where the directory is still to be made; nothing is written."""
+@pytest.mark.parametrize("names", PAIRS)
+def test_names_that_differ_in_case_or_accents(here: Path, names: list[str]) -> None:
+    """Only jobs that cannot see what others have written are refused, but never on a store."""
     make(here, *names)
-    OverlookingSystem(monkeypatch, case=True, form=True)
+    sources = sorted({name[0] for name in names})
     with nothing_changes(here):
-        plan = Plan(sorted({name[0] for name in names}), extension, output_dir="out/new")
+        plan = Plan(sources, "auto", output_dir="out/new", is_distributed=True)
     assert len(plan) == 0
     assert [outcome.input for outcome in plan.failures] == names
-    assert message in str(plan.failures[1].error)
+    assert f"same output as '{names[0]}'" in str(plan.failures[1].error)
+    assert len(Plan(sources, "auto", output_dir="out/new")) == 2
+    pytest.importorskip("fsspec")
+    assert len(Plan(sources, "auto", output_dir="memory://out", is_distributed=True)) == 2
 
 
-@posix_only("disks that tell such names apart")
-@pytest.mark.parametrize("output_dir", ["out", "memory://out"])
-@pytest.mark.parametrize("names", [names for names, _ in PAIRS])
-def test_names_that_are_two_are_done(here: Path, names: list[str], output_dir: str) -> None:
-    """On a disk that tells them apart, and on every store."""
-    if "://" in output_dir:
-        pytest.importorskip("fsspec")
-    make(here, *names)
-    assert len(Plan(sorted({name[0] for name in names}), "opus", output_dir=output_dir)) == 2
-
-
-@posix_only("disks that tell such names apart")
-@pytest.mark.parametrize(("overlooked", "names"), [("case", PAIRS[3][0]), ("form", PAIRS[0][0])])
-def test_what_the_disk_does_not_overlook_is_done(
-    here: Path, monkeypatch: pytest.MonkeyPatch, overlooked: str, names: list[str]
+@pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
+@pytest.mark.parametrize("names", PAIRS)
+def test_on_a_disk_that_takes_them_for_one(
+    here: Path, disk: Path, names: list[str], if_exists: str
 ) -> None:
-    """The one overlooks case only, as exFAT, the other normalisation only."""
-    make(here, *names)
-    OverlookingSystem(monkeypatch, case=overlooked == "case", form=overlooked == "form")
-    assert len(Plan(["x", "y"], "opus", output_dir="out")) == 2
+    """The first stays and the second fails, whichever that is; both are named."""
+    make(here, *names, content=encrypt(WAV))
+    sources = sorted({name[0] for name in names})
+    words = [*sources, PASSWORD, "wav", "-d", "disk/out", "--if-exists", if_exists]
+    result = run(*words, cwd=here)
+    assert result.code == 2
+    [output] = result.stdout.decode().splitlines()
+    assert (here / output).read_bytes() == WAV
+    stem = output.removeprefix("disk/out/").removesuffix(".wav")
+    [failed] = [name for name in names if not name.endswith(f"/{stem}.enc")]
+    error = f"error: {failed}: it would have the same output as another input, {output!r}"
+    assert result.lines[0] == error
+    assert len([path for path in disk.rglob("*") if path.is_file()]) == 1
+    again = run(*words, cwd=here)  # what was found done belongs to one of them as well
+    assert again.code == (1 if if_exists == "fail" else 2)
+    assert (here / output).read_bytes() == WAV
 
 
-@posix_only("disks that tell such names apart")
-def test_directories_that_differ_are_two_whatever_is_overlooked_in_them(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two disks may be mounted at names that differ in case only."""
-    make(here, "A/x.enc", "a/x.enc")
-    OverlookingSystem(monkeypatch, case=True, form=True)
-    assert len(Plan(["A", "a"], "opus")) == 2
-
-
-def test_an_input_of_another_suffix_is_not_replaced(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where its name is the output's on that disk."""
-    make(here, "CALL.WAV", "call.enc")
-    OverlookingSystem(monkeypatch, case=True, form=True)
-    plan = Plan(["call.enc", "CALL.WAV"], "wav")
-    assert [str(outcome.error) for outcome in plan.failures] == [
-        "call.enc: its output would replace the input 'CALL.WAV'",
-        "CALL.WAV: the output would replace the input",
+def test_an_input_on_a_disk_that_ignores_case_is_not_replaced(here: Path, disk: Path) -> None:
+    """Though it is written in another case."""
+    make(disk, "CALL.WAV", content=encrypt(AUDIO))
+    make(disk, "call.enc", content=encrypt(WAV))
+    with nothing_changes(disk):
+        result = run("call.enc", "CALL.WAV", PASSWORD, "wav", cwd=disk)
+    assert result.code == 2
+    assert result.lines[:2] == [
+        "error: call.enc: its output would replace the input 'CALL.WAV'",
+        "error: CALL.WAV: the output would replace the input",
     ]
 
 
-@posix_only("disks that tell such names apart")
-def test_a_disk_is_asked_once_for_each_directory(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not for each pair of names, and not at all where no names are alike."""
-    make(here, *(f"x/{letter}{number}.enc" for number in range(500) for letter in "aA"))
-    make(here, "y/b.enc", "y/c.enc")
-    asked = OverlookingSystem(monkeypatch, case=False, form=False)
-    assert len(Plan(["y"], "auto")) == 2
-    assert asked.looks == []
-    assert len(Plan(["x"], "auto", output_dir="out/new")) == 1000
-    assert len(asked.looks) == 2
+@posix_only("disks that tell case apart")
+def test_an_input_is_known_by_its_identity(here: Path) -> None:
+    """As where the disk ignores case: the name that the output would take is that of an input."""
+    make(here, "CALL.WAV", "call.enc")
+    (here / "call.wav").hardlink_to(here / "CALL.WAV")
+    plan = Plan(["call.enc", "CALL.WAV"], "wav")
+    [failure] = plan.failures
+    assert str(failure.error) == "call.enc: its output would replace the input 'CALL.WAV'"
 
 
 def test_directories_of_other_case_that_are_still_to_be_made(
@@ -111,40 +109,11 @@ def test_directories_of_other_case_that_are_still_to_be_made(
     assert ["same output" in str(outcome.error) for outcome in plan.failures] == [True, True]
 
 
-@pytest.mark.parametrize("if_exists", ["replace", "skip"])
-@pytest.mark.parametrize(("names", "message"), PAIRS)
-def test_on_a_real_disk(
-    here: Path, disk: Path, names: list[str], message: str, if_exists: str
-) -> None:
-    """The command as a user runs it: exit code 2, and nothing on the disk."""
-    make(here, *names)
-    for name in names:
-        (here / name).write_bytes(encrypt(WAV))
-    words = ["x", *(["y"] if (here / "y").exists() else []), PASSWORD, "wav"]
-    result = run(*words, "-d", "disk/out", "--if-exists", if_exists, cwd=here)
-    assert (result.code, result.stdout) == (2, b"")
-    assert any(message in line for line in result.lines)
-    assert list(disk.iterdir()) == []
-
-
-def test_an_input_on_a_real_disk_is_not_replaced(here: Path, disk: Path) -> None:
-    """Though it is written in another case."""
-    (disk / "CALL.WAV").write_bytes(encrypt(AUDIO))
-    (disk / "call.enc").write_bytes(encrypt(WAV))
-    with nothing_changes(disk):
-        result = run("call.enc", "CALL.WAV", PASSWORD, "wav", cwd=disk)
-    assert result.code == 2
-    assert result.lines[:2] == [
-        "error: call.enc: its output would replace the input 'CALL.WAV'",
-        "error: CALL.WAV: the output would replace the input",
-    ]
-
-
 @posix_only("links for everybody")
 def test_linked_folders_are_mentioned(folder: Path) -> None:
     """Once each, as one line, unless it is to be quiet; a link that leads nowhere is none."""
     (folder / "there").mkdir()
-    (folder / "there" / "b.enc").write_bytes((folder / "a.enc").read_bytes())
+    shutil.copy(folder / "a.enc", folder / "there" / "b.enc")
     below = folder / "in"
     (below / "sub").mkdir(parents=True)
     shutil.copy(folder / "a.enc", below)
@@ -164,9 +133,7 @@ def test_linked_folders_are_mentioned(folder: Path) -> None:
 
 def test_what_macos_leaves_beside_recordings_is_none(folder: Path) -> None:
     """Unless it is named itself."""
-    (folder / "._a.enc").write_bytes(bytes(4096))
-    (folder / "only").mkdir()
-    (folder / "only" / "._b.enc").write_bytes(bytes(4096))
+    make(folder, "._a.enc", "only/._b.enc", content=bytes(4096))
     assert run(".", PASSWORD, "opus", cwd=folder)[:2] == (0, b"./a.opus\n")
     assert run("only", PASSWORD, "opus", cwd=folder).lines == ["only: there is no .enc file in it"]
     assert run("._a.enc", PASSWORD, "opus", cwd=folder).code == 3
@@ -178,8 +145,7 @@ def test_with_auto_only_the_output_that_fits_matters(
     tmp_path: Path, if_exists: str, names: list[str]
 ) -> None:
     """Not a directory or a name too long for the file system where another would go."""
-    for name in names:
-        (tmp_path / f"{name}.enc").write_bytes(encrypt(WAV))
+    make(tmp_path, *(f"{name}.enc" for name in names), content=encrypt(WAV))
     (tmp_path / "a.opus").mkdir()
     (tmp_path / "a.mp3").mkdir()
     inputs = [f"{name}.enc" for name in names]

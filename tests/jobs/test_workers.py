@@ -18,25 +18,25 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 from filedecryptor.errors import Outcome
 from filedecryptor.jobs.workers import Threads, affordable, in_threads
 
+NAMES = [f"{number:02}" for number in range(20)]
+ALL_DECRYPTED = {f"{name}.opus": AUDIO for name in NAMES} | {
+    f"{name}.enc": encrypt(AUDIO) for name in NAMES
+}
+
 
 @pytest.fixture
-def some(tmp_path: Path, encrypted_audio: bytes) -> Path:
+def some(tmp_path: Path) -> Path:
     """A folder of 20 recordings."""
-    for number in range(20):
-        (tmp_path / f"{number:02}.enc").write_bytes(encrypted_audio)
+    for name in NAMES:
+        (tmp_path / f"{name}.enc").write_bytes(encrypt(AUDIO))
     return tmp_path
 
 
-def all_decrypted(folder: Path) -> bool:
-    """Return whether the audio of each recording is there, and nothing else."""
-    found = contents(folder)
-    names = {name for name in found if name.endswith(".enc")}
-    outputs = {name for name in found if name.endswith(".opus")}
-    return (
-        outputs == {name.replace(".enc", ".opus") for name in names}
-        and all(found[name] == AUDIO for name in outputs)
-        and len(found) == 2 * len(names)
-    )
+def limited(limit: str, cwd: Path, *user: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with many threads under a limit of the shell."""
+    script = f'ulimit {limit}; exec "$0" . {PASSWORD} opus -j 64 -q'
+    words = [*user, "bash", "-c", script, COMMAND]
+    return subprocess.run(words, check=False, cwd=cwd, capture_output=True, text=True, timeout=100)
 
 
 @pytest.mark.parametrize("available", [0, 1, 3, 100])
@@ -175,31 +175,19 @@ def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-@pytest.mark.parametrize("limit", ["-n 64", "-n 20", "-n 12"])
-def test_few_open_files_fail_nothing(some: Path, limit: str) -> None:
-    """The hard limit is what counts; however low it is, one recording after another is done."""
-    script = f'ulimit {limit}; exec "$0" . EncryptMe opus -j 64 -q'
-    done = subprocess.run(
-        ["bash", "-c", script, COMMAND], check=False, cwd=some, capture_output=True
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert all_decrypted(some)
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux" or not IS_ROOT, reason="needs to be a user without processes"
-)
-@pytest.mark.parametrize("limit", [1, 2, 6])
-def test_few_threads_do_the_whole_batch(some: Path, limit: int) -> None:
-    """Under the limit of a user or a container the batch goes on with what it gets."""
-    capabilities = "+dac_read_search,+dac_override"  # it may read what root has installed
-    user = ["setpriv", "--reuid=65533", "--clear-groups"]
-    user += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
-    script = f'ulimit -u {limit}; exec "$0" . EncryptMe opus -j 64 -q'
-    words = [*user, "bash", "-c", script, COMMAND]
-    done = subprocess.run(words, check=False, cwd=some, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert all_decrypted(some)
+@pytest.mark.parametrize("limit", ["-n 64", "-n 20", "-n 12", "-u 1", "-u 2", "-u 6"])
+def test_few_open_files_or_threads_fail_nothing(some: Path, limit: str) -> None:
+    """However low the limit of a user or a container is, one recording after another is done."""
+    user = []
+    if limit.startswith("-u"):
+        if not IS_ROOT:
+            pytest.skip("needs to be a user without processes")
+        capabilities = "+dac_read_search,+dac_override"  # it may read what root has installed
+        user = ["setpriv", "--reuid=65533", "--clear-groups"]
+        user += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+    done = limited(limit, some, *user)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(some) == ALL_DECRYPTED
 
 
 @pytest.mark.slow
@@ -207,17 +195,9 @@ def test_few_threads_do_the_whole_batch(some: Path, limit: int) -> None:
 @pytest.mark.parametrize("kilobytes", range(40_000, 130_000, 10_000))
 def test_little_memory_is_said_in_one_line(some: Path, kilobytes: int) -> None:
     """It is done, or there is not enough memory: that is foreseen, and no defect to be reported."""
-    script = f'ulimit -v {kilobytes}; exec "$0" . {PASSWORD} opus -q'
-    done = subprocess.run(
-        ["bash", "-c", script, COMMAND],
-        check=False,
-        cwd=some,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = limited(f"-v {kilobytes}", some)
     assert "please report" not in done.stderr
     if done.returncode == 0:
-        assert all_decrypted(some)
+        assert contents(some) == ALL_DECRYPTED
     elif done.returncode > 0:  # libraries in C may crash instead, which nobody here can help
         assert "memory" in done.stderr

@@ -6,12 +6,11 @@ import errno
 import gc
 import io
 import os
-import re
-import shutil
 import stat
 import subprocess
 import sys
 import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,7 +33,6 @@ from filedecryptor.storage import output
 from filedecryptor.storage.output import PendingFile, Written, nameless
 
 AUDIO = os.urandom(600_000)
-TEMPORARY_NAME = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
 
 WAYS = {
     "without a name": None,
@@ -44,7 +42,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(autouse=True, params=WAYS)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way to write an output that a file system may leave."""
     name: str = request.param
@@ -71,64 +69,68 @@ def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
     monkeypatch.setattr(os, function, refusing)
 
 
-def publish(
-    target: Path | str,
-    data: bytes = AUDIO,
-    *,
-    replace: bool = True,
-    written: Written | None = None,
-    pending: bool = False,
-) -> None:
+def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, **how: Any) -> None:
     """Publish some bytes; if possible, and wanted, as a file that is only to get its name."""
     content: Any = io.BytesIO(data)
     if pending and (file := nameless(str(target))):
         file.write_all(memoryview(data))
         content = file
     with content:
-        output.publish(str(target), content, replace=replace, written=written or Written())
+        output.publish(str(target), content, **{"replace": True, **how})
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def failing(number: int) -> Any:
+    """Return a function that the system refuses."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+in_each_way = pytest.mark.usefixtures("way")
 
 
 @pytest.mark.parametrize("pending", [True, False])
 @pytest.mark.parametrize("old", [None, b"old", "link"])
+@in_each_way
 def test_a_published_file_is_whole_and_alone(
-    tmp_path: Path,
-    old: bytes | str | None,
-    pending: bool,  # noqa: FBT001
+    tmp_path: Path, old: bytes | str | None, *, pending: bool
 ) -> None:
-    """It replaces what was there, or a link, which is not followed; nothing else is left."""
-    target = tmp_path / "x"
+    """It replaces what was there, or a link, which is not followed; nothing else is left.
+
+    The longest name leaves room for a temporary one.
+    """
+    name = "x" * 255
+    target = tmp_path / name
     (tmp_path / "precious").write_bytes(b"precious")
     if isinstance(old, bytes):
         target.write_bytes(old)
     elif old:
         target.symlink_to("precious")
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     publish(target, pending=pending)
-    assert contents(tmp_path) == {"x": AUDIO, "precious": b"precious"}
+    assert contents(tmp_path) == {name: AUDIO, "precious": b"precious"}
     assert not target.is_symlink()
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
-@pytest.mark.parametrize("kind", ["directory", "pipe", "device", "socket", "link to a device"])
+@pytest.mark.parametrize("make", [Path.mkdir, make_fifo, make_socket, make_null, None])
 @pytest.mark.parametrize("pending", [True, False])
-def test_nothing_but_a_file_is_replaced(
-    tmp_path: Path,
-    kind: str,
-    pending: bool,  # noqa: FBT001
-) -> None:
-    """Whoever asks for it: it stays what it is, and nothing is left beside it."""
+@in_each_way
+def test_nothing_but_a_file_is_replaced(tmp_path: Path, make: Any, *, pending: bool) -> None:
+    """A directory, a pipe, a socket, a device or a link to one stays what it is."""
     target = tmp_path / "x"
-    if kind == "directory":
-        target.mkdir()
-    elif kind == "pipe":
-        make_fifo(target)
-    elif kind == "socket":
-        make_socket(target)
-    else:
-        device = make_null(tmp_path / "null")
-        target = target if kind.startswith("link") else device
-    if kind.startswith("link"):
+    if make is None:
+        make_null(tmp_path / "null")
         target.symlink_to("null")
+    else:
+        target = make(target) or target
     before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
     for replace in (True, False):
         with pytest.raises(OSError, match=r"Is a directory|Not a regular file|xists"):
@@ -138,11 +140,9 @@ def test_nothing_but_a_file_is_replaced(
 
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("old", [b"old", "nowhere"])
+@in_each_way
 def test_without_replace_an_existing_file_stays(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    old: bytes | str,
-    links: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes | str, *, links: bool
 ) -> None:
     """A link to nowhere as well, and where the file system has no hard links at all."""
     if IS_WINE and isinstance(old, str):
@@ -159,32 +159,35 @@ def test_without_replace_an_existing_file_stays(
     assert contents(tmp_path) == {"x": old, "y": AUDIO}
 
 
-def failing(number: int) -> Any:
-    """Return a function that the system refuses."""
-
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return fail
-
-
+@in_each_way
 def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
-    """Whoever finds that what exists must give way need not begin anew."""
+    """If what exists must give way after all, nothing is written anew."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
-    file: Any = nameless(str(target)) or io.BytesIO()
-    with file:
+    with nameless(str(target)) or io.BytesIO() as file:
         file.write(AUDIO)
-        for replace in (False, True):
-            with nullcontext() if replace else pytest.raises(FileExistsError):
-                output.publish(str(target), file, replace=replace, written=Written())
+        with pytest.raises(FileExistsError):
+            output.publish(str(target), file, replace=False)
+        output.publish(str(target), file, replace=True)
     assert contents(tmp_path) == {"x": AUDIO}
 
 
-@posix_only("umask")
-@pytest.mark.parametrize("umask", [0o022, 0o077, 0o027])
-def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> None:
-    """As the umask leaves them, also where a file gives way that had others."""
+@posix_only("permissions of this kind")
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o027])
+@in_each_way
+def test_permissions_are_those_of_any_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """As the umask leaves them; until all is written, however little at once, its owner's alone."""
+    modes = set()
+    write = PendingFile.write
+
+    def little(file: PendingFile, data: Any) -> int:
+        found = os.fstat(file.fileno())
+        modes.add((found.st_mode & 0o777, found.st_uid))
+        return write(file, data[:70_000])
+
+    monkeypatch.setattr(PendingFile, "write", little)
     target = tmp_path / "x"
     target.write_bytes(b"old")
     target.chmod(0o604)
@@ -193,10 +196,12 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> No
         publish(target)
     finally:
         os.umask(before)
+    assert modes == {(0o600, os.geteuid())}
     assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert contents(tmp_path) == {"x": AUDIO}
 
 
-@pytest.mark.skipif(not shutil.which("setfacl"), reason="needs setfacl")
+@in_each_way
 def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path) -> None:
     """An access control list of the directory counts instead of the umask; so does setgid."""
     changed = subprocess.run(["setfacl", "-d", "-m", "u:65534:r,o::-", tmp_path], check=False)
@@ -213,74 +218,36 @@ def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path)
     assert (tmp_path / "x").stat().st_gid == ordinary.stat().st_gid
 
 
-@posix_only("permissions of this kind")
-def test_what_is_unfinished_is_its_owners_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Until all of it is written nobody else can open the file, whatever the umask says."""
-    modes = []
-    write = PendingFile.write
-
-    def looking(file: PendingFile, data: Any) -> int:
-        found = os.fstat(file.fileno())
-        modes.append((found.st_mode & 0o777, found.st_uid))
-        return write(file, data)
-
-    monkeypatch.setattr(PendingFile, "write", looking)
-    before = os.umask(0)
-    try:
-        publish(tmp_path / "x")
-    finally:
-        os.umask(before)
-    assert set(modes) == {(0o600, os.geteuid())}
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666
-
-
-def test_all_is_written_however_little_the_system_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A short write is not the end."""
-    write = PendingFile.write
-    monkeypatch.setattr(PendingFile, "write", lambda file, data: write(file, data[:70_000]))
-    publish(tmp_path / "x")
-    assert contents(tmp_path) == {"x": AUDIO}
-
-
 @posix_only("directories that can be flushed")
+@pytest.mark.parametrize("name", ["x", "sub/x"])
 @pytest.mark.parametrize("old", [True, False])
+@in_each_way
 def test_everything_is_on_the_disk_before_it_has_a_name(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    old: bool,  # noqa: FBT001
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, old: bool
 ) -> None:
     """The order is: all bytes, flush, name, flush the directory that the name is in."""
+    (here / "sub").mkdir()
+    target = Path(name)
+    if old:
+        target.write_bytes(b"old")
     steps: list[object] = []
     fsync = os.fsync
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sub").mkdir()
+
+    def named() -> list[int]:
+        return [path.stat().st_ino for path in here.rglob("x")]
 
     def recording_fsync(descriptor: int) -> None:
         found = os.fstat(descriptor)
         steps.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else None))
-        named = [path.stat().st_ino for path in tmp_path.rglob("x")]
-        steps.append(named)
+        steps.append(named())
         fsync(descriptor)
 
-    for target in (Path("x"), Path("sub/x")):
-        for path in tmp_path.rglob("x"):
-            path.unlink()
-        if old:
-            target.write_bytes(b"old")
-        before = [path.stat().st_ino for path in tmp_path.rglob("x")]
-        steps.clear()
-        monkeypatch.setattr(os, "fsync", recording_fsync)
-        publish(target)
-        monkeypatch.setattr(os, "fsync", fsync)
-        file, directory = target.stat().st_ino, target.parent.stat().st_ino
-        data = [(file, len(AUDIO)), before]
-        # A file without a name may turn out to get none only after it was flushed.
-        assert steps[-4:-1] == [*data, (directory, None)]
-        assert steps[-1] == [file]
+    before = named()
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    publish(target)
+    file, directory = target.stat().st_ino, target.parent.stat().st_ino
+    # A file without a name may turn out to get none only after it was flushed.
+    assert steps[-4:] == [(file, len(AUDIO)), before, (directory, None), [file]]
 
 
 @posix_only("directories that can be flushed")
@@ -295,10 +262,7 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
     ],
 )
 def test_a_directory_that_cannot_be_flushed(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    passes: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, passes: bool
 ) -> None:
     """Where the file system has no such thing it is fine; a failing disk is not."""
     fsync = os.fsync
@@ -309,19 +273,18 @@ def test_a_directory_that_cannot_be_flushed(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", refuse_directories)
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     with nullcontext() if passes else pytest.raises(OSError, match="Input/output"):
         publish(tmp_path / "x")
     assert contents(tmp_path) == {"x": AUDIO}
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
 def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
     code = (
         "import io, sys; from filedecryptor.storage import output; "
-        "content, written = io.BytesIO(b'audio'), output.Written(); "
-        "output.publish(sys.argv[1], content, replace=True, written=written)"
+        "output.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
     )
     tmp_path.chmod(0o300)
     subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
@@ -332,29 +295,28 @@ def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("pending", [True, False])
 @pytest.mark.parametrize("function", ["write", "fsync", "replace"])
+@in_each_way
 def test_what_is_refused_leaves_the_old_output_and_nothing_else(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    function: str,
-    pending: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, *, pending: bool
 ) -> None:
     """The error names the target, since nobody knows the file that was to become it."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
     owner = PendingFile if function == "write" else os
     monkeypatch.setattr(owner, function, failing(errno.EIO))
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     with pytest.raises(OSError, match="Input/output") as caught:
         publish(target, pending=pending)
     assert caught.value.filename == str(target)
     assert contents(tmp_path) == {"x": b"old"}
     del caught
     gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert open_files() <= before
 
 
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("moment", ["open", "fsync", "replace"])
+@in_each_way
 def test_an_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -373,22 +335,6 @@ def test_an_interruption_leaves_nothing(
         publish(target)
     monkeypatch.undo()
     assert contents(tmp_path) == {"x": b"old"}
-
-
-def test_a_missing_directory_is_an_error_of_the_target(tmp_path: Path) -> None:
-    """Nothing is made for it."""
-    target = tmp_path / "missing" / "x"
-    with pytest.raises(FileNotFoundError) as caught:
-        publish(target)
-    assert caught.value.filename == str(target)
-    assert contents(tmp_path) == {}
-
-
-def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
-    """A name of 255 bytes leaves room for a temporary one."""
-    publish(tmp_path / ("x" * 255), b"")
-    publish(tmp_path / ("x" * 255), b"audio")
-    assert contents(tmp_path) == {"x" * 255: b"audio"}
 
 
 @posix_only("calls of this kind")
@@ -413,26 +359,9 @@ def test_a_file_that_another_has_put_in_place_is_not_published(
     assert not (tmp_path / "x").exists()
 
 
-def test_two_runs_of_one_output_do_not_meet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of them publishes something whole; the last one stays."""
-    target = tmp_path / "x"
-    fsync = os.fsync
-
-    def meanwhile(descriptor: int) -> None:
-        monkeypatch.setattr(os, "fsync", fsync)
-        publish(target, b"other")
-        assert target.read_bytes() == b"other"
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", meanwhile)
-    publish(target)
-    assert contents(tmp_path) == {"x": AUDIO}
-
-
 @pytest.mark.parametrize("replace", [True, False])
-def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> None:  # noqa: FBT001
+@in_each_way
+def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, *, replace: bool) -> None:
     """Two names may be one file, on a disk that ignores case, for instance; here they just are."""
     written = Written()
     publish(tmp_path / "x", b"first", written=written)
@@ -442,11 +371,12 @@ def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, replace: bool) -> Non
     with pytest.raises(UsageError, match="same output"):
         written.refuse(str(tmp_path / "x"))
     written.refuse(str(tmp_path / "nowhere"))
-    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "x", b"another run's")
     assert contents(tmp_path) == {"x": b"another run's"}
 
 
 @posix_only("calls of this kind")
+@in_each_way
 def test_of_two_threads_only_one_gets_an_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,40 +408,29 @@ def test_of_two_threads_only_one_gets_an_output(
     assert contents(tmp_path) == {"x": b"first"}
 
 
+@in_each_way
 def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
     """The number that its file had on the disk may be another one's then."""
     written = Written()
     publish(tmp_path / "x", b"first", written=written)
     (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
-    publish(tmp_path / "x", b"another run's", written=Written())
+    publish(tmp_path / "x", b"another run's")
     publish(tmp_path / "y", b"second", written=written)
     publish(tmp_path / "x", b"third", written=written)
     assert contents(tmp_path) == {"x": b"third", "y": b"second"}
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_what_got_no_name_is_forgotten(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    replace: bool,  # noqa: FBT001
-) -> None:
+@in_each_way
+def test_what_got_no_name_is_forgotten(tmp_path: Path, *, replace: bool) -> None:
     """The number that its file had on the disk may be that of any new file."""
-    added, forgotten = [], []
-    add = Written.add
-
-    def watched(written: Written, file: PendingFile, target: str) -> Any:
-        forget = add(written, file, target)
-        added.append(file)
-        return lambda: forgotten.append(forget())
-
-    monkeypatch.setattr(Written, "add", watched)
     (tmp_path / "x").mkdir()
     written = Written()
     with pytest.raises(OSError, match="x"):
         publish(tmp_path / "x", replace=replace, written=written)
-    assert len(added) == len(forgotten) > 0
+    assert not written._targets  # noqa: SLF001 - whose numbers cannot be chosen
     publish(tmp_path / "y", written=written)
-    assert len(added) == len(forgotten) + 1
+    assert len(written._targets) == 1  # noqa: SLF001 - as above
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can mount disks")
@@ -553,12 +472,12 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(sys, "platform", "darwin")
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    publish(tmp_path / "a")
     assert len(asked) == 2  # the file, and the directory
     assert {command for _, command in asked} == {51}
     assert synced == []
     refusal.append(OSError(errno.ENOTSUP, "no such thing on this disk"))
-    output.publish(str(tmp_path / "a"), io.BytesIO(AUDIO), replace=True, written=Written())
+    publish(tmp_path / "a")
     assert len(synced) == 2
 
 
@@ -567,19 +486,105 @@ def test_a_run_replaces_nothing_of_its_own_where_files_have_no_identity(
 ) -> None:
     """As on some drives of Windows: there it is known by its path."""
     written = Written()
-    a, b = (str(tmp_path / name) for name in "ab")
 
     def unnumbered(found: os.stat_result) -> os.stat_result:
         return os.stat_result((found.st_mode, 0, *found[2:]))
 
-    for function in (os.fstat, os.lstat):
-        monkeypatch.setattr(
-            os, function.__name__, lambda *args, real=function: unnumbered(real(*args))
-        )
-    output.publish(a, io.BytesIO(b"a"), replace=True, written=written)
-    output.publish(b, io.BytesIO(b"b"), replace=True, written=written)
+    for name in ("fstat", "lstat"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
+    for name in "ab":
+        publish(tmp_path / name, name.encode(), written=written)
     with pytest.raises(UsageError, match="same output as another input"):
-        output.publish(
-            os.path.join(tmp_path, ".", "a"), io.BytesIO(b"c"), replace=True, written=written
-        )
+        publish(os.path.join(tmp_path, ".", "a"), written=written)
     assert contents(tmp_path) == {"a": b"a", "b": b"b"}
+
+
+# What killed runs leave.
+
+DAY = 24 * 60 * 60
+LEFTOVER = ".filedecryptor-0123456789abcdef.tmp"
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_at_the_end_of_the_process_nothing_appears_any_more(
+    tmp_path: Path, old: bytes | None, *, is_named: bool
+) -> None:
+    """What is being written is removed, and no new name is made; a file without one needs none."""
+    if old:
+        (tmp_path / "x").write_bytes(old)
+    before = contents(tmp_path)
+    code = (
+        "import io, os, sys, threading, time\n"
+        "from filedecryptor.storage import output\n"
+        f"target = {str(tmp_path / 'x')!r}\n"
+        f"if {is_named}: output.nameless = lambda *_: None\n"
+        "class Content(io.BytesIO):\n"
+        "    def read(self, size=-1):\n"
+        "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
+        "begun = threading.Event()\n"
+        "def publish(content):\n"
+        "    output.publish(target, content, replace=True)\n"
+        "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
+        "begun.wait(); time.sleep(0.1)\n"
+        "output.discard_unfinished()\n"
+        "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
+        "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"ended"
+    possible = [before]
+    if not is_named and not old:  # the second one needed no temporary name
+        possible.append({"x": b"audio"})
+    assert contents(tmp_path) in possible
+
+
+def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(tmp_path: Path) -> None:
+    """By the next run that writes into the directory. What only resembles it stays."""
+    yesterday = time.time() - DAY - 60
+    left = [LEFTOVER, ".filedecryptor-d347080b-0.tmp"]  # the latter as version 0.1 called them
+    alike = [".filedecryptor-notes", "draft.tmp", f"{LEFTOVER}.enc", f"a{LEFTOVER}"]
+    for name in (*left, *alike, ".filedecryptor-recordings.tmp"):
+        (tmp_path / name).write_bytes(b"old")
+        os.utime(tmp_path / name, (yesterday, yesterday))
+    young, link, folder = (tmp_path / LEFTOVER.replace("0", letter) for letter in "abc")
+    young.write_bytes(b"young")
+    link.symlink_to("draft.tmp")
+    folder.mkdir()
+    for path in (link, folder):
+        os.utime(path, (yesterday, yesterday), follow_symlinks=False)
+    before = contents(tmp_path)
+    publish(tmp_path / "x")
+    stays = {name: data for name, data in before.items() if name not in left}
+    assert contents(tmp_path) == {**stays, "x": AUDIO}
+
+
+def test_a_clock_that_is_wrong_makes_nothing_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread or run may be writing to it."""
+    (tmp_path / LEFTOVER).write_bytes(b"new")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1000 * DAY)
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {LEFTOVER: b"new", "x": AUDIO}
+
+
+def test_where_files_have_no_times_nothing_is_a_leftover(disk: Path) -> None:
+    """As on this disk, where all are of 1970."""
+    left = disk / LEFTOVER
+    left.write_bytes(b"new")
+    assert left.stat().st_mtime == 0
+    publish(disk / "x")
+    assert contents(disk) == {left.name: b"new", "x": AUDIO}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can make another user's file")
+def test_what_others_left_stays(tmp_path: Path) -> None:
+    """It may be a run of theirs that is stopped, for all that is known."""
+    (tmp_path / LEFTOVER).write_bytes(b"old")
+    os.utime(tmp_path / LEFTOVER, (0, 0))
+    os.chown(tmp_path / LEFTOVER, 65534, 65534)
+    publish(tmp_path / "x")
+    assert contents(tmp_path) == {LEFTOVER: b"old", "x": AUDIO}

@@ -1,10 +1,12 @@
-"""Object stores that misbehave: the command against a real S3 server behind a proxy on loopback."""
+"""Stores that misbehave, and addresses that lead nowhere: the command against a real S3 server."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.recordings import AUDIO, PASSWORD, encrypt
@@ -12,7 +14,7 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 from support.bucket import Bucket
-from support.commands import run_process
+from support.commands import Result, run_process
 from support.store_proxy import (
     NOT_IMPLEMENTED,
     Answer,
@@ -23,23 +25,121 @@ from support.store_proxy import (
     refusing_conditions,
 )
 
+from filedecryptor import open_recording
+from filedecryptor.errors import StorageError, missing_extra
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW, decrypt_files
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.objects import LARGEST_PIECE
-from filedecryptor.storage.s3 import S3
 
 Forward = Callable[[Request], Answer]
+Handler = Callable[[Request, Forward], Answer | None]
 
 LARGE = LARGEST_PIECE + 1_000_000
 """Bytes of audio that are sent in several parts."""
 
-ONE_TRY = {"AWS_MAX_ATTEMPTS": "1"}
+SLOW_DOWN = refusal(503, "SlowDown", "Please reduce your request rate.")
+
+
+class Store:
+    """A bucket behind a proxy, and the requests that were made there."""
+
+    def __init__(self, bucket: Bucket, folder: Path) -> None:
+        self.bucket = bucket
+        self.requests: list[Request] = []
+        self._folder = folder
+
+    def run(
+        self, handler: Handler, key: str, *words: str, tries: str = "", **options: Any
+    ) -> Result:
+        """Run the command on a key, or on an address, through a proxy."""
+        url = key if "://" in key else f"{self.bucket.url}/{key}"
+        with proxy(self.bucket.env["AWS_ENDPOINT_URL"], handler, **options) as store:
+            env = {"AWS_ENDPOINT_URL": store.url, **({"AWS_MAX_ATTEMPTS": tries} if tries else {})}
+            result = self.bucket.run(url, "-", *words, cwd=self._folder, env=env)
+            self.requests += store.requests
+        return result
 
 
 @pytest.fixture
 def bucket(with_recording: Bucket) -> Bucket:
     """A bucket with one recording."""
     return with_recording
+
+
+@pytest.fixture
+def store(bucket: Bucket, tmp_path: Path) -> Store:
+    """That bucket behind a proxy."""
+    return Store(bucket, tmp_path)
+
+
+def answering(method: str, answer: Answer | None) -> Handler:
+    """Return what gives all requests of a method the same answer."""
+    return lambda request, forward: answer if request.method == method else forward(request)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("s3://no-such-bucket/a.enc", {}, "The specified bucket does not exist", 1),
+        ("s3://no-such-bucket", {}, "The specified bucket does not exist", 1),
+        ("s3://no-such-bucket/", {}, "The specified bucket does not exist", 1),
+        ("gs://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
+        ("nonsense://a.enc", {}, "Protocol not known: nonsense", 2),
+        ("s3://b/a.enc?versionId=1", {}, "chains and versions of objects are not understood", 2),
+        ("file:///a.enc", {}, "this is on the disk", 2),
+        ("zip://a.enc::s3://b/x.zip", {}, "chains and versions of objects are not", 2),
+        (
+            "s3://bucket/a.enc",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+            "Could not connect to the endpoint",
+            1,
+        ),
+        (
+            "s3://bucket/a.enc",
+            {
+                "AWS_ACCESS_KEY_ID": "",
+                "AWS_SECRET_ACCESS_KEY": "",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+            "Unable to locate credentials",
+            1,
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_address(
+    bucket: Bucket, tmp_path: Path, case: tuple[str, dict[str, str], str, int]
+) -> None:
+    """One line names the address and the cause; nothing of the credentials is shown."""
+    url, env, message, code = case
+    result = bucket.run(url, PASSWORD, "opus", cwd=tmp_path, env={"HOME": str(tmp_path), **env})
+    assert result.code == code, result
+    assert result.lines[0].startswith(f"error: {url}: ")
+    assert message in result.lines[0]
+    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+    assert "secret" not in result.stderr
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    """One line and a hint, no traceback."""
+    (tmp_path / "fsspec.py").write_text("raise ImportError('none', name='fsspec')")
+    env = {"PYTHONPATH": str(tmp_path)}
+    words, command = ("s3://b/a.enc", PASSWORD, "opus"), (sys.executable, "-m", "filedecryptor")
+    result = run_process(*words, cwd=tmp_path, env=env, command=command)
+    assert result.code == 2
+    assert result.lines == [
+        "error: s3://b/a.enc: the package for such addresses is not installed",
+        f"hint: {missing_extra('s3')}",
+    ]
+
+
+def test_errors_of_stores_are_ours(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no OSError becomes a StorageError, whatever the store calls it."""
+    unreachable = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    bucket.use(monkeypatch, **unreachable)
+    with pytest.raises(StorageError) as caught:
+        open_recording("s3://bucket/a.enc", PASSWORD)
+    assert caught.value.filename == "s3://bucket/a.enc"
+    assert caught.value.__cause__ is None
 
 
 REFUSALS = [
@@ -55,82 +155,63 @@ REFUSALS = [
 ]
 
 
-def test_the_stores_own_sentence_is_told(bucket: Bucket, tmp_path: Path) -> None:
+def test_the_stores_own_sentence_is_told(store: Store) -> None:
     """It is the error, in one line; a hint follows where there is one."""
     refusals = {code: refusal(status, code, message) for status, code, message, _ in REFUSALS}
     for code in refusals:
-        bucket.put(f"no/{code}.enc", b"")
+        store.bucket.put(f"no/{code}.enc", b"")
 
     def refuse(request: Request, forward: Forward) -> Answer:
         return refusals.get(Path(request.path).stem) or forward(request)
 
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
-        env = {"AWS_ENDPOINT_URL": store.url, "AWS_MAX_ATTEMPTS": "2"}
-        result = bucket.run(f"{bucket.url}/no/", "-", "x", cwd=tmp_path, env=env)
+    result = store.run(refuse, "no/", "x", tries="2")
     assert result.code == 1
     for _, code, message, hint in REFUSALS:
-        at = result.lines.index(f"error: {bucket.url}/no/{code}.enc: {message}")
+        at = result.lines.index(f"error: {store.bucket.url}/no/{code}.enc: {message}")
         assert result.lines[at + 1].startswith("hint: ") == (hint is not None)
         assert (hint or "") in result.lines[at + 1]
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "PermanentRedirect", "SlowDown"])
 @pytest.mark.parametrize("word", ["s3://bucket/in/a.enc", "s3://bucket/in/"])
-def test_the_stores_own_sentence_about_an_address(
-    bucket: Bucket, tmp_path: Path, code: str, word: str
-) -> None:
+def test_the_stores_own_sentence_about_an_address(store: Store, code: str, word: str) -> None:
     """Also where the first request is one whose answer has no room for words."""
     [(status, _, message, _)] = [refused for refused in REFUSALS if refused[1] == code]
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], lambda *_: refusal(status, code, message)) as store:
-        env = {"AWS_ENDPOINT_URL": store.url, "AWS_MAX_ATTEMPTS": "2"}
-        result = bucket.run(word, "-", "opus", cwd=tmp_path, env=env)
+    result = store.run(lambda *_: refusal(status, code, message), word, "opus", tries="2")
     assert result.code == 1
     assert result.lines[0] == f"error: {word}: {message}"
 
 
-def test_what_the_credentials_do_not_allow(bucket: Bucket, tmp_path: Path) -> None:
+def test_what_the_credentials_do_not_allow(store: Store) -> None:
     """The output is named, and the permission that is missing."""
-
-    def no_writing(request: Request, forward: Forward) -> Answer:
-        if request.method == "PUT":
-            return refusal(403, "AccessDenied", "Access Denied")
-        return forward(request)
-
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], no_writing) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run(f"{bucket.url}/in/a.enc", "-", "opus", cwd=tmp_path, env=env)
+    no_writing = answering("PUT", refusal(403, "AccessDenied", "Access Denied"))
+    result = store.run(no_writing, "in/a.enc", "opus")
     assert result.code == 1
     assert result.lines == [
-        f"error: {bucket.url}/in/a.opus: Access Denied",
+        f"error: {store.bucket.url}/in/a.opus: Access Denied",
         "hint: the credentials need s3:PutObject for this",
     ]
 
 
 def test_nothing_else_is_printed(bucket: Bucket, tmp_path: Path) -> None:
     """The library would tell of connections that it has left open."""
-
-    def refuse(request: Request, forward: Forward) -> Answer:
-        return refusal(403, "AccessDenied", "no") if request.method == "HEAD" else forward(request)
-
     bucket.put("plain.enc", encrypt(AUDIO))
+    refuse = answering("HEAD", refusal(403, "AccessDenied", "no"))
     with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
         env = {**bucket.env, "AWS_ENDPOINT_URL": store.url, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-        words = (f"{bucket.url}/plain.enc", "-", "-o", "-")
-        result = run_process(*words, cwd=tmp_path, env=env)
+        result = run_process(f"{bucket.url}/plain.enc", "-", "-o", "-", cwd=tmp_path, env=env)
     assert (result.code, result.stdout) == (1, b"")
     assert [line.partition(": ")[0] for line in result.lines] == ["error", "hint"]
 
 
-def test_a_sentence_is_one_line_without_secrets(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_sentence_is_one_line_without_secrets(store: Store) -> None:
     """Whatever a store says: neither a password before a host nor a signature is shown."""
     message = "no\n\n  way: http://me:hush@host/x?X-Amz-Signature=hush " + "and so on " * 1000
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], lambda *_: refusal(400, "Bad", message)) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run("s3://bucket/a.enc", "-", "opus", cwd=tmp_path, env=env)
+    result = store.run(lambda *_: refusal(400, "Bad", message), "s3://bucket/a.enc", "opus")
     assert result.code == 1
-    assert result.lines[0].startswith("error: s3://bucket/a.enc: no way: http://host/x and so on ")
-    assert len(result.lines) == 1
-    assert len(result.lines[0]) < 500
+    [line] = result.lines
+    assert line.startswith("error: s3://bucket/a.enc: no way: http://host/x and so on ")
+    assert len(line) < 500
     assert "hush" not in result.stderr
 
 
@@ -143,48 +224,30 @@ def test_a_missing_object_is_not_a_missing_bucket(bucket: Bucket, tmp_path: Path
     assert result.lines[0] == "error: s3://gone/a.opus: The specified bucket does not exist"
 
 
-@pytest.mark.parametrize("broken", ["GET", "PUT"])
-def test_retries_end(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
+@pytest.mark.parametrize("broken", ["GET", "PUT", "body"])
+def test_retries_end(store: Store, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     """A server that hangs up is asked a few times more, in one layer, and given up in time."""
-    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 1)
-
-    def hang_up(request: Request, forward: Forward) -> Answer | None:
-        return None if request.method == broken else forward(request)
-
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], hang_up) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run(f"{bucket.url}/in/a.enc", "-", "opus", cwd=tmp_path, env=env)
-    assert result.code == 1
-    assert "Connection was closed before we received a valid response" in result.lines[0]
-    assert [request.method for request in store.requests].count(broken) < 9
-
-
-def test_a_body_that_breaks_off(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is asked for again, in the same way, and given up in time."""
     monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 1)
 
     def break_off(request: Request, forward: Forward) -> Answer:
         answer = forward(request)
-        if request.method == "GET" and "in/a.enc" in request.path:
-            return answer._replace(body=answer.body[:100])
-        return answer
+        is_broken = request.method == "GET" and "in/a.enc" in request.path
+        return answer._replace(body=answer.body[:100]) if is_broken else answer
 
-    endpoint = bucket.env["AWS_ENDPOINT_URL"]
-    with proxy(endpoint, break_off, announce_whole=True) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run(f"{bucket.url}/in/a.enc", "-", "opus", cwd=tmp_path, env=env)
+    if broken == "body":
+        result = store.run(break_off, "in/a.enc", "opus", announce_whole=True)
+    else:
+        result = store.run(answering(broken, None), "in/a.enc", "opus")
+        assert "Connection was closed before we received a valid response" in result.lines[0]
     assert result.code == 1, result
-    assert len(store.requests) < 9
+    method = "PUT" if broken == "PUT" else "GET"
+    assert [request.method for request in store.requests].count(method) < 9
 
 
-def test_what_fails_in_passing_is_tried_again(bucket: Bucket, tmp_path: Path) -> None:
+def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
     """Each request may fail once: a hung-up line, a busy server, an error of its own."""
     seen: set[str] = set()
-    ways = iter([None, refusal(503, "SlowDown", "x"), refusal(500, "InternalError", "x")] * 9)
+    ways = iter([None, SLOW_DOWN, refusal(500, "InternalError", "x")] * 9)
 
     def fail_once(request: Request, forward: Forward) -> Answer | None:
         if (key := f"{request.method} {request.path}") in seen:
@@ -193,76 +256,55 @@ def test_what_fails_in_passing_is_tried_again(bucket: Bucket, tmp_path: Path) ->
         return next(ways)
 
     audio = os.urandom(LARGE)
-    bucket.put("in/b.enc", encrypt(audio, PASSWORD))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], fail_once) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run(f"{bucket.url}/in/", "-", "x", "-j", "1", cwd=tmp_path, env=env)
+    store.bucket.put("in/b.enc", encrypt(audio, PASSWORD))
+    result = store.run(fail_once, "in/", "x", "-j", "1")
     assert result.code == 0, result
-    assert bucket.contents()["in/a.x"] == AUDIO
-    assert bucket.contents()["in/b.x"] == audio
+    assert store.bucket.contents()["in/a.x"] == AUDIO
+    assert store.bucket.contents()["in/b.x"] == audio
 
 
-def test_a_store_that_keeps_failing_is_given_up(bucket: Bucket, tmp_path: Path) -> None:
-    """After many recordings in a row, with one line, and the summary of what was tried."""
-    for number in range(80):
-        bucket.put(f"many/{number:02}.enc", bucket.get("in/a.enc"))
+@pytest.mark.parametrize("count", [80, 50])
+def test_a_store_that_keeps_failing_is_given_up(store: Store, count: int) -> None:
+    """After many recordings in a row; a failure that is not the store's, and the count begins anew.
 
-    def fail(request: Request, forward: Forward) -> Answer:
-        if request.method == "PUT":
-            return refusal(503, "SlowDown", "Please reduce your request rate.")
-        return forward(request)
-
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], fail) as store:
-        env = {"AWS_ENDPOINT_URL": store.url, **ONE_TRY}
-        result = bucket.run(f"{bucket.url}/many/", "-", "x", "-j", "1", cwd=tmp_path, env=env)
+    One line says so, after the summary of what was tried.
+    """
+    is_mixed = count == 50  # more than are under way at once, so none gets far ahead
+    recording = store.bucket.get("in/a.enc")
+    for number in range(count):
+        is_bad = is_mixed and number % 2 == 0
+        store.bucket.put(f"many/{number:02}.enc", b"no recording" if is_bad else recording)
+    result = store.run(answering("PUT", SLOW_DOWN), "many/", "x", "-j", "1", tries="1")
     assert result.code == 1
+    if is_mixed:
+        assert result.lines[-1].startswith("50 failed in ")
+        return
     failures = [line for line in result.lines if line.endswith("reduce your request rate.")]
     assert len(failures) == FAILURES_IN_A_ROW
-    assert result.lines[-3].startswith(f"{FAILURES_IN_A_ROW} failed in ")
-    assert result.lines[-2].startswith(
-        f"error: the store failed for {FAILURES_IN_A_ROW} recordings in a row"
-    )
-    assert result.lines[-1].startswith("hint: ")
-
-
-def test_a_store_that_fails_now_and_then_is_not_given_up(bucket: Bucket, tmp_path: Path) -> None:
-    """One success, or a failure that is not the store's, and the count begins anew."""
-    recording = bucket.get("in/a.enc")
-    for number in range(50):  # more of either than are under way at once, so none gets far ahead
-        bucket.put(f"many/{number:02}.enc", recording if number % 2 else b"no recording")
-
-    def fail(request: Request, forward: Forward) -> Answer:
-        if request.method == "PUT":
-            return refusal(503, "SlowDown", "Please reduce your request rate.")
-        return forward(request)
-
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], fail) as store:
-        env = {"AWS_ENDPOINT_URL": store.url, **ONE_TRY}
-        result = bucket.run(f"{bucket.url}/many/", "-", "x", "-j", "1", cwd=tmp_path, env=env)
-    assert result.lines[-1].startswith("50 failed in ")
+    summary, error, hint = result.lines[-3:]
+    assert summary.startswith(f"{FAILURES_IN_A_ROW} failed in ")
+    said = f"error: the store failed for {FAILURES_IN_A_ROW} recordings in a row"
+    assert error.startswith(said)
+    assert hint.startswith("hint: ")
 
 
 @pytest.mark.parametrize("size", [1000, LARGE])
 @pytest.mark.parametrize(("if_exists", "code"), [("skip", 0), ("fail", 1)])
 def test_without_conditional_writes_it_looks_before_it_sends(
-    bucket: Bucket, tmp_path: Path, size: int, if_exists: str, code: int
+    store: Store, size: int, if_exists: str, code: int
 ) -> None:
     """An object that appears while the recording is read stays."""
 
     def unconditional(request: Request, forward: Forward) -> Answer:
-        headers = {
-            name: value for name, value in request.headers.items() if name != "If-None-Match"
-        }
+        headers = {name: text for name, text in request.headers.items() if name != "If-None-Match"}
         if request.method == "GET" and request.path.endswith("b.enc"):
-            bucket.put("in/b.x", bytes(size))
+            store.bucket.put("in/b.x", bytes(size))
         return forward(request._replace(headers=headers))
 
-    bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], unconditional) as store:
-        words = [f"{bucket.url}/in/b.enc", "-", "x", "--if-exists", if_exists]
-        result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
+    store.bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
+    result = store.run(unconditional, "in/b.enc", "x", "--if-exists", if_exists)
     assert result.code == code, result
-    assert bucket.contents()["in/b.x"] == bytes(size)
+    assert store.bucket.contents()["in/b.x"] == bytes(size)
 
 
 NO_CONDITIONS = {
@@ -305,26 +347,24 @@ def test_a_store_that_refuses_conditions(
 @pytest.mark.parametrize("if_exists", ["skip", "fail"])
 @pytest.mark.parametrize("answer", [NO_CONDITIONS["501"], NO_CONDITIONS["400"]])
 def test_what_appears_before_a_condition_is_refused_stays(
-    bucket: Bucket, tmp_path: Path, answer: Answer, if_exists: str, size: int
+    store: Store, answer: Answer, if_exists: str, size: int
 ) -> None:
     """It is looked for once more, before anything is sent without a condition."""
 
     def refuse(request: Request, forward: Forward) -> Answer:
         if is_conditional(request):
-            bucket.put("in/b.x", bytes(size))
+            store.bucket.put("in/b.x", bytes(size))
             return answer
         return forward(request)
 
-    bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
-        words = [f"{bucket.url}/in/b.enc", "-", "x", "--if-exists", if_exists]
-        result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
+    store.bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
+    result = store.run(refuse, "in/b.enc", "x", "--if-exists", if_exists)
     if if_exists == "skip":
         assert (result.code, result.stdout) == (0, b"")
     else:
         assert result.code == 1
-        assert result.lines == [f"error: {bucket.url}/in/b.x: File exists"]
-    assert bucket.contents()["in/b.x"] == bytes(size)
+        assert result.lines == [f"error: {store.bucket.url}/in/b.x: File exists"]
+    assert store.bucket.contents()["in/b.x"] == bytes(size)
 
 
 def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,11 +372,8 @@ def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPat
     for number in range(8):
         bucket.put(f"many/{number}.enc", bucket.get("in/a.enc"))
     with proxy(bucket.env["AWS_ENDPOINT_URL"], refusing_conditions()) as store:
-        for name, value in {**bucket.env, "AWS_ENDPOINT_URL": store.url}.items():
-            monkeypatch.setenv(name, value)
-        S3.clear_instance_cache()
+        bucket.use(monkeypatch, AWS_ENDPOINT_URL=store.url)
         outcomes = list(decrypt_files([f"{bucket.url}/many"], PASSWORD, "x", if_exists="skip"))
-    S3.clear_instance_cache()
     assert [outcome.status for outcome in outcomes] == ["decrypted"] * 8
     assert len([outcome for outcome in outcomes if outcome.note]) == 1
 
@@ -353,9 +390,7 @@ def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPat
         [NO_CONDITIONS["501"], refusal(400, "InvalidPart", "No such part.")],
     ],
 )
-def test_another_refusal_stays_an_error(
-    bucket: Bucket, tmp_path: Path, size: int, answers: list[Answer]
-) -> None:
+def test_another_refusal_stays_an_error(store: Store, size: int, answers: list[Answer]) -> None:
     """The store's own sentence about what was asked last; no request is made again."""
     last: list[Request] = []
 
@@ -366,41 +401,31 @@ def test_another_refusal_stays_an_error(
         last.append(request)
         return answers[len(last) - 1]
 
-    bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
-        words = [f"{bucket.url}/in/b.enc", "-", "x", "--if-exists", "skip"]
-        result = bucket.run(*words, cwd=tmp_path, env={"AWS_ENDPOINT_URL": store.url})
+    store.bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
+    result = store.run(refuse, "in/b.enc", "x", "--if-exists", "skip")
     assert result.code == 1
-    assert result.lines == [f"error: {bucket.url}/in/b.x: No such part."]
+    assert result.lines == [f"error: {store.bucket.url}/in/b.x: No such part."]
     assert len(last) == len(answers)
-    assert "in/b.x" not in bucket.contents()
+    assert "in/b.x" not in store.bucket.contents()
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(("method", "name"), [("GET", "a.enc"), ("PUT", "a.x")])
 @pytest.mark.parametrize(
     "words", ["A header you provided implies functionality that is not implemented", ""]
 )
-def test_what_a_store_does_not_implement(
-    bucket: Bucket, tmp_path: Path, method: str, words: str
-) -> None:
+def test_what_a_store_does_not_implement(store: Store, method: str, name: str, words: str) -> None:
     """It is not asked for again: its sentence is told at once, or the status."""
     answer = NO_CONDITIONS["501" if words else "501 without a word"]
-
-    def refuse(request: Request, forward: Forward) -> Answer:
-        return answer if request.method == method else forward(request)
-
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], refuse) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        result = bucket.run(f"{bucket.url}/in/a.enc", "-", "x", cwd=tmp_path, env=env)
+    result = store.run(answering(method, answer), "in/a.enc", "x")
     assert result.code == 1
-    name = "a.enc" if method == "GET" else "a.x"
-    assert result.lines == [f"error: {bucket.url}/in/{name}: {words or 'Not Implemented'}"]
+    said = f"error: {store.bucket.url}/in/{name}: {words or 'Not Implemented'}"
+    assert result.lines == [said]
     assert [request.method for request in store.requests].count(method) == 1
 
 
-@pytest.mark.parametrize(("setting", "code"), [({}, 0), ({"when": "when_supported"}, 1)])
+@pytest.mark.parametrize(("setting", "code"), [(None, 0), ("when_supported", 1)])
 def test_checksums_of_whole_objects_with_ranges(
-    bucket: Bucket, tmp_path: Path, setting: dict[str, str], code: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, setting: str | None, code: int
 ) -> None:
     """They are not looked at, since all is authenticated; a setting of the user's wins."""
 
@@ -411,18 +436,16 @@ def test_checksums_of_whole_objects_with_ranges(
         return answer
 
     audio = os.urandom(LARGE)
-    bucket.put("in/b.enc", encrypt(audio, PASSWORD))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], with_checksum) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        if setting:
-            env["AWS_RESPONSE_CHECKSUM_VALIDATION"] = setting["when"]
-        result = bucket.run(f"{bucket.url}/in/b.enc", "-", "x", cwd=tmp_path, env=env)
+    store.bucket.put("in/b.enc", encrypt(audio, PASSWORD))
+    if setting:
+        store.bucket.env["AWS_RESPONSE_CHECKSUM_VALIDATION"] = setting
+    result = store.run(with_checksum, "in/b.enc", "x")
     assert result.code == code, result
     if code == 0:
-        assert bucket.get("in/b.x") == audio
+        assert store.bucket.get("in/b.x") == audio
 
 
-def test_an_answer_that_is_lost(bucket: Bucket, tmp_path: Path) -> None:
+def test_an_answer_that_is_lost(store: Store) -> None:
     """What this run has written is not in its own way; what another has written is."""
     lost: list[str] = []
 
@@ -430,40 +453,15 @@ def test_an_answer_that_is_lost(bucket: Bucket, tmp_path: Path) -> None:
         answer = forward(request)
         if request.method == "PUT" and request.path not in lost:
             lost.append(request.path)
-            if "mine" in request.path:
-                return None
-            bucket.put("in/other.x", bytes(len(AUDIO)))
+            if "other" in request.path:
+                store.bucket.put("in/other.x", bytes(len(AUDIO)))
             return None
         return answer
 
-    bucket.put("in/mine.enc", bucket.get("in/a.enc"))
-    bucket.put("in/other.enc", bucket.get("in/a.enc"))
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], lose_one) as store:
-        words = ["-", "x", "--if-exists", "fail"]
-        env = {"AWS_ENDPOINT_URL": store.url}
-        mine = bucket.run(f"{bucket.url}/in/mine.enc", *words, cwd=tmp_path, env=env)
-        other = bucket.run(f"{bucket.url}/in/other.enc", *words, cwd=tmp_path, env=env)
+    for name in ("mine", "other"):
+        store.bucket.put(f"in/{name}.enc", encrypt(AUDIO))
+    mine = store.run(lose_one, "in/mine.enc", "x", "--if-exists", "fail")
+    other = store.run(lose_one, "in/other.enc", "x", "--if-exists", "fail")
     assert mine.code == 0, mine
-    assert bucket.get("in/mine.x") == AUDIO
-    assert other.lines == [f"error: {bucket.url}/in/other.x: File exists"]
-
-
-def test_an_object_that_is_also_a_folder(bucket: Bucket, tmp_path: Path) -> None:
-    """Its name is the object; with a slash at its end it is the folder."""
-    bucket.put("in/a.enc/b.enc", encrypt(b"below", PASSWORD))
-    result = bucket.run(f"{bucket.url}/in/a.enc", "-", "x", cwd=tmp_path)
-    assert result.stdout.decode() == f"{bucket.url}/in/a.x\n"
-    assert bucket.get("in/a.x") == AUDIO
-    result = bucket.run(f"{bucket.url}/in/a.enc/", "-", "x", cwd=tmp_path)
-    assert result.stdout.decode() == f"{bucket.url}/in/a.enc/b.x\n"
-    assert bucket.get("in/a.enc/b.x") == b"below"
-
-
-@pytest.mark.parametrize("key", ["a::b.enc", "a?versionId=1.enc"])
-def test_one_odd_key(bucket: Bucket, tmp_path: Path, key: str) -> None:
-    """It is a failure that names the object; the code is not that of a wrong usage."""
-    bucket.put(f"in/{key}", b"")
-    result = bucket.run(f"{bucket.url}/in", "-", "x", cwd=tmp_path)
-    assert result.code == 1
-    assert result.lines[0].startswith(f"error: {bucket.url}/in/{key}: ")
-    assert bucket.get("in/a.x") == AUDIO
+    assert store.bucket.get("in/mine.x") == AUDIO
+    assert other.lines == [f"error: {store.bucket.url}/in/other.x: File exists"]

@@ -10,8 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import pytest
 from moto.server import ThreadedMotoServer
 
+from filedecryptor.storage.s3 import S3
 from support.commands import Result, run
 from support.recordings import PASSWORD
 
@@ -56,6 +58,12 @@ class Bucket:
         }
         self.client = _client(endpoint)
         self.client.create_bucket(Bucket=self.name)
+
+    def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
+        """Set the way to the server in the environment of this process."""
+        for name, value in {**self.env, **more}.items():
+            monkeypatch.setenv(name, value)
+        S3.clear_instance_cache()
 
     def put(self, key: str, data: bytes) -> None:
         """Store an object."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import closing
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TypeAlias, cast
 
 from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress
@@ -15,7 +17,6 @@ from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerEr
 from filedecryptor.jobs.job import IfExists, Job, Shared, try_job
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
-    Done,
     Workers,
     affordable,
     in_threads,
@@ -23,13 +24,10 @@ from filedecryptor.jobs.workers import (
     submit_bounded,
     usable_cpus,
 )
-from filedecryptor.lanes import Keys, Warned, warn_by_python
+from filedecryptor.lanes import Keys, warn_by_python
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.storage.output import Written
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
 
 THREADS_PER_JOB = 2
 """Threads for each file that is worked on: the processors are busy while files are flushed."""
@@ -48,6 +46,10 @@ GROUPS_PER_JOB = 16
 
 LARGEST_GROUP = 100
 """Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
+
+
+GroupResult: TypeAlias = tuple[list[Outcome], list[str]]
+"""What became of a group of jobs, and what has to be known besides."""
 
 
 def decrypt_files(
@@ -98,6 +100,7 @@ def decrypt_files(
         clean_extension(output_extension),
         output_dir=None if output_dir is None else place(os.fspath(output_dir)),
         if_exists=if_exists,
+        is_distributed=executor is not None,
     )
     return run_plan(plan, password, Workers(jobs, executor))
 
@@ -108,35 +111,36 @@ def run_plan(
     workers: Workers,
     *,
     warn: Callable[[str], object] = warn_by_python,
-    on_progress: Callable[[str, int], object] | None = None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Generator[Outcome]:
-    """Do all jobs of a plan, a bounded number of them under way at any time.
+    """Do all jobs of a plan, a bounded number of them under way at any time; yield their outcomes.
 
-    Args:
-        plan: What to do.
-        password: The `recordCallPassword` in force when the calls were recorded, or several that
-            are tried in turn.
-        workers: What does it; an executor is left running.
-        warn: Called with what has to be known, though no recording fails for it.
-        on_progress: Called with an input and a number of bytes after each piece of work, from any
-            thread; not called by an executor.
-
-    Yields:
-        What became of each recording, in the order they end.
-
-    Raises:
-        CancelledError: The executor does not do what it was given.
-        UnavailableError: A store failed for many recordings in a row.
+    `warn` is called with what has to be known, though no recording fails for it; `on_progress`
+    with an input and a number of bytes after each piece of work, from any thread of this process.
     """
     failures = 0
     said: set[str] = set()
-    with closing(_outcomes(plan, password, workers, on_progress)) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome, Warned):
-                if outcome.what not in said:
-                    warn(outcome.what)
-                said.add(outcome.what)
-                continue
+
+    def warn_once(what: str) -> None:
+        if what not in said:
+            warn(what)
+        said.add(what)
+
+    if workers.executor is None:
+        running = _in_threads(
+            plan,
+            password,
+            workers.jobs or usable_cpus(),
+            expected=len(plan) if plan.if_exists == "replace" else 0,
+            has_objects=plan.has_objects,
+            warn=warn_once,
+            check=plan.check,
+            on_progress=on_progress,
+        )
+    else:
+        running = _by_executor(plan, password, workers, workers.executor, warn_once)
+    with closing(running):
+        for outcome in chain(plan.failures, running):
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
                 yield outcome._replace(note=None) if outcome.note in said else outcome
                 said.add(outcome.note)
@@ -150,47 +154,43 @@ def run_plan(
                 )
 
 
-def _outcomes(
+def _by_executor(
     plan: Plan,
     password: Secret,
     workers: Workers,
-    on_progress: Callable[[str, int], object] | None,
-) -> Generator[Outcome | Warned]:
-    jobs, executor = workers.jobs or usable_cpus(), workers.executor
-    yield from plan.failures
-    if executor is None:
-        yield from _in_threads(
-            plan,
-            password,
-            jobs,
-            expected=len(plan) if plan.if_exists == "replace" else 0,
-            has_objects=plan.has_objects,
-            check=plan.check,
-            on_progress=on_progress,
-        )
-    else:
-        size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
-        work = GroupWork(password)
+    executor: Executor,
+    warn: Callable[[str], object],
+) -> Generator[Outcome]:
+    jobs = workers.jobs or usable_cpus()
+    size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
+    work = GroupWork(password)
 
-        def submit(group: list[Job]) -> Future[list[Outcome | Warned]]:
-            return executor.submit(work, group)
+    def submit(group: list[Job] | Outcome) -> Future[GroupResult]:
+        future: Future[GroupResult] = Future()
+        try:
+            if isinstance(group, list):
+                return executor.submit(work, group)
+            future.set_result(([group], []))
+        except BrokenExecutor as error:
+            future.set_exception(error)
+        return future
 
-        yield from submit_bounded(
-            _groups(plan, size),
-            submit,
-            lambda: jobs * TASKS_PER_JOB,
-            _worker_failures,
-            workers.watch,
-        )
+    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, workers.watch)
+    with closing(ended):
+        for group, future in ended:
+            try:
+                outcomes, warnings = future.result()
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the worker raised it, or died
+                outcomes, warnings = _worker_failures(cast("list[Job]", group), error), []
+            for warning in warnings:
+                warn(warning)
+            yield from outcomes
 
 
 class GroupWork:
-    """Does a group of jobs, perhaps on another machine. The password shows in no `repr` of it.
-
-    Args:
-        password: The `recordCallPassword` in force when the calls were recorded, or several that
-            are tried in turn.
-    """
+    """Does a group of jobs, perhaps on another machine. The password shows in no `repr` of it."""
 
     def __init__(self, password: Secret) -> None:
         self._password = Passwords.of(password)
@@ -201,24 +201,22 @@ class GroupWork:
 
         return uuid4().hex
 
-    def __call__(self, group: list[Job]) -> list[Outcome | Warned]:
-        """Do the jobs, one file on the processor at a time; return what became of each."""
-        has_objects = any(is_url(job.input) or is_url(job.named_after or "") for job in group)
+    def __call__(self, group: list[Job]) -> GroupResult:
+        """Do the jobs, one file on the processor at a time."""
+        warnings: list[str] = []
         outcomes = _in_threads(
             group,
             self._password,
             1,
             expected=len(group),
-            has_objects=has_objects,
-            check=lambda _job, _written: None,
+            has_objects=any(is_url(job.input) or is_url(job.named_after or "") for job in group),
+            warn=warnings.append,
         )
-        return [_placed(outcome) for outcome in outcomes]
+        return [_placed(outcome) for outcome in outcomes], warnings
 
 
-def _placed(outcome: Outcome | Warned) -> Outcome | Warned:
+def _placed(outcome: Outcome) -> Outcome:
     """Return an outcome whose error says on which worker of Dask's it happened, if on one."""
-    if isinstance(outcome, Warned):
-        return outcome
     error = outcome.error
     distributed = sys.modules.get("distributed")
     if error is None or distributed is None:
@@ -235,12 +233,12 @@ def _placed(outcome: Outcome | Warned) -> Outcome | Warned:
     return outcome._replace(error=error)
 
 
-def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome | Warned]]:
+def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
         if outcome := plan.check(job, Written()):
-            yield Done(outcome)
+            yield outcome
             continue
         group.append(job)
         if len(group) == size:
@@ -250,7 +248,7 @@ def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Done[Outcome | Warned
         yield group
 
 
-def _worker_failures(group: list[Job], error: Exception) -> list[Outcome | Warned]:
+def _worker_failures(group: list[Job], error: Exception) -> list[Outcome]:
     """Return the failed outcomes of a group whose worker raised an error or died."""
     place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
     worker = "the worker" if place is None else f"worker {place.address}"
@@ -266,9 +264,10 @@ def _in_threads(
     *,
     expected: int,
     has_objects: bool,
-    check: Callable[[Job, Written], Outcome | None],
-    on_progress: Callable[[str, int], object] | None = None,
-) -> Generator[Outcome | Warned]:
+    warn: Callable[[str], object],
+    check: Callable[[Job, Written], Outcome | None] = lambda _job, _written: None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
+) -> Generator[Outcome]:
     passwords = Passwords.of(password)
     keys = Keys(jobs, expected)
     load()  # where memory or files to open are scarce, this fails once, here
@@ -282,19 +281,15 @@ def _in_threads(
         shared = Shared(written, keys, memory_of_each(threads()))
         return try_job(job, passwords, shared=shared, on_progress=advance)
 
-    def advance_job(job: Job, count: int) -> None:
-        if on_progress is not None:
-            on_progress(job.input, count)
-
     outcomes = in_threads(
         items,
         work,
         check=lambda job: check(job, written),
         threads=threads,
-        on_progress=advance_job,
+        on_progress=lambda job, count: on_progress(job.input, count),
     )
     with closing(outcomes):
         for outcome in outcomes:
             yield outcome
             if news := keys.news():
-                yield Warned(news)
+                warn(news)

@@ -12,7 +12,6 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
-from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,7 +19,7 @@ from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError, missing_extra
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
 from filedecryptor.storage.disk import make_directory
-from filedecryptor.storage.output import PREFIX, SUFFIX
+from filedecryptor.storage.output import PendingFile, temporary_name
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -48,17 +47,8 @@ WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 def connected(address: str, directory: str | None, on_silence: OnSilence) -> Iterator[Workers]:
     """Connect to a scheduler, check that its workers can do the work, and yield them.
 
-    Args:
-        address: `tcp://host:port`, or `tls://host:port` with the certificates that Dask's own
-            configuration names.
-        directory: Where the outputs go on the disk, if they do. It is made if it is not there.
-        on_silence: Called with the seconds in which no work has ended, and the addresses of the
-            workers that are busy, at most every `SILENCE_INTERVAL` seconds.
-
-    Raises:
-        UsageError: The address is not valid, or Dask or its certificates are missing.
-        ClusterError: The cluster cannot be reached, goes away, or cannot do the work.
-        OSError: The directory cannot be made, or nothing can be written to it.
+    If the outputs go to a directory, it is made, and every worker must see it. `on_silence` is
+    called with the seconds in which no work has ended, and the addresses of the busy workers.
     """
     if not address.startswith(PROTOCOLS):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
@@ -75,19 +65,15 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
         jobs = sum(_answer(address, client.nthreads).values())
         yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):
-        raise _gone(address) from None
+        cause = "the scheduler went away"
+        raise ClusterError(cause, hint=WHAT_IS_DONE_STAYS, filename=address) from None
     finally:
         with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=2)
 
 
 def _connect(address: str) -> Client:
-    """Return a client of a scheduler.
-
-    Raises:
-        UsageError: The address, or what TLS needs, is not valid.
-        ClusterError: No scheduler is there, though something else may be.
-    """
+    """Return a client of a scheduler; raise an error if something else is there, or nothing."""
     from distributed import Client
 
     try:
@@ -112,11 +98,7 @@ async def _identity(address: str) -> object:
 
 
 def _check_versions(client: Client, address: str) -> None:
-    """Check that there are workers, and that each of them has this version of the package.
-
-    Raises:
-        ClusterError: There are none, or one of them has another version, or none.
-    """
+    """Check that there are workers, and that each of them has this version of the package."""
     deadline = time.monotonic() + TIMEOUT
     while not _answer(address, client.nthreads):
         if time.monotonic() > deadline:
@@ -134,19 +116,9 @@ def _check_versions(client: Client, address: str) -> None:
 
 
 def _check_sharing(client: Client, address: str, directory: str) -> None:
-    """Check that every worker sees what is written to a directory here.
-
-    Raises:
-        ClusterError: A worker has another directory of that name, or none.
-        OSError: The directory cannot be made, or nothing can be written to it.
-    """
+    """Check that every worker sees what is written to a directory here."""
     make_directory(directory)
-    with NamedTemporaryFile(
-        dir=os.path.realpath(directory),  # of `link/..` it would make something else
-        prefix=PREFIX,
-        suffix=SUFFIX,
-    ) as file:
-        path = os.path.join(directory, os.path.basename(file.name))  # as the workers get it
+    with temporary_name(directory) as path, PendingFile(path, path):
         seen = _answer(address, client.run, os.path.exists, path)
     for worker, sees in seen.items():
         if not sees:
@@ -160,11 +132,7 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
 def _answer(
     address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
-    """Return the answer of a cluster, waiting for it no longer than `TIMEOUT`.
-
-    Raises:
-        ClusterError: There is no answer in time.
-    """
+    """Return the answer of a cluster, waiting for it no longer than `TIMEOUT`."""
     found: list[dict[str, Any]] = []
 
     def wait() -> None:
@@ -184,11 +152,7 @@ def _answer(
 
 
 class _Watch:
-    """Checks that there is still a worker to wait for, and reports which workers are busy.
-
-    Raises:
-        ClusterError: The scheduler does not answer, or there have been no workers for a while.
-    """
+    """Checks that there is still a worker to wait for, and reports which workers are busy."""
 
     def __init__(self, client: Client, address: str, on_silence: OnSilence) -> None:
         self._client = client
@@ -200,25 +164,17 @@ class _Watch:
     def __call__(self, seconds: float) -> None:
         workers = _answer(self._address, self._client.processing)
         now = time.monotonic()
-        if not workers:
-            self._miss(now, now - seconds)
+        if workers:
+            self._missing_since = None
+            if min(seconds, now - self._told) >= SILENCE_INTERVAL:
+                self._told = now
+                self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
             return
-        self._missing_since = None
-        if min(seconds, now - self._told) >= SILENCE_INTERVAL:
-            self._told = now
-            self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
-
-    def _miss(self, now: float, last_outcome: float) -> None:
-        # Not since the last look: as long as work ends, nobody looks. Nor since before the last
-        # outcome: there was a worker then.
-        self._missing_since = max(self._missing_since or now, last_outcome)
+        # Count from the last outcome: this is not called while outcomes arrive.
+        self._missing_since = max(self._missing_since or now, now - seconds)
         if now - self._missing_since > NO_WORKERS_TIMEOUT:
             raise ClusterError(
                 f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
                 hint=WHAT_IS_DONE_STAYS,
                 filename=self._address,
             )
-
-
-def _gone(address: str) -> ClusterError:
-    return ClusterError("the scheduler went away", hint=WHAT_IS_DONE_STAYS, filename=address)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 
     from filedecryptor.lanes import Keys
 
+AUTO = "auto"
+"""The output extension that stands for the format found in the audio."""
+
 IfExists: TypeAlias = Literal["replace", "skip", "fail"]
 IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
-SizeOf: TypeAlias = Callable[[str], "int | None"]
 
 
 def check_if_exists(if_exists: str) -> None:
@@ -50,98 +53,17 @@ def size_of(path: str) -> int | None:
     return storage_of(path).size_of(path)
 
 
-def find_existing(
-    source: str | None,
-    targets: Sequence[str],
-    if_exists: IfExists,
-    written: Written,
-    size_of: SizeOf = size_of,
-) -> str | None:
-    """Return the existing output that makes a job unnecessary; None if there is none.
-
-    Args:
-        source: The path of the recording, from whose length that of its audio follows; None if it
-            has no path.
-        targets: The outputs that the job may write, one of them.
-        if_exists: What to do about an output that is there.
-        written: The outputs that other jobs of the run have written.
-        size_of: Returns the length of a file, as `size_of` of this module does.
-
-    Raises:
-        UsageError: The output is that of another job.
-        FileExistsError: `if_exists` is `fail`, and there is one.
-    """
-    if if_exists == "replace":
-        return None
-    sizes = {target: size for target in targets if (size := size_of(target)) is not None}
-    if not sizes:
-        return None
-    audio_size = None
-    if source is not None and (source_size := size_of(source)) is not None:
-        audio_size = source_size - SMALLEST_SIZE
-        if audio_size < 0:  # no recording, which is said when it is read
-            return None
-    fitting = [target for target, size in sizes.items() if audio_size in {None, size}]
-    if fitting:
-        written.refuse(fitting[0])
-    for target in (*fitting, *sizes):  # the others are an error under `fail`
-        if is_finished(target, sizes[target], audio_size, if_exists):
-            return target
-    return None
-
-
-def is_finished(target: str, size: int | None, audio_size: int | None, if_exists: IfExists) -> bool:
-    """Return whether an output that is there counts as done: if it is as long as the audio.
-
-    One that is not so long was left unfinished, and is to be replaced.
-
-    Args:
-        target: The output.
-        size: Its length in bytes; None if it is not a file, but a link that leads nowhere.
-        audio_size: The length of the audio in bytes; None if it is not known.
-        if_exists: `skip` or `fail`.
-
-    Raises:
-        FileExistsError: `if_exists` is `fail`.
-    """
-    can_be_audio = audio_size is None or audio_size == size
-    if if_exists == "fail":
-        cause = os.strerror(errno.EEXIST)
-        if not can_be_audio and size is not None:
-            cause = f"exists with another length: {size} bytes instead of {audio_size}"
-        raise FileExistsError(errno.EEXIST, cause, target)
-    return can_be_audio
-
-
-AUTO = "auto"
-"""The output extension that stands for the format found in the audio."""
-
-
 # As in `format`, no annotation is text, since that would cost time.
 class Job(NamedTuple):
-    """What to do with one recording. It can be sent to another process; it holds no password.
+    """What to do with one recording. It can be sent to another process; it holds no password."""
 
-    Attributes:
-        input: The path of the `.enc` file, or a name for the file that is read instead.
-        extension: The output's extension without its dot, or `auto`.
-        output: The output's path, if it does not follow from a name and the extension.
-        named_after: The path whose suffix is replaced to name the output, if that is not the
-            input's own. Its directory is made if it is not there.
-        if_exists: What to do about an output that is already there.
-        is_checked: Whether `find_existing` has been asked already.
-        verify: Authenticate only, write nothing.
-        unknown_as: With `auto`, the extension for audio that is not recognised, without its dot;
-            None if that is a failure.
-    """
-
-    input: str
-    extension: str
-    output: str | None = None
-    named_after: str | None = None
+    input: str  # the path of the `.enc` file, or a name for the file that is read instead
+    extension: str  # the output's, without its dot, or `auto`
+    output: str | None = None  # the output, if it does not follow from a name and the extension
+    named_after: str | None = None  # the path whose suffix is replaced, if not the input's
     if_exists: IfExists = "replace"
-    is_checked: bool = False
-    verify: bool = False
-    unknown_as: str | None = None
+    verify: bool = False  # authenticate only, write nothing
+    unknown_as: str | None = None  # the extension, with `auto`, for audio that is not recognised
 
     def targets(self) -> tuple[str, ...]:
         """Return the outputs that this job may write; it writes one of them, or none."""
@@ -157,35 +79,93 @@ class Job(NamedTuple):
         more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
         return (*audio.FORMATS, *more)
 
-    def target(self, audio_format: str | None) -> str | None:
-        """Return the output that fits the audio; None if none does.
-
-        Args:
-            audio_format: Its format; None if it is not recognised.
-        """
+    def target(self, content: Content) -> str:
+        """Return the output that fits the audio."""
         targets = self.targets()
         if len(targets) == 1:
             return targets[0]
-        extension = audio_format or self.unknown_as
-        return None if extension is None else targets[self._extensions().index(extension)]
+        extension = content.format or self.unknown_as
+        if extension is None:
+            raise UnknownFormatError(
+                f"the recording is intact and the password right; {content.unknown}",
+                hint="name the output's extension instead of 'auto', or store such audio by"
+                " --unknown-as",
+            )
+        return targets[self._extensions().index(extension)]
+
+    def outcome(
+        self, content: Content, status: str, output: str | None = None, note: str | None = None
+    ) -> Outcome:
+        """Return what became of the recording."""
+        error, password = None, content.password
+        found = content.format, content.size
+        return Outcome(self.input, output, *found, status, error, note, password)
 
 
-class Shared:
-    """What the jobs of one run have in common.
+class Shared(NamedTuple):
+    """What the jobs of one run have in common."""
 
-    Args:
-        written: What they have written.
-        keys: Derives their keys, several at once, and says who may use a processor; None if there
-            is only one job.
-        memory_limit: The most bytes of audio that each of them has in memory.
+    written: Written
+    keys: Keys | None = None
+    memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
+
+
+def check(
+    job: Job,
+    written: Written,
+    source: Source | None = None,
+    size_of: Callable[[str], int | None] = size_of,
+) -> Outcome | None:
+    """Return the outcome of a job that needs no work; raise an error if it cannot or must not be done.
+
+    Which of its outputs `auto` writes, and whether it can be written, only `do_job` knows.
     """
+    check_if_exists(job.if_exists)
+    with errors_naming(job.input):
+        targets = job.targets()
+        if len(targets) == 1:
+            storage_of(targets[0]).check_target(targets[0], _identity(job, source))
+        if job.if_exists == "replace":
+            return None
+        found = {target: size for target in targets if (size := size_of(target)) is not None}
+        if not found:
+            return None
+        source_size = size_of(job.input) if source is None else None
+        audio_size = None if source_size is None else source_size - SMALLEST_SIZE
+        return _existing(job, found, audio_size, written)
 
-    def __init__(
-        self, written: Written, keys: Keys | None = None, memory_limit: int = MEMORY_LIMIT
-    ) -> None:
-        self.written = written
-        self.keys = keys
-        self.memory_limit = memory_limit
+
+def _existing(
+    job: Job, found: Mapping[str, int | None], audio_size: int | None, written: Written
+) -> Outcome | None:
+    """Decide what becomes of outputs that are there: an outcome, an error, or None for a new one.
+
+    An output counts as done if it is as long as the audio; one of another length was left
+    unfinished. A length is None if it is not known, or that of a link to nowhere.
+    """
+    if audio_size is not None and audio_size < 0:  # no recording, which is said when it is read
+        return None
+    fitting = [target for target, size in found.items() if audio_size in {None, size}]
+    target = (fitting or list(found))[0]
+    if fitting or job.if_exists == "fail":
+        written.refuse(target)
+    if job.if_exists == "fail":
+        cause = os.strerror(errno.EEXIST)
+        size = found[target]
+        if not fitting and size is not None:
+            cause = f"exists with another length: {size} bytes instead of {audio_size}"
+        raise FileExistsError(errno.EEXIST, cause, target)
+    if not fitting:
+        return None
+    written.claim(target)
+    return Outcome(job.input, target, None, None, "skipped")
+
+
+def _identity(job: Job, source: Source | None) -> str | int | None:
+    """Return what tells whether a file is the one that is read: its path or its descriptor."""
+    if source is None:
+        return job.input
+    return source.fileno() if isinstance(source, FileIO) else None
 
 
 def try_job(
@@ -215,138 +195,42 @@ def do_job(
 ) -> Outcome:
     """Do one job. Jobs may be done side by side, in threads or processes.
 
-    Args:
-        job: What to do.
-        password: The `recordCallPassword` in force when the call was recorded, or several that
-            are tried in turn.
-        source: A file to read instead of the job's input.
-        shared: What the job has in common with others, if there are any.
-        on_progress: Called with the number of bytes after each piece of work.
-
-    Raises:
-        FileDecryptorError: Any of its kinds, with `filename` set.
-        OSError: The operating system refused something; `filename` is set.
+    `source` is read instead of the job's input. If the job has something `shared` with others,
+    `check` has been asked about it already.
     """
     with errors_naming(job.input):
-        shared = shared or Shared(Written())
-        if not job.is_checked and (done := check(job, shared.written, source)):
-            return done
-        if source is not None:
-            identity = _identity(job, source)
-            return _decrypt(job, password, source, shared, on_progress, identity=identity)
-        with storage_of(job.input).open_source(job.input) as opened:
-            return _decrypt(job, password, opened, shared, on_progress, identity=job.input)
-
-
-def check(
-    job: Job,
-    written: Written,
-    source: Source | None = None,
-    size_of: SizeOf = size_of,
-) -> Outcome | None:
-    """Return the outcome of a job that needs no work, since its output is there already.
-
-    Of the three outputs that `auto` may write, the one that fits the audio is checked by `do_job`.
-
-    Args:
-        job: What is to be done.
-        written: The outputs that other jobs of the run have written.
-        source: A file to read instead of the job's input.
-        size_of: Returns the length of a file, as `size_of` does.
-
-    Raises:
-        UsageError: The output is the input or another job's, or `if_exists` is none of its values.
-        OSError: The output cannot be written, or must not since it exists.
-    """
-    check_if_exists(job.if_exists)
-    with errors_naming(job.input):
-        targets = job.targets()
-        if len(targets) == 1:
-            storage_of(targets[0]).check_target(targets[0], _identity(job, source))
-        path = job.input if source is None else None
-        found = find_existing(path, targets, job.if_exists, written, size_of)
-    return None if found is None else _skipped(job, found)
-
-
-def _identity(job: Job, source: Source | None) -> str | int | None:
-    """Return what tells whether a file is the one that is read: its path or its descriptor."""
-    if source is None:
-        return job.input
-    return source.fileno() if isinstance(source, FileIO) else None
-
-
-def _skipped(job: Job, output: str) -> Outcome:
-    return Outcome(job.input, output, None, None, "skipped")
-
-
-def _decrypt(
-    job: Job,
-    password: Secret,
-    source: Source,
-    shared: Shared,
-    on_progress: OnProgress,
-    *,
-    identity: str | int | None,
-) -> Outcome:
-    if job.verify:
-        beginning = Beginning(source, shared.memory_limit)
-        content = verify(beginning, password, on_progress, shared.keys)
-        unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
-        return _outcome(job, content, "verified", note=unknown)
-    if job.named_after is not None:
-        directory = split(job.named_after)[0] or "."
-        storage_of(directory).make_directory(directory)
-    first = job.targets()[0]
-    attributes = NEW if is_url(first) else storage_of(job.input).attributes_of(source)
-    nameless = partial(storage_of(first).nameless, first, attributes)
-    recording, content = decrypted(
-        Beginning(source, shared.memory_limit), password, on_progress, nameless, shared.keys
-    )
-    with recording:
-        target = _target(job, content, identity)
-        if not isinstance(recording, PendingFile):  # which is not read again
-            recording = cast("BinaryIO", Watched(recording, on_progress))
-        publish = partial(
-            storage_of(target).publish,
-            target,
-            recording,
-            written=shared.written,
-            attributes=attributes,
-        )
-        return _publish(job, target, content, publish, shared.written, identity=identity)
-
-
-def _outcome(
-    job: Job, content: Content, status: str, target: str | None = None, note: str | None = None
-) -> Outcome:
-    return Outcome(
-        job.input,
-        target,
-        content.format,
-        content.size,
-        status,
-        note=note,
-        password=content.password,
-    )
-
-
-def _target(job: Job, content: Content, identity: str | int | None) -> str:
-    """Return the output that fits the audio.
-
-    Raises:
-        UnknownFormatError: None does.
-        UsageError: It is the input.
-        OSError: It cannot be written.
-    """
-    target = job.target(content.format)
-    if target is None:
-        raise UnknownFormatError(
-            f"the recording is intact and the password right; {content.unknown}",
-            hint="name the output's extension instead of 'auto', or store such audio by --unknown-as",
-        )
-    if len(job.targets()) > 1:  # a single one has been checked before
-        storage_of(target).check_target(target, identity)
-    return target
+        if shared is None:
+            shared = Shared(Written())
+            if done := check(job, shared.written, source):
+                return done
+        storage = storage_of(job.input)
+        with storage.open_source(job.input) if source is None else nullcontext(source) as opened:
+            beginning = Beginning(opened, shared.memory_limit)
+            if job.verify:
+                content = verify(beginning, password, on_progress, shared.keys)
+                note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
+                return job.outcome(content, "verified", note=note)
+            if job.named_after is not None:
+                directory = split(job.named_after)[0] or "."
+                storage_of(directory).make_directory(directory)
+            first = job.targets()[0]
+            attributes = NEW if is_url(first) else storage.attributes_of(opened)
+            nameless = partial(storage_of(first).nameless, first, attributes)
+            recording, content = decrypted(beginning, password, on_progress, nameless, shared.keys)
+            with recording:
+                target = job.target(content)
+                if len(job.targets()) > 1:  # a single one has been checked before
+                    storage_of(target).check_target(target, _identity(job, source))
+                if not isinstance(recording, PendingFile):  # which is not read again
+                    recording = cast("BinaryIO", Watched(recording, on_progress))
+                publish = partial(
+                    storage_of(target).publish,
+                    target,
+                    recording,
+                    written=shared.written,
+                    attributes=attributes,
+                )
+                return _publish(job, target, content, publish, shared.written)
 
 
 def _publish(
@@ -355,27 +239,22 @@ def _publish(
     content: Content,
     publish: Callable[..., None],
     written: Written,
-    *,
-    identity: str | int | None,
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
-    replace = job.if_exists == "replace"
-    note = None
     try:
-        publish(replace=replace)
-        note = remark()
+        publish(replace=job.if_exists == "replace")
     except FileExistsError:
-        if replace:
+        if job.if_exists == "replace":
             raise
-        written.refuse(target)
-        size = size_of(target)
-        if is_finished(target, size, content.size, job.if_exists):
-            return _skipped(job, target)
-        storage_of(target).check_target(target, identity)
-        publish(replace=True)
-        what = f"{size} bytes, not the {content.size} of the recording"
-        note = f"{'a link to nowhere' if size is None else what}: done again"
-    return _outcome(job, content, "decrypted", target, note)
+    else:
+        return job.outcome(content, "decrypted", target, remark())
+    size = size_of(target)
+    if done := _existing(job, {target: size}, content.size, written):
+        return done
+    publish(replace=True)
+    what = f"{size} bytes, not the {content.size} of the recording"
+    note = f"{'a link to nowhere' if size is None else what}: done again"
+    return job.outcome(content, "decrypted", target, note)
 
 
 def decrypt_file(

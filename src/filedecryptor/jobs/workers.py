@@ -10,18 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    wait,
-)
-from functools import partial
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
-from typing import Generic, NamedTuple, TypeVar
+from threading import Condition, Thread
+from typing import NamedTuple, TypeVar
 
 from filedecryptor.core.spool import MEMORY_LIMIT
 
@@ -49,16 +41,13 @@ OTHER_FILES = 24
 
 
 class Workers(NamedTuple):
-    """What works on a plan.
+    """What works on a plan: an executor, or threads of this process.
 
-    Attributes:
-        jobs: Files worked on at once; None for as many as there are CPUs.
-        executor: Does the work, in groups of jobs, instead of threads of this process.
-        watch: Called now and then with the seconds in which no work has ended; what it raises ends
-            the waiting.
+    `watch` is called now and then with the seconds in which no work has ended; what it raises ends
+    the waiting.
     """
 
-    jobs: int | None = None
+    jobs: int | None = None  # files worked on at once; None for as many as there are CPUs
     executor: Executor | None = None
     watch: Callable[[float], object] | None = None
 
@@ -80,116 +69,79 @@ def in_threads(
 ) -> Generator[Result]:
     """Work on each item in threads, and yield the results in the order they come.
 
-    Args:
-        items: What is to be worked on.
-        work: Does it for one item. It calls its second argument with the number of bytes after
-            each piece of work; that call raises once nobody waits for the work any more.
-        check: Returns the result of an item that needs no work.
-        threads: Returns the most threads that there may be at the time.
-        on_progress: Called with an item and a number of bytes after each piece of work.
+    `work` calls its second argument with the number of bytes after each piece of work; that raises
+    an error once the work is abandoned. `check` returns the result of an item that needs no work,
+    `threads` the most threads that there may be at the time.
     """
     pool = Threads(threads)
 
-    def task(item: Item) -> list[Result]:
+    def task(item: Item) -> Result:
         def advance(count: int) -> None:
             if pool.is_over:
                 raise _AbandonedError
             if on_progress is not None:
                 on_progress(item, count)
 
-        return [work(item, advance)]
+        return work(item, advance)
 
-    def to_do() -> Iterator[Item | Done[Result]]:
-        for item in items:
-            result = check(item)
-            yield item if result is None else Done(result)
+    def submit(item: Item) -> Future[Result]:
+        if (result := check(item)) is None:
+            return pool.submit(task, item)
+        future: Future[Result] = Future()
+        future.set_result(result)
+        return future
 
     try:
-        yield from submit_bounded(to_do(), partial(pool.submit, task), lambda: threads() * 2)
+        for _, future in submit_bounded(items, submit, lambda: threads() * 2):
+            yield future.result()
     finally:
         pool.end(SHUTDOWN_TIMEOUT)
 
 
 class _AbandonedError(Exception):
-    """Ends work that nobody waits for any more; raised and lost in its thread."""
-
-
-class Done(Generic[Result]):
-    """The result of an item that needs no work."""
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
+    """Raised in a worker thread to stop abandoned work."""
 
 
 def submit_bounded(
-    items: Iterable[Item | Done[Result]],
-    submit: Callable[[Item], Future[list[Result]]],
+    items: Iterable[Item],
+    submit: Callable[[Item], Future[Result]],
     window: Callable[[], int],
-    lost: Callable[[Item, Exception], list[Result]] | None = None,
     watch: Callable[[float], object] | None = None,
-) -> Generator[Result]:
-    """Submit items, a bounded number of them at any time, and yield the results as they come.
-
-    Args:
-        items: What is to be worked on.
-        submit: Begins to work on an item.
-        window: Returns the most items that may wait or be under way at the time.
-        lost: Returns the results of an item whose work ended with an exception; if None, the
-            exception ends everything.
-        watch: See `Workers`.
-    """
-    pending: dict[Future[list[Result]], Item] = {}
+) -> Generator[tuple[Item, Future[Result]]]:
+    """Submit items, as many at a time as `window` returns; yield each with its future once done."""
+    pending: dict[Future[Result], Item] = {}
     try:
         for item in items:
-            if isinstance(item, Done):
-                yield item.result
+            future = submit(item)
+            if future.done():
+                yield item, future
                 continue
-            try:
-                pending[submit(item)] = item
-            except BrokenExecutor as error:
-                if lost is None:
-                    raise
-                yield from lost(item, error)
+            pending[future] = item
             while len(pending) >= window():
-                yield from _collect(pending, lost, watch)
+                yield from _collect(pending, watch)
         while pending:
-            yield from _collect(pending, lost, watch)
+            yield from _collect(pending, watch)
     finally:
         for future in pending:
             future.cancel()
 
 
 def _collect(
-    pending: dict[Future[list[Result]], Item],
-    lost: Callable[[Item, Exception], list[Result]] | None,
-    watch: Callable[[float], object] | None,
-) -> Iterator[Result]:
-    """Wait until some work has ended, take it out of `pending`, and yield its results."""
+    pending: dict[Future[Result], Item], watch: Callable[[float], object] | None
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Wait until some work has ended, take it out of `pending`, and yield it."""
     begin = watched = time.monotonic()
-    while not (done := wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done):
+    while not (ended := wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done):
         now = time.monotonic()
         if watch and now - watched >= WATCH_INTERVAL:
             watched = now
             watch(now - begin)
-    for future in done:
-        item = pending.pop(future)
-        try:
-            results = future.result()
-        except CancelledError:
-            raise
-        except Exception as error:
-            if lost is None:
-                raise
-            results = lost(item, error)
-        yield from results
+    for future in ended:
+        yield pending.pop(future), future
 
 
 def affordable(threads: int) -> int:
-    """Return how many threads this process may have, by the number of files that it may open.
-
-    Args:
-        threads: How many there would be without a limit.
-    """
+    """Return how many of some threads this process may have, by the files that it may open."""
     if sys.platform == "win32":  # where there is no such limit
         return threads
     import resource
@@ -206,13 +158,9 @@ def memory_of_each(threads: int) -> int:
 
 
 class Threads:
-    """Threads that do tasks: as many as the system gives; if none, the caller's own thread.
+    """Threads that do tasks: as many as the system gives, and as `most` returns at the time.
 
-    Args:
-        most: Returns the most threads that there may be at the time.
-
-    Attributes:
-        is_over: Whether nobody waits for the tasks any more.
+    If there are none, the caller's own thread does them. `is_over` tells that they are abandoned.
     """
 
     def __init__(self, most: Callable[[], int]) -> None:
@@ -220,9 +168,8 @@ class Threads:
         self._count = 0
         self._are_all = False
         self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._lock = Lock()
         self._busy = 0
-        self._all_ended = Event()
+        self._changed = Condition()
         self.is_over = False
         # Once the interpreter ends, they stand still, and could be waited for in vain.
         atexit.register(self.end, SHUTDOWN_TIMEOUT)
@@ -230,7 +177,18 @@ class Threads:
     def submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Have a thread do a task; return its future."""
         future: Future[Result] = Future()
-        self._waiting.put(partial(_fulfil, future, task, item))
+
+        def fulfil() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = task(item)
+            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._waiting.put(fulfil)
         if not self._are_all and self._count < self._most():
             try:
                 Thread(target=self._serve, daemon=True).start()
@@ -245,42 +203,27 @@ class Threads:
 
     def _serve(self) -> None:
         while task := self._waiting.get():
-            with self._lock:
+            with self._changed:
                 if self.is_over:
                     return
                 self._busy += 1
             try:
                 task()
             finally:
-                with self._lock:
+                with self._changed:
                     self._busy -= 1
-                    if self.is_over and not self._busy:
-                        self._all_ended.set()
+                    self._changed.notify_all()
 
     def end(self, timeout: float) -> None:
-        """Begin no more tasks, and wait for those that have begun; do so once.
+        """Begin no more tasks, and wait some seconds for those that have begun; do so once.
 
         A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
-
-        Args:
-            timeout: Seconds to wait at most.
         """
         atexit.unregister(self.end)
-        with self._lock:
+        with self._changed:
             if self.is_over:
                 return
             self.is_over = True
-            busy = self._busy
-        for _ in range(self._count):
-            self._waiting.put(None)
-        if busy:
-            self._all_ended.wait(timeout)
-
-
-def _fulfil(future: Future[Result], task: Callable[[Item], Result], item: Item) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(task(item))
-    except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
-        future.set_exception(error)
+            for _ in range(self._count):
+                self._waiting.put(None)
+            self._changed.wait_for(lambda: not self._busy, timeout)

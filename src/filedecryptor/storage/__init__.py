@@ -1,7 +1,7 @@
 """Where recordings lie and audio goes: on the disk, or in an object store.
 
 `storage_of` returns the module for a path or an address. Each of these modules has the functions
-of `Storage`.
+of `Storage`; `disk` documents them, and `objects` says where it differs.
 """
 
 from __future__ import annotations
@@ -9,73 +9,43 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from filedecryptor.core.format import CHUNK_SIZE
-from filedecryptor.errors import UsageError, errors_naming
+from filedecryptor.core.format import CHUNK_SIZE, Source
+from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import disk
 from filedecryptor.storage.names import is_half_url, is_url
-from filedecryptor.storage.output import regular_file
-
-if TYPE_CHECKING:
-    from filedecryptor.core.format import Source
-    from filedecryptor.errors import Failure
-    from filedecryptor.storage.output import Attributes, PendingFile, Written
+from filedecryptor.storage.output import Attributes, PendingFile, Written, regular_file
 
 UNCONDITIONAL = (
     "this store knows no conditional writes: an object that another program creates in the last "
     "moment is replaced"
 )
 
+# ruff: noqa: D102 - `disk` documents them
+
 
 class Storage(Protocol):
     """What the rest of the package asks of a place."""
 
-    def is_directory(self, path: str, /) -> bool:
-        """Return whether `path` is to be searched for recordings."""
-
+    def is_directory(self, path: str, /) -> bool: ...
     def recordings_below(
         self,
         directory: str,
         on_error: Callable[[str, Failure], object],
         on_link: Callable[[str], object],
         /,
-    ) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Yield each folder at or below a directory that holds recordings.
-
-        With the folder come the names of its recordings, sorted, and those of them that are links.
-        """
-
-    def real_path(self, path: str, /) -> str:
-        """Return the canonical path, links resolved."""
-
-    def size_of(self, path: str, /) -> int | None:
-        """Return the length of a file in bytes; None if it is not there, or has none."""
-
-    def sizes_in(self, directory: str, /) -> Mapping[str, int | None]:
-        """Return what is in a directory by name: the lengths of files in bytes, None for others."""
-
-    def flush_file(self, path: str, /) -> None:
-        """Bring a file that is there already to the disk."""
-
-    def try_writing(self, directory: str, size: int, /) -> None:
-        """Raise an error if so many bytes cannot be written to a directory."""
-
-    def make_directory(self, path: str, /) -> None:
-        """Make a directory if it is not there."""
-
-    def open_source(self, path: str, /) -> AbstractContextManager[Source]:
-        """Open a recording."""
-
-    def check_target(self, target: str, source: str | int | None, /) -> None:
-        """Raise an error if `target` cannot be written, or is the source."""
-
-    def attributes_of(self, source: Source, /) -> Attributes:
-        """Return what an output on the disk takes over from an open recording."""
-
-    def nameless(self, target: str, attributes: Attributes = ..., /) -> PendingFile | None:
-        """Return a file without a name that `publish` can name; None if there is no such thing."""
-
+    ) -> Iterator[tuple[str, list[str], list[str]]]: ...
+    def real_path(self, path: str, /) -> str: ...
+    def size_of(self, path: str, /) -> int | None: ...
+    def sizes_in(self, directory: str, /) -> Mapping[str, int | None]: ...
+    def flush_file(self, path: str, /) -> None: ...
+    def try_writing(self, directory: str, size: int, /) -> None: ...
+    def make_directory(self, path: str, /) -> None: ...
+    def open_source(self, path: str, /) -> AbstractContextManager[Source]: ...
+    def check_target(self, target: str, source: str | int | None, /) -> None: ...
+    def attributes_of(self, source: Source, /) -> Attributes: ...
+    def nameless(self, target: str, attributes: Attributes = ..., /) -> PendingFile | None: ...
     def publish(
         self,
         target: str,
@@ -83,13 +53,9 @@ class Storage(Protocol):
         /,
         *,
         replace: bool,
-        written: Written,
+        written: Written | None = ...,
         attributes: Attributes = ...,
-    ) -> None:
-        """Make what a file holds appear whole as `target`."""
-
-    def discard_unfinished(self) -> None:
-        """Remove what is being written, and let nothing more begin: the process is about to end."""
+    ) -> None: ...
 
 
 def storage_of(path: str) -> Storage:
@@ -112,12 +78,7 @@ def storage_of(path: str) -> Storage:
 
 
 def pieces_of(path: str) -> Iterator[bytes]:
-    """Yield what a regular file or an object holds, piece by piece.
-
-    Raises:
-        OSError: It cannot be read, or is something else; of a FIFO, no end might ever come.
-        StorageError: The store refuses it.
-    """
+    """Yield what a regular file or an object holds, piece by piece; refuse anything else."""
     buffer = memoryview(bytearray(CHUNK_SIZE))
     if not is_url(path):
         regular_file(path)
@@ -127,7 +88,7 @@ def pieces_of(path: str) -> Iterator[bytes]:
 
 
 def contents_of(path: str, largest: int) -> bytes | None:
-    """Return what a file or an object holds, as `pieces_of` yields it; None if that is too long."""
+    """Return what a file or an object holds; None if that is longer than `largest` bytes."""
     found = b""
     for piece in pieces_of(path):
         found += piece

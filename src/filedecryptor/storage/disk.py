@@ -11,38 +11,21 @@ from contextlib import suppress
 from io import FileIO
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
-from filedecryptor.storage.names import SUFFIX, is_possible, is_url, real_path
+from filedecryptor.storage import names, output
+from filedecryptor.storage.names import SUFFIX, is_possible, is_url
 from filedecryptor.storage.output import (
     PendingFile,
-    attributes_of,
-    discard_unfinished,
     flush,
     flush_directory,
-    nameless,
-    naming,
-    publish,
     regular_file,
     temporary_name,
 )
 
-__all__ = [
-    "attributes_of",
-    "check_target",
-    "discard_unfinished",
-    "flush_file",
-    "is_directory",
-    "make_directory",
-    "matching",
-    "nameless",
-    "open_source",
-    "publish",
-    "real_path",
-    "recordings_below",
-    "size_of",
-    "sizes_in",
-    "try_writing",
-    "write_to_stream",
-]
+real_path = names.real_path
+attributes_of = output.attributes_of
+nameless = output.nameless
+publish = output.publish
+discard_unfinished = output.discard_unfinished
 
 
 def is_directory(path: str) -> bool:
@@ -51,11 +34,7 @@ def is_directory(path: str) -> bool:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory, with those above it, if it is not there; it lasts through a power cut.
-
-    Raises:
-        OSError: It cannot be made.
-    """
+    """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
     parents = []
     missing = path
     while not os.path.isdir(missing) and (parent := os.path.dirname(missing)) != missing:
@@ -76,12 +55,9 @@ def size_of(path: str | int) -> int | None:
 
 
 def sizes_in(directory: str) -> dict[str, int | None]:
-    """Return what is in a directory by name, with the lengths of regular files in bytes.
+    """Return what is in a directory by name: the lengths of regular files in bytes, None for others.
 
-    There is nothing in it if it is not there.
-
-    Raises:
-        OSError: It cannot be read.
+    A directory that is not there is empty.
     """
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         return {entry.name: size_of(entry.path) for entry in entries}
@@ -89,11 +65,7 @@ def sizes_in(directory: str) -> dict[str, int | None]:
 
 
 def flush_file(path: str) -> None:
-    """Bring a file that is there already to the disk, and its name.
-
-    Raises:
-        OSError: It cannot be opened, or the disk fails.
-    """
+    """Bring a file that is there already to the disk, and its name."""
     # Windows flushes only what is open for writing.
     descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
@@ -105,25 +77,18 @@ def flush_file(path: str) -> None:
 
 
 def try_writing(directory: str, size: int) -> None:
-    """Write some bytes to a directory, and leave nothing of them.
-
-    Raises:
-        OSError: No file can be written there.
-    """
-    with errors_naming(directory, instead=True), temporary_name(directory) as path:
-        with naming:
-            file = PendingFile(path, os.O_CREAT | os.O_EXCL, path)
-        with file:
-            file.write_all(memoryview(bytes(size)))
-            file.finish()
+    """Write so many bytes to a directory, and leave nothing of them."""
+    with (
+        errors_naming(directory, instead=True),
+        temporary_name(directory) as path,
+        PendingFile(path, path) as file,
+    ):
+        file.write_all(memoryview(bytes(size)))
+        file.finish()
 
 
 def write_to_stream(path: str, data: bytes) -> bool:
-    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither.
-
-    Raises:
-        OSError: It takes nothing, or nobody reads from it.
-    """
+    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -149,12 +114,11 @@ def recordings_below(
     on_error: Callable[[str, Failure], object],
     on_link: Callable[[str], object],
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each folder at or below a directory that holds recordings, as `Storage` does.
+    """Yield each folder at or below a directory that holds recordings.
 
-    Args:
-        directory: Where to begin.
-        on_error: Called with each folder that cannot be read, and the reason.
-        on_link: Called with each link to a directory, also if it is a junction. None is followed.
+    With it come the names of its recordings, sorted, and those of them that are links. `on_error`
+    is called with each folder that cannot be read, and the reason; `on_link` with each link or
+    junction to a directory. None of these is followed.
     """
     waiting = [directory]
     while waiting:
@@ -184,8 +148,7 @@ def _is_junction(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is what Windows calls a junction: not a link, yet it leads away."""
     if sys.platform != "win32":
         return False
-    tag = entry.stat(follow_symlinks=False).st_reparse_tag
-    return tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+    return entry.stat(follow_symlinks=False).st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
 
 
 def _is_recording(entry: os.DirEntry[str]) -> bool:
@@ -197,9 +160,9 @@ def _is_recording(entry: os.DirEntry[str]) -> bool:
 
 
 def matching(pattern: str) -> list[str]:
-    """Return the paths that a word with `*` or `?` stands for, sorted; all others as they are.
+    """Return the paths that a word with `*` or `?` stands for, sorted; others as they are.
 
-    Shells do this, but not those of Windows, where no file can have such a name.
+    For Windows, whose shells do not expand wildcards, and whose files cannot have such names.
     """
     rest = os.path.splitdrive(pattern)[1]
     if sys.platform != "win32" or is_url(pattern) or not ("*" in rest or "?" in rest):
@@ -210,33 +173,20 @@ def matching(pattern: str) -> list[str]:
 
 
 def open_source(path: str) -> FileIO:
-    """Open a recording.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
+    """Open a recording."""
     return open(path, "rb", buffering=0)
 
 
 def check_target(target: str, source: str | int | None) -> None:
-    """Refuse an output that cannot or must not be written.
+    """Refuse an output that cannot be written, or is the source.
 
-    Args:
-        target: The output.
-        source: The input's path or descriptor; None if it has neither. It is compared by its
-            identity on the disk, which no link and no other spelling of its name hides; by its
-            path where the disk gives its files none.
-
-    Raises:
-        UsageError: The output is the input, or has a name that no file can have.
-        OSError: The output is a directory, a device or the like.
+    The source is a path, a descriptor or unknown. It is compared by its identity on the disk, which
+    no link and no other spelling of its name hides; by its path where the disk gives its files none.
     """
     if not is_possible(target):
         raise UsageError("Windows has no file of such a name", filename=target)
     found = regular_file(target)
-    if found is None:
-        return
-    if source is None or (isinstance(source, str) and is_url(source)):
+    if found is None or source is None or (isinstance(source, str) and is_url(source)):
         return
     if os.path.samestat(found, os.stat(source)) and (
         found.st_ino or (isinstance(source, str) and real_path(target) == real_path(source))

@@ -12,19 +12,15 @@ from filedecryptor.storage.windows import is_impossible
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
 
+SCHEME_MARKS = str.maketrans("", "", "+.-")
+
 
 def is_url(path: str) -> bool:
-    """Return whether this is the address of an object rather than a path.
-
-    A scheme (RFC 3986, section 3.1) is longer than the name of a drive, as in `C://`.
-    """
+    """Return whether this is the address of an object: a scheme (RFC 3986), `://` and the rest."""
     scheme, separator, _ = path.partition("://")
-    has_scheme = len(scheme) > 1 and scheme.isascii() and scheme[0].isalpha()
-    return (
-        bool(separator)
-        and has_scheme
-        and all(character.isalnum() or character in "+.-" for character in scheme)
-    )
+    is_long = len(scheme) > 1  # longer than the name of a drive, as in `C://`
+    has_scheme = is_long and scheme.isascii() and scheme[0].isalpha()
+    return bool(separator) and has_scheme and scheme.translate(SCHEME_MARKS).isalnum()
 
 
 def is_half_url(path: str) -> bool:
@@ -64,11 +60,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def clean_extension(extension: str) -> str:
-    """Return an output extension without its dot.
-
-    Raises:
-        UsageError: Nothing is left of it, or it would choose another directory.
-    """
+    """Return an output extension without its dot; refuse one that cannot be part of a name."""
     bare = extension.removeprefix(".")
     if not bare:
         raise UsageError("the output extension is empty")
@@ -86,10 +78,7 @@ def is_possible(path: str) -> bool:
 
 
 def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
-    """Return `path` with its last suffix replaced by each extension.
-
-    `x.opus.enc` and `opus` give `x.opus`.
-    """
+    """Return `path` with its last suffix replaced by each extension: `x.opus` for `x.opus.enc`."""
     stem = os.path.splitext(path)[0]
     return tuple(
         stem if stem.endswith(f".{extension}") else f"{stem}.{extension}"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from io import BytesIO
-from threading import Condition, Semaphore, Thread
+from threading import Condition, Event, Semaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from filedecryptor.core.format import CHUNK_SIZE
+from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import (
     Failure,
     StorageError,
@@ -27,24 +27,41 @@ from filedecryptor.storage.output import NEW, Attributes
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
     from fsspec.spec import AbstractBufferedFile
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
-    from filedecryptor.core.format import Source
 
 MARKS = ("::", "?versionId=")
 """What fsspec and s3fs do not take for a part of a key: chains, and versions of objects."""
 
+READ_AHEAD = 1 << 20
+"""Bytes asked for at once, unless the reader has room for more."""
+
+SMALL_UPLOAD = 1 << 20
+"""Bytes of audio that any number of threads may send at once."""
+
+LARGEST_PIECE = 8 << 20
+"""Bytes of audio that are sent in one request, rather than in parts."""
+
+SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
+"""The first in bytes (Amazon S3, "Multipart upload limits")."""
+
+DISCARD_TIME = 5.0
+"""Seconds that a store has to forget unfinished uploads."""
+
+TRIAL = ".filedecryptor.tmp"
+"""The name of an object that is written to see whether one can be."""
+
+_large_uploads = Semaphore(2)
+"""Bounds the memory that uploads take which are not small."""
+
+_changed = Condition()
+_under_way: dict[int, AbstractBufferedFile] = {}
+"""Uploads in parts; guarded by `_changed`."""
+
+_interrupted = Event()
+
 
 def resolve(url: str) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of an address, and the key of the object there.
-
-    Raises:
-        UsageError: It is no address of an object, or the package for it is not installed.
-    """
+    """Return the file system of an address, and the key of the object there."""
     if any(mark in url for mark in MARKS):
         raise UsageError("chains and versions of objects are not understood")
     if url.lower().startswith(("file:", "local:")):  # which would be written in place
@@ -70,9 +87,9 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
 
 def _translated(error: Exception) -> Failure:
     """Return our error for what a store raised; each store has exceptions of its own."""
-    if isinstance(error, (FileNotFoundError, FileExistsError)):
-        number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EEXIST
-        return OSError(number, error.strerror or os.strerror(number))
+    for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
+        if isinstance(error, kind):
+            return OSError(number, error.strerror or os.strerror(number))
     # The text of some begins with their number.
     cause = in_one_line(getattr(error, "strerror", None) or error)
     if isinstance(error, (ConnectionError, TimeoutError)):
@@ -80,24 +97,11 @@ def _translated(error: Exception) -> Failure:
     return StorageError(cause)
 
 
-store_errors_naming = partial(errors_naming, translate=_translated)
-"""Makes our errors, which name an address, of what stores raise."""
-
-
-SMALL = 1 << 20
-"""Bytes of audio that any number of threads may send at once."""
-
-LARGEST_PIECE = 8 << 20
-"""Bytes of audio that are sent in one request, rather than in parts."""
-
-SMALLEST_PART = 5 << 20
-"""Bytes of a part (Amazon S3, "Multipart upload limits")."""
-
-LARGEST_NUMBER_OF_PARTS = 10_000
-"""As `SMALLEST_PART`."""
-
-DISCARD_TIME = 5.0
-"""Seconds that a store has to forget unfinished uploads."""
+@contextmanager
+def _asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """Yield the file system and the key of an address; what is raised inside is our error for it."""
+    with errors_naming(url, translate=_translated):
+        yield resolve(url)
 
 
 def publish(
@@ -105,62 +109,40 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
-    written: object,  # noqa: ARG001 - of use on a disk
-    attributes: object = None,  # noqa: ARG001 - as `written`
+    written: object = None,  # noqa: ARG001 - keys that differ never name the same object
+    attributes: object = None,  # noqa: ARG001 - objects have none
 ) -> None:
-    """Let what is in a file appear whole as `target`.
-
-    Args:
-        target: The address.
-        content: Its file, all of it authenticated. What reading it raises abandons the upload.
-        replace: Whether an object of that name gives way.
-        written: What the same run has written; keys that differ never name the same object.
-        attributes: What files take over from their recordings; objects have none of it.
-
-    Raises:
-        FileExistsError: There is one, and it does not give way.
-        OSError: It could not be done, and what was at `target` still is.
-    """
+    """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
     size = content.seek(0, io.SEEK_END)
     content.seek(0)
-    with nullcontext() if size <= SMALL else _LARGE_UPLOADS:
-        if size <= LARGEST_PIECE:
-            _send_in_one_piece(target, content, replace=replace)
-        else:
+    with nullcontext() if size <= SMALL_UPLOAD else _large_uploads:
+        if size > LARGEST_PIECE:
             _send_in_parts(target, content, size, replace=replace)
-
-
-def _send_in_one_piece(target: str, content: BinaryIO, *, replace: bool) -> None:
-    data = content.read()
-    with store_errors_naming(target):
-        file_system, key = resolve(target)
-        _uploads.check()
-        if not replace:
-            _look(file_system, key)
-        file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
+            return
+        data = content.read()
+        with _asking(target) as (file_system, key):
+            _refuse_if_interrupted()
+            if not replace:
+                _look(file_system, key)
+            file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
 def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
-    with store_errors_naming(target):
+    store_errors = partial(errors_naming, target, translate=_translated)
+    with store_errors():
         file_system, key = resolve(target)
         upload = file_system.open(key, "wb" if replace else "xb", part_size)
-    _uploads.begin(upload)
-    try:
-        while piece := content.read(CHUNK_SIZE):
-            with store_errors_naming(target):
-                _uploads.check()
+    with _aborted_on_error(upload):
+        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            with store_errors():
+                _refuse_if_interrupted()
                 upload.write(piece)
-        with store_errors_naming(target):
-            _uploads.check()
+        with store_errors():
+            _refuse_if_interrupted()
             if not replace:
                 _look(file_system, key)
             upload.close()
-    except BaseException:
-        _abort(upload)
-        raise
-    finally:
-        _uploads.end(upload)
 
 
 def _look(file_system: AbstractFileSystem, key: str) -> None:
@@ -169,16 +151,19 @@ def _look(file_system: AbstractFileSystem, key: str) -> None:
         raise FileExistsError
 
 
-def discard_unfinished() -> None:
-    """Abort every upload of this process that is under way, and let no new one begin.
-
-    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
-    """
-    _uploads.stop()
-    _uploads.wait(DISCARD_TIME / 2)  # their own threads do it, once a part has arrived
-    for upload in _uploads.under_way():
-        Thread(target=_abort, args=[upload], daemon=True).start()
-    _uploads.wait(DISCARD_TIME / 2)
+@contextmanager
+def _aborted_on_error(upload: AbstractBufferedFile) -> Iterator[None]:
+    with _changed:
+        _under_way[id(upload)] = upload
+    try:
+        yield
+    except BaseException:
+        _abort(upload)
+        raise
+    finally:
+        with _changed:
+            del _under_way[id(upload)]
+            _changed.notify_all()
 
 
 def _abort(upload: AbstractBufferedFile) -> None:
@@ -187,77 +172,28 @@ def _abort(upload: AbstractBufferedFile) -> None:
         upload.discard()
 
 
-class _Uploads:
-    """The uploads in parts of this process that are under way."""
-
-    def __init__(self) -> None:
-        self._changed = Condition()
-        self._under_way: dict[int, AbstractBufferedFile] = {}
-        self._stopped = False
-
-    def begin(self, upload: AbstractBufferedFile) -> None:
-        with self._changed:
-            self._under_way[id(upload)] = upload
-
-    def end(self, upload: AbstractBufferedFile) -> None:
-        with self._changed:
-            del self._under_way[id(upload)]
-            self._changed.notify_all()
-
-    def check(self) -> None:
-        """Raise an error where nothing may be sent any more."""
-        if self._stopped:
-            raise StorageError("the run has been interrupted")
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def under_way(self) -> list[AbstractBufferedFile]:
-        with self._changed:
-            return list(self._under_way.values())
-
-    def wait(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._under_way, seconds)
+def _refuse_if_interrupted() -> None:
+    if _interrupted.is_set():
+        raise StorageError("the run has been interrupted")
 
 
-_uploads = _Uploads()
+def discard_unfinished() -> None:
+    """Abort every upload of this process that is under way, and let no new one begin.
 
-_LARGE_UPLOADS = Semaphore(2)
-"""What more than a small upload holds in memory is held by so many of them."""
-
-
-__all__ = [
-    "attributes_of",
-    "check_target",
-    "discard_unfinished",
-    "flush_file",
-    "is_directory",
-    "make_directory",
-    "nameless",
-    "open_source",
-    "publish",
-    "real_path",
-    "recordings_below",
-    "size_of",
-    "sizes_in",
-    "try_writing",
-]
-
-FEW_BYTES = 1 << 20
-"""Bytes that any number of threads may read at once."""
-
-TRIAL = ".filedecryptor.tmp"
-"""The name of an object that is written to see whether one can be."""
-
-READ_AHEAD = 1 << 20
-"""Bytes asked for at once, unless the reader has room for a number that is not small."""
+    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
+    """
+    _interrupted.set()
+    with _changed:
+        # Their own threads abort them, once a part has arrived.
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
+        for upload in _under_way.values():
+            Thread(target=_abort, args=[upload], daemon=True).start()
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
 
 
 def is_directory(path: str) -> bool:
-    """Return whether `path` is to be searched for recordings."""
-    with store_errors_naming(path):
-        file_system, key = resolve(path)
+    """Return whether there is a folder or a bucket of that name, and no object."""
+    with _asking(path) as (file_system, key):
         if "/" not in key or path.endswith("/"):
             return True
         try:  # an object comes first: what is below it is found with a slash at the end
@@ -269,20 +205,10 @@ def is_directory(path: str) -> bool:
 def recordings_below(
     directory: str,
     on_error: Callable[[str, Failure], object],
-    on_link: Callable[[str], object],  # noqa: ARG001 - other storages tell it
+    on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each folder at or below an address that holds recordings, as `Storage` does.
-
-    Args:
-        directory: Where to begin.
-        on_error: Called with each recording whose key cannot be part of an address, and the reason.
-        on_link: Never called: an object store has no links.
-
-    Raises:
-        OSError: It cannot be listed.
-    """
-    with store_errors_naming(directory):
-        file_system, root = resolve(directory)
+    """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
+    with _asking(directory) as (file_system, root):
         keys = file_system.find(root)
     folders: dict[str, list[str]] = {}
     for key in keys:
@@ -298,17 +224,10 @@ def recordings_below(
 
 
 def sizes_in(directory: str) -> dict[str, int]:
-    """Return the objects in a folder by name, with their lengths in bytes.
-
-    There are none if the folder is not there, or has no name.
-
-    Raises:
-        OSError: It cannot be listed.
-    """
+    """Return the objects in a folder by name, with their lengths in bytes."""
     if directory.endswith("/"):  # whose name is empty: fsspec cannot ask for it
         return {}
-    with store_errors_naming(directory):
-        file_system, key = resolve(directory)
+    with _asking(directory) as (file_system, key):
         try:
             entries = file_system.ls(key, detail=True)
         except FileNotFoundError:
@@ -323,17 +242,15 @@ def sizes_in(directory: str) -> dict[str, int]:
 
 def real_path(path: str) -> str:
     """Return the canonical address."""
-    with store_errors_naming(path):
-        file_system, key = resolve(path)
+    with _asking(path) as (file_system, key):
         slashes = len(path) - len(path.rstrip("/"))
         # One slash marks a folder. More of them are folders without a name.
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
 def size_of(path: str) -> int | None:
-    """Return the length of an object in bytes, None if it is not there."""
-    with store_errors_naming(path):
-        file_system, key = resolve(path)
+    """Return the length of an object in bytes; None if it is not there."""
+    with _asking(path) as (file_system, key):
         try:
             found = file_system.info(key)
         except FileNotFoundError:
@@ -346,15 +263,10 @@ def flush_file(path: str) -> None:
 
 
 def try_writing(directory: str, size: int) -> None:
-    """Write an object to a folder, and remove it, if that is allowed as well.
-
-    Raises:
-        OSError: None can be written there.
-    """
+    """Write an object of so many bytes to a folder, and remove it, if that is allowed as well."""
     path = join(directory, TRIAL)
-    publish(path, BytesIO(bytes(size)), replace=True, written=None)
-    with suppress(OSError, StorageError), store_errors_naming(path):
-        file_system, key = resolve(path)
+    publish(path, BytesIO(bytes(size)), replace=True)
+    with suppress(OSError, StorageError), _asking(path) as (file_system, key):
         file_system.rm_file(key)
 
 
@@ -363,11 +275,7 @@ def make_directory(path: str) -> None:
 
 
 def check_target(target: str, source: str | int | None) -> None:
-    """Refuse an output that is the input.
-
-    Raises:
-        UsageError: It is.
-    """
+    """Refuse an output that is the source."""
     if isinstance(source, str) and real_path(target) == real_path(source):
         raise UsageError("the output would replace the input", filename=target)
 
@@ -383,38 +291,31 @@ def nameless(target: str, attributes: Attributes = NEW) -> None:
 
 @contextmanager
 def open_source(path: str) -> Iterator[ObjectReader]:
-    """Open a recording. Nothing is asked of the store before it is read.
-
-    Raises:
-        UsageError: There is no such store.
-    """
-    with store_errors_naming(path):
-        reader = ObjectReader(path, *resolve(path))
+    """Open a recording. Nothing is asked of the store before it is read."""
+    with _asking(path) as (file_system, key):
+        reader = ObjectReader(path, file_system, key)
     yield reader
 
 
 class ObjectReader:
-    """An object being read from its beginning to its end. Made by `open_source`."""
+    """An object being read from its beginning to its end."""
 
     def __init__(self, path: str, file_system: AbstractFileSystem, key: str) -> None:
         self._path = path
         self._file_system = file_system
         self._key = key
         self._position = 0
-        self._block = b""
-        self._begin = 0
+        self._block = memoryview(b"")
         self._ended = False
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
         if not self._block and not self._ended:
-            self._block = self._fetch(len(buffer) if len(buffer) >= FEW_BYTES else READ_AHEAD)
-        end = min(self._begin + len(buffer), len(self._block))
-        count = end - self._begin
-        buffer[:count] = memoryview(self._block)[self._begin : end]
-        self._begin = end
-        if end == len(self._block):
-            self._block, self._begin = b"", 0  # many readers wait now, and need hold nothing
+            self._block = memoryview(self._fetch(max(len(buffer), READ_AHEAD)))
+        count = min(len(buffer), len(self._block))
+        buffer[:count] = self._block[:count]
+        # Many readers wait once they are through with a block, and need hold nothing then.
+        self._block = self._block[count:] if count < len(self._block) else memoryview(b"")
         return count
 
     def modified(self) -> int | None:
@@ -426,7 +327,7 @@ class ObjectReader:
     def _fetch(self, count: int) -> bytes:
         """Return the next bytes; fewer than asked for are the last."""
         begin = self._position
-        with store_errors_naming(self._path):
+        with errors_naming(self._path, translate=_translated):
             try:
                 data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
             except Exception:

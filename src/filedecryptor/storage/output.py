@@ -8,26 +8,29 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from io import FileIO
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import windows
 from filedecryptor.storage.names import real_path
-from filedecryptor.storage.windows import patiently
 
-PREFIX = ".filedecryptor-"
-SUFFIX = ".tmp"
+TEMPORARY_PREFIX = ".filedecryptor-"
 
-LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\u00e9?\.tmp"
+LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
 
 LEFTOVER_AGE = 24 * 60 * 60
 """Seconds after which nothing writes to a temporary file any more: a killed run has left it."""
+
+CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
+
+NOT_A_FILE = "Not a regular file"
 
 naming = Lock()
 """Held while a file gets a temporary name, so that none appears after `discard_unfinished`."""
@@ -36,77 +39,11 @@ _unfinished: set[str] = set()
 _directories_seen: set[str] = set()
 
 
-def random_name() -> str:
-    """Return a name that nobody can foresee, without its suffix."""
-    return f"{PREFIX}{os.urandom(8).hex()}"
+class Attributes(NamedTuple):
+    """What an output takes over: the most permissions, and the time in nanoseconds since 1970."""
 
-
-@contextmanager
-def temporary_name(directory: str) -> Iterator[str]:
-    """Yield a path that nobody can foresee; a file that still has it on exit is removed."""
-    path = os.path.join(directory, random_name() + SUFFIX)
-    _unfinished.add(path)
-    try:
-        yield path
-    finally:
-        _remove(path)
-        _unfinished.discard(path)
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        if sys.platform == "win32":  # where a scanner may have it open
-            patiently(partial(os.unlink, path))
-        else:
-            os.unlink(path)
-
-
-def discard_unfinished() -> None:
-    """Remove what has a temporary name, and let nothing get one: the process is about to end."""
-    naming.acquire(timeout=1)  # a disk that does not answer may hold it for ever
-    for path in list(_unfinished):
-        with suppress(OSError):
-            os.unlink(path)
-
-
-def remove_leftovers(directory: str, now: float) -> None:
-    """Remove what killed runs of this user left in a directory; done once in each process.
-
-    Args:
-        directory: The directory.
-        now: The time of a new file there: the disk's clock need not be that of this machine.
-    """
-    if directory in _directories_seen:
-        return
-    _directories_seen.add(directory)
-    with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            is_temporary = entry.name.startswith(PREFIX)
-            if (
-                is_temporary
-                and re.fullmatch(LEFTOVER_NAME, entry.name)
-                and _is_leftover(entry, now)
-            ):
-                os.unlink(entry.path)
-
-
-def _is_leftover(entry: os.DirEntry[str], now: float) -> bool:
-    found = entry.stat(follow_symlinks=False)
-    is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
-    return is_own and stat.S_ISREG(found.st_mode) and found.st_mtime < now - LEFTOVER_AGE
-
-
-class Attributes:
-    """What an output takes over from its recording.
-
-    Args:
-        mode: The permissions that it may have at most.
-        modified: When the recording was modified last, in nanoseconds since 1970; None for now.
-    """
-
-    def __init__(self, mode: int = 0o666, modified: int | None = None) -> None:
-        self.mode = mode
-        self.modified = modified
+    mode: int = 0o666
+    modified: int | None = None
 
 
 NEW = Attributes()
@@ -122,48 +59,73 @@ def attributes_of(source: Source) -> Attributes:
     return NEW
 
 
-def keep_time(path: str, attributes: Attributes) -> None:
-    """Give a file the time of its recording, where there is one and the file system keeps times."""
-    if attributes.modified is None:
+@contextmanager
+def temporary_name(directory: str) -> Iterator[str]:
+    """Yield a path that cannot be foreseen; a file that still has it on exit is removed."""
+    path = os.path.join(directory, f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}.tmp")
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            if sys.platform == "win32":  # where a scanner may have it open
+                windows.patiently(partial(os.unlink, path))
+            else:
+                os.unlink(path)
+        _unfinished.discard(path)
+
+
+def discard_unfinished() -> None:
+    """Remove what has a temporary name, and let nothing get one: the process is about to end."""
+    naming.acquire(timeout=1)  # a disk that does not answer may hold it for ever
+    for path in list(_unfinished):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _remove_leftovers(directory: str, now: float) -> None:
+    """Remove what killed runs of this user left in a directory; done once in each process.
+
+    `now` is the time of a new file there: the disk's clock need not be that of this machine.
+    """
+    if directory in _directories_seen:
         return
-    times = time.time_ns(), attributes.modified
-    follow = os.utime not in os.supports_follow_symlinks
-    with suppress(OSError):
-        os.utime(path, ns=times, follow_symlinks=follow)
-
-
-CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
-
-NOT_A_FILE = "Not a regular file"
+    _directories_seen.add(directory)
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            name = entry.name
+            if not (name.startswith(TEMPORARY_PREFIX) and re.fullmatch(LEFTOVER_NAME, name)):
+                continue
+            found = entry.stat(follow_symlinks=False)
+            is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
+            if is_own and stat.S_ISREG(found.st_mode) and found.st_mtime < now - LEFTOVER_AGE:
+                os.unlink(entry.path)
 
 
 class PendingFile(FileIO):
-    """A new file that is its owner's alone until it is finished.
+    """A new file that only its owner can read until it is finished, with `mode` at most.
 
-    Args:
-        path: Its name; or its directory, with `O_TMPFILE` among the flags: it has no name then,
-            nobody can foresee or block it, and it is gone once it is closed, however that happens.
-        flags: How to make it; on Windows there is one way only.
-        target: Where it is meant to go; errors speak of this name.
-        mode: The permissions that it may have at most, when it is finished.
-
-    Raises:
-        OSError: There is no such directory, or no such kind of file in it.
+    Its path is its name; or its directory, if it is nameless (open(2), `O_TMPFILE`): then it cannot
+    be foreseen or blocked, and is gone once it is closed, however that happens. Errors name the
+    target instead.
     """
 
-    def __init__(self, path: str, flags: int, target: str, mode: int = 0o666) -> None:
-        if sys.platform == "win32":
-            descriptor = windows.create(path)
-        else:
-            descriptor = os.open(path, os.O_RDWR | flags, mode)
+    def __init__(
+        self, path: str, target: str, mode: int = 0o666, *, nameless: bool = False
+    ) -> None:
+        with nullcontext() if nameless else naming:
+            if sys.platform == "win32":
+                descriptor = windows.create(path)
+            else:
+                flags = getattr(os, "O_TMPFILE", 0) if nameless else os.O_CREAT | os.O_EXCL
+                descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
         self._target = target
-        found = os.fstat(self.fileno())
+        found = os.fstat(descriptor)
         # What a new file gets follows from the umask or an access control list of the directory.
         self._permissions = stat.S_IMODE(found.st_mode)
         self._permit(0o600)
-        remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
+        _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
 
     def fill(self, content: BinaryIO) -> None:
         """Write all that is in another file."""
@@ -182,6 +144,13 @@ class PendingFile(FileIO):
         self._permit(self._permissions)
         flush(self.fileno())
 
+    def link(self, name: str) -> None:
+        """Give it a name, or another one."""
+        descriptor = self.fileno()
+        # Python follows the link in /proc only if it is given a directory's descriptor as well.
+        path = f"/proc/self/fd/{descriptor}"
+        os.link(path, name, src_dir_fd=descriptor, follow_symlinks=True)
+
     def _permit(self, permissions: int) -> None:
         if hasattr(os, "fchmod"):
             with suppress(OSError):  # a file system that has no permissions
@@ -189,15 +158,67 @@ class PendingFile(FileIO):
 
 
 def nameless(target: str, attributes: Attributes = NEW) -> PendingFile | None:
-    """Return a new file without a name in the target's directory, if there is such a thing.
-
-    Linux has it (open(2), `O_TMPFILE`), on most of its file systems.
-    """
+    """Return a file without a name that `publish` can name; None if there is no such thing."""
     if sys.platform == "linux":
         with suppress(OSError):  # whatever is wrong with the disk, the next attempt tells
             directory = os.path.dirname(target) or "."
-            return PendingFile(directory, os.O_TMPFILE, target, attributes.mode)
+            return PendingFile(directory, target, attributes.mode, nameless=True)
     return None
+
+
+class Written:
+    """The outputs that one run has written or found done, by their identity on the disk.
+
+    Two names may be one file there, as where the case of letters is ignored. So a run looks whose
+    output a file is before it replaces it, or takes it for finished.
+    """
+
+    def __init__(self) -> None:
+        self._targets: dict[Hashable, str] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def adding(self, file: PendingFile, target: str) -> Iterator[None]:
+        """Remember a file that gets its name inside; forget it if that fails."""
+        identity = _identity(os.fstat(file.fileno()), target)
+        self._targets[identity] = target
+        try:
+            yield
+        except BaseException:  # its identity may then be that of any new file
+            self._targets.pop(identity, None)
+            raise
+
+    def claim(self, target: str) -> None:
+        """Remember an output that was there and counts as done, unless it has other names."""
+        with suppress(OSError):
+            found = os.lstat(target)
+            if found.st_nlink == 1:
+                self._targets[_identity(found, target)] = target
+
+    def refuse(self, target: str) -> None:
+        """Raise a `UsageError` for an output that is that of another input of this run."""
+        with suppress(FileNotFoundError):
+            found = os.lstat(target)
+            own = self._targets.get(_identity(found, target))
+            # Another program may have replaced it meanwhile, and its number be a new file's.
+            if own is not None and os.path.samestat(found, os.lstat(own)):
+                raise UsageError(
+                    f"it would have the same output as another input, {own!r}",
+                    hint="decrypt them one after the other, with other names or directories",
+                )
+
+    @contextmanager
+    def replacing(self, target: str) -> Iterator[None]:
+        """Let a regular file be replaced inside, but none that this run has written."""
+        with self._lock:  # or two threads might look before either of them renames
+            self.refuse(target)
+            regular_file(target)
+            yield
+
+
+def _identity(found: os.stat_result, path: str) -> Hashable:
+    """Return what tells a file from others; not every drive of Windows numbers its files."""
+    return (found.st_dev, found.st_ino) if found.st_ino else real_path(path)
 
 
 def publish(
@@ -205,172 +226,87 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
-    written: Written,
+    written: Written | None = None,
     attributes: Attributes = NEW,
 ) -> None:
-    """Let a file appear whole under its name.
+    """Let what is in a file, all of it authenticated, appear whole as `target`.
 
-    Args:
-        target: The name.
-        content: What it holds, all of it authenticated. A file that `nameless` has made for the
-            same directory gets the name itself.
-        replace: Whether a file that has the name gives way.
-        written: What the same run has written; none of that gives way.
-        attributes: What it takes over from its recording.
-
-    Raises:
-        UsageError: The target is an output of the same run.
-        OSError: It could not be done, and what stood at `target` still does. (Only a directory
-            that cannot be flushed is noticed after the file has appeared.)
+    A file that `nameless` has made for the same directory gets the name itself. With `replace`, a
+    file that has the name gives way, unless it is among the outputs that the run has `written`.
+    If an error is raised, what stood at `target` still does; only a directory that cannot be
+    flushed is noticed after the file has appeared.
     """
-    _publish(target, content, attributes, replace=replace, written=written)
-    # Only now, since a temporary file that is old may be taken for a leftover.
-    keep_time(target, attributes)
-
-
-def _publish(
-    target: str, content: BinaryIO, attributes: Attributes, *, replace: bool, written: Written
-) -> None:
+    written = written or Written()
     directory = os.path.dirname(target) or "."
     with errors_naming(target, instead=True), temporary_name(directory) as temporary:
-        if not _name(content, target, temporary, attributes, replace=replace, written=written):
-            flags = os.O_CREAT | os.O_EXCL
-            with naming:
-                file = PendingFile(temporary, flags, target, attributes.mode)
-            _rename(file, content, target, temporary, replace=replace, written=written)
+        file = content if isinstance(content, PendingFile) else nameless(target, attributes)
+        if file is None or not _link(file, content, target, temporary, written, replace=replace):
+            with PendingFile(temporary, target, attributes.mode) as file:
+                file.fill(content)
+                file.finish()
+                with written.adding(file, target):
+                    _rename(file, temporary, target, written, replace=replace)
         flush_directory(directory)
+    # Only now, since a temporary file that is old may be taken for a leftover.
+    if attributes.modified is not None:
+        times = time.time_ns(), attributes.modified
+        with suppress(OSError):  # a file system that keeps no times
+            os.utime(target, ns=times, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
 
-def _rename(
+def _link(
     file: PendingFile,
     content: BinaryIO,
     target: str,
     temporary: str,
+    written: Written,
     *,
     replace: bool,
-    written: Written,
-) -> None:
-    """Fill a file that has a temporary name, and give it its own."""
-    with ExitStack() as unless_named:
-        with file:
-            file.fill(content)
-            file.finish()
-            unless_named.callback(written.add(file, target))
-            if sys.platform == "win32":  # where others could hold it once it is closed
-                with written.replacing(target) if replace else nullcontext():
-                    windows.rename(file.fileno(), target, replace=replace)
-            elif not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
-                raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
-        if sys.platform != "win32":  # now it is closed: not every system renames what is open
-            if replace:
-                with written.replacing(target):
-                    os.replace(temporary, target)
-            else:
-                _rename_to_new(temporary, target)
-        unless_named.pop_all()
-
-
-def _name(
-    content: BinaryIO,
-    target: str,
-    temporary: str,
-    attributes: Attributes,
-    *,
-    replace: bool,
-    written: Written,
 ) -> bool:
-    """Give a file without a name its name; return whether this file system can do it.
-
-    What exists is replaced by way of the temporary name, since only a rename replaces anything.
-    """
-    is_ready = isinstance(content, PendingFile)
-    file = content if isinstance(content, PendingFile) else nameless(target, attributes)
-    if file is None:
-        return False
-    with nullcontext() if is_ready else file, ExitStack() as unless_named:
-        if not is_ready:
+    """Finish a file without a name and name it; return whether this file system can do that."""
+    with nullcontext() if file is content else file:
+        if file is not content:
             file.fill(content)
         file.finish()
-        unless_named.callback(written.add(file, target))
         try:
-            _link(file, target)
+            with written.adding(file, target):
+                file.link(target)
         except FileExistsError:
             if not replace:
                 raise
-            with naming:
-                _link(file, temporary)
-            with written.replacing(target):
-                os.replace(temporary, target)
         except OSError:  # nor has such a file any name in /proc, perhaps
             return False
-        unless_named.pop_all()
-    return True
+        else:
+            return True
+        with written.adding(file, target):  # only a rename replaces anything
+            with naming:
+                file.link(temporary)
+            with written.replacing(target):
+                os.replace(temporary, target)
+        return True
 
 
-def _link(file: PendingFile, name: str) -> None:
-    """Give a file without a name a new one."""
-    descriptor = file.fileno()
-    # Python follows the link in /proc only if it is given a directory's descriptor as well.
-    os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
-
-
-def _rename_to_new(temporary: str, target: str) -> None:
+def _rename(
+    file: PendingFile, temporary: str, target: str, written: Written, *, replace: bool
+) -> None:
+    """Give a file that has a temporary name its own, and close it."""
+    if sys.platform == "win32":  # where others could hold it once it is closed
+        with written.replacing(target) if replace else nullcontext():
+            windows.rename(file.fileno(), target, replace=replace)
+        return
+    if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
+        raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
+    file.close()  # not every system renames what is open
+    if replace:
+        with written.replacing(target):
+            os.replace(temporary, target)
+        return
     try:
         os.link(temporary, target)  # unlike a rename, this never replaces anything
     except OSError:  # it is there, or this is a file system without hard links
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         os.rename(temporary, target)
-
-
-class Written:
-    """The outputs that one run has written, by their identity on the disk.
-
-    What are two names here may be one to a file system, as to those that ignore case. So a run looks
-    whose output it is before it replaces one, or takes one for finished.
-    """
-
-    def __init__(self) -> None:
-        self._targets: dict[Hashable, str] = {}
-        self._lock = Lock()
-
-    def add(self, file: PendingFile, target: str) -> Callable[[], object]:
-        """Remember a file that is about to get its name, and return what forgets it again.
-
-        That is called if it gets none: its identity may then be that of any new file.
-        """
-        identity = _identity(os.fstat(file.fileno()), target)
-        self._targets[identity] = target
-        return lambda: self._targets.pop(identity, None)
-
-    def refuse(self, target: str) -> None:
-        """Refuse an output that this run has written for another input.
-
-        Raises:
-            UsageError: It has.
-        """
-        with suppress(FileNotFoundError):
-            found = os.lstat(target)
-            own = self._targets.get(_identity(found, target))
-            # Somebody may have replaced our output meanwhile, and its number be a new file's.
-            if own is not None and os.path.samestat(found, os.lstat(own)):
-                raise UsageError(
-                    f"it would have the same output as another input, {target!r}",
-                    hint="decrypt them one after the other, with other names or directories",
-                )
-
-    @contextmanager
-    def replacing(self, target: str) -> Iterator[None]:
-        """Let a file be replaced inside; nothing else ever is, nor what this run has written.
-
-        Raises:
-            UsageError: This run has written it.
-            OSError: It is a directory, a device or the like.
-        """
-        with self._lock:  # or two threads might look before either of them renames
-            self.refuse(target)
-            regular_file(target)
-            yield
 
 
 def regular_file(path: str) -> os.stat_result | None:
@@ -396,17 +332,8 @@ def regular_file(path: str) -> os.stat_result | None:
     return found
 
 
-def _identity(found: os.stat_result, path: str) -> Hashable:
-    """Return what tells a file from others; not every drive of Windows numbers its files."""
-    return (found.st_dev, found.st_ino) if found.st_ino else real_path(path)
-
-
 def flush(descriptor: int) -> None:
-    """Bring a file or a directory to the disk, past its own cache where the system can do that.
-
-    Raises:
-        OSError: The disk fails, or does not flush such a thing.
-    """
+    """Bring a file or a directory to the disk, past its own cache where the system can do that."""
     if sys.platform == "darwin":  # whose fsync(2) leaves it in the cache
         import fcntl
 
@@ -417,11 +344,7 @@ def flush(descriptor: int) -> None:
 
 
 def flush_directory(directory: str) -> None:
-    """Make a new name in `directory` last through a power cut, where the platform can.
-
-    Raises:
-        OSError: The disk fails.
-    """
+    """Make a new name in `directory` last through a power cut, where the platform can."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:  # Windows opens no directories, and a directory may be writable only

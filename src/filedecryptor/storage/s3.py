@@ -105,7 +105,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
         except ClientError as error:
             if method == "put_object" and await self._has(error, parameters):
                 return {}
-            if "IfNoneMatch" not in parameters or not _may_be_unconditional(error):
+            is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
+            if "IfNoneMatch" not in parameters or not is_refused:
                 raise _ours(error) from None
         return await self._unconditionally(method, *options, **parameters)
 
@@ -116,10 +117,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         return await self._persistently(call)
 
     async def _has(self, error: ClientError, parameters: dict[str, Any]) -> bool:
-        """Return whether the object that a request would not replace is the one it sent.
-
-        It is if an earlier answer was lost, and the request was made once more.
-        """
+        """Return whether the object in the way is the one that was sent: an answer was lost."""
         if _status(error) != HTTPStatus.PRECONDITION_FAILED:
             return False
         path, data = "{Bucket}/{Key}".format_map(parameters), parameters["Body"]
@@ -130,12 +128,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
     async def _unconditionally(
         self, method: str, *options: dict[str, object], **parameters: object
     ) -> dict[str, Any]:
-        """Look, and send what the store has refused without its condition.
-
-        Raises:
-            FileExistsError: The object has appeared meanwhile.
-            StorageError: It was not the condition that was refused.
-        """
+        """Look whether the object is there, and send it without the condition that was refused."""
         if await self._exists("{Bucket}/{Key}".format_map(parameters)):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         del parameters["IfNoneMatch"]
@@ -146,7 +139,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         return answer
 
     async def _exists(self, path: str) -> bool:
-        """Return whether there is such an object; what is a folder only is none."""
+        """Return whether there is such an object, rather than only a folder."""
         bucket, key, _ = self.split_path(path)
         try:
             await self._call_s3("head_object", Bucket=bucket, Key=key)
@@ -157,12 +150,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
     exists = sync_wrapper(_exists)
 
     async def _persistently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make a request, and repeat it while it fails for a temporary reason.
-
-        Raises:
-            ClientError: The store has refused it.
-            UnavailableError: It does not answer, or kept failing.
-        """
+        """Make a request, and repeat it while it fails for a temporary reason."""
         tries: int | None = self.session.get_config_variable("max_attempts")
         pause = FIRST_PAUSE
         deadline = None
@@ -204,10 +192,6 @@ def _is_passing(failure: BaseException) -> bool:
     status = _status(failure)
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING
-
-
-def _may_be_unconditional(failure: ClientError) -> bool:
-    return _status(failure) in NO_CONDITIONS and _code(failure) not in HINTS
 
 
 def _code(failure: ClientError) -> str:

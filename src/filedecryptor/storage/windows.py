@@ -23,11 +23,7 @@ Namespaces")."""
 
 
 def is_impossible(name: str) -> bool:
-    """Return whether Windows cannot give a file this name, or would make another one of it.
-
-    Args:
-        name: The name, without a directory.
-    """
+    """Return whether Windows cannot give a file this name, or would change it."""
     return (
         name[-1:] in {".", " "}
         or any(character in '<>:"|?*' or character < " " for character in name)
@@ -36,11 +32,7 @@ def is_impossible(name: str) -> bool:
 
 
 def patiently(function: Callable[[], object]) -> None:
-    """Call a function, again and again while it is refused, for `PATIENCE` seconds at most.
-
-    Raises:
-        PermissionError: It is still refused.
-    """
+    """Call a function, again while it is refused, for `PATIENCE` seconds at most."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -89,13 +81,7 @@ if sys.platform == "win32":
         return OSError(None, ctypes.FormatError(code).rstrip(" .\r\n"), None, code)
 
     def create(path: str) -> int:
-        """Make a new file that can be renamed while it is open, and return its descriptor.
-
-        Others may read it and remove it, but not keep it from being renamed.
-
-        Raises:
-            OSError: It cannot be made.
-        """
+        """Make a new file, and return its descriptor; it can be renamed while it is open."""
         access = _GENERIC_READ_AND_WRITE | _DELETE
         handle = _create_file(path, access, _SHARE_ALL, None, _CREATE_NEW, _ATTRIBUTE_NORMAL, None)
         if handle == _INVALID_HANDLE:
@@ -103,17 +89,7 @@ if sys.platform == "win32":
         return msvcrt.open_osfhandle(handle, os.O_RDWR)
 
     def rename(descriptor: int, target: str, *, replace: bool) -> None:
-        """Rename a file that `create` has made, and let its new name last through a power cut.
-
-        Args:
-            descriptor: The file.
-            target: Its new path.
-            replace: Whether a file that has the name gives way.
-
-        Raises:
-            FileExistsError: There is one, and it does not.
-            OSError: It cannot be renamed.
-        """
+        """Rename a file that `create` has made, and let its new name last through a power cut."""
         name = os.path.abspath(target).encode("utf-16-le", "surrogatepass")
         # FILE_RENAME_INFO; its length does not count the NUL that ends the name all the same.
         info = struct.pack("IPI", replace, 0, len(name)) + name + bytes(2)
