@@ -58,11 +58,10 @@ class Handler(BaseHTTPRequestHandler):
     def send(
         self, status: int, body: bytes, kind: str = "application/json", **headers: str
     ) -> None:
-        """Send a whole answer."""
+        """Send a whole answer; headers may say something else than the body."""
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        announced = {"Content_Type": kind, "Content_Length": str(len(body))}
+        for name, value in (announced | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
