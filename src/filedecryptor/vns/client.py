@@ -23,7 +23,6 @@ from filedecryptor.vns.listing import SHOWN, Listing, SessionGuid
 
 READ = 4096  # bytes of a body that are looked at, if it is no recording
 
-
 # How APIs say that something was not done: names of fields as in `fields`, and their values.
 SUCCESS = re.compile(r"\b(success|succeeded|successful|issuccess|ok|(is)?deleted|deletedcount)$")
 ERROR = re.compile(r"\b(errors?|error(message|code)|exception|fault|iserror|haserrors)\b")
@@ -40,18 +39,18 @@ def says_no(body: bytes) -> bool:
     A page does: it comes from something else than the API.
     """
     try:
-        found = list(listing.fields(json.loads(body or b"null")))
+        found = listing.fields(json.loads(body or b"null"))
     except (ValueError, RecursionError):
         return PAGE.match(body) is not None
     words = [(path, str(value).strip().lower()) for path, value in found]
-    told = {word for path, word in words if SUCCESS.search(path)} & {"true", *NO}
-    if told:
-        return told != {"true"}
-    return any(
+    told = [(path, word) for path, word in words if SUCCESS.search(path)]
+    done = tuple(path.rpartition(" ")[0] for path, word in told if word == "true")
+    return any(word in NO for _, word in told) or any(
         (ERROR.search(path) and word not in NO_ERROR)
         or (STATUS.search(path) and FAILED.fullmatch(word))
         or (not path and word.startswith(("error", "false")))
         for path, word in words
+        if not path.startswith(done)
     )
 
 

@@ -128,6 +128,19 @@ class TooSlowError(httpcore.ReadTimeout):
     """Less than `LEAST_SPEED` is received."""
 
 
+_BREAKS_OFF = "the answer of {server} breaks off, or is not valid HTTP: {cause}"
+_CAUSES: dict[type[Exception], str] = {
+    TooSlowError: f"{{server}} sends less than {LEAST_SPEED} bytes a second",
+    httpcore.ConnectTimeout: f"{{server}} cannot be reached within {CONNECT_TIMEOUT:g} seconds",
+    httpcore.TimeoutException: "{server} did not answer within {timeout:g} seconds",
+    httpcore.ConnectError: "{server} cannot be reached: {cause}",
+    httpcore.ProxyError: "the proxy does not lead to {server}: {cause}",
+    httpcore.UnsupportedProtocol: "the proxy named in the environment is not one for HTTP",
+    **dict.fromkeys((httpcore.NetworkError, httpcore.ProtocolError, OverflowError), _BREAKS_OFF),
+    ValueError: "the answer of {server} is not valid HTTP",  # a number that h11 cannot read
+}
+
+
 class PassingError(Exception):
     """A failure that may pass: the request can be made again."""
 
@@ -152,23 +165,16 @@ class Answer(NamedTuple):
 
     def beginning(self, size: int) -> bytes:
         """Return the first bytes of the body, or all of it if it is shorter."""
-        found: list[bytes] = []
+        body = bytearray()
         for piece in self.pieces:
-            found.append(piece)
-            size -= len(piece)
-            if size <= 0:
+            body += piece
+            if len(body) >= size:
                 break
-        body = b"".join(found)
-        return body[:size] if size < 0 else body
+        return bytes(body)[:size]
 
 
 class Network:
-    """Connections to servers, which several threads may use, and the time that may pass.
-
-    Attributes:
-        timeout: Seconds to wait for the beginning of an answer, and for each `LEAST_SPEED` bytes a
-            second of it.
-    """
+    """Connections to servers, which several threads may use, and the time that may pass."""
 
     def __init__(self, timeout: float, max_time: float | None) -> None:
         self.timeout = timeout
@@ -224,13 +230,16 @@ class Network:
         if scheme == "https" and not proxy_bypass(host):
             proxies = getproxies()
             proxy = proxies.get("https") or proxies.get("all") or ""
+            proxy = proxy if "://" in proxy or not proxy else f"http://{proxy}"
         with self._lock:
             if (scheme, proxy) not in self._pools:
+                name, password = urlsplit(proxy).username, urlsplit(proxy).password
+                auth = (unquote(name), unquote(password or "")) if name else None
                 # The certificates of the system (or of SSL_CERT_FILE), and those of `certifi`.
                 certificates = httpcore.default_ssl_context() if scheme == "https" else None
                 self._pools[scheme, proxy] = httpcore.ConnectionPool(
                     ssl_context=certificates,
-                    proxy=_proxy(proxy) if proxy else None,
+                    proxy=httpcore.Proxy(proxy, auth) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
                     network_backend=_Backend(self),
@@ -242,8 +251,8 @@ class Network:
         """Turn exceptions of `httpcore`, which hold the request and its token, into our own."""
         try:
             yield
-        except _FAILURES as error:
-            ours = _translated(error, server, self.timeout)
+        except tuple(_CAUSES) as error:
+            ours = self._translated(error, server)
         else:
             return
         self.left(1)  # or the run's time is over, which says more
@@ -251,6 +260,19 @@ class Network:
             raise ours
         finally:
             ours.__context__ = None  # `from None` would only hide it
+
+    def _translated(self, error: Exception, server: str) -> PassingError | ApiError:
+        reason = error.args[0] if error.args else None
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return ApiError(
+                f"the certificate of {server} is not trusted: {reason.verify_message}",
+                hint="if it is a proxy's, name its certificate with the variable SSL_CERT_FILE",
+            )
+        cause = in_one_line(getattr(reason, "strerror", None) or error)
+        text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
+        text = text.format(server=server, timeout=self.timeout, cause=cause)
+        is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
+        return ApiError(text) if is_permanent else PassingError(text)
 
 
 class _Backend(httpcore.SyncBackend):
@@ -308,44 +330,3 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401
         return self._stream.get_extra_info(info)
-
-
-_FAILURES = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    ValueError,  # this and the next: what h11 cannot make a number of
-    OverflowError,
-)
-
-
-def _translated(error: Exception, server: str, timeout: float) -> PassingError | ApiError:
-    reason = error.args[0] if error.args else None
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return ApiError(
-            f"the certificate of {server} is not trusted: {reason.verify_message}",
-            hint="if it is a proxy's, name its certificate with the variable SSL_CERT_FILE",
-        )
-    if isinstance(error, httpcore.UnsupportedProtocol):
-        return ApiError("the proxy named in the environment is not one for HTTP")
-    cause = in_one_line(getattr(reason, "strerror", None) or error)
-    unreachable = f"{server} cannot be reached"
-    sentences: tuple[tuple[type[Exception], str], ...] = (
-        (TooSlowError, f"{server} sends less than {LEAST_SPEED} bytes a second"),
-        (httpcore.ConnectTimeout, f"{unreachable} within {CONNECT_TIMEOUT:g} seconds"),
-        (httpcore.TimeoutException, f"{server} did not answer within {timeout:g} seconds"),
-        (httpcore.ConnectError, f"{unreachable}: {cause}"),
-        (httpcore.ProxyError, f"the proxy does not lead to {server}: {cause}"),
-        (ValueError, f"the answer of {server} is not valid HTTP"),
-        (Exception, f"the answer of {server} breaks off, or is not valid HTTP: {cause}"),
-    )
-    return PassingError(next(text for kind, text in sentences if isinstance(error, kind)))
-
-
-def _proxy(url: str) -> httpcore.Proxy:
-    url = url if "://" in url else f"http://{url}"
-    parts = urlsplit(url)
-    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return httpcore.Proxy(url, auth)

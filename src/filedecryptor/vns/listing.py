@@ -57,8 +57,8 @@ TIME_NAMES = re.compile(
 )
 NO_TIME = re.compile(r"\s*(0001|1\d{3}|9999)-")  # how a date begins that stands for none
 LIKE_A_DATE = re.compile(  # and is not understood
-    r"\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
-    r"|(?is:(?=.*\d).*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)"
+    r"\A\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
+    r"|(?i:\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)"
 )
 MOST_MILLISECONDS = 10**14  # since 1970; a longer number is one of something else
 
@@ -79,12 +79,11 @@ class Recording(NamedTuple):
         return self.session.guid
 
 
-class Listing:
+class Listing(NamedTuple):
     """The answer to the request for a list: its JSON, and its headers with names in lower case."""
 
-    def __init__(self, data: bytes, headers: Mapping[str, str]) -> None:
-        self.data = data
-        self.headers = headers
+    data: bytes
+    headers: Mapping[str, str]
 
     def entries(self) -> list[object]:
         """Return the entries, without nulls; raise ApiError if the list is not understood."""
@@ -132,9 +131,13 @@ def _with_session(value: object) -> list[object]:
     found: dict[int, object] = {}
     for _, one in _walk(value):
         group = one if isinstance(one, list) else [one]
-        if any(isinstance(entry, dict) and SESSION in map(plain_name, entry) for entry in group):
+        if any(map(_has_session, group)):
             found |= {id(entry): entry for entry in group if entry is not None}
     return list(found.values())
+
+
+def _has_session(entry: object) -> bool:
+    return isinstance(entry, dict) and SESSION in map(plain_name, entry)
 
 
 def _walk(value: object, *, into_arrays: bool = True) -> Iterator[tuple[str, object]]:
@@ -243,9 +246,11 @@ def _may_be_time(value: object, *, is_named: bool) -> bool:
         return is_named and abs(value) >= MOST_MILLISECONDS
     if not isinstance(value, str) or NO_TIME.match(value):
         return False
-    has_a_day = re.search(r"(\d\D*){6}", value) is not None
+    if LIKE_A_DATE.search(value):
+        return re.search(r"\d", value) is not None
+    has_a_day = re.search(r"(\d\D*){6}", value)
     is_duration = re.fullmatch(r"[\d.,\s]*:[\d:.,\s]*", value)
-    return LIKE_A_DATE.match(value) is not None or (is_named and has_a_day and not is_duration)
+    return is_named and has_a_day is not None and not is_duration
 
 
 # Names, as `plain_name` has them: of another page, of all recordings, and of all pages.
