@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,10 +36,7 @@ def address_of(url: str, base: str = "") -> SplitResult | None:
 
 def is_loopback(address: SplitResult) -> bool:
     """Return whether an address leads to this machine."""
-    try:
-        return ipaddress.ip_address(address.hostname or "").is_loopback
-    except ValueError:
-        return address.hostname == "localhost"
+    return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", address.hostname or "") is not None
 
 
 def origin(address: SplitResult) -> tuple[str, str, int]:
@@ -58,7 +55,7 @@ class Pause:
     def __init__(self) -> None:
         self._lock = Lock()
         self._refusals = 0
-        self._until = self._next = self._spacing = 0.0
+        self._until = self._next = 0.0
 
     def wait(self, on_wait: Callable[[], object]) -> None:
         """Wait until the next request may begin; what `on_wait` raises meanwhile ends that."""
@@ -67,7 +64,7 @@ class Pause:
                 now = time.monotonic()
                 rest = max(self._until, self._next) - now
                 if rest <= 0:
-                    self._next = now + self._spacing
+                    self._next = now + (SPACING if self._until else 0)
                     return
             sleep(rest, on_wait)
 
@@ -77,7 +74,6 @@ class Pause:
             now = time.monotonic()
             if now >= self._until:  # or the refused request had begun before this pause
                 self._refusals += 1
-            self._spacing = SPACING
             pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
             self._until = max(self._until, now + pause)
             return self._refusals

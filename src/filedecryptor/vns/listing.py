@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from filedecryptor.errors import ApiError, UsageError
@@ -49,7 +49,7 @@ SHOWN = 200  # characters of an answer that an error shows
 MOST_COLUMNS = 50  # of a table, or it would grow with the square of the answer
 LEFT = "until purge"  # the column that shows how long a recording is still kept
 SESSION = "sessionguid"  # the documented name, as `plain_name` has it
-NULLABLE = re.compile(r"recordings|items|data|results|value|entries|calls")
+NULLABLE = re.compile(r"^$| (recordings|items|data|results|value|entries|calls)$")
 
 TIME_NAMES = re.compile(
     r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when"
@@ -111,17 +111,15 @@ class Listing(NamedTuple):
         value = loaded(self.data)
         if found := _with_session(value):
             return found, SESSION
-        outer = [one for _, one in _walk(value, into_arrays=False) if isinstance(one, list)]
-        arrays = [[entry for entry in one if entry is not None] for one in outer]
+        arrays = [
+            [entry for entry in one or () if entry is not None]
+            for path, one in _walk(value, into_arrays=False)
+            if isinstance(one, list) or (one is None and NULLABLE.search(path))
+        ]
         names = {name for array in arrays for name in _names_of_guids(array)}
         if len(names) == 1:
             return [entry for one in arrays if _names_of_guids(one) for entry in one], names.pop()
-        is_empty = arrays and all(entry == [] for array in arrays for entry in array)
-        if isinstance(value, dict) and not arrays:
-            is_empty = None in (
-                value[name] for name in value if NULLABLE.fullmatch(plain_name(name))
-            )
-        if value is None or is_empty:
+        if arrays and all(entry == [] for array in arrays for entry in array):
             return [], SESSION
         raise not_understood(self.data)
 
@@ -140,7 +138,7 @@ def _has_session(entry: object) -> bool:
     return isinstance(entry, dict) and SESSION in map(plain_name, entry)
 
 
-def _walk(value: object, *, into_arrays: bool = True) -> Iterator[tuple[str, object]]:
+def _walk(value: object, *, into_arrays: bool = True) -> Iterator[tuple[str, Any]]:
     """Yield a value and all that are in it, in order, after the plain names that lead to them."""
     left = [("", value)]
     while left:
@@ -162,13 +160,9 @@ def _names_of_guids(array: list[object]) -> set[str]:
     """Return the names of the fields that hold a GUID in every entry; {""} if entries are GUIDs."""
     if any(map(guid_of, array)):
         return {""}
-    of_each = (
-        {plain_name(name) for name, value in entry.items() if guid_of(value)}
-        if isinstance(entry, dict)
-        else set()
-        for entry in array
-    )
-    return set.intersection(*of_each) if array else set()
+    objects = [entry if isinstance(entry, dict) else {} for entry in array]
+    of_each = [{plain_name(name) for name in one if guid_of(one[name])} for one in objects]
+    return set.intersection(*of_each) if of_each else set()
 
 
 def _value(entry: Mapping[str, object], name: str) -> object:
