@@ -267,7 +267,7 @@ class Client:
         failures = 0
         while True:
             failure = None
-            self._pause.wait(go_on)
+            waited = self._pause.wait(go_on)
             try:
                 return request()
             except PassingError as error:
@@ -276,7 +276,7 @@ class Client:
                 if not isinstance(failure, BusyError):
                     self._pause.note_answer()
             if isinstance(failure, BusyError):
-                if self._pause.begin(failure.retry_after) >= ATTEMPTS:
+                if self._pause.begin(waited, failure.retry_after) >= ATTEMPTS:
                     raise ApiError(str(failure))
                 continue
             failures = 0 if failure.has_progressed else failures + 1

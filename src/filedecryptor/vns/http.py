@@ -57,25 +57,27 @@ class Pause:
         self._refusals = 0
         self._until = self._next = 0.0
 
-    def wait(self, on_wait: Callable[[], object]) -> None:
-        """Wait until the next request may begin; what `on_wait` raises meanwhile ends that."""
+    def wait(self, on_wait: Callable[[], object]) -> float:
+        """Wait until the next request may begin, and return the time; `on_wait` may raise."""
         while True:
             with self._lock:
                 now = time.monotonic()
                 rest = max(self._until, self._next) - now
                 if rest <= 0:
                     self._next = now + (SPACING if self._until else 0)
-                    return
+                    return now
             sleep(rest, on_wait)
 
-    def begin(self, retry_after: float | None) -> int:
-        """Let all threads pause, and return how often that was so since a request got through."""
+    def begin(self, waited: float, retry_after: float | None) -> int:
+        """Let all threads pause, and return how often that was so since a request got through.
+
+        A refusal is not counted again if its request began (`waited`) before the last pause ended.
+        """
         with self._lock:
-            now = time.monotonic()
-            if now >= self._until:  # or the refused request had begun before this pause
+            if waited >= self._until:
                 self._refusals += 1
             pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
-            self._until = max(self._until, now + pause)
+            self._until = max(self._until, time.monotonic() + pause)
             return self._refusals
 
     def note_answer(self) -> None:
