@@ -36,13 +36,24 @@ def answering(command: str, status: int, body: bytes, **headers: str) -> Any:
     return behave
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token(api: Server, tmp_path: Path, status: int) -> None:
-    """Exit code 6, at once."""
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, 6, "the API refused the token (status 401)\n"),
+        (403, 6, "the API refused the token (status 403)\n"),
+        (
+            404,
+            7,
+            "the API has no list of recordings at this address (status 404)\nhint: see that --",
+        ),
+    ],
+)
+def test_a_refused_list(api: Server, tmp_path: Path, status: int, code: int, said: str) -> None:
+    """At once, with its own exit code if it is the token's fault."""
     api.behaviours.append(failing(status, path=PATH))
     result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.code == 6
-    assert result.stderr == f"error: the API refused the token (status {status})\n"
+    assert result.code == code
+    assert result.stderr.startswith(f"error: {said}")
     assert len(api.seen) == 1
 
 
@@ -83,15 +94,6 @@ def test_what_will_not_pass_is_said_at_once(api: Server, tmp_path: Path, status:
     said = f"error: {ONE}: the API refused the request (status {status}): no \\x1b[31m ..."
     assert result.lines[0] == said
     assert api.count("GET", f"{PATH}/{ONE}") == 1
-
-
-def test_an_address_without_a_list(api: Server, tmp_path: Path) -> None:
-    """It is no recording that is missing."""
-    api.behaviours.append(failing(404, path=PATH))
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    said = "error: the API has no list of recordings at this address (status 404)"
-    assert (result.code, result.lines[0]) == (7, said)
-    assert "--api-url" in result.lines[1]
 
 
 @pytest.mark.parametrize(

@@ -26,19 +26,22 @@ from filedecryptor.vns import client, http
 
 
 @pytest.mark.parametrize(
-    ("url", "origin"),
+    ("url", "origin", "is_loopback"),
     [
-        ("https://a.example", ("https", "a.example", 443)),
-        ("https://A.example:443/x", ("https", "a.example", 443)),
-        ("https://a.example:8443/x?y=1#z", ("https", "a.example", 8443)),
-        ("http://[::1]:81/x", ("http", "::1", 81)),
+        ("https://a.example", ("https", "a.example", 443), False),
+        ("https://A.example:8443/x?y=1#z", ("https", "a.example", 8443), False),
+        ("http://[::1]:81/x", ("http", "::1", 81), True),
+        ("http://127.0.0.1:8080", ("http", "127.0.0.1", 8080), True),
+        ("http://LOCALHOST", ("http", "localhost", 80), True),
+        ("http://localhost.example", ("http", "localhost.example", 80), False),
+        ("http://127.0.0.1.example", ("http", "127.0.0.1.example", 80), False),
     ],
 )
-def test_origin(url: str, origin: tuple[str, str, int]) -> None:
-    """Scheme, host and port, with the usual port filled in."""
+def test_addresses(url: str, origin: tuple[str, str, int], is_loopback: bool) -> None:  # noqa: FBT001
+    """Scheme, host and port, with the usual port filled in, and whether it is this machine."""
     address = http.address_of(url)
     assert address is not None
-    assert http.origin(address) == origin
+    assert (http.origin(address), http.is_loopback(address)) == (origin, is_loopback)
 
 
 @pytest.mark.parametrize(
@@ -53,17 +56,6 @@ def test_origin(url: str, origin: tuple[str, str, int]) -> None:
 def test_invalid_addresses(url: str) -> None:
     """Nothing that hides its host, or that two programs would read differently."""
     assert http.address_of(url) is None
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:8080", "[::1]", "localhost", "LOCALHOST:1"])
-def test_this_machine(host: str) -> None:
-    """By its number or its name."""
-    address = http.address_of(f"http://{host}")
-    elsewhere = http.address_of("http://localhost.example")
-    assert address is not None
-    assert elsewhere is not None
-    assert http.is_loopback(address)
-    assert not http.is_loopback(elsewhere)
 
 
 @pytest.mark.parametrize(
