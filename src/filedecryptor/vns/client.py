@@ -21,7 +21,7 @@ from filedecryptor.vns.download import Download
 from filedecryptor.vns.http import Answer, BusyError, PassingError
 from filedecryptor.vns.listing import SHOWN, Listing, SessionGuid
 
-READ = 4096  # bytes of a body that are looked at, if it is no recording
+READ = 4096  # bytes of a body that are looked at, if it is not a recording
 
 # How APIs say that something was not done: names of fields as in `fields`, and their values.
 SUCCESS = re.compile(r"\b(success|succeeded|successful|issuccess|ok|(is)?deleted|deletedcount)$")

@@ -43,7 +43,11 @@ class Download:
         before = self._furthest
         try:
             for piece in answer.pieces:
-                self._write(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                self._count += len(piece)
+                self._on_progress(len(piece))
         except PassingError as failure:
             self._furthest = max(before, self._count)
             failure.has_progressed = self._can_go_on and self._furthest - before >= ENOUGH
@@ -74,13 +78,6 @@ class Download:
             self._can_go_on = False
             raise PassingError("the API does not send the part of the recording that was asked for")
         self._length = self._length if length is None else length
-
-    def _write(self, piece: bytes) -> None:
-        rest = memoryview(piece)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        self._count += len(piece)
-        self._on_progress(len(piece))
 
 
 def _validator(answer: Answer) -> str:

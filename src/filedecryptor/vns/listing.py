@@ -219,8 +219,8 @@ def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str
 def time_of(entry: object) -> datetime | None:
     """Return the latest time that an entry has: its call cannot be older.
 
-    Nobody has documented which field is the call's time. None if there is no time in it, or if one
-    is not understood, which may be later.
+    It is not documented which field is the call's time. None if there is no time, or if one is not
+    understood, which may be later.
     """
     if not isinstance(entry, dict):
         return None

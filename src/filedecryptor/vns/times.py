@@ -1,4 +1,4 @@
-"""Times as APIs write them. Nobody has documented which fields of a recording hold one."""
+"""Times as APIs write them. It is not documented which fields of a recording hold one."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ _DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/", re.ASCII)
 
 
 def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noqa: ANN401
-    """Return the time that a value stands for, in UTC unless it has a zone; None if it is no time.
+    """Return the time that a value stands for, or None. Without a zone it is taken for UTC.
 
-    It is a text (ISO 8601, RFC 5322, `/Date(...)/`), or, if it may be a number, one of seconds or
-    milliseconds since 1970.
+    A text is ISO 8601, RFC 5322 or `/Date(...)/`; a number is seconds or milliseconds since 1970.
     """
     text = value.strip() if isinstance(value, str) else ""
     try:
