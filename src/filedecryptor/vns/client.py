@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from html import unescape
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 from filedecryptor import __version__
 from filedecryptor.audio.foreign import kind_of, text_of
-from filedecryptor.core.decryptor import ignore
+from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import SMALLEST_SIZE
 from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
@@ -76,12 +77,11 @@ MAX_REDIRECTS = 5
 
 # Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
 REDIRECTS = {301, 302, 303, 307, 308}
-TOKEN_REFUSED = {401, 403}
-NOT_FOUND = {404, 410}
 TOO_MANY_REQUESTS = 429
 PASSING = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
 
 Result = TypeVar("Result")
+Guid: TypeAlias = UUID | SessionGuid | str
 
 
 class Client:
@@ -155,12 +155,7 @@ class Client:
 
         return self._persistently(request, ignore)
 
-    def download(
-        self,
-        guid: UUID | SessionGuid | str,
-        file: BinaryIO,
-        on_progress: Callable[[int], object] = ignore,
-    ) -> bool:
+    def download(self, guid: Guid, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
 
         A download that breaks off goes on where it was, if the server can do that.
@@ -190,9 +185,7 @@ class Client:
 
         return self._in_each_spelling(guid, request, on_progress)
 
-    def delete(
-        self, guid: UUID | SessionGuid | str, on_progress: Callable[[int], object] = ignore
-    ) -> None:
+    def delete(self, guid: Guid, on_progress: OnProgress = ignore) -> None:
         """Delete a recording on the server. No redirection of this is ever followed.
 
         Args:
@@ -234,10 +227,7 @@ class Client:
         return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
     def _in_each_spelling(
-        self,
-        guid: UUID | SessionGuid | str,
-        request: Callable[[str], Result],
-        on_progress: Callable[[int], object],
+        self, guid: Guid, request: Callable[[str], Result], on_progress: OnProgress
     ) -> Result:
         """Make a request with a GUID as it is written, and then in small letters if it is unknown.
 
@@ -251,9 +241,7 @@ class Client:
                 raise
             return self._persistently(lambda: request(str(session)), on_progress)
 
-    def _persistently(
-        self, request: Callable[[], Result], on_progress: Callable[[int], object]
-    ) -> Result:
+    def _persistently(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
         """Make a request, again while it fails for a reason that may pass.
 
         An attempt does not count if it brought a download on. While the server gets too many
@@ -264,10 +252,10 @@ class Client:
             self._network.left(1)
             on_progress(0)
 
-        failures = 0
+        failures, earliest = 0, 0.0
         while True:
             failure = None
-            waited = self._pause.wait(go_on)
+            waited = self._pause.wait(go_on, earliest)
             try:
                 return request()
             except PassingError as error:
@@ -282,7 +270,7 @@ class Client:
             failures = 0 if failure.has_progressed else failures + 1
             if failures >= ATTEMPTS:
                 raise ApiError(str(failure))
-            http.sleep(http.backoff(PAUSE, max(failures, 1)), go_on)
+            earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
 
     @contextmanager
     def _answer(
@@ -329,15 +317,15 @@ class Client:
         with suppress(PassingError):
             words = self.words(answer.beginning(READ))
         reason = f"(status {status}){f': {words}' if words else ''}"
-        if status in TOKEN_REFUSED:
+        if status in {401, 403}:
             hint = secret_hint(self._token.encode(), "the token")
             return TokenError(f"the API refused the token {reason}", hint=hint)
-        if status in NOT_FOUND and is_list:
+        if status in {404, 410} and is_list:
             return ApiError(
                 f"the API has no list of recordings at this address {reason}",
                 hint="see that --api-url is the address of the API, without a path",
             )
-        if status in NOT_FOUND:
+        if status in {404, 410}:
             return NotFoundError(f"the API has no such recording {reason}")
         if status in PASSING:
             wait = http.retry_after(answer.headers.get("retry-after"))

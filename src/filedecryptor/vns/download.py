@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import BinaryIO
 
+from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.vns.http import Answer, PassingError
 
-ENOUGH = 64 * 1024
-"""Progress in bytes with which a failed attempt does not count."""
+ENOUGH = 64 * 1024  # progress in bytes with which a failed attempt does not count
 
 
 class Download:
     """A body that is written to a file from its beginning, by as many answers as it takes."""
 
-    def __init__(self, file: BinaryIO, on_progress: Callable[[int], object]) -> None:
+    def __init__(self, file: BinaryIO, on_progress: OnProgress) -> None:
         self._file = file
         self._on_progress = on_progress
         self._count = self._furthest = 0

@@ -57,16 +57,17 @@ class Pause:
         self._refusals = 0
         self._until = self._next = 0.0
 
-    def wait(self, on_wait: Callable[[], object]) -> float:
+    def wait(self, on_wait: Callable[[], object], earliest: float = 0) -> float:
         """Wait until the next request may begin, and return the time; `on_wait` may raise."""
         while True:
+            on_wait()
             with self._lock:
                 now = time.monotonic()
-                rest = max(self._until, self._next) - now
+                rest = max(self._until, self._next, earliest) - now
                 if rest <= 0:
                     self._next = now + (SPACING if self._until else 0)
                     return now
-            sleep(rest, on_wait)
+            time.sleep(min(rest, WAKING_INTERVAL))
 
     def begin(self, waited: float, retry_after: float | None) -> int:
         """Let all threads pause, and return how often that was so since a request got through.
@@ -84,17 +85,6 @@ class Pause:
         """Note that a request was not refused."""
         with self._lock:
             self._refusals = 0
-
-
-def sleep(seconds: float, on_wait: Callable[[], object]) -> None:
-    """Sleep for some seconds, and call a function before and now and then meanwhile."""
-    end = time.monotonic() + seconds
-    while True:
-        on_wait()
-        rest = end - time.monotonic()
-        if rest <= 0:
-            return
-        time.sleep(min(rest, WAKING_INTERVAL))
 
 
 def backoff(first_pause: float, attempt: int) -> float:

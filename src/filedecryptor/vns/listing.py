@@ -13,11 +13,9 @@ from uuid import UUID
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.vns import times
 
-_GUID = re.compile(
+_GUID = re.compile(  # as .NET or RFC 9562 writes it
     r"(?i)(?:urn:uuid:)?[\s{(]*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})[\s})]*"
 )
-"""A GUID as .NET or RFC 9562 writes it."""
-
 LONGEST = 100  # characters of a text that is looked at
 
 
@@ -64,10 +62,7 @@ MOST_MILLISECONDS = 10**14  # since 1970; a longer number is one of something el
 
 
 class Recording(NamedTuple):
-    """A recording that the list names: its `sessionGuid`, its entry as it came, its latest time.
-
-    The time is None if there is none in the entry, or if one is not understood.
-    """
+    """A recording, what the list says of it (None if nothing), and the time as by `time_of`."""
 
     session: SessionGuid
     entry: object = None

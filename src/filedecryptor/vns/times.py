@@ -7,23 +7,17 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-KEPT = timedelta(days=7)
-"""How long VNS keeps a recording after its call (its page "Call Recordings")."""
-
-WESTERNMOST = timedelta(hours=12)
-"""How much later than UTC a day ends in the last zone."""
-
+KEPT = timedelta(days=7)  # how long VNS keeps a recording (its page "Call Recordings")
+WESTERNMOST = timedelta(hours=12)  # how much later than UTC a day ends in the last zone
 NEVER = datetime.max.replace(tzinfo=UTC)  # later than any time
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
+# A day, perhaps with a time, perhaps with a zone; and what older .NET serialisers write.
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d[\d:.,]*)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
 )
-"""A day, perhaps with a time, perhaps with a zone: parts that `uncertainty` looks at."""
-
 _DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/", re.ASCII)
-"""What older .NET serialisers write: milliseconds since 1970."""
 
 
 def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noqa: ANN401
