@@ -256,7 +256,7 @@ INJECTED = [
     ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
-    ("filedecryptor.vns.client.refuse_compressed", "KeyboardInterrupt", 130),
+    ("filedecryptor.vns.download.Download.receive", "KeyboardInterrupt", 130),
 ]
 
 

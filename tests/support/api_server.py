@@ -58,11 +58,10 @@ class Handler(BaseHTTPRequestHandler):
     def send(
         self, status: int, body: bytes, kind: str = "application/json", **headers: str
     ) -> None:
-        """Send a whole answer."""
+        """Send a whole answer; headers may say something else than the body."""
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        announced = {"Content_Type": kind, "Content_Length": str(len(body))}
+        for name, value in (announced | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
@@ -71,14 +70,37 @@ class Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-class Server(ThreadingHTTPServer):
-    """The account's recordings, and how to behave."""
+class QuietServer(ThreadingHTTPServer):
+    """A server on loopback that says nothing of clients that leave."""
 
     daemon_threads = True
     request_queue_size = 64
 
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: Any) -> None:
+        """Stay silent."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve meanwhile."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
+            self.server_close()
+
+
+class Server(QuietServer):
+    """The account's recordings, and how to behave."""
+
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.recordings: dict[str, bytes] = {}
         self.deleted: list[str] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
@@ -87,14 +109,6 @@ class Server(ThreadingHTTPServer):
         self.list_headers: dict[str, str] = {}
         self.tokens: set[str] | None = {TOKEN}
         self.lock = threading.Lock()
-
-    def handle_error(self, *_: Any) -> None:
-        """Stay silent: clients that leave are part of the tests."""
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self.server_port}"
 
     def listing(self) -> bytes:
         """Return what the list request gets."""
@@ -111,11 +125,5 @@ class Server(ThreadingHTTPServer):
 def serving() -> Iterator[Server]:
     """Run a server meanwhile."""
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with server.running():
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

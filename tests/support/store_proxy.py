@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
+
+from support.api_server import QuietServer
 
 
 class Request(NamedTuple):
@@ -60,13 +61,6 @@ def refusing_conditions(answer: Answer = NOT_IMPLEMENTED) -> Behaviour:
     return lambda request, forward: answer if is_conditional(request) else forward(request)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Stay silent: clients that leave are part of the tests."""
-
-
 @contextmanager
 def proxy(
     endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False
@@ -76,10 +70,9 @@ def proxy(
     With `announce_whole`, the length that it tells is the server's own, also of a body that the
     behaviour has cut off.
     """
-    host = endpoint.removeprefix("http://")
 
     def forward(request: Request) -> Answer:
-        connection = HTTPConnection(host, timeout=60)
+        connection = HTTPConnection(endpoint.removeprefix("http://"), timeout=60)
         connection.request(request.method, request.path, request.body, request.headers)
         response = connection.getresponse()
         answer = Answer(response.status, dict(response.getheaders()), response.read())
@@ -89,15 +82,10 @@ def proxy(
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            if name.startswith("do_"):  # every method
-                return self._serve
-            raise AttributeError(name)
-
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-        def _serve(self) -> None:
+        def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, dict(self.headers.items()), body)
             shown.requests.append(request)
@@ -118,11 +106,9 @@ def proxy(
                 self.wfile.write(b"" if self.command == "HEAD" else answer.body)
             self.close_connection = self.command != "HEAD" and len(answer.body) < length
 
-    server = _Server(("127.0.0.1", 0), Handler)
-    shown = StoreProxy(f"http://127.0.0.1:{server.server_port}")
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the names are those of the base
+
+    server = QuietServer(Handler)
+    shown = StoreProxy(server.url)
+    with server.running():
         yield shown
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -117,7 +117,7 @@ def test_a_page_instead_of_a_recording(api: Server, tmp_path: Path, password: st
     words = ("archive", ".", "--delete-after", "--keep-encrypted")
     result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
     assert result.code == 7
-    what = f"the API sent an HTML or XML page, not a recording: Sign in: {'please ' * 10}".strip()
+    what = f"the API sent an HTML or XML page, not a recording: Sign in {'please ' * 10}".strip()
     assert result.lines[0] == f"error: {ONE}: {what}"
     assert stored(tmp_path) == {}
     assert api.deleted == []

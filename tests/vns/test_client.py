@@ -1,8 +1,10 @@
-"""The API, good and bad."""
+"""The API, good and bad, and what it says."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,76 +20,134 @@ from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import ONE, TWO, breaking, failing, record, sending, slow, stored, vns
 
 from filedecryptor.errors import UsageError
-from filedecryptor.vns import Archive, Client
+from filedecryptor.vns import Archive, Client, client, recording_fields
+
+PAGE = "<!doctype html><p>Zugriff verweigert f\u00fcr Sie"
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token(api: Server, tmp_path: Path, status: int) -> None:
-    """Exit code 6, at once."""
-    api.behaviours.append(failing(status, path=PATH))
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.code == 6
-    assert result.stderr == f"error: the API refused the token (status {status})\n"
-    assert len(api.seen) == 1
+def answering(command: str, status: int, body: bytes, **headers: str) -> Any:
+    """Return a behaviour that gives such requests for recordings the same answer."""
+
+    def behave(handler: Handler) -> bool:
+        is_meant = handler.command == command and handler.path != PATH
+        if is_meant:
+            handler.send(status, body, **headers)
+        return is_meant
+
+    return behave
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{}, {"Retry_After": "1"}, {"Retry_After": "date"}],
-    ids=["without", "seconds", "date"],
+    ("status", "code", "said"),
+    [
+        (401, 6, "the API refused the token (status 401)\n"),
+        (403, 6, "the API refused the token (status 403)\n"),
+        (404, 7, "the API has no list of recordings at this address (status 404)\nhint: see "),
+    ],
 )
-def test_too_many_requests(api: Server, tmp_path: Path, headers: dict[str, str]) -> None:
+def test_a_refused_list(api: Server, tmp_path: Path, status: int, code: int, said: str) -> None:
+    """At once, with its own exit code if it is the token's fault."""
+    api.behaviours.append(failing(status, path=PATH))
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert result.code == code
+    assert result.stderr.startswith(f"error: {said}")
+    assert len(api.seen) == 1
+
+
+@pytest.mark.parametrize("value", [None, "1", "date"])
+def test_too_many_requests(api: Server, tmp_path: Path, value: str | None) -> None:
     """429 is waited out, for as long as the server asks."""
-    if headers.get("Retry_After") == "date":
-        then = datetime.now(UTC) + timedelta(seconds=3)
-        headers = {"Retry_After": format_datetime(then, usegmt=True)}
-    api.behaviours.append(failing(429, **headers))
+    if value == "date":
+        value = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+    api.behaviours.append(failing(429, **({"Retry_After": value} if value else {})))
     begin = time.monotonic()
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert time.monotonic() - begin > (1 if headers else 0)
+    assert time.monotonic() - begin > (1 if value else 0.2)
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
-def test_three_failures_and_then_a_success(api: Server, tmp_path: Path) -> None:
-    """Patience pays."""
-    api.behaviours.append(failing(500, 503, 502))
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520, 522, 524])
+def test_what_may_pass_is_tried_again(api: Server, tmp_path: Path, status: int) -> None:
+    """A few times; then it is exit code 7, and the other recordings are stored."""
+    api.behaviours.append(failing(*[status] * (2 if status == 429 else 4)))
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+    if status == 504:
+        api.recordings[TWO] = encrypt(MP3)
+        api.behaviours.append(failing(*[status] * 5))
+        result = vns(api, "archive", "new", cwd=tmp_path)
+        assert result.code == 7
+        assert f"error: {ONE}: the API kept failing (status {status})" in result.lines
+        assert stored(tmp_path / "new") == {f"{TWO}.mp3": MP3}
 
 
-def test_a_server_that_keeps_failing(api: Server, tmp_path: Path) -> None:
-    """Exit code 7; the other recordings are stored."""
-    api.recordings[TWO] = encrypt(MP3, PASSWORD)
-    api.behaviours.append(failing(*[504] * 50))
+@pytest.mark.parametrize("status", [400, 405, 418, 451, 501])
+def test_what_will_not_pass_is_said_at_once(api: Server, tmp_path: Path, status: int) -> None:
+    """With the server's reason, escaped, and without our token."""
+    body = f'{{"error": "no \\u001b[31m {TOKEN}"}}'.encode()
+    api.behaviours.append(answering("GET", status, body))
     result = vns(api, "archive", ".", cwd=tmp_path)
     assert result.code == 7
-    assert f"error: {ONE}: the API kept failing (status 504)" in result.lines
-    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
+    said = f"error: {ONE}: the API refused the request (status {status}): no \\x1b[31m ..."
+    assert result.lines[0] == said
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
 
 
-@pytest.mark.parametrize("how", ["cut", "reset", "stall"])
-def test_a_body_that_breaks_off_is_fetched_again(api: Server, tmp_path: Path, how: str) -> None:
-    """From its beginning, and nothing of the first half stays."""
-    api.behaviours.append(breaking(how, 2))
-    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        *((b"", ""), (b"{}", ""), (b"null", ""), (b"\x89PNG\r\n\x1a\n\0\0", "")),
+        (b"try\n\tagain", "try again"),
+        (b'{"error": "no such thing"}', "no such thing"),
+        (b'{"code": 3, "errors": {"id": ["unknown", null]}}', "3, unknown"),
+        (b"<html><head><title>502</title></head><body>Bad &amp; gone</body>", "502 Bad & gone"),
+        (PAGE.encode("latin-1"), "Zugriff verweigert f\u00fcr Sie"),
+        ('{"error": "wide"}'.encode("utf-16"), "wide"),
+        (b"the token SECRET is no good", "the token ... is no good"),
+        (b"<p>S&#69;CRET", "..."),
+        (b'{"error": "SEC\\u0052ET"}', "..."),
+        (b"word " * 1000, "word " * 40 + "..."),
+    ],
+)
+def test_words(body: bytes, words: str) -> None:
+    """The beginning of what a body says, without tags; never the secret."""
+    assert Client("SECRET").words(body) == words
+
+
+@pytest.mark.parametrize("password", [PASSWORD, None])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PAGE.encode(), PAGE.encode("latin-1"), PAGE.encode("utf-16")),
+        *(
+            gzip.compress(b"x", mtime=0),
+            b"\x89PNG\r\n\x1a\n" + bytes(100),
+            b"PK\x03\x04\x14\0" + bytes(100),
+        ),
+        *(b"x", b"x" * 43, bytes(43), b""),
+    ],
+    ids=["utf-8", "latin-1", "utf-16", "gzip", "png", "zip", "byte", "text", "short", "none"],
+)
+def test_what_is_not_a_recording_is_never_stored(
+    api: Server, tmp_path: Path, body: bytes, password: str | None
+) -> None:
+    """Exit code 7 with a password and without, the server's words, and again the next time."""
+    api.recordings[ONE] = body
+    words = ("archive", ".", "--delete-after", "--keep-encrypted")
+    for _ in range(2):
+        result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
+        assert result.code == 7
+        assert f"error: {ONE}: the API sent " in result.lines[0]
+        assert ("Zugriff verweigert f\u00fcr Sie" in result.lines[0]) == (b"Z" in body)
+        assert stored(tmp_path) == {}
+    assert api.count("GET", f"{PATH}/{ONE}") == 2
+    assert api.deleted == []
 
 
 def test_a_body_longer_than_announced(api: Server, tmp_path: Path) -> None:
     """What was announced is taken, and it has to authenticate."""
-
-    def behave(handler: Handler) -> bool:
-        if handler.path != f"{PATH}/{ONE}":
-            return False
-        body = handler.server.recordings[ONE]
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body) - 5))
-        handler.end_headers()
-        handler.wfile.write(body)
-        handler.close_connection = True
-        return True
-
-    api.behaviours.append(behave)
+    body = encrypt(AUDIO)
+    api.behaviours.append(sending(body, Content_Length=str(len(body) - 5)))
     assert vns(api, "archive", ".", cwd=tmp_path).code == 3
     assert stored(tmp_path) == {}
 
@@ -97,15 +157,10 @@ def test_a_redirect_to_another_server_goes_there_without_the_token(
     api: Server, tmp_path: Path, path: str
 ) -> None:
     """As to a store that holds the recordings; the token must not travel."""
-
-    def answer_anybody(handler: Handler) -> bool:
-        body = encrypt(AUDIO) if handler.path == "/elsewhere" else b"no"
-        handler.send(200, json.dumps([ONE]).encode() if path == PATH else body)
-        return True
-
     with serving() as other:
         other.tokens = None
-        other.behaviours.append(answer_anybody)
+        body = json.dumps([ONE]).encode() if path == PATH else encrypt(AUDIO)
+        other.behaviours.append(answering("GET", 200, body))
         api.behaviours.append(failing(302, path=path, Location=f"{other.url}/elsewhere"))
         assert vns(api, "archive", ".", cwd=tmp_path).code == 0
         assert [seen[:2] for seen in other.seen] == [("GET", "/elsewhere")]
@@ -113,45 +168,22 @@ def test_a_redirect_to_another_server_goes_there_without_the_token(
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
-@pytest.mark.parametrize("where", ["http://elsewhere.example/x", "ftp://127.0.0.1/", "http://["])
-def test_a_redirect_that_somebody_could_read_is_not_followed(
-    api: Server, tmp_path: Path, where: str
-) -> None:
-    """Only https is, and what stays on this machine."""
-    api.behaviours.append(failing(302, path=f"{PATH}/{ONE}", Location=where))
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.code == 7
-    assert f"error: {ONE}: the API " in result.stderr
-    assert stored(tmp_path) == {}
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("where", [PATH, f"{PATH}/{TWO}", f"{PATH}/{ONE}/"])
-def test_no_redirection_of_a_deletion_is_followed(
-    api: Server, tmp_path: Path, status: int, where: str
-) -> None:
-    """It could delete something else; the recording is stored all the same."""
-    api.recordings[TWO] = encrypt(MP3)
-
-    def redirect(handler: Handler) -> bool:
-        if handler.command != "DELETE":
-            return False
-        handler.send(status, b"", Location=where)
-        return True
-
-    api.behaviours.append(redirect)
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == 7
-    assert len(result.stdout.splitlines()) == 2
-    assert f"error: {ONE}: stored, but not deleted: the API redirects (status {status})" in (
-        result.stderr
-    )
-    assert set(stored(tmp_path)) == {f"{ONE}.opus", f"{TWO}.mp3"}
-    assert {path for command, path, _ in api.seen if command == "DELETE"} == {
-        f"{PATH}/{ONE}",
-        f"{PATH}/{TWO}",
-    }
-    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 7
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("http://elsewhere.example/x", "ftp://127.0.0.1/", "http://[", "\\\\elsewhere"),
+        "{other}\\@{api}/x",
+    ],
+)
+def test_some_redirects_are_not_followed(api: Server, tmp_path: Path, where: str) -> None:
+    """Only to https, and to what stays on this machine, and not to what parsers read differently."""
+    with serving() as other:
+        where = where.format(other=other.url, api=api.url.removeprefix("http://"))
+        api.behaviours.append(failing(302, path=f"{PATH}/{ONE}", Location=where))
+        result = vns(api, "archive", ".", cwd=tmp_path)
+        assert result.code == 7
+        assert f"error: {ONE}: the API redirects to " in result.stderr
+        assert (stored(tmp_path), other.seen) == ({}, [])
 
 
 def test_a_redirect_on_the_same_server_is_followed(api: Server, tmp_path: Path) -> None:
@@ -170,111 +202,92 @@ def test_a_redirect_on_the_same_server_is_followed(api: Server, tmp_path: Path) 
     assert "in a circle" in vns(api, "list", cwd=tmp_path).stderr
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", [PATH, f"{PATH}/{TWO}", f"{PATH}/{ONE}/"])
+def test_no_redirection_of_a_deletion_is_followed(
+    api: Server, tmp_path: Path, status: int, where: str
+) -> None:
+    """It could delete something else; the recording is stored all the same."""
+    api.recordings[TWO] = encrypt(MP3)
+    api.behaviours.append(answering("DELETE", status, b"", Location=where))
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert result.code == 7
+    assert len(result.stdout.splitlines()) == 2
+    said = f"error: {ONE}: stored, but not deleted: the API redirects (status {status})"
+    assert said in result.stderr
+    assert set(stored(tmp_path)) == {f"{ONE}.opus", f"{TWO}.mp3"}
+    asked = {path for command, path, _ in api.seen if command == "DELETE"}
+    assert asked == {f"{PATH}/{ONE}", f"{PATH}/{TWO}"}
+    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 7
+
+
 def test_a_server_that_never_answers(api: Server, tmp_path: Path) -> None:
-    """Exit code 7 after the time allowed, some times."""
+    """Exit code 7 after the time allowed, several times."""
     api.behaviours.append(slow)
     result = vns(api, "list", "--timeout", "0.3", cwd=tmp_path)
     assert result.code == 7
     assert "did not answer within 0.3 seconds" in result.stderr
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    """Exit code 7."""
-    with serving() as server:
-        pass
-    result = vns(server, "list", cwd=tmp_path)
-    assert (result.code, result.stdout) == (7, b"")
-    assert result.stderr == f"error: {server.url[7:]} cannot be reached: Connection refused\n"
+NOT_DONE = """
+{"success": false, "error": "locked"} | {"Success": false} | {"deleted": false} | {"ok": false}
+{"isSuccess": false, "message": "held"} | {"error": {"code": 17}} | {"errors": ["locked"]}
+{"status": "error"} | {"result": "Failed"} | false | {"success": "false"} | {"Success": 0}
+{"result": {"success": false}} | [{"error": "locked"}] | {"d": {"error": "x"}} | {"isError": true}
+{"hasErrors": true} | {"statusCode": 423, "message": "locked"} | {"status": 500} | {"deleted": 0}
+{"code": "LOCKED", "message": "cannot delete"} | "error: locked" | {"deletedCount": 0}
+{"a": {"success": true}, "error": "locked"} | [{"success": false}, {"success": true}]
+<?xml version="1.0"?><Error><Code>Locked</Code></Error>
+<!DOCTYPE html><html><body>Log in</body></html>
+"""
+DONE = """
+{} | null | true | OK | [] | 1 | {"success": true, "error": null, "errors": [], "status": "ok"}
+{"deleted": true, "errorCode": 0, "errorMessage": ""} | {"errorCode": "OK"} | {"errors": [null]}
+{"errorCode": 0, "errorMessage": "Success"} | {"success": true, "errorMessage": "was there"}
+{"error": {"code": 0, "message": ""}} | {"errorMessage": "No error"} | {"error": " "}
+{"code": 0, "status": 200, "result": "deleted"} | {"success": true, "errors": {"old": "x"}} |
+"""
 
 
-NOT_DONE = [
-    b'{"success": false, "error": "locked"}',
-    b'{"Success": false}',
-    b'{"isSuccess": false, "message": "held"}',
-    b'{"deleted": false}',
-    b'{"ok": false}',
-    b'{"error": {"code": 17}}',
-    b'{"errors": ["locked"]}',
-    b'{"status": "error"}',
-    b'{"result": "Failed"}',
-    b"false",
-    b'{"success": "false"}',
-    b'{"Success": 0}',
-    b'{"result": {"success": false}}',
-    b'[{"error": "locked"}]',
-    b'{"d": {"error": "x"}}',
-    b'{"isError": true}',
-    b'{"hasErrors": true}',
-    b'{"statusCode": 423, "message": "locked"}',
-    b'{"code": "LOCKED", "message": "cannot delete"}',
-    b'{"status": 500}',
-    b'{"deleted": 0}',
-    b'{"deletedCount": 0}',
-    b'"error: locked"',
-    b'<?xml version="1.0"?><Error><Code>Locked</Code></Error>',
-    b"<!DOCTYPE html><html><body>Log in</body></html>",
-]
-
-DONE = [
-    *(b"", b"{}", b"null", b"true", b"OK", b"[]", b"1"),
-    b'{"success": true, "error": null, "errors": [], "status": "ok"}',
-    b'{"deleted": true, "errorCode": 0, "errorMessage": ""}',
-    b'{"errorCode": 0, "errorMessage": "Success"}',
-    b'{"success": true, "errorMessage": "was there"}',
-    b'{"errorCode": "OK"}',
-    b'{"errorMessage": "No error"}',
-    b'{"error": {"code": 0, "message": ""}}',
-    b'{"errors": [null]}',
-    b'{"error": " "}',
-    b'{"code": 0, "status": 200, "result": "deleted"}',
-]
+@pytest.mark.parametrize("text", re.split(r" \| |\n", NOT_DONE.strip()))
+def test_an_answer_that_says_no(text: str) -> None:
+    """In one of the ways of APIs, or as a page."""
+    assert client.says_no(text.encode())
 
 
-def answering(body: bytes) -> Any:
-    """Return a behaviour that answers every deletion in this way, with a status of success."""
-
-    def behave(handler: Handler) -> bool:
-        if handler.command == "DELETE":
-            handler.send(200, body)
-        return handler.command == "DELETE"
-
-    return behave
+@pytest.mark.parametrize("text", re.split(r" \| | \|$|\n", DONE.strip()))
+def test_an_answer_that_says_yes(text: str) -> None:
+    """Or nothing."""
+    assert not client.says_no(text.encode())
 
 
-@pytest.mark.parametrize("body", NOT_DONE, ids=repr)
-def test_a_deletion_that_says_no(api: Server, tmp_path: Path, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b'{"success": false, "error": "locked"}', b"<html>Log in"])
+def test_a_deletion_that_fails_with_success(api: Server, tmp_path: Path, body: bytes) -> None:
     """Its status is not all: the record does not say that it was deleted, and it is tried again."""
-    api.behaviours.append(answering(body))
+    api.behaviours.append(answering("DELETE", 200, body))
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
     assert (result.code, stored(tmp_path)) == (7, {f"{ONE}.opus": AUDIO})
-    assert f"error: {ONE}: stored, but not deleted: the API has not deleted it" in result.stderr
+    assert f"error: {ONE}: stored, but not deleted: the API has not deleted it: " in result.stderr
     assert record(tmp_path, ONE)["deleted"] is None
-    api.behaviours.clear()
-    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert api.deleted == [ONE]
-
-
-@pytest.mark.parametrize("body", DONE, ids=repr)
-def test_a_deletion_that_says_yes(api: Server, tmp_path: Path, body: bytes) -> None:
-    """Or nothing."""
-    api.behaviours.append(answering(body))
+    api.behaviours[:] = [answering("DELETE", 200, b'{"success": true}')]
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert record(tmp_path, ONE)["deleted"] is not None
+    assert api.count("DELETE", f"{PATH}/{ONE}") == 2
 
 
 def test_a_delete_whose_answer_got_lost_has_succeeded(api: Server, tmp_path: Path) -> None:
     """The second attempt's 404 says that the first one worked."""
-    lost: list[bytes] = []
 
     def behave(handler: Handler) -> bool:
-        if handler.command != "DELETE" or lost:
+        if handler.command != "DELETE" or handler.guid not in api.recordings:
             return False
-        lost.append(handler.server.recordings.pop(handler.guid))
+        del api.recordings[handler.guid]
         handler.send(503, b"")
         return True
 
     api.behaviours.append(behave)
     assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 0
+    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 1
 
 
 @pytest.mark.parametrize(
@@ -285,8 +298,7 @@ def test_a_delete_whose_answer_got_lost_has_succeeded(api: Server, tmp_path: Pat
         (200, {"Content_Length": "x"}),
         (200, {"Content_Length": "-5"}),
         (200, {"Transfer_Encoding": "chunked"}),
-        (302, {"Location": "http://["}),
-        (302, {"Location": "\\\\elsewhere"}),
+        (202, {"Content_Length": "3000"}),
         (503, {"Retry_After": "Fri, 31 Dec 999999999999 23:59:59 GMT"}),
     ],
 )
@@ -298,34 +310,36 @@ def test_answers_that_are_not_to_be_trusted(
     api.behaviours.append(sending(AUDIO[:3000], status, **headers))
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
     assert result.code == 7
-    assert result.stderr.startswith(f"error: {ONE}: ") or f"error: {ONE}: " in result.stderr
+    assert f"error: {ONE}: " in result.stderr
     assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
     assert api.deleted == [TWO]
 
 
-def test_a_redirect_that_two_parsers_read_differently(api: Server, tmp_path: Path) -> None:
-    """What follows a backslash must not hide where the token would go."""
-    with serving() as other:
-        where = f"{other.url}\\@{api.url.removeprefix('http://')}{PATH}"
-        api.behaviours.append(failing(302, path=PATH, Location=where))
-        assert vns(api, "list", cwd=tmp_path).code == 7
-        assert other.seen == []
-
-
-def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
-    """An address of this machine is asked directly."""
-    with serving() as proxy:
-        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
-        assert vns(api, "list", cwd=tmp_path, **more).code == 0
-        assert proxy.seen == []
+@pytest.mark.parametrize("how", ["cut", "reset", "stall"])
+def test_a_body_that_breaks_off_is_fetched_again(api: Server, tmp_path: Path, how: str) -> None:
+    """From its beginning, and nothing of the first half stays."""
+    api.behaviours.append(breaking(how, 2))
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
 def test_the_client_from_python(api: Server, tmp_path: Path) -> None:
-    """The token is in no representation."""
-    client = Client(TOKEN, url=api.url)
-    assert TOKEN not in repr(client)
-    archive = Archive(client, str(tmp_path / "calls"), password=PASSWORD)
-    [outcome] = archive.fetch([UUID(ONE)])
-    assert outcome.output == str(tmp_path / "calls" / f"{ONE}.opus")
-    with pytest.raises(UsageError):
-        Client("a\nb")
+    """A context manager, whose token is in no representation; impossible arguments are refused."""
+    with Client(TOKEN, url=api.url) as account:
+        assert TOKEN not in repr(account)
+        archive = Archive(account, str(tmp_path / "calls"), password=PASSWORD)
+        [outcome] = archive.fetch([UUID(ONE)])
+        assert outcome.output == str(tmp_path / "calls" / f"{ONE}.opus")
+    for token, url in (("a\nb", api.url), ("", api.url), ("a", "http://a.example"), ("a", "x")):
+        with pytest.raises(UsageError):
+            Client(token, url=url)
+
+
+def test_recording_fields() -> None:
+    """What a webhook answers, validated."""
+    fields = {"recordCall": True, "recordCallFormat": "opus", "recordCallPassword": None}
+    assert recording_fields() == fields
+    assert recording_fields("wav", "geheim")["recordCallPassword"] == "geheim"
+    for arguments in (("flac",), ("wav", ""), ("wav", "\ud800")):
+        with pytest.raises(UsageError):
+            recording_fields(*arguments)

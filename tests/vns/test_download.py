@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -18,127 +19,100 @@ from filedecryptor.errors import ApiError
 from filedecryptor.vns import Client, client
 
 LONG = bytes(range(256)) * 4000
+OTHER = LONG[::-1]
+
+
+@pytest.fixture
+def long(api: Server) -> Server:
+    """An account with one recording that takes several answers."""
+    api.recordings[ONE] = LONG
+    return api
 
 
 def downloaded(api: Server) -> tuple[bytes, bool]:
     """Return what a client downloads, and whether it is known to be whole."""
     file = io.BytesIO(b"what was there before")
-    is_whole = Client(TOKEN, url=api.url).download(ONE, file)
+    with Client(TOKEN, url=api.url) as account:
+        is_whole = account.download(ONE, file)
     return file.getvalue(), is_whole
 
 
-def test_it_goes_on_where_it_was(api: Server) -> None:
+def test_it_goes_on_where_it_was(long: Server) -> None:
     """However often it breaks off, as long as it gets on."""
-    api.recordings[ONE] = LONG
     behaviour = Resuming(100_000)
-    api.behaviours.append(behaviour)
-    assert downloaded(api) == (LONG, True)
+    long.behaviours.append(behaviour)
+    assert downloaded(long) == (LONG, True)
     assert behaviour.ranges[:3] == [None, "bytes=100000-", "bytes=200000-"]
     assert len(behaviour.ranges) == 11
 
 
-def test_it_goes_on_by_its_length(api: Server) -> None:
+@pytest.mark.parametrize("tag", [None, 'W/"1"', ""])
+def test_it_goes_on_by_its_length(long: Server, tag: str | None) -> None:
     """Where there is no ETag, or a weak one."""
-    api.recordings[ONE] = LONG
-    for tag in (None, 'W/"1"', ""):
-        behaviour = Resuming(600_000, lambda tag=tag: tag)  # type: ignore[misc]
-        api.behaviours[:] = [behaviour]
-        assert downloaded(api) == (LONG, True)
-        assert behaviour.ranges == [None, "bytes=600000-"]
+    behaviour = Resuming(600_000, lambda: tag)
+    long.behaviours.append(behaviour)
+    assert downloaded(long) == (LONG, True)
+    assert behaviour.ranges == [None, "bytes=600000-"]
 
 
-def test_another_recording_is_not_mixed_with_the_first(api: Server) -> None:
+def test_another_recording_is_not_mixed_with_the_first(long: Server) -> None:
     """If the ETag changes, everything is fetched from its beginning."""
-    api.recordings[ONE] = LONG
     tags = count()
     behaviour = Resuming(600_000, lambda: f'"{next(tags)}"')
-    api.behaviours.append(behaviour)
+    long.behaviours.append(behaviour)
     with pytest.raises(ApiError):
-        downloaded(api)
+        downloaded(long)
     assert behaviour.ranges[1] == "bytes=600000-"
     behaviour.piece = len(LONG)
-    assert downloaded(api) == (LONG, True)
+    assert downloaded(long) == (LONG, True)
 
 
-def test_a_part_of_another_recording_is_not_used(api: Server) -> None:
-    """Some servers do not look at what they are asked for, but their answers tell."""
-    other = bytes(reversed(LONG))
-    api.recordings[ONE] = LONG
-    first = Resuming(600_000)
-
-    def second(handler: Handler) -> bool:
-        api.recordings[ONE] = other
-        if "Range" not in handler.headers:
-            return False
-        place = f"bytes 600000-{len(other) - 1}/{len(other)}"
-        handler.send(206, other[600_000:], Content_Range=place, ETag='"2"')
-        return True
-
-    api.behaviours.append(lambda handler: second(handler) if first.ranges else first(handler))
-    assert downloaded(api) == (other, True)
-
-
-def test_parts_that_are_not_offered_are_not_asked_for(api: Server) -> None:
+def test_parts_that_are_not_offered_are_not_asked_for(long: Server) -> None:
     """Then it begins again."""
-    api.recordings[ONE] = LONG
     behaviour = Resuming(600_000, offers=False)
-    api.behaviours.append(behaviour)
+    long.behaviours.append(behaviour)
     with pytest.raises(ApiError, match="breaks off"):
-        downloaded(api)
+        downloaded(long)
     assert behaviour.ranges == [None] * 5
 
 
 @pytest.mark.parametrize(
-    "content_range",
+    ("tag", "status", "headers"),
     [
-        "bytes 0-9/1024000",
-        "bytes 600000-1023999/2000000",
-        "nonsense",
-        None,
-        "bytes 600000-1023999/*",
+        (None, 206, {"Content_Range": "bytes 0-9/1024000"}),
+        (None, 206, {"Content_Range": "bytes 600000-1023999/2000000"}),
+        (None, 206, {"Content_Range": "bytes 600000-1023999/*"}),
+        (None, 206, {"Content_Range": "nonsense"}),
+        (None, 206, {}),
+        (None, 416, {}),
+        ('"1"', 206, {"Content_Range": "bytes 600000-1023999/1024000", "ETag": '"2"'}),
     ],
 )
-def test_a_part_that_does_not_fit(api: Server, content_range: str | None) -> None:
-    """It is not used: the next attempt begins again."""
-    api.recordings[ONE] = LONG
-    first = Resuming(600_000, lambda: None)
+def test_a_part_that_does_not_fit(
+    long: Server, tag: str | None, status: int, headers: dict[str, str]
+) -> None:
+    """It is not used, also if only its headers tell: the next attempt begins again."""
+    first = Resuming(600_000, lambda: tag)
 
-    def second(handler: Handler) -> bool:
-        if "Range" not in handler.headers:
-            return False
-        headers = {"Content_Range": content_range} if content_range else {}
-        handler.send(206, b"x" * 424_000, **headers)
-        return True
-
-    api.behaviours += [second, lambda handler: not first.ranges and first(handler)]
-    assert downloaded(api) == (LONG, True)
-
-
-def test_a_server_that_knows_no_such_part(api: Server) -> None:
-    """416: it begins again."""
-    api.recordings[ONE] = LONG
-    first = Resuming(600_000)
-
-    def second(handler: Handler) -> bool:
+    def then(handler: Handler) -> bool:
+        if not first.ranges:
+            return first(handler)
+        long.recordings[ONE] = OTHER
         if "Range" in handler.headers:
-            handler.send(416, b"")
-            return True
-        return False
+            handler.send(status, OTHER[600_000:], **headers)
+        return "Range" in handler.headers
 
-    api.behaviours += [second, lambda handler: not first.ranges and first(handler)]
-    assert downloaded(api) == (LONG, True)
+    long.behaviours.append(then)
+    assert downloaded(long) == (OTHER, True)
 
 
 @pytest.mark.parametrize("audio", [AUDIO, MP3, WAV], ids=["opus", "mp3", "wav"])
-@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("way", [encrypt, bytes], ids=["encrypted", "plain"])
 def test_the_archive_goes_on_too(
-    api: Server,
-    tmp_path: Path,
-    audio: bytes,
-    plain: bool,  # noqa: FBT001
+    api: Server, tmp_path: Path, audio: bytes, way: Callable[[bytes], bytes]
 ) -> None:
     """Byte for byte, encrypted and not."""
-    api.recordings[ONE] = audio if plain else encrypt(audio)
+    api.recordings[ONE] = way(audio)
     behaviour = Resuming(len(audio) // 2)
     api.behaviours.append(behaviour)
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0

@@ -1,11 +1,13 @@
-"""Lists of recordings, understood or not."""
+"""Lists of recordings, understood or not, complete or not, and the GUIDs and times in them."""
 
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -14,11 +16,35 @@ from support.api_server import PATH, Server
 from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, failing, stored, vns
 
-from filedecryptor.errors import ApiError
-from filedecryptor.vns import listing
-from filedecryptor.vns.listing import Listing
+from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.vns import listing, times
+from filedecryptor.vns.listing import Listing, signs_of_more
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ENTRY = {"sessionGuid": ONE}
+
+
+@pytest.mark.parametrize("text", ["{}", "{{{}}}", " ({}) ", "urn:uuid:{}", "URN:UUID:{}"])
+@pytest.mark.parametrize("guid", [THREE, "0A1B2C3D-0000-4000-8000-00000000000f", "0a1b" * 8])
+def test_spellings(text: str, guid: str) -> None:
+    """The same GUID, and the server's letters for the address."""
+    assert listing.guid_of(text.format(guid)) == (UUID(guid), guid)
+    assert str(listing.session(text.format(guid))) == str(UUID(guid))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", None, 3, ONE[:-1], f"{ONE}0", f"../{ONE}", f"{ONE}/x", f"{ONE}?", f"{ONE}.enc"),
+        "x" * 9999,
+    ],
+)
+def test_no_guid(text: object) -> None:
+    """It never becomes a part of an address or of a name."""
+    assert listing.guid_of(text) is None
+    with pytest.raises(UsageError):
+        listing.session(str(text))
 
 
 @pytest.mark.parametrize(
@@ -28,15 +54,11 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
         f'[{{"sessionGuid": "{ONE}"}}]',
         f'[{{"SESSIONGUID": "{ONE.upper()}", "x": [1]}}]',
         f'{{"recordings": [{{"SessionGuid": "{{{ONE}}}"}}], "total": 1}}',
-        f'[null, "{ONE}", null, "{ONE}", {{"sessionGuid": "{ONE.upper()}"}}]',
+        f'[null, "{ONE}", null, "{ONE}", "{ONE.upper()}"]',
         f'[{{"session_guid": "{ONE}"}}]',
         f'[{{"session-guid": "{ONE}", "id": "{TWO}"}}]',
         f'[{{"id": "{ONE}", "customerId": 5}}]',
-        f'[{{"recordingId": "{ONE}", "name": "x"}}]',
-        f'[{{"Guid": "{ONE}"}}]',
-        f'[{{"unheard of": "{ONE}"}}]',
-        f'[{{"fileName": "{ONE}.enc"}}]',
-        f'["{ONE}.enc"]',
+        f'[{{"unheard of": "{ONE}"}}, null, {{"other": "{TWO}", "unheard of": "{ONE}"}}]',
         f'{{"data": {{"items": [{{"sessionGuid": "{ONE}"}}]}}}}',
         f'{{"data": {{"result": {{"items": ["{ONE}"]}}}}}}',
         f'[[{{"sessionGuid": "{ONE}"}}]]',
@@ -44,13 +66,9 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
         f'{{"errors": [], "columns": ["a", "b"], "recordings": [{{"sessionGuid": "{ONE}"}}]}}',
         f'{{"customers": [{{"id": "{TWO}"}}], "calls": [{{"sessionGuid": "{ONE}"}}]}}',
         f'{{"sessionGuid": "{ONE}", "size": 3}}',
-        f'{{"{ONE}": {{"size": 3}}}}',
-        f'{{"{ONE}": 3}}',
-        f'{{"sessionGuid": "{ONE}"}}\n{{"sessionGuid": "{ONE}"}}\n',
-        f'"{ONE}"\n"{ONE}"\n',
+        f'{{"{TWO}": {{"sessionGuid": "{ONE}", "parts": [{{"sessionGuid": "{ONE}"}}]}}}}',
+        f'{{"a": {{"b": [{{"c": [{{"d": [[{{"e": {{"sessionGuid": "{ONE}"}}}}]]}}]}}]}}}}',
         f'\ufeff["{ONE}"]',
-        f'["urn:uuid:{ONE}", "URN:UUID:{ONE.upper()}"]',
-        f'[{{"sessionGuid": "{ONE.replace("-", "")}"}}]',
     ],
     ids=str,
 )
@@ -62,15 +80,34 @@ def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> No
 
 
 @pytest.mark.parametrize(
-    "body", ["<html>no", "{}", "3", '"x"', '[{"id": 1}]', "[" * 100_000, '{"error": "no"}', '["x"]']
+    "body",
+    [
+        *(
+            "<html>no",
+            "{}",
+            "3",
+            f'"{ONE}"',
+            '[{"id": 1}]',
+            "[" * 100_000,
+            '{"error": "no"}',
+            "[{}]",
+        ),
+        *('["x"]', "[0]", f'["{ONE}.enc"]', f'[{{"fileName": "{ONE}.enc"}}]', f'{{"{ONE}": 3}}'),
+        f'{{"sessionGuid": "{ONE}"}}\n{{"sessionGuid": "{ONE}"}}\n',
+        f'[{{"account": "{THREE}", "key": "{ONE}"}}, {{"account": "{THREE}", "key": "{TWO}"}}]',
+        f'{{"customers": [{{"customer": "{TWO}"}}], "calls": [{{"call": "{ONE}"}}]}}',
+        f'[{{"id": "{ONE}"}}, {{"name": "x"}}]',
+        f'{{"id": "{ONE}"}}',
+        '{"data": null, "links": ["x"]}',
+    ],
 )
 def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -> None:
-    """The beginning of what came is shown, and the way around."""
+    """The beginning of what came is shown, and the way around; nothing is guessed."""
     api.list_body = body.encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
+    beginning = "error: the list of recordings is not understood; it begins: "
     assert result.code == 7
-    beginning = f"error: the list of recordings is not understood; it begins: {body[:50]}"
-    assert result.stderr.startswith(beginning.rstrip())
+    assert result.stderr.startswith(beginning + " ".join(body[:50].split()))
     assert "vns-recordings download GUID" in result.stderr
     assert stored(tmp_path) == {}
 
@@ -78,16 +115,8 @@ def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -
 @pytest.mark.parametrize(
     "body",
     [
-        "",
-        " \n",
-        "[]",
-        "null",
-        "[null]",
-        "[[]]",
-        '{"items": []}',
-        '{"a": [], "b": []}',
-        '{"recordings": null, "total": 0}',
-        '{"data": {"items": []}}',
+        *("", " \n", "[]", "null", "[null]", "[[]]", '{"items": []}', '{"a": [], "b": []}'),
+        *('{"recordings": null, "total": 0}', '{"data": {"items": []}}'),
     ],
     ids=repr,
 )
@@ -118,11 +147,90 @@ def test_the_server_s_own_spelling(api: Server, tmp_path: Path) -> None:
     assert vns(api, "download", TWO.upper(), cwd=tmp_path).code == 0
 
 
-def test_what_names_the_customer_names_no_recording() -> None:
-    """A field that is the same in all entries."""
-    entries = [{"account": THREE, "key": guid} for guid in (ONE, TWO)]
-    recordings, others = Listing(json.dumps(entries).encode(), {}).recordings()
-    assert ([str(one.guid) for one in recordings], others) == ([ONE, TWO], [])
+def test_a_list_with_what_is_not_a_guid(api: Server, tmp_path: Path) -> None:
+    """It is refused by name, and the rest goes on."""
+    api.list_body = json.dumps(
+        ["../../x", "a\x07b", {"sessionGuid": None}, ONE, {"id": 3}]
+    ).encode()
+    result = vns(api, "archive", "calls", cwd=tmp_path)
+    assert result.code == 1
+    assert [line for line in result.lines if line.startswith("error: ")] == [
+        "error: ../../x: this is not a GUID",
+        "error: a\\x07b: this is not a GUID",
+        'error: {"sessionGuid": null}: this is not a GUID',
+        'error: {"id": 3}: this is not a GUID',
+    ]
+    assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO}
+
+
+def test_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> None:
+    """Its beginning, in one line."""
+    api.list_body = "nothing\nof the \x1b[31m kind \x9b \u202e".encode()
+    result = vns(api, "list", cwd=tmp_path)
+    assert result.code == 7
+    assert result.lines[0].endswith("it begins: nothing of the \\x1b[31m kind \\x9b \\u202e")
+
+
+def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
+    """One that can be read but hardly be written again is no GUID; the others are still listed."""
+    depths = []
+    for depth in (*range(900, 1100), 100_000):
+        with suppress(ApiError):
+            found = Listing(b'["%s", %s]' % (ONE.encode(), b"[" * depth + b"]" * depth), {})
+            assert [len(some) for some in found.recordings()] == [1, 1]
+            assert len(listing.table(found.entries(), NOW)[1]) == 2
+            depths.append(depth)
+    assert depths
+
+
+def test_a_table_has_a_bounded_number_of_columns() -> None:
+    """Entries that share no field would make a table that is as wide as it is long."""
+    entries: list[object] = [{f"field {number}": number} for number in range(50)]
+    assert len(listing.table(entries, NOW)[0]) == 50
+    with pytest.raises(ApiError, match="more than 50 columns"):
+        listing.table([*entries, {"one more": 50}], NOW)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("2026-11-24T12:00:00Z", "2026-11-24T12:00:00.1234567Z", "2026-11-24t12:00:00,5z"),
+        *("2026-11-24T12:00", "2026-11-24 12:00:00", "2026-11-24 12:00:00 +00:00"),
+        *("2026-11-24T13:00:00+01:00", "2026-11-24T07:00:00-0500", " 2026-11-24T12:00:00Z\n"),
+        *("Tue, 24 Nov 2026 12:00:00 GMT", "/Date(1795521600000)/", "/Date(1795521600000+0100)/"),
+        *(1795521600, 1795521600000, "1795521600", "1795521600.5"),
+    ],
+    ids=repr,
+)
+def test_a_time(value: object) -> None:
+    """ISO 8601 with and without a zone, RFC 5322, .NET's old way, seconds, milliseconds."""
+    found = times.parse(value, may_be_number=True)
+    assert found is not None
+    assert found.replace(microsecond=0) == NOON
+    day = times.parse("2026-11-24")  # begins at midnight, UTC
+    assert day == NOON.replace(hour=0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "soon", "2026-13-01", None, True, [], 5, "15551234567", "1601-01-01", "20261124"),
+        *(float("nan"), 1e300, 10**400, "a, b", "Tue, 99 Nov 2026 12:00:00 GMT"),
+    ],
+    ids=repr,
+)
+def test_no_time(value: object) -> None:
+    """A telephone number, for instance; nor is a number, where none is expected."""
+    assert times.parse(value, may_be_number=True) is None
+    assert times.parse(1795521600) is None
+
+
+def test_the_time_left() -> None:
+    """Until seven days after the call."""
+    day = timedelta(days=1)
+    ages = (0 * day, 6 * day + day / 24, 7 * day - timedelta(minutes=10), 7 * day)
+    left = ["7 d 0 h", "0 d 23 h", "10 min", "purged"]
+    assert [times.left(NOON, NOON + age) for age in ages] == left
 
 
 @pytest.mark.parametrize(
@@ -137,16 +245,22 @@ def test_what_names_the_customer_names_no_recording() -> None:
         ({"endTime": "2026-11-24T10:00:00Z", "createdDate": "2019-01-01"}, 10),
         ({"numberActivatedOn": "2020-05-01", "durationTime": 1500000000, "at": 1795514400}, 10),
         ({"createdDate": "2019-01-01", "call": {"legs": [{"ts": 1795514400}]}}, 10),
-        ({"createdDate": "2019-01-01", "start": "11/24/2026 10:00:00 AM"}, None),
-        ({"createdDate": "2019-01-01", "start": "24.11.2026 10:00"}, None),
-        ({"createdDate": "2019-01-01", "start": "20261124T100000Z"}, None),
-        ({"createdDate": "2019-01-01", "start": "24 Nov 2026 10:00"}, None),
-        ({"createdDate": "2019-01-01", "when": "Sun Nov 24 10:00:00 2026"}, None),
-        ({"createdDate": "2019-01-01", "startTime": "20261124100000"}, None),
-        ({"createdDate": "2019-01-01", "startTime": "1795514400.771"}, None),
-        ({"createdDate": "2019-01-01", "startTime": 639311112000000000}, None),
+        *(
+            ({"createdDate": "2019-01-01", name: value}, None)
+            for value in ("11/24/2026 10:00:00 AM", "24.11.2026 10:00", "20261124T100000Z")
+            for name in ("start", "x")
+        ),
+        *(
+            ({"createdDate": "2019-01-01", name: value}, None)
+            for value in ("24 Nov 2026 10:00", "Sun Nov 24 10:00:00 2026", "2026-11-24T10")
+            for name in ("when", "x")
+        ),
+        *(
+            ({"createdDate": "2019-01-01", "start": value}, None)
+            for value in ("20261124100000", "2026-W48-7T10:00", 639311112000000000)
+        ),
+        ({"createdDate": "2019-01-01", "startTime": "1795514400.771"}, 10),
         ({"createdDate": "2019-01-01", "startTime": {"_seconds": 1795514400}}, 10),
-        ({"createdDate": "2019-01-01", "date": "2026-W48-7T10:00"}, None),
         ({"callDate": "2026-11-24", "callTime": "10:00:00"}, 12),
         ({"start": "2026-11-24T10:00:00"}, 22),
         ({"end": "2026-11-24T10:00:00Z", "duration": "00:05:12", "direction": "inbound"}, 10),
@@ -162,57 +276,66 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
     assert (found.hour if found else None) == hour
 
 
-def test_a_list_with_what_is_no_guid(api: Server, tmp_path: Path) -> None:
-    """It is refused by name, and the rest goes on."""
-    api.list_body = json.dumps(["../../x", "a\x07b", {"sessionGuid": None}, ONE]).encode()
-    result = vns(api, "archive", "calls", cwd=tmp_path)
-    assert result.code == 1
-    assert result.lines[:3] == [
-        "error: ../../x: this is not a GUID",
-        "error: a\\x07b: this is not a GUID",
-        'error: {"sessionGuid": null}: this is not a GUID',
-    ]
-    assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO}
+SIGNS = """
+"nextPage": "/x" | "next_page": 2 | "next": "https://x" | "@odata.nextLink": "https://x"
+"@odata.count": 2 | "hasMore": true | "has_next": "true" | "isTruncated": true | "total": 2
+"totalCount": "2" | "total_count": 2 | "TotalRecords": 5 | "totalPages": 2 | "final": "false"
+"continuationToken": "abc" | "nextCursor": "abc" | "meta": {"pagination": {"total": 2}}
+"links": {"next": "/x"} | "_links": {"next": {"href": "/x"}} | "lastPage": false
+"isLastPage": false | "nextPageNumber": 2 | "recordCount": 5 | "TotalItemCount": 4
+"Remaining": 5 | "moreData": true | "LastEvaluatedKey": {"id": "x"} | "NextMarker": "x"
+"recordsLeft": "3" | "total_items": 7
+"""
+
+NO_SIGNS = """
+"nextPage": null | "next": "" | "hasMore": false | "total": 1 | "count": 1 | "totalPages": 1
+"page": 1, "pageSize": 100 | "links": {"next": null, "prev": null} | "remaining": 0
+"version": 3, "generated": "2026-11-24" | "isLastPage": true | "nextPageNumber": null
+"moreData": false | "LastEvaluatedKey": null
+"""
+
+HEADERS = [
+    {"link": '<https://x>; rel="next"'},
+    {"link": "<https://x>; rel=prev, <https://y>; rel=next"},
+    *({"x-total-count": "2"}, {"x-total": "2"}, {"x-next-page": "2"}, {"x-total-pages": "2"}),
+    *({"content-range": "items 0-0/2"}, {"x-pagination": '{"TotalCount": 2, "HasNext": true}'}),
+]
 
 
-def test_what_is_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> None:
-    """Its beginning, in one line."""
-    api.list_body = "nothing\nof the \x1b[31m kind \x9b \u202e".encode()
-    result = vns(api, "list", cwd=tmp_path)
+@pytest.mark.parametrize("more", re.split(r" \| |\n", SIGNS.strip()))
+def test_a_sign_in_the_body(more: str) -> None:
+    """Whatever its spelling, and wherever it stands around the entries."""
+    data = f'{{"items": [{json.dumps(ENTRY)}], {more}}}'
+    assert signs_of_more(Listing(data.encode(), {}))
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=str)
+def test_a_sign_in_the_headers(headers: dict[str, str]) -> None:
+    """Where many APIs have it."""
+    assert signs_of_more(Listing(json.dumps([ENTRY]).encode(), headers))
+
+
+@pytest.mark.parametrize("more", re.split(r" \| |\n", NO_SIGNS.strip()))
+def test_no_sign(more: str) -> None:
+    """A total that fits, a next page that is null; and whatever an entry holds."""
+    entry = json.dumps({**ENTRY, "next": "x", "total": 99, "count": 5})
+    headers = {"x-total-count": "1", "link": '<x>; rel="prev"', "x-ratelimit-remaining": "59"}
+    for data in (f'{{"items": [{entry}], {more}}}', entry, f'{{"{ONE}": {entry}}}'):
+        assert signs_of_more(Listing(data.encode(), headers)) == []
+
+
+def test_what_is_listed_is_fetched_all_the_same(api: Server, tmp_path: Path) -> None:
+    """With an error and exit code 7; `list` says it as well."""
+    api.list_body = json.dumps({"items": [ENTRY], "hasMore": True}).encode()
+    result = vns(api, "archive", ".", cwd=tmp_path)
     assert result.code == 7
-    assert result.lines[0].endswith("it begins: nothing of the \\x1b[31m kind \\x9b \\u202e")
-
-
-def deepest(shape: bytes) -> int:
-    """Return how many lists in each other this Python reads in the place of `%s`."""
-    low, high = 1, 1_000_000
-    while high - low > 1:
-        depth = (low + high) // 2
-        try:
-            json.loads(shape % (b"[" * depth + b"]" * depth))
-            low = depth
-        except RecursionError:
-            high = depth
-    return low
-
-
-def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
-    """One that can be read but hardly be written again is no GUID; the others are still listed."""
-    shape = b'["%s", %%s]' % ONE.encode()
-    most = deepest(shape)
-    for depth in range(max(1, most - 40), most + 40):
-        answer = shape % (b"[" * depth + b"]" * depth)
-        with suppress(ApiError):
-            found = Listing(answer, {})
-            assert len(found.recordings()[0]) == 1
-            assert len(found.recordings()[1]) == 1
-            assert len(listing.table(found.entries(), NOW)[1]) == 2
-
-
-def test_a_table_has_a_bounded_number_of_columns() -> None:
-    """Entries that share no field would make a table that is as wide as it is long."""
-    entries: list[object] = [{f"field {number}": number} for number in range(50)]
-    assert len(listing.table(entries, NOW)[0]) == 50
-    entries.append({"one more": 50})
-    with pytest.raises(ApiError, match="more than 50 columns"):
-        listing.table(entries, NOW)
+    assert "'hasMore' is there" in result.stderr
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+    for words in (("list",), ("list", "--json")):
+        result = vns(api, *words, cwd=tmp_path)
+        assert result.code == 7
+        assert ONE.encode() in result.stdout
+    api.list_body = None
+    for count, code in (("2", 7), ("1", 0)):
+        api.list_headers = {"X_Total_Count": count}
+        assert vns(api, "archive", ".", cwd=tmp_path).code == code

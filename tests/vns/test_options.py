@@ -40,8 +40,8 @@ def test_blanks_around_the_token(api: Server, tmp_path: Path, end: str) -> None:
     [
         ("", "the API token is empty"),
         (" \n", "the API token is empty"),
-        ("a\u200bb", "the API token holds characters that an HTTP header cannot carry"),
-        ("a\nb", "the API token holds characters that an HTTP header cannot carry"),
+        ("a\u200bb", "the API token contains characters not allowed in an HTTP header"),
+        ("a\nb", "the API token contains characters not allowed in an HTTP header"),
     ],
 )
 def test_tokens_that_cannot_be(api: Server, tmp_path: Path, token: str, cause: str) -> None:

@@ -30,7 +30,7 @@ from filedecryptor.terminal.report import Reporter, reporting
 from filedecryptor.vns import listing, nightly, times
 from filedecryptor.vns.archive import Archive, failure
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
-from filedecryptor.vns.listing import Recording, parse, session, signs_of_more
+from filedecryptor.vns.listing import Recording, guid_of, session, signs_of_more
 from filedecryptor.vns.lock import locked
 from filedecryptor.vns.records import NOT_STORED, Record, Records
 
@@ -418,7 +418,7 @@ def _recordings(words: Sequence[str], reporter: Reporter) -> list[Recording]:
     """Return the recordings of some GUIDs. Others are reported."""
     found: dict[UUID, Recording] = {}
     for word in words:
-        if guid := parse(word):
+        if guid := guid_of(word):
             found.setdefault(guid.guid, Recording(guid))
         else:
             reporter.add(failure(word, FileDecryptorError("this is not a GUID")))

@@ -1,75 +1,54 @@
-"""Times as APIs write them. Nobody has documented which fields of a recording hold one."""
+"""Times as APIs write them. It is not documented which fields of a recording hold one."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import cast
+from typing import Any
 
-KEPT = timedelta(days=7)
-"""How long VNS keeps a recording after its call (its page "Call Recordings")."""
-
-WESTERNMOST = timedelta(hours=12)
-"""How much later than UTC a day ends in the last zone."""
-
+KEPT = timedelta(days=7)  # how long VNS keeps a recording (its page "Call Recordings")
+WESTERNMOST = timedelta(hours=12)  # how much later than UTC a day ends in the last zone
+NEVER = datetime.max.replace(tzinfo=UTC)  # later than any time
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
+# A day, perhaps with a time, perhaps with a zone; and what older .NET serialisers write.
 _ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?([.,]\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
+    r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d[\d:.,]*)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
 )
-"""ISO 8601 as servers write it; `datetime.fromisoformat` of Python 3.10 knows less of it."""
-
-_DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/")
-"""What older .NET serialisers write: milliseconds since 1970."""
+_DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/", re.ASCII)
 
 
-def parse(value: object, *, may_be_number: bool = True) -> datetime | None:
-    """Return the time that a value stands for; None if it stands for none.
+def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noqa: ANN401
+    """Return the time that a value stands for, or None. Without a zone it is taken for UTC.
 
-    A time without a zone is taken for UTC.
-
-    Args:
-        value: A text (ISO 8601, RFC 5322, `/Date(...)/`), or a number of seconds or milliseconds
-            since 1970.
-        may_be_number: Whether to take a number for a time.
+    A text is ISO 8601, RFC 5322 or `/Date(...)/`; a number is seconds or milliseconds since 1970.
     """
+    text = value.strip() if isinstance(value, str) else ""
     try:
-        found = _parsed(value, may_be_number=may_be_number)
+        if match := _ISO.fullmatch(text):
+            found = datetime.fromisoformat("".join(match.groups("")).upper())
+        elif match := _DOTNET.fullmatch(text):
+            found = _since_1970(float(match[1]))
+        elif "," in text:
+            found = parsedate_to_datetime(text)
+        elif may_be_number:
+            found = _since_1970(float(value))
+        else:
+            return None
+        found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError, OSError):
         return None
-    if found is None:
-        return None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    found = found.astimezone(UTC)
     return found if _EARLIEST <= found < _LATEST else None
 
 
 def uncertainty(value: object) -> timedelta:
     """Return how much later a time may be than `parse` takes it for: a day, or a zone, is missing."""
     match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or match[5] is not None:
+    if match is None or match[3] is not None:
         return timedelta(0)
     return WESTERNMOST if match[2] else WESTERNMOST + timedelta(days=1)
-
-
-def _parsed(value: object, *, may_be_number: bool) -> datetime | None:
-    text = value.strip() if isinstance(value, str) else ""
-    if match := _ISO.fullmatch(text):
-        date, minutes, seconds, _, zone = match.groups()
-        zone = "+00:00" if zone is None or zone in "Zz" else zone
-        zone = zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
-        return datetime.fromisoformat(f"{date}T{minutes or '00:00'}{seconds or ':00'}{zone}")
-    if match := _DOTNET.fullmatch(text):
-        return _since_1970(int(match[1]))
-    if "," in text:
-        return parsedate_to_datetime(text)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if may_be_number and (is_number or re.fullmatch(r"\d{10}|\d{13}", text)):
-        return _since_1970(float(text or cast("float", value)))
-    return None
 
 
 def _since_1970(number: float) -> datetime:
@@ -88,13 +67,8 @@ def shown(time: datetime) -> str:
 
 
 def left(call: datetime, at: datetime) -> str:
-    """Return how long a recording is still kept, in days and hours, at some time.
-
-    Args:
-        call: When the call was.
-        at: The time now.
-    """
-    rest = min(call + KEPT - at, KEPT)  # what is to come is not the time of a call
+    """Return how long the recording of a call is still kept, in days and hours, at some time."""
+    rest = min(call + KEPT - at, KEPT)  # a time to come is not that of a call
     if rest <= timedelta(0):
         return "purged"
     days, hours = rest.days, rest.seconds // 3600

@@ -30,8 +30,4 @@ def recording_fields(
         if not password:
             raise UsageError("the password is empty; None stores the recording unencrypted")
         encode_password(password)
-    return {
-        "recordCall": True,
-        "recordCallFormat": format,
-        "recordCallPassword": password,
-    }
+    return {"recordCall": True, "recordCallFormat": format, "recordCallPassword": password}

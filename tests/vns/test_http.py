@@ -1,0 +1,287 @@
+"""HTTP: addresses, pauses, connections that end in a bounded time, and who is trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from email.utils import format_datetime
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from support.api_server import PATH, TOKEN, Handler, Server, serving
+from support.recordings import AUDIO, MP3, encrypt
+from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
+
+from filedecryptor.vns import client, http
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "is_loopback"),
+    [
+        ("https://a.example", ("https", "a.example", 443), False),
+        ("https://A.example:8443/x?y=1#z", ("https", "a.example", 8443), False),
+        ("http://[::1]:81/x", ("http", "::1", 81), True),
+        ("http://127.0.0.1:8080", ("http", "127.0.0.1", 8080), True),
+        ("http://LOCALHOST", ("http", "localhost", 80), True),
+        ("http://localhost.example", ("http", "localhost.example", 80), False),
+        ("http://127.0.0.1.example", ("http", "127.0.0.1.example", 80), False),
+    ],
+)
+def test_addresses(url: str, origin: tuple[str, str, int], is_loopback: bool) -> None:  # noqa: FBT001
+    """Scheme, host and port, with the usual port filled in, and whether it is this machine."""
+    address = http.address_of(url)
+    assert address is not None
+    assert (http.origin(address), http.is_loopback(address)) == (origin, is_loopback)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "a.example", "ftp://a.example", "https://", "https://user@a.example"),
+        *("https://a.example\\@b.example", "https://a.example/\nx", "https://a.example/ x"),
+        *("https://b\u00fccher.example", "https://[x", "https://a.example:port"),
+        *("https://a.example:99999", "https://a.example:0", "\thttps://a.example"),
+    ],
+)
+def test_invalid_addresses(url: str) -> None:
+    """Nothing that hides its host, or that two programs would read differently."""
+    assert http.address_of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *(("3", 3), ("1.5", 1.5), (" 2 ", 2), ("86400", 60), ("inf", 60), ("9" * 400, 60)),
+        *((None, None), ("", None), ("soon", None), ("-1", None), ("0", None), ("nan", None)),
+        *(("a, b", None), ("Fri, 31 Dec 999999999999 23:59:59 GMT", None)),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    """Seconds, fractions and dates, but never more than a minute; None for anything else."""
+    assert http.retry_after(value) == seconds
+    then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+    assert 28 < (http.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
+
+
+def test_backoff() -> None:
+    """Twice as long each time, randomly shorter, never more than a minute."""
+    found = {http.backoff(1, 3) for _ in range(100)}
+    assert all(2 <= seconds <= 4 for seconds in found)
+    assert len(found) > 50
+    assert http.backoff(1, 10_000) <= 60
+
+
+def test_a_pause_is_for_all() -> None:
+    """The next request waits for it, and the one after that a little longer; that can be ended."""
+    pause = http.Pause()
+    begin = time.monotonic()
+    assert pause.begin(begin, 0.2) == pause.begin(begin, 0.3) == 1  # it was under way already
+    first, second = (pause.wait(lambda: None) - begin for _ in range(2))
+    assert first > 0.299
+    assert second >= first + http.SPACING
+    assert pause.begin(time.monotonic(), 60) == 2
+    with pytest.raises(KeyboardInterrupt):
+        pause.wait(_interrupt)
+    pause.note_answer()
+    assert pause.begin(time.monotonic() + 60, None) == 1
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("part", "seconds"),
+    [("status", 0.05), ("headers", 0.05), ("body", 0.05), ("chunks", 0.05), ("body", 0.002)],
+)
+def test_a_trickling_server_is_given_up(
+    api: Server, tmp_path: Path, part: str, seconds: float
+) -> None:
+    """Wherever it trickles, in whatever pieces; the others are stored."""
+    api.recordings[TWO] = encrypt(MP3)
+    api.behaviours.append(trickling(part, seconds))
+    begin = time.monotonic()
+    result = vns(api, "archive", ".", "--timeout", "0.3", cwd=tmp_path)
+    assert time.monotonic() - begin < 15
+    assert result.code == 7
+    assert f"error: {ONE}: {api.url[7:]} sends less than 1000 bytes a second" in result.lines
+    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
+
+
+def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
+    """If what it sends is little, but enough."""
+    api.recordings[ONE] = encrypt(MP3)
+
+    def send_slowly(handler: Handler) -> bool:
+        if handler.path != f"{PATH}/{ONE}":
+            return False
+        body = handler.server.recordings[ONE]
+        handler.send(200, b"", Content_Length=str(len(body)))
+        for begin in range(0, len(body), 2000):
+            handler.wfile.write(body[begin : begin + 2000])
+            time.sleep(0.1)
+        return True
+
+    api.behaviours.append(send_slowly)
+    assert vns(api, "archive", ".", "--timeout", "2", cwd=tmp_path).code == 0
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/{ONE}"], ids=["list", "recording"])
+def test_the_time_for_all_of_it(api: Server, tmp_path: Path, path: str) -> None:
+    """`--max-time` ends everything, in one line; what is not done is not tried."""
+    api.recordings |= {f"{n:08}-0000-4000-8000-00000000000f": encrypt(AUDIO) for n in range(40)}
+    for guid in api.recordings:
+        api.behaviours.append(trickling("body", path=f"{PATH}/{guid}"))
+    api.behaviours.append(trickling("body", path=path))
+    begin = time.monotonic()
+    result = vns(api, "archive", ".", "--max-time", "1", "-j", "4", cwd=tmp_path)
+    assert time.monotonic() - begin < 8
+    assert result.code == 7
+    assert result.stderr.count("the 1 seconds of --max-time are over") == 1
+    assert (f"{len(api.recordings) - 1} recordings not tried" in result.stderr) == (path != PATH)
+
+
+def test_the_time_for_all_of_it_ends_a_pause_too(api: Server, tmp_path: Path) -> None:
+    """However long the server wants to be left alone."""
+    api.behaviours.append(failing(429, 429, 429, Retry_After="60"))
+    begin = time.monotonic()
+    assert vns(api, "archive", ".", "--max-time", "1", cwd=tmp_path).code == 7
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("words", [("list",), ("download", ONE, TWO), ("archive", ".")])
+def test_ctrl_c_is_seen_though_it_wakes_no_thread(
+    api: Server, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """As on Windows: a thread that waits for a silent server looks now and then."""
+    answered = Event()
+    api.behaviours.append(lambda _: answered.wait(30))
+    code = (
+        "import _thread, sys, threading; from filedecryptor.vns.__main__ import main\n"
+        "threading.Timer(1, _thread.interrupt_main).start()\n"
+        "sys.exit(main())"
+    )
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        check=False,
+        cwd=tmp_path,
+        env=environment(api),
+        capture_output=True,
+        timeout=60,
+    )
+    seconds = time.monotonic() - begin
+    answered.set()
+    assert done.returncode == 130
+    assert done.stderr.endswith(b"vns-recordings: error: interrupted\n")
+    assert seconds < 20  # the timeout of the server's answer is 60
+
+
+def test_a_list_that_does_not_end(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not fill the memory."""
+    monkeypatch.setattr(client, "LARGEST_LIST", 1000)
+    api.list_body = b"[" + b'"",' * 400
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert (result.code, result.lines[0]) == (7, "error: the answer of the API does not end")
+
+
+@pytest.mark.parametrize("word", ["list", "archive ."])
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, word: str) -> None:
+    """With the reason, as the system tells it."""
+    with serving() as server:
+        pass
+    result = vns(server, *word.split(), cwd=tmp_path)
+    assert (result.code, result.stdout) == (7, b"")
+    assert result.lines[0] == f"error: {server.url[7:]} cannot be reached: Connection refused"
+    result = vns(server, *word.split(), "--api-url", "https://nowhere.invalid", cwd=tmp_path)
+    assert result.code == 7
+    assert result.lines[0].startswith("error: nowhere.invalid cannot be reached: ")
+
+
+def certificate_in(folder: Path) -> Path:
+    """Return the path of a certificate and its key, which nobody has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_encryption(api: Server, tmp_path: Path) -> None:
+    """A certificate that is not trusted is refused, before the token is sent; else all is well."""
+    certificate = certificate_in(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    api.socket = context.wrap_socket(api.socket, server_side=True)
+    server = f"localhost:{api.server_port}"
+    words = ("archive", "calls", "--api-url", f"https://{server}")
+    refused = vns(api, *words, cwd=tmp_path)
+    said = f"error: the certificate of {server} is not trusted: self-signed certificate"
+    assert (refused.code, refused.lines[0], api.seen) == (7, said, [])
+    assert "SSL_CERT_FILE" in refused.lines[1]
+    assert vns(api, *words, cwd=tmp_path, SSL_CERT_FILE=str(certificate)).code == 0
+    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_proxy(api: Server, tmp_path: Path) -> None:
+    """It is asked for a way to a server elsewhere, and never sees the token."""
+    heard: list[bytes] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            heard.append(connection.recv(4096))
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            connection.close()
+
+    Thread(target=serve, daemon=True).start()
+    proxy = f"http://name:w%6Frd@127.0.0.1:{listening.getsockname()[1]}"
+    words = ("list", "--api-url", "https://elsewhere.example")
+    result = vns(api, *words, cwd=tmp_path, https_proxy=proxy, no_proxy="")
+    listening.close()
+    said = "error: the proxy does not lead to elsewhere.example: 403 Forbidden"
+    assert (result.code, result.lines[0]) == (7, said)
+    assert heard[0].startswith(b"CONNECT elsewhere.example:443 HTTP/1.1")
+    assert b"Proxy-Authorization: Basic bmFtZTp3b3Jk" in heard[0]
+    assert TOKEN.encode() not in b"".join(heard)
+
+
+def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
+    """An address of this machine is asked directly; the program names itself there."""
+    with serving() as proxy:
+        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
+        assert vns(api, "list", cwd=tmp_path, **more).code == 0
+        assert proxy.seen == []
+    assert api.seen[0][2]["User-Agent"].startswith("filedecryptor/0.")
