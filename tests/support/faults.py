@@ -1,4 +1,4 @@
-"""What may go wrong in a night. To add a fault, write a function and put it into `FAULTS`.
+"""What may go wrong in a night. To add a fault, put a function or a maker's result into `FAULTS`.
 
 A fault is given the `Night`, and changes it before the archive is run. It draws its parameters from
 `night.chance`, says what it drew with `night.draw`, leaves to `night.undo` what must not last, and
@@ -30,28 +30,43 @@ from support.night import Night
 from support.posix import IS_ROOT
 from support.store_proxy import Answer, Request, refusal
 
-Fault = Callable[[Night], None]
+Fault = Callable[[Night], object]
+Then = Callable[[Night, Sequence[Call]], object]
+"""Says what a fault must not keep the run from doing; it is given the calls that it is about."""
 
 YEAR = 365 * 24 * 60 * 60
 PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1>Please sign in.</body></html>"
-PASSING = (429, 500, 503)
+REFUSALS = [200, 204, 302, 400, 401, 403, 404]
+PASSING = [429, 500, 503]
 """Statuses that the program takes for passing trouble: it asks again, after a pause."""
 
-# The server
+
+def harmless(night: Night, _: Sequence[Call] = ()) -> None:
+    """All is done."""
+    night.is_harmless()
 
 
-def sending(status: int) -> Callable[[Handler], None]:
-    """Return what answers with a status: 200 is a page, 302 leads away, any other says little."""
+def others_are_stored(night: Night, calls: Sequence[Call]) -> None:
+    """All else is stored."""
+    night.concerns(*calls)
 
-    def answer(handler: Handler) -> None:
-        if status == 200:
-            handler.send(200, PAGE, "text/html")
-        elif status == 302:
-            handler.send(302, b"", Location=f"{PATH}/elsewhere")
-        else:
-            handler.send(status, b"" if status == 204 else b'{"error":"no"}')
 
-    return answer
+def all_are_stored(night: Night, _: Sequence[Call] = ()) -> None:
+    """The exit code may be any."""
+    night.concerns()
+
+
+def until_the_time_is_over(night: Night, _: Sequence[Call] = ()) -> None:
+    """Anything may be left undone."""
+    night.limit_time()
+
+
+# The server and the network
+
+
+def paths_of(calls: Sequence[Call]) -> list[str]:
+    """Return where the server has these."""
+    return [f"{PATH}/{call.guid}" for call in calls]
 
 
 def answer_with(
@@ -61,15 +76,7 @@ def answer_with(
     answer: Callable[[Handler], object],
     times: int | None = None,
 ) -> None:
-    """Let some requests be answered otherwise.
-
-    Args:
-        night: The night.
-        method: `GET` or `DELETE`.
-        paths: What is asked for.
-        answer: Sends the answer.
-        times: How often for each path; None for always.
-    """
+    """Let some requests be answered otherwise: each path so many times, or always."""
     wanted, asked, lock = set(paths), Counter[str](), Lock()
 
     def behave(handler: Handler) -> bool:
@@ -82,45 +89,52 @@ def answer_with(
         answer(handler)
         return True
 
-    night.behave(behave)
+    night.server.behaviours.append(behave)
 
 
-def paths_of(calls: Sequence[Call]) -> list[str]:
-    """Return where the server has these."""
-    return [f"{PATH}/{call.guid}" for call in calls]
+def sending(status: int) -> Callable[[Handler], None]:
+    """Return what answers with a status: 200 is a page, 302 leads away, any other says little."""
+    body = {200: PAGE, 204: b"", 302: b""}.get(status, b'{"error":"no"}')
+    headers = {"Location": f"{PATH}/elsewhere"} if status == 302 else {}
+    kind = "text/html" if status == 200 else "application/json"
+    return lambda handler: handler.send(status, body, kind, **headers)
 
 
-def recordings_are_refused(night: Night) -> None:
-    """Some of them, all night."""
-    night.account.take_calls(night.chance, 8)
-    calls, status = night.some(), night.chance.choice([200, 204, 302, 400, 401, 403, 404])
-    night.draw(f"status {status}")
-    answer_with(night, "GET", paths_of(calls), sending(status))
-    night.concerns(*calls)
+def refused(
+    statuses: Sequence[int],
+    then: Then,
+    *,
+    method: str = "GET",
+    times: Sequence[int | None] = (None,),
+    new_calls: int = 0,
+) -> Fault:
+    """Return the fault that some recordings, or their deletions, are refused, so many times."""
 
+    def fault(night: Night) -> None:
+        night.account.take_calls(night.chance, new_calls)
+        calls = night.some()
+        status, count = night.chance.choice(statuses), night.chance.choice(times)
+        if method == "DELETE" and status in PASSING:
+            count = 1
+        night.draw(f"status {status}", f"times: {count}")
+        answer_with(night, method, paths_of(calls), sending(status), count)
+        then(night, calls)
 
-def recordings_are_refused_for_now(night: Night) -> None:
-    """Once or twice, in a way that may pass: all of them are fetched."""
-    calls, status, times = night.some(), night.chance.choice(PASSING), night.chance.choice([1, 2])
-    night.draw(f"status {status}", f"{times} times")
-    answer_with(night, "GET", paths_of(calls), sending(status), times)
-    night.is_harmless()
-
-
-def recordings_fail(night: Night) -> None:
-    """All night, in a way that might pass."""
-    calls, status = night.some(), night.chance.choice(PASSING)
-    night.draw(f"status {status}")
-    answer_with(night, "GET", paths_of(calls), sending(status))
-    night.limit_time()
+    return fault
 
 
 def the_list_is_refused(night: Night) -> None:
     """All night."""
-    status = night.chance.choice([200, 204, 302, 400, 401, 403, 404, *PASSING])
+    status = night.chance.choice([*REFUSALS, *PASSING])
     night.draw(f"status {status}")
     answer_with(night, "GET", [PATH], sending(status))
     night.limit_time()
+
+
+def list_is(night: Night, body: bytes) -> None:
+    """Let the list be this, for the night."""
+    night.server.list_body = body
+    night.undo.callback(setattr, night.server, "list_body", None)
 
 
 def the_list_makes_no_sense(night: Night) -> None:
@@ -128,17 +142,16 @@ def the_list_makes_no_sense(night: Night) -> None:
     body = night.server.listing()
     cut = body[: night.chance.randrange(len(body))]
     odd = (b"", b"[]", b"{}", b"null", b"\0\xff", b"true", b'{"error": "no"}', b"[[[", PAGE, cut)
-    night.server.list_body = night.chance.choice(odd)
-    night.draw(night.server.list_body)
-    night.undo.callback(setattr, night.server, "list_body", None)
+    body = night.chance.choice(odd)
+    night.draw(body)
+    list_is(night, body)
 
 
 def the_list_names_too_few(night: Night) -> None:
     """What it does not name waits; what it names is fetched."""
     calls = night.some()
-    named = [{"sessionGuid": call.guid} for call in night.others(calls)]
-    night.server.list_body = json.dumps(named).encode()
-    night.undo.callback(setattr, night.server, "list_body", None)
+    named = [call for call in night.account.waiting if call not in calls]
+    list_is(night, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
     night.concerns(*calls)
 
 
@@ -148,16 +161,7 @@ def the_list_names_what_is_gone(night: Night) -> None:
     for _ in range(night.chance.randint(1, 6)):
         gone = f"{night.chance.randrange(16**8):08x}-0000-4000-8000-000000000000"
         entries.insert(night.chance.randint(0, len(entries)), {"sessionGuid": gone})
-    night.server.list_body = json.dumps(entries).encode()
-    night.undo.callback(setattr, night.server, "list_body", None)
-    night.concerns()
-
-
-def deletions_are_refused(night: Night) -> None:
-    """Some of them, all night; a few for now only, since they may pass. All is stored."""
-    calls, status = night.some(), night.chance.choice([302, 400, 401, 403, *PASSING])
-    night.draw(f"status {status}")
-    answer_with(night, "DELETE", paths_of(calls), sending(status), 1 if status in PASSING else None)
+    list_is(night, json.dumps(entries).encode())
     night.concerns()
 
 
@@ -171,101 +175,74 @@ def deletions_are_only_said(night: Night) -> None:
 
 def deletions_fail_afterwards(night: Night) -> None:
     """The server deletes, and then says that it could not."""
+    status = night.chance.choice([500, 503])
 
     def delete(handler: Handler) -> None:
         with handler.server.lock:
             handler.server.recordings.pop(handler.guid, None)
-        handler.send(night_status, b"{}")
+        handler.send(status, b"{}")
 
-    night_status = night.chance.choice([500, 503])
     answer_with(night, "DELETE", paths_of(night.some()), delete, 1)
     night.is_harmless()
 
 
 def the_server_is_down(night: Night) -> None:
-    """Nobody answers at its address."""
+    """Nothing answers at its address."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         night.env["VNS_API_URL"] = f"http://127.0.0.1:{unused.getsockname()[1]}"
     night.limit_time()
 
 
-# The network
+def breaking(then: Callable[[Night, Handler], object] = lambda *_: None, *words: str) -> Fault:
+    """Return the fault that answers arrive in part: for now, or all night; what follows is `then`."""
+
+    def fault(night: Night) -> None:
+        def half(handler: Handler) -> None:
+            body = handler.server.recordings.get(handler.guid) or handler.server.listing()
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body[: len(body) // 2])
+            handler.wfile.flush()
+            handler.close_connection = True
+            then(night, handler)
+
+        night.words += words
+        paths = [PATH] if night.chance.random() < 0.2 else paths_of(night.some())
+        if night.chance.random() < 0.7:
+            night.is_harmless()
+            answer_with(night, "GET", paths, half, 1)
+        else:
+            night.draw("all night")
+            night.limit_time()
+            answer_with(night, "GET", paths, half)
+
+    return fault
 
 
-def broken_off(handler: Handler) -> None:
-    """Send half of what was asked for."""
-    body = handler.server.recordings.get(handler.guid) or handler.server.listing()
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body[: len(body) // 2])
-    handler.wfile.flush()
-    handler.close_connection = True
-
-
-def reset(handler: Handler) -> None:
-    """The same, and end the connection as a router does."""
-    broken_off(handler)
+def reset(_: Night, handler: Handler) -> None:
+    """End the connection as a router does."""
     option = struct.pack("ii", 1, 0)
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
     handler.connection.close()
 
 
-def interrupted(night: Night, breaks: Callable[[Handler], object]) -> None:
-    """Let the list or some recordings arrive in part only: for now, or all night."""
-    paths = [PATH] if night.chance.random() < 0.2 else paths_of(night.some())
-    if night.chance.random() < 0.7:
-        night.is_harmless()
-        answer_with(night, "GET", paths, breaks, 1)
-    else:
-        night.draw("all night")
-        night.limit_time()
-        answer_with(night, "GET", paths, breaks)
-
-
-def connections_break_off(night: Night) -> None:
-    """In the middle of an answer."""
-    interrupted(night, broken_off)
-
-
-def connections_are_reset(night: Night) -> None:
-    """In the middle of an answer."""
-    interrupted(night, reset)
-
-
-def connections_stall(night: Night) -> None:
-    """In the middle of an answer, and nothing comes any more."""
-
-    def stall(handler: Handler) -> None:
-        broken_off(handler)
-        night.is_over.wait(10)
-
-    night.words += ["--timeout", "0.7"]
-    interrupted(night, stall)
-
-
-def connections_trickle(night: Night) -> None:
-    """A byte comes now and then."""
-
-    def trickle(handler: Handler) -> None:
-        broken_off(handler)
-        for _ in range(200):
-            if night.is_over.wait(0.05):
-                break
-            handler.wfile.write(b"x")
-
-    night.words += ["--timeout", "0.7"]
-    interrupted(night, trickle)
+def trickle(night: Night, handler: Handler) -> None:
+    """Send a byte now and then."""
+    for _ in range(200):
+        if night.is_over.wait(0.05):
+            break
+        handler.wfile.write(b"x")
 
 
 # The disk
 
 
-def directory_of(night: Night) -> Directory:
-    """Return where the archive is."""
+def path_of(night: Night, name: str = "") -> Path:
+    """Return where the archive is, or something in it."""
     assert isinstance(night.place, Directory)
-    return night.place
+    return night.place.path / name
 
 
 def on_an_odd_disk(night: Night, *habits: str) -> None:
@@ -273,77 +250,35 @@ def on_an_odd_disk(night: Night, *habits: str) -> None:
     if not odd_disk.is_possible():
         pytest.skip(odd_disk.REASON)
     night.draw(*habits)
-    root = directory_of(night).path
-    disk = night.undo.enter_context(odd_disk.mounted(night.folder, *habits, root=root))
-    night.where = str(disk)
+    disk = odd_disk.mounted(night.folder, *habits, root=path_of(night))
+    night.where = str(night.undo.enter_context(disk))
 
 
-def the_disk_is_full(night: Night) -> None:
-    """But for some hundred kilobytes."""
-    path = directory_of(night).path
-    if not path.is_mount():
-        pytest.skip("needs a disk of its own")
-    found = os.statvfs(path)
-    room = (found.f_blocks - found.f_bfree) * found.f_frsize + night.chance.randrange(0, 400_000)
-    night.draw(f"{room} bytes")
-    set_size(path, str(room))
-    night.undo.callback(set_size, path, "8g")
+def refusing(operations: Sequence[str], numbers: Sequence[str], then: Then = harmless) -> Fault:
+    """Return the fault that a disk refuses some operations, with one of these errors."""
+
+    def fault(night: Night) -> None:
+        number = night.chance.choice(numbers)
+        on_an_odd_disk(night, *(f"{operation}={number}" for operation in operations))
+        then(night, ())
+
+    return fault
 
 
-def set_size(path: Path, size: str) -> None:
-    """Give a disk that is in memory another size."""
-    subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
-
-
-def files_must_be_short(night: Night) -> None:
-    """What is longer fails; what is not is stored."""
-    blocks = night.chance.choice([20, 40, 100, 200, 4000])
-    night.with_limit("-f", blocks)
-    night.concerns(*(call for call in night.account.waiting if call.size + 44 > 512 * blocks))
-
-
-def the_disk_keeps_no_locks(night: Night) -> None:
-    """As NFS without its lock daemon, and some FUSE disks."""
-    on_an_odd_disk(night, f"flock={night.chance.choice(['ENOLCK', 'ENOSYS', 'EOPNOTSUPP'])}")
-    night.is_harmless()
+NO_LOCKS = refusing(["flock"], ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
 
 
 def a_run_was_killed_where_there_are_no_locks(night: Night) -> None:
     """On such a disk, a moment ago."""
-    the_disk_keeps_no_locks(night)
+    NO_LOCKS(night)
     after = night.chance.uniform(0.5, 1.2) * night.seconds
     night.draw(f"killed after {after:.3f} s")
     night.run(killed_after=after)
 
 
-def names_cannot_be_replaced(night: Night) -> None:
-    """A file is not renamed to a name that another one has. What is new is stored."""
-    on_an_odd_disk(night, f"rename_over={night.chance.choice(['EEXIST', 'EACCES', 'EPERM'])}")
-    night.concerns()
-
-
-def files_have_one_name(night: Night) -> None:
-    """There are no hard links."""
-    on_an_odd_disk(night, f"link={night.chance.choice(['EPERM', 'EOPNOTSUPP', 'ENOSYS'])}")
-    night.is_harmless()
-
-
-def open_files_stay(night: Night) -> None:
-    """They are neither removed nor renamed."""
-    number = night.chance.choice(["EBUSY", "EACCES"])
-    on_an_odd_disk(night, f"unlink_open={number}", f"rename_open={number}")
-    night.is_harmless()
-
-
 def the_disk_is_busy(night: Night) -> None:
     """Nor are there hard links, and directories are not flushed."""
     on_an_odd_disk(night, "busy")
-    night.is_harmless()
-
-
-def directories_are_not_flushed(night: Night) -> None:
-    """The disk knows no such thing."""
-    on_an_odd_disk(night, f"fsyncdir={night.chance.choice(['EINVAL', 'EOPNOTSUPP', 'ENOSYS'])}")
     night.is_harmless()
 
 
@@ -362,6 +297,29 @@ def sectors_are_bad(night: Night) -> None:
     night.concerns(*(call for call in night.account.waiting if call.name in there))
 
 
+def the_disk_is_full(night: Night) -> None:
+    """But for some hundred kilobytes."""
+    path = path_of(night)
+    if not path.is_mount():
+        pytest.skip("needs a disk of its own")
+
+    def set_size(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
+
+    found = os.statvfs(path)
+    room = (found.f_blocks - found.f_bfree) * found.f_frsize + night.chance.randrange(0, 400_000)
+    night.draw(f"{room} bytes")
+    set_size(str(room))
+    night.undo.callback(set_size, "8g")
+
+
+def files_must_be_short(night: Night) -> None:
+    """What is longer fails; what is not is stored."""
+    blocks = night.chance.choice([20, 40, 100, 200, 4000])
+    night.with_limit("-f", blocks)
+    night.concerns(*(call for call in night.account.waiting if call.size + 44 > 512 * blocks))
+
+
 def as_anybody(night: Night) -> None:
     """Let the run have no more rights than any user."""
     if IS_ROOT and not shutil.which("setpriv"):
@@ -369,49 +327,50 @@ def as_anybody(night: Night) -> None:
     night.is_anybody()
 
 
-def records_cannot_be_read(night: Night) -> None:
-    """Another user wrote them, by hand, say. New recordings are stored all the same."""
-    calls = night.stored(night.chance.choice([1, 3, 99]))
-    night.draw(f"{len(calls)} records")
-    for call in calls:
-        path = directory_of(night).path / call.record
-        path.chmod(0)
-        night.undo.callback(path.chmod, 0o600)
+def set_mode(night: Night, path: Path, mode: int, usual: int) -> None:
+    """Let a file or a directory have other permissions, for the night, and the run no more."""
+    path.chmod(mode)
+    night.undo.callback(path.chmod, usual)
     as_anybody(night)
-    night.concerns(*calls)
 
 
 def the_directory_is_read_only(night: Night) -> None:
     """For the user of the run."""
-    path = directory_of(night).path
-    path.chmod(0o555)
-    night.undo.callback(path.chmod, 0o755)
-    as_anybody(night)
+    set_mode(night, path_of(night), 0o555, 0o755)
     night.codes = {1}
 
 
-def records_are_directories(night: Night) -> None:
-    """Nobody can read those; all other recordings are stored."""
-    calls = night.stored(night.chance.choice([1, 3, 99]))
-    night.draw(f"{len(calls)} records")
-    for call in calls:
-        path = directory_of(night).path / call.record
+def records_are_spoilt(spoil: Callable[[Night, Path], object]) -> Fault:
+    """Return the fault that some records cannot be read; all other recordings are stored."""
+
+    def fault(night: Night) -> None:
+        calls = night.stored(night.chance.choice([1, 3, 99]))
+        night.draw(f"{len(calls)} records")
+        for call in calls:
+            spoil(night, path_of(night, call.record))
+        night.concerns(*calls)
+
+    return fault
+
+
+def make_directory(night: Night, path: Path) -> None:
+    """Put a directory in the place of a file."""
+    path.unlink()
+    path.mkdir()
+    night.undo.callback(remove_odd_thing, path)
+
+
+def remove_odd_thing(path: Path) -> None:
+    """Remove it, unless a file is in its place by now."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    elif not path.is_file():
         path.unlink()
-        path.mkdir()
-        night.undo.callback(remove_odd_thing, path)
-    night.concerns(*calls)
-
-
-def odd_things_lie_there(night: Night) -> None:
-    """Links that lead to themselves, pipes and directories, which are nobody's business."""
-    for name in night.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
-        put_odd_thing(night, name)
-    night.is_harmless()
 
 
 def put_odd_thing(night: Night, name: str) -> None:
     """Put something that is no file into the archive, until the morning."""
-    path = directory_of(night).path / name
+    path = path_of(night, name)
     kind = night.chance.choice(["link", "pipe", "directory"])
     night.draw(f"{name} is a {kind}")
     if kind == "link":
@@ -423,12 +382,11 @@ def put_odd_thing(night: Night, name: str) -> None:
     night.undo.callback(remove_odd_thing, path)
 
 
-def remove_odd_thing(path: os.PathLike[str]) -> None:
-    """Remove it, unless a file is in its place by now."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        os.rmdir(path)
-    elif not os.path.isfile(path):
-        os.unlink(path)
+def odd_things_lie_there(night: Night) -> None:
+    """Links that lead to themselves, pipes and directories: they are left alone."""
+    for name in night.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
+        put_odd_thing(night, name)
+    night.is_harmless()
 
 
 def names_are_odd_things(night: Night) -> None:
@@ -445,8 +403,8 @@ def names_are_odd_things(night: Night) -> None:
 def names_are_taken(night: Night) -> None:
     """Somebody's file has the name of a recording, and no record: it is replaced."""
     for call in night.some():
-        night.known[call.name] = night.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
-        night.place.write(call.name, night.known[call.name])
+        data = night.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
+        night.put(call.name, data)
     night.is_harmless()
 
 
@@ -455,20 +413,11 @@ def records_are_damaged(night: Night) -> None:
     for call in night.stored(night.chance.randint(1, 5)):
         data = night.place.read(call.record) or b""
         other = data.replace(call.guid[:8].encode(), b"00000000")
-        kinds = {"cut": data[: len(data) // 2], "empty": b"", "another's": other, "gone": None}
-        kind = night.chance.choice([*kinds, "zeros", "null", "bytes"])
-        night.draw(kind)
-        kinds |= {"zeros": bytes(len(data)), "null": b"null", "bytes": b"\xff\xfe\x80"}
-        put(night, call.record, kinds[kind])
+        zeros, cut = bytes(len(data)), data[: len(data) // 2]
+        new = night.chance.choice([cut, b"", other, None, zeros, b"null", b"\xff\xfe\x80"])
+        night.draw("gone" if new is None else new[:10])
+        night.put(call.record, new)
     night.is_harmless()
-
-
-def put(night: Night, name: str, data: bytes | None) -> None:
-    """Write a file of the archive, or remove it."""
-    if data is None:
-        night.place.remove(name)
-    else:
-        night.place.write(name, data)
 
 
 def audio_is_damaged(night: Night) -> None:
@@ -477,8 +426,7 @@ def audio_is_damaged(night: Night) -> None:
         data = night.place.read(call.name) or b""
         cut = night.chance.choice([None, data[: night.chance.randrange(len(data))]])
         night.draw("gone" if cut is None else f"{len(cut)} bytes of {len(data)}")
-        put(night, call.name, cut)
-        night.known[call.name] = cut or b""
+        night.put(call.name, cut)
     night.is_harmless()
 
 
@@ -487,8 +435,7 @@ def audio_is_altered(night: Night) -> None:
     for call in night.stored(night.chance.randint(1, 5)):
         data = bytearray(night.place.read(call.name) or b"")
         data[night.chance.randrange(len(data))] ^= 1
-        night.known[call.name] = bytes(data)
-        night.place.write(call.name, bytes(data))
+        night.put(call.name, bytes(data))
     night.words.append("--check")
     night.is_harmless()
 
@@ -507,12 +454,7 @@ def what_is_remembered_is_damaged(night: Night) -> None:
 def takes_its_time(night: Night) -> None:
     """Let the server be slow, perhaps, so that other things come while recordings do."""
     pause = night.chance.choice([0, 0.02, 0.1])
-
-    def behave(_: Handler) -> bool:
-        time.sleep(pause)
-        return False
-
-    night.behave(behave)
+    night.server.behaviours.append(lambda _: bool(time.sleep(pause)))  # type: ignore[func-returns-value]
 
 
 def two_runs_meet(night: Night) -> None:
@@ -533,7 +475,7 @@ def a_lock_was_left_behind(night: Night) -> None:
 
 def the_lock_cannot_be_used(night: Night) -> None:
     """Something else is in its place, or it is another user's. Nothing is done until it is gone."""
-    path = directory_of(night).path / ".vns-recordings.lock"
+    path = path_of(night, ".vns-recordings.lock")
     path.unlink(missing_ok=True)
     if night.chance.random() < 0.5:
         put_odd_thing(night, path.name)
@@ -554,51 +496,34 @@ def a_marker_was_left_behind(night: Night) -> None:
     night.is_harmless()
 
 
-# Memory
+# Memory, signals, the clock, secrets
 
-
-def many_calls(night: Night) -> None:
-    """Let there be so many that the optional lanes begin."""
-    night.account.take_calls(night.chance, 45)
+LANES_BEGIN = 45
+"""Calls with which the optional lanes begin."""
 
 
 def memory_is_scarce(night: Night) -> None:
     """Of the address space, or of the data."""
-    many_calls(night)
+    night.account.take_calls(night.chance, LANES_BEGIN)
     night.with_limit(night.chance.choice(["-v", "-d"]), night.chance.randrange(40, 250) * 1000)
     night.env["AWS_MAX_ATTEMPTS"] = "2"
 
 
 def memory_is_not_executable(night: Night) -> None:
     """As in a hardened unit of systemd: there are no lanes, and all is done."""
-    many_calls(night)
+    night.account.take_calls(night.chance, LANES_BEGIN)
     night.without_executable_memory()
     night.is_harmless()
 
 
-# Signals
+def signalled(*names: str, count: int = 1) -> Fault:
+    """Return the fault that one of these signals comes at any moment, so many times."""
 
+    def fault(night: Night) -> None:
+        takes_its_time(night)
+        night.send(*(signal.Signals[night.chance.choice(names)] for _ in range(count)))
 
-def killed(night: Night) -> None:
-    """At any moment."""
-    takes_its_time(night)
-    night.send(signal.SIGKILL)
-
-
-def asked_to_end(night: Night) -> None:
-    """At any moment."""
-    takes_its_time(night)
-    night.send(night.chance.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]))
-
-
-def asked_to_end_twice(night: Night) -> None:
-    """By somebody impatient, or by the system, which kills who does not listen."""
-    takes_its_time(night)
-    signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL]
-    night.send(*(night.chance.choice(signals) for _ in range(2)))
-
-
-# The clock
+    return fault
 
 
 def the_clock_is_wrong(night: Night) -> None:
@@ -609,9 +534,6 @@ def the_clock_is_wrong(night: Night) -> None:
     night.is_harmless()
 
 
-# Secrets
-
-
 def the_token_is_refused(night: Night) -> None:
     """For everything."""
     night.undo.callback(setattr, night.server, "tokens", night.server.tokens)
@@ -619,18 +541,15 @@ def the_token_is_refused(night: Night) -> None:
     night.codes = {6}
 
 
-def the_token_file_has_a_line_end_of_windows(night: Night) -> None:
-    """It is no part of the token."""
-    token = night.folder / "token"
-    token.write_bytes(token.read_bytes().replace(b"\n", b"\r\n"))
-    night.is_harmless()
+def token_file_ends_in(*ends: bytes) -> Fault:
+    """Return the fault that the token's file ends otherwise, which is no part of the token."""
 
+    def fault(night: Night) -> None:
+        token = night.folder / "token"
+        token.write_bytes(token.read_bytes().replace(b"\n", night.chance.choice(ends)))
+        night.is_harmless()
 
-def the_token_file_has_a_blank(night: Night) -> None:
-    """Behind the token: it is left out, or refused, in words that do not show the token."""
-    token = night.folder / "token"
-    token.write_bytes(token.read_bytes().replace(b"\n", night.chance.choice([b" \n", b"\t\n"])))
-    night.codes = {0, 2}
+    return fault
 
 
 def the_password_is_wrong(night: Night) -> None:
@@ -641,6 +560,8 @@ def the_password_is_wrong(night: Night) -> None:
 
 # The store
 
+BUSY = refusal(503, "SlowDown", "Please reduce your rate")
+
 
 def store_answers(
     night: Night, answer: Answer | None, is_concerned: Callable[[Request], bool], share: float = 1
@@ -648,6 +569,7 @@ def store_answers(
     """Let a share of some requests be answered otherwise, or by hanging up if it is None."""
     draws = [night.chance.random() < share for _ in range(997)]
     asked = [0]
+    night.draw("hangs up" if answer is None else answer.status)
 
     def behave(request: Request, forward: Callable[[Request], Answer]) -> Answer | None:
         if is_concerned(request):
@@ -656,8 +578,7 @@ def store_answers(
                 return answer
         return forward(request)
 
-    usual = night.store.behaviour
-    night.undo.callback(setattr, night.store, "behaviour", usual)
+    night.undo.callback(setattr, night.store, "behaviour", night.store.behaviour)
     night.store.behaviour = behave
 
 
@@ -671,18 +592,16 @@ def the_store_knows_no_conditions(night: Night) -> None:
 
 def the_store_fails_now_and_then(night: Night) -> None:
     """With a status that may pass, or by hanging up: requests are made again."""
-    answer = night.chance.choice([None, refusal(503, "SlowDown", "Please reduce your rate")])
-    night.draw("hangs up" if answer is None else answer.status)
-    store_answers(night, answer, lambda _: True, share=0.1)
+    store_answers(night, night.chance.choice([None, BUSY]), lambda _: True, share=0.1)
     night.is_harmless()
 
 
 def the_store_is_down(night: Night) -> None:
     """For everything, or for what is written."""
-    answer = night.chance.choice([None, refusal(503, "SlowDown", "Please reduce your rate")])
     methods = night.chance.choice([{"PUT", "POST"}, {"GET", "HEAD", "PUT", "POST"}])
-    night.draw("hangs up" if answer is None else answer.status, *sorted(methods))
+    night.draw(*sorted(methods))
     night.env["AWS_MAX_ATTEMPTS"] = "2"
+    answer = night.chance.choice([None, BUSY])
     store_answers(night, answer, lambda request: request.method in methods)
 
 
@@ -694,77 +613,78 @@ def the_store_refuses(night: Night) -> None:
     store_answers(night, answer, lambda request: request.method == method)
 
 
-ANYWHERE: dict[str, tuple[Fault, ...]] = {
-    "server": (
-        recordings_are_refused,
-        recordings_are_refused_for_now,
-        recordings_fail,
-        the_list_is_refused,
-        the_list_makes_no_sense,
-        the_list_names_too_few,
-        the_list_names_what_is_gone,
-        deletions_are_refused,
-        deletions_are_only_said,
-        deletions_fail_afterwards,
-        the_server_is_down,
-    ),
-    "network": (
-        connections_break_off,
-        connections_are_reset,
-        connections_stall,
-        connections_trickle,
-    ),
-    "archive": (
-        names_are_taken,
-        records_are_damaged,
-        audio_is_damaged,
-        audio_is_altered,
-        what_is_remembered_is_damaged,
-    ),
-    "memory": (memory_is_scarce, memory_is_not_executable),
-    "signal": (killed, asked_to_end, asked_to_end_twice),
-    "clock": (the_clock_is_wrong,),
-    "secrets": (
-        the_token_is_refused,
-        the_token_file_has_a_line_end_of_windows,
-        the_token_file_has_a_blank,
-        the_password_is_wrong,
-    ),
-    "lock": (two_runs_meet,),
+def named(*faults: Fault) -> dict[str, Fault]:
+    """Return faults by the names of their functions."""
+    return {getattr(fault, "__name__", ""): fault for fault in faults}
+
+
+ANYWHERE: dict[str, dict[str, Fault]] = {
+    "server": {
+        "recordings_are_refused": refused(REFUSALS, others_are_stored, new_calls=8),
+        "recordings_are_refused_for_now": refused(PASSING, harmless, times=[1, 2]),
+        "recordings_fail": refused(PASSING, until_the_time_is_over),
+        "deletions_are_refused": refused(
+            [302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE"
+        ),
+        **named(the_list_is_refused, the_list_makes_no_sense, the_list_names_too_few),
+        **named(the_list_names_what_is_gone, deletions_are_only_said, deletions_fail_afterwards),
+        **named(the_server_is_down),
+    },
+    "network": {
+        "connections_break_off": breaking(),
+        "connections_are_reset": breaking(reset),
+        "connections_stall": breaking(lambda night, _: night.is_over.wait(10), "--timeout", "0.7"),
+        "connections_trickle": breaking(trickle, "--timeout", "0.7"),
+    },
+    "archive": {
+        **named(names_are_taken, records_are_damaged, audio_is_damaged, audio_is_altered),
+        **named(what_is_remembered_is_damaged),
+    },
+    "memory": named(memory_is_scarce, memory_is_not_executable),
+    "signal": {
+        "killed": signalled("SIGKILL"),
+        "asked_to_end": signalled("SIGTERM", "SIGINT", "SIGHUP"),
+        "asked_to_end_twice": signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2),
+    },
+    "clock": named(the_clock_is_wrong),
+    "secrets": {
+        **named(the_token_is_refused, the_password_is_wrong),
+        "the_token_file_has_a_line_end_of_windows": token_file_ends_in(b"\r\n"),
+        "the_token_file_has_a_blank": token_file_ends_in(b" \n", b"\t\n"),
+    },
+    "lock": named(two_runs_meet),
 }
 
-FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
+FAULTS: dict[str, dict[str, dict[str, Fault]]] = {
     "disk": {
         **ANYWHERE,
-        "disk": (
-            the_disk_is_full,
-            files_must_be_short,
-            the_disk_keeps_no_locks,
-            a_run_was_killed_where_there_are_no_locks,
-            names_cannot_be_replaced,
-            files_have_one_name,
-            open_files_stay,
-            the_disk_is_busy,
-            directories_are_not_flushed,
-            nothing_is_written,
-            sectors_are_bad,
-            records_cannot_be_read,
-            the_directory_is_read_only,
-            records_are_directories,
-            odd_things_lie_there,
-            names_are_odd_things,
-        ),
-        "lock": (two_runs_meet, a_lock_was_left_behind, the_lock_cannot_be_used),
+        "disk": {
+            "the_disk_keeps_no_locks": NO_LOCKS,
+            "names_cannot_be_replaced": refusing(
+                ["rename_over"], ["EEXIST", "EACCES", "EPERM"], all_are_stored
+            ),
+            "files_have_one_name": refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"]),
+            "open_files_stay": refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"]),
+            "directories_are_not_flushed": refusing(
+                ["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"]
+            ),
+            "records_cannot_be_read": records_are_spoilt(
+                lambda night, path: set_mode(night, path, 0, 0o600)
+            ),
+            "records_are_directories": records_are_spoilt(make_directory),
+            **named(the_disk_is_full, files_must_be_short, the_disk_is_busy, nothing_is_written),
+            **named(a_run_was_killed_where_there_are_no_locks, sectors_are_bad),
+            **named(the_directory_is_read_only, odd_things_lie_there, names_are_odd_things),
+        },
+        "lock": named(two_runs_meet, a_lock_was_left_behind, the_lock_cannot_be_used),
     },
     "store": {
         **ANYWHERE,
-        "store": (
-            the_store_knows_no_conditions,
-            the_store_fails_now_and_then,
-            the_store_is_down,
-            the_store_refuses,
-        ),
-        "lock": (two_runs_meet, a_marker_was_left_behind),
+        "store": {
+            **named(the_store_knows_no_conditions, the_store_fails_now_and_then),
+            **named(the_store_is_down, the_store_refuses),
+        },
+        "lock": named(two_runs_meet, a_marker_was_left_behind),
     },
 }
-"""All faults by kind, for an archive on a disk and for one in a store."""
+"""All faults by kind and by name, for an archive on a disk and for one in a store."""

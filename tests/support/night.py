@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from support.account import Account, Call
-from support.api_server import TOKEN, Handler
+from support.api_server import TOKEN
 from support.commands import AS_ANYBODY, VNS
 from support.recordings import PASSWORD
 from support.store_proxy import Answer, Behaviour, Request
@@ -52,30 +53,17 @@ class Store:
 
 
 class Run(NamedTuple):
-    """What a run left behind.
-
-    Attributes:
-        code: Its exit code; less than 0 if a signal ended it.
-        stdout: What it printed.
-        stderr: What else it printed.
-        sent: The signals that it got.
-        is_begun: Whether it has asked the server for anything.
-        never_ends: Whether it had to be killed in the end.
-    """
+    """What a run left behind: `code` is less than 0 if a signal ended it."""
 
     code: int
     stdout: str
     stderr: str
-    sent: tuple[int, ...]
-    is_begun: bool
+    sent: list[int]
+    has_asked: bool
     never_ends: bool
 
-    def faults(self, codes: Container[int]) -> Iterator[str]:
-        """Yield all that is not as it has to be.
-
-        Args:
-            codes: The exit codes that are right.
-        """
+    def faults(self, codes: set[int]) -> Iterator[str]:
+        """Yield all that is not as it has to be, given the exit codes that are right."""
         if self.never_ends:
             yield "it never ends"
         if self.code not in (DOCUMENTED | {-one for one in self.sent} if self.sent else codes):
@@ -83,7 +71,7 @@ class Run(NamedTuple):
         said = self.stdout + self.stderr
         yield from ("a secret is shown" for secret in (TOKEN, PASSWORD) if secret in said)
         # Before the command has taken its signals over, Python itself ends with a traceback.
-        is_pythons = signal.SIGINT in self.sent and not self.is_begun
+        is_pythons = signal.SIGINT in self.sent and not self.has_asked
         if "Traceback" in said and not is_pythons:
             yield "a traceback is shown"
 
@@ -95,17 +83,17 @@ class _Process(NamedTuple):
     seen: int
 
 
+@dataclass
 class Night:
     """A night, which a fault changes before it begins.
 
     Attributes:
-        chance: What a fault draws its parameters from.
         account: The account and its archive.
         folder: Where a fault may put what it needs.
-        seconds: What a run takes without any fault.
-        where: The archive, as the command line names it.
-        words: What else is on the command line.
+        chance: What a fault draws its parameters from.
         env: What else is in the environment.
+        seconds: What a run takes without any fault.
+        words: What else is on the command line.
         prefix: What the command is started by.
         at_once: How many runs are started together.
         codes: The exit codes that are right.
@@ -115,45 +103,36 @@ class Night:
         drawn: What the fault says of its parameters.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        folder: Path,
-        chance: Random,
-        *,
-        env: Mapping[str, str],
-        seconds: float,
-        store: Store,
-    ) -> None:
-        self.chance = chance
-        self.account = account
-        self.place = account.place
-        self.server = account.server
-        self.store = store
-        self.folder = folder
-        self.seconds = seconds
-        self.where = account.place.word
-        self.words = ["-j", chance.choice("144")]
-        self.env = dict(env)
-        self.prefix: list[str] = []
-        self.at_once = 1
-        self.codes = set(DOCUMENTED)
-        self.known: dict[str, bytes] = {}
-        self.is_over = Event()
-        self.undo = ExitStack()
-        self.drawn: list[str] = []
-        self.runs: list[Run] = []
+    account: Account
+    folder: Path
+    chance: Random
+    env: dict[str, str]
+    seconds: float
+    store: Store
+    prefix: list[str] = field(default_factory=list)
+    at_once: int = 1
+    codes: set[int] = field(default_factory=DOCUMENTED.copy)
+    known: dict[str, bytes] = field(default_factory=dict)
+    is_over: Event = field(default_factory=Event)
+    undo: ExitStack = field(default_factory=ExitStack)
+    drawn: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.place, self.server = self.account.place, self.account.server
+        self.where = self.place.word
+        self.words = ["-j", self.chance.choice("144")]
         self._started = 0
         self._signals: list[tuple[float, signal.Signals]] = []
         self._concerned: set[str] | None = None
-        self._before = set(account.place.versions())
-        (folder / "token").write_text(f"{TOKEN}\n")
-        (folder / "password").write_text(f"{PASSWORD}\n")
+        self._before = set(self.place.versions())
+        (self.folder / "token").write_text(f"{TOKEN}\n")
+        (self.folder / "password").write_text(f"{PASSWORD}\n")
 
     # What faults say
 
     def draw(self, *values: object) -> None:
-        """Note what was drawn, for whoever reads of a failure."""
+        """Note what was drawn, for the report of a failure."""
         self.drawn += map(str, values)
 
     def concerns(self, *calls: Call) -> None:
@@ -165,9 +144,9 @@ class Night:
         self.concerns()
         self.codes = {0}
 
-    def limit_time(self, seconds: float = 1.5) -> None:
-        """Let the run end after some seconds; anything may be left undone then."""
-        self.words += ["--max-time", str(seconds)]
+    def limit_time(self) -> None:
+        """Let the run end soon; anything may be left undone then."""
+        self.words += ["--max-time", "1.5"]
         self._concerned = None
 
     def is_anybody(self) -> None:
@@ -191,20 +170,12 @@ class Night:
         self._signals = list(zip(sorted(moments), signals, strict=True))
         self.draw(", ".join(f"{name.name} after {at:.3f} s" for at, name in self._signals))
 
-    def behave(self, behaviour: Callable[[Handler], bool]) -> None:
-        """Let the server answer in its own way, until the morning."""
-        self.server.behaviours.append(behaviour)
-
     def some(self) -> list[Call]:
         """Return one, some or all of the calls on the server."""
         waiting = self.account.waiting
         count = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
         self.draw(f"{count} of {len(waiting)} recordings")
         return self.chance.sample(waiting, count)
-
-    def others(self, calls: Iterable[Call]) -> list[Call]:
-        """Return the calls on the server that are not among these."""
-        return [call for call in self.account.waiting if call not in calls]
 
     def stored(self, count: int) -> list[Call]:
         """Have the calls on the server archived, but not deleted; return some; more calls come."""
@@ -213,15 +184,18 @@ class Night:
         self.account.take_calls(self.chance, self.chance.randint(1, 6))
         return self.chance.sample(waiting, min(count, len(waiting)))
 
+    def put(self, name: str, data: bytes | None) -> None:
+        """Write a file of the archive, or remove it if None."""
+        self.known[name] = data or b""
+        if data is None:
+            self.place.remove(name)
+        else:
+            self.place.write(name, data)
+
     # The night itself
 
     def run(self, *, delete: bool = True, killed_after: float | None = None) -> Run:
-        """Run the archive before the night, and return what became of that.
-
-        Args:
-            delete: Whether to delete on the server what is stored.
-            killed_after: The seconds after which to kill it; None to let it end.
-        """
+        """Run the archive before the night, perhaps kill it, and return what became of that."""
         kill = [] if killed_after is None else [(killed_after, signal.SIGKILL)]
         return self._end(self._start(delete=delete), kill)
 
@@ -249,7 +223,7 @@ class Night:
             )
         return _Process(popen, outputs, time.monotonic(), seen)
 
-    def _end(self, process: _Process, signals: Sequence[tuple[float, signal.Signals]] = ()) -> Run:
+    def _end(self, process: _Process, signals: Sequence[tuple[float, signal.Signals]]) -> Run:
         popen = process.popen
         for after, number in signals:
             time.sleep(max(0, process.started + after - time.monotonic()))
@@ -262,11 +236,10 @@ class Night:
             popen.kill()
             popen.wait()
         stdout, stderr = (output.read_text("utf-8") for output in process.outputs)
-        sent = tuple(number for _, number in signals)
-        is_begun = len(self.server.seen) > process.seen
-        run = Run(popen.returncode, stdout, stderr, sent, is_begun, never_ends)
-        self.runs.append(run)
-        return run
+        sent = [int(number) for _, number in signals]
+        has_asked = len(self.server.seen) > process.seen
+        self.runs.append(Run(popen.returncode, stdout, stderr, sent, has_asked, never_ends))
+        return self.runs[-1]
 
     # The morning
 
@@ -276,7 +249,7 @@ class Night:
             yield from run.faults(self.codes)
         account = self.account
         yield from (
-            f"{guid}: a deletion was asked for while it was not stored" for guid in account.lost
+            f"{guid}: its deletion was asked for before it was stored" for guid in account.lost
         )
         gone = [call for call in account.calls.values() if call.guid not in self.server.recordings]
         yield from (f"{name}: deleted, and not stored" for name in account.missing(gone))

@@ -114,7 +114,7 @@ def test_what_is_listed_is_fetched_all_the_same(api: Server, tmp_path: Path) -> 
     api.list_body = json.dumps({"items": [ENTRY], "hasMore": True}).encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
     assert result.code == 7
-    assert "the list seems to be a page of a longer one" in result.stderr
+    assert "the list looks incomplete (one page of several)" in result.stderr
     assert "'hasMore' is there" in result.stderr
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
     for words in (("list",), ("list", "--json")):

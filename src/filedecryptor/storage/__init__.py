@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import disk
 from filedecryptor.storage.names import is_half_url, is_url
-from filedecryptor.storage.output import regular_file
+from filedecryptor.storage.output import Written, regular_file
 
 if TYPE_CHECKING:
     from filedecryptor.core.format import Source
     from filedecryptor.errors import Failure
-    from filedecryptor.storage.output import Attributes, PendingFile, Written
+    from filedecryptor.storage.output import Attributes, PendingFile
 
 UNCONDITIONAL = (
     "this store knows no conditional writes: an object that another program creates in the last "
@@ -134,6 +135,11 @@ def contents_of(path: str, largest: int) -> bytes | None:
         if len(found) > largest:
             return None
     return found
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a small file or object whole, in the place of an earlier one."""
+    storage_of(path).publish(path, BytesIO(data), replace=True, written=Written())
 
 
 def discard_unfinished() -> None:
