@@ -247,8 +247,6 @@ def path_of(night: Night, name: str = "") -> Path:
 
 def on_an_odd_disk(night: Night, *habits: str) -> None:
     """Let the archive be on such a disk for this night."""
-    if not odd_disk.is_possible():
-        pytest.skip(odd_disk.REASON)
     night.draw(*habits)
     disk = odd_disk.mounted(night.folder, *habits, root=path_of(night))
     night.where = str(night.undo.enter_context(disk))
