@@ -1,4 +1,7 @@
-"""Whatever the API does, its token and the recordings' password are in nothing that is left."""
+"""Whatever the API does, its token and the recordings' password are in nothing that is left.
+
+What each run of the other tests prints is searched as well.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 import pytest
-from support.commands import COMMAND
+from support.commands import VNS
 from support.leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
-from support.recordings import AUDIO, PASSWORD, encrypt
+from support.recordings import AUDIO, encrypt
 from support.terminal import run_in_terminal
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
@@ -30,7 +33,6 @@ from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
 from filedecryptor.vns.lock import locked
 
-VNS = str(Path(COMMAND).with_name("vns-recordings"))
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
 ONE, TWO = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "12")
 WRONG_TOKEN = 'kT5wrong"token%0Gz'
@@ -88,85 +90,6 @@ def account(tmp_path: Path, recording: bytes) -> Iterator[Account]:
         yield Account(server, make_place(tmp_path))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "from_file"),
-    [
-        ("list", False),
-        ("list --json", True),
-        (f"download {ONE} {TWO} --json", False),
-        (f"download {ONE} --progress -d new", True),
-        (f"delete --yes {ONE}", False),
-        (f"delete --yes {ONE}", True),
-        ("archive calls --delete-after --keep-encrypted --progress", False),
-        ("archive calls -q", True),
-    ],
-)
-def test_a_success_tells_nothing(account: Account, line: str, *, from_file: bool) -> None:
-    """Neither secret, wherever it comes from."""
-    words, more = line.split(), {}
-    if from_file:
-        words += ["--token-file", account.place.secret_file(TOKEN)]
-        more["VNS_API_TOKEN"] = WRONG_TOKEN
-    assert account.run(*words, **more)[0] == 0
-    assert account.api.seen[0][2]["Token"] == TOKEN
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "token", "password", "code"),
-    [
-        ("list", WRONG_TOKEN, NOT_ASCII, 6),
-        ("archive .", WRONG_TOKEN, NOT_ASCII, 6),
-        (f"download {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
-        (f"delete --yes {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
-        ("list", NOT_ASCII, PASSWORD, 2),
-        ("list", f"{WRONG_TOKEN}\r\nX: y", PASSWORD, 2),
-        ("archive .", TOKEN, f"{NOT_ASCII} ", 3),
-        ("archive . --keep-encrypted --json", TOKEN, f"{NOT_ASCII} ", 3),
-        ("download 33333333-0000-4000-8000-000000000000", TOKEN, NOT_ASCII, 1),
-        ("download ../../x", TOKEN, NOT_ASCII, 1),
-        ("archive . --password-file nowhere", TOKEN, NOT_ASCII, 1),
-        ("list --token-file nowhere", TOKEN, NOT_ASCII, 1),
-        ("archive nowhere/\0", TOKEN, NOT_ASCII, 1),
-        (f"delete {ONE}", TOKEN, NOT_ASCII, 2),
-    ],
-)
-def test_what_is_refused_tells_nothing(
-    account: Account, line: str, token: str, password: str, code: int
-) -> None:
-    """A wrong or impossible token, a wrong password, and what is not there."""
-    words = line.replace("nowhere/\0", "/proc/nowhere").split()
-    more = {"VNS_API_TOKEN": token, ENVIRONMENT_VARIABLE: password}
-    assert account.run(*words, **more)[0] == code
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    [
-        "TOKEN",
-        "list TOKEN",
-        "list --token TOKEN",
-        "list --token=TOKEN",
-        "list --json=TOKEN",
-        "list --timeout TOKEN",
-        "list --api-url TOKEN",
-        "list --api-url https://user:TOKEN@localhost/",
-        "archive . -j TOKEN",
-        "archive . TOKEN",
-        "--TOKEN list",
-        "list -xTOKEN",
-    ],
-)
-def test_usage_errors_quote_nothing(account: Account, line: str) -> None:
-    """A token has no business on the command line, but somebody will try."""
-    code, said = account.run(*line.replace("TOKEN", WRONG_TOKEN).split())
-    assert code == 2
-    assert said.startswith("vns-recordings: error: ")
-    assert account.api.seen == []
-
-
 def answering(status: int, body: bytes = b"{}", **headers: str) -> Behaviour:
     """Return a behaviour that gives every request the same answer."""
 
@@ -177,27 +100,15 @@ def answering(status: int, body: bytes = b"{}", **headers: str) -> Behaviour:
     return behave
 
 
-def breaking_off(handler: Handler) -> bool:
-    """Send less than was announced."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b"[")
-    handler.close_connection = True
-    return True
+def sending(data: bytes) -> Behaviour:
+    """Return a behaviour that sends some bytes and hangs up."""
 
+    def behave(handler: Handler) -> bool:
+        handler.wfile.write(data)
+        handler.close_connection = True
+        return True
 
-def hanging_up(handler: Handler) -> bool:
-    """Send nothing at all."""
-    handler.close_connection = True
-    return True
-
-
-def babbling(handler: Handler) -> bool:
-    """Send what is no HTTP."""
-    handler.wfile.write(b"\xff\0nonsense\r\n\r\n")
-    handler.close_connection = True
-    return True
+    return behave
 
 
 def sleeping(_: Handler) -> bool:
@@ -219,9 +130,9 @@ SERVERS: dict[str, tuple[Behaviour, int]] = {
     "elsewhere": (answering(302, Location="http://127.0.0.1:9/x"), 7),
     "nowhere": (answering(302, Location="http://["), 7),
     "circle": (answering(307, Location=PATH), 7),
-    "breaks": (breaking_off, 7),
-    "hangs": (hanging_up, 7),
-    "babbles": (babbling, 7),
+    "breaks": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n["), 7),
+    "hangs": (sending(b""), 7),
+    "babbles": (sending(b"\xff\0nonsense\r\n\r\n"), 7),
     "sleeps": (sleeping, 7),
 }
 

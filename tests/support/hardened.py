@@ -38,6 +38,15 @@ IMPLIED = {
 }  # fmt: skip
 """Directives that need nothing of their own."""
 
+KNOWN = IMPLIED | {
+    "CapabilityBoundingSet", "ExecStart", "LockPersonality", "MemoryDenyWriteExecute", "MemoryMax",
+    "NoNewPrivileges", "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset",
+    "ProtectHome", "ProtectHostname", "ProtectProc", "ProtectSystem", "ReadWritePaths",
+    "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
+    "SystemCallFilter", "TasksMax", "UMask", "User",
+}  # fmt: skip
+"""Directives that are imitated."""
+
 
 def parsed(text: str) -> Unit:
     """Return the directives of a unit's service with their values."""
@@ -147,13 +156,10 @@ NE, EQ, MASKED_EQ = 1, 4, 7
 
 
 class _Comparison(ctypes.Structure):
-    """Libseccomp's `scmp_arg_cmp`."""
+    """Libseccomp's `scmp_arg_cmp`: an argument's number, an operation, and two values."""
 
-    _fields_ = (
-        ("argument", ctypes.c_uint),
-        ("operation", ctypes.c_int),
-        ("a", ctypes.c_uint64),
-        ("b", ctypes.c_uint64),
+    _fields_ = tuple(
+        zip("noab", (ctypes.c_uint, ctypes.c_int, *[ctypes.c_uint64] * 2), strict=True)
     )
 
 
@@ -163,11 +169,7 @@ def _refusal(number: int) -> int:
 
 
 class Filter:
-    """A filter of system calls, by libseccomp.
-
-    Args:
-        default: What becomes of those without a rule.
-    """
+    """A filter of system calls, by libseccomp; `default` is what becomes of those without a rule."""
 
     def __init__(self, default: int) -> None:
         self._library = ctypes.CDLL("libseccomp.so.2")
@@ -210,16 +212,11 @@ REFUSED: dict[str, list[tuple[Any, ...]]] = {
         ("sched_setscheduler", (1, EQ, policy, 0)) for policy in (os.SCHED_FIFO, os.SCHED_RR)
     ],
     "RestrictSUIDSGID": [
-        rule
+        (name, *(_has(where, os.O_CREAT) for where in creating), _has(mode, bit))
         for bit in (stat.S_ISUID, stat.S_ISGID)
-        for rule in (
-            ("chmod", _has(1, bit)),
-            ("fchmod", _has(1, bit)),
-            ("fchmodat", _has(2, bit)),
-            ("mkdir", _has(1, bit)),
-            ("mkdirat", _has(2, bit)),
-            ("open", _has(1, os.O_CREAT), _has(2, bit)),
-            ("openat", _has(2, os.O_CREAT), _has(3, bit)),
+        for name, creating, mode in (
+            *(("chmod", (), 1), ("fchmod", (), 1), ("fchmodat", (), 2)),
+            *(("mkdir", (), 1), ("mkdirat", (), 2), ("open", (1,), 2), ("openat", (2,), 3)),
         )
     ],
     "LockPersonality": [("personality", (0, NE, 0, 0))],
@@ -309,16 +306,6 @@ def _group(unit: Unit) -> Iterator[tuple[Callable[[], None], list[str]]]:
     finally:
         for path in made:
             path.rmdir()
-
-
-KNOWN = IMPLIED | {
-    "CapabilityBoundingSet", "ExecStart", "LockPersonality", "MemoryDenyWriteExecute", "MemoryMax",
-    "NoNewPrivileges", "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset",
-    "ProtectHome", "ProtectHostname", "ProtectProc", "ProtectSystem", "ReadWritePaths",
-    "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
-    "SystemCallFilter", "TasksMax", "UMask", "User",
-}  # fmt: skip
-"""Directives that are imitated."""
 
 
 def main() -> int:
