@@ -44,7 +44,7 @@ from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import Client, foreign
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.records import ENCRYPTED, NOT_STORED, UNKNOWN, UNVERIFIED, Record, Records
+from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
 
 DOWNLOADS_PER_CPU = 4
 """Downloads at once for each CPU that this process may use: most of them wait for the network."""
@@ -193,23 +193,12 @@ class Archive:
         """
         records = Records(self._directory)
         done = {str(recording.guid) for recording in recordings}
-        for guid, found in records.all():
-            if guid in done:
-                continue
-            if not isinstance(found, Record):
-                yield failure(guid, found)
-                continue
-            error: Failure = FileDecryptorError(NOT_STORED)
-            try:
-                if records.has_same_bytes(found, ignore):
-                    path = records.path(found.file)
-                    yield Outcome(guid, path, found.format, found.size, "verified")
-                    continue
-            except (FileDecryptorError, OSError) as refusal:
-                records.refuse_if_general(refusal)
-                error = refusal
-            error.filename = found.file
-            yield failure(guid, error)
+        for guid, record, error in records.all(without=done, read=True):
+            if error is not None:
+                yield failure(guid, error)
+            elif record is not None:
+                path = records.path(record.file)
+                yield Outcome(guid, path, record.format, record.size, "verified")
 
     def _present(
         self, records: Records, recording: Recording, on_progress: OnProgress

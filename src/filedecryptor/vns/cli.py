@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, parse, session, signs_of_more
 from filedecryptor.vns.lock import locked
 from filedecryptor.vns.nightly import Nightly, incomplete
-from filedecryptor.vns.records import NOT_STORED, Record, Records
+from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
@@ -44,7 +45,9 @@ WIDEST_COLUMN = 120
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-seconds = click.FloatRange(min=0, min_open=True)
+seconds_option = partial(
+    click.option, metavar="SECONDS", type=click.FloatRange(min=0, min_open=True)
+)
 
 
 class Group(Program, click.Group):
@@ -63,16 +66,9 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 api_options = _options(
-    click.option(
-        "--max-time",
-        metavar="SECONDS",
-        type=seconds,
-        help="End after this time; what is not done by then fails.",
-    ),
-    click.option(
+    seconds_option("--max-time", help="End after this time; what is not done by then fails."),
+    seconds_option(
         "--timeout",
-        metavar="SECONDS",
-        type=seconds,
         default=TIMEOUT,
         show_default=True,
         help="How long to wait for an answer, and for each piece of it.",
@@ -227,14 +223,11 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
         raise UsageError("there is no such directory", filename=directory)
     reporter = Reporter(console, quiet=False, json=False, many=True)
     records = []
-    archived = Records(directory)
-    for _, found in archived.all():
-        if not isinstance(found, Record):
-            reporter.say_error(found)
-            continue
-        records.append(found._asdict())
-        if not archived.has_file(found):
-            reporter.say_error(FileDecryptorError(NOT_STORED, filename=found.file))
+    for _, found, error in Records(directory).all():
+        if found is not None:
+            records.append(found._asdict())
+        if error is not None:
+            reporter.say_error(error)
     if as_json:
         for record in records:
             console.write_line(json.dumps(record).encode("ascii"))

@@ -96,16 +96,10 @@ class Runs:
 
 
 class Nightly:
-    """Fetches recordings into an archive and reports what becomes of each.
+    """Fetches recordings into an archive, and reports what becomes of each.
 
-    Args:
-        console: Where the bar is shown.
-        reporter: Says what happens.
-        client: The account.
-        archive: Where its recordings go to.
-        jobs: How many recordings to fetch at once; None for the usual number.
-        show: Whether to show a progress bar; None if that follows from the terminal.
-        origin: Where the password came from, as a sentence, if there is one.
+    With `jobs` or `show` being None, `Archive` and the terminal decide; `origin` is the sentence
+    that says where the password came from.
     """
 
     def __init__(
@@ -167,12 +161,8 @@ class Nightly:
     ) -> None:
         """Fetch what the account lists and the archive lacks; then warn, and write the figures.
 
-        Args:
-            directory: The archive, as it was named.
-            since: Calls before this time are left out; None for none.
-            dry_run: Say what would be done, and do nothing.
-            check: Compare all files of the archive with their records, also if the API fails.
-            metrics: The file for Prometheus, if there is one.
+        Calls before `since` are left out; a `dry_run` does nothing but say what would be done; a
+        `check` reads all files of the archive, also if the API fails.
         """
         runs = Runs(directory)
         report = self.reporter.report
@@ -250,15 +240,13 @@ class Nightly:
         if metrics is not None:
             if last is not None:
                 figures["last_complete_timestamp_seconds"] = last.timestamp()
+            data = exposition(figures)
             with self._errors_said():
-                self._write_metrics(metrics, exposition(figures))
-
-    def _write_metrics(self, path: str, data: bytes) -> None:
-        """Replace a file, or write to a stream."""
-        if self._console.is_standard_output(path):
-            self._console.write(data)
-        elif is_url(path) or not disk.write_to_stream(path, data):
-            write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
+                if self._console.is_standard_output(metrics):
+                    self._console.write(data)
+                elif is_url(metrics) or not disk.write_to_stream(metrics, data):
+                    target = os.path.realpath(metrics) if os.path.islink(metrics) else metrics
+                    write_bytes(target, data)
 
 
 def _rest(not_tried: Sequence[Outcome]) -> FileDecryptorError:

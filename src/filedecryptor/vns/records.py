@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
+from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
@@ -29,8 +30,6 @@ ENCRYPTED = "enc"
 
 LARGEST = 16 << 20
 """Bytes of a record that are read; one has some hundred."""
-
-NOT_STORED = "it is missing, or is not what was stored"
 
 FEW = 20
 """So many recordings are looked up one by one; for more, the directory is listed."""
@@ -121,7 +120,7 @@ class Records:
             return self._sizes.get(record.file) == record.size
         return self._storage.size_of(self.path(record.file)) == record.size
 
-    def has_same_bytes(self, record: Record, on_progress: Callable[[int], object]) -> bool:
+    def has_same_bytes(self, record: Record, on_progress: OnProgress) -> bool:
         """Return whether the file of a record holds what was stored; it is read for that."""
         try:
             has_size = self.has_file(record)
@@ -129,34 +128,46 @@ class Records:
         except FileNotFoundError:
             return False
 
-    def _sha256(self, name: str, on_progress: Callable[[int], object]) -> str:
+    def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
         for piece in pieces_of(self.path(name)):
             found.update(piece)
             on_progress(0)
         return found.hexdigest()
 
-    def all(self) -> Iterator[tuple[str, Record | Failure]]:
-        """Yield every GUID in the order of the files' names, with its record or what is wrong."""
+    def all(
+        self, *, without: Collection[str] = (), read: bool = False
+    ) -> Iterator[tuple[str, Record | None, Failure | None]]:
+        """Yield every GUID in the order of the files' names, with its record, and what is wrong.
+
+        Of the files that the records describe, the length is compared, or all that they hold.
+        """
         self._sizes = self._list()
         recorded = {match[1] for name in self._sizes if (match := _NAME.fullmatch(name))}
+        recorded.update(without)
         for name in sorted(self._sizes):
-            if match := _NAME.fullmatch(name):
-                found: Record | Failure | None
-                try:
-                    found = self._read(name)
-                except (FileDecryptorError, OSError) as error:
-                    self.refuse_if_general(error)
-                    error.filename = name
-                    found = error
-                yield (
-                    match[1],
-                    found
-                    or FileDecryptorError("this is not the record of a recording", filename=name),
-                )
+            if (match := _NAME.fullmatch(name)) and match[1] not in without:
+                yield (match[1], *self._checked(name, read=read))
             elif (match := _FILE.fullmatch(name)) and match[1] not in recorded:
                 recorded.add(match[1])
-                yield match[1], FileDecryptorError("there is no record of it", filename=name)
+                error = FileDecryptorError("there is no record of it", filename=name)
+                yield match[1], None, error
+
+    def _checked(self, name: str, *, read: bool) -> tuple[Record | None, Failure | None]:
+        record: Record | None = None
+        error: Failure | None = None
+        try:
+            record = self._read(name)
+            if record is None:
+                error = FileDecryptorError("this is not the record of a recording")
+            elif not (self.has_same_bytes(record, ignore) if read else self.has_file(record)):
+                error = FileDecryptorError("it is missing, or is not what was stored")
+        except (FileDecryptorError, OSError) as refusal:
+            self.refuse_if_general(refusal)
+            error = refusal
+        if error is not None:
+            error.filename = record.file if record else name
+        return record, error
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
@@ -193,7 +204,7 @@ class Records:
         content: BinaryIO,
         extension: str,
         audio_format: str | None,
-        on_progress: Callable[[int], object],
+        on_progress: OnProgress,
         *,
         authenticated: bool = False,
     ) -> Record:
