@@ -23,13 +23,14 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support import api_server, store_proxy
 from support.account import Account, Directory, Place, StoreFolder
-from support.faults import FAULTS, Fault
+from support.faults import KINDS, names_of
 from support.night import Night, QuietNight, Store
 from support.posix import IS_ROOT, posix_only
 
 NIGHTS = int(os.environ.get("NIGHTS", "20"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 ONLY = os.environ.get("FAULT")
+QUIET = "none"
 
 
 @contextmanager
@@ -71,28 +72,23 @@ class Calendar:
         self._store = store
         self._seconds = 1.0
         self._number = 0
-        self._deck: list[tuple[str, str, Fault]] = []
-        self._codes: dict[tuple[str, str], Counter[int | str]] = defaultdict(Counter)
-        self._times: Counter[tuple[str, str]] = Counter()
+        self._deck: list[str] = []
+        self._codes: dict[str, Counter[int | str]] = defaultdict(Counter)
+        self._times: Counter[str] = Counter()
         self._began = time.monotonic()
 
     def pass_nights(self, count: int) -> None:
         """Pass so many nights with a fault, and a quiet one after each."""
         for _ in range(count):
-            self._pass_night(Night, *self._draw())
-            self._pass_night(QuietNight, "", "none", lambda _: None)
+            self._pass_night(KINDS[self._kind], self._draw())
+            self._pass_night(QuietNight, QUIET)
         self._account.forget()
         assert self._account.missing(self._account.calls.values()) == []
 
-    def _draw(self) -> tuple[str, str, Fault]:
+    def _draw(self) -> str:
         """Return a fault: each comes once, in any order, before one comes again."""
         if not self._deck:
-            self._deck = [
-                (kind, name, fault)
-                for kind, faults in FAULTS[self._kind].items()
-                for name, fault in faults.items()
-                if ONLY in {None, name}
-            ]
+            self._deck = [name for name in names_of(KINDS[self._kind]) if ONLY in {None, name}]
             if not self._deck:
                 pytest.skip("there is no such fault here")
             self._chance().shuffle(self._deck)
@@ -101,7 +97,7 @@ class Calendar:
     def _chance(self) -> random.Random:
         return random.Random(f"{SEED} {self._kind} {self._number}")  # noqa: S311 - can be repeated
 
-    def _pass_night(self, kind: type[Night], about: str, name: str, fault: Fault) -> None:
+    def _pass_night(self, kind: type[Night], name: str) -> None:
         self._number += 1
         folder = self._folder / f"night-{self._number}"
         folder.mkdir()
@@ -112,19 +108,20 @@ class Calendar:
         began = time.monotonic()
         try:
             with night.undo:
-                fault(night)
+                if name != QUIET:
+                    getattr(night, name)()
                 night.pass_by()
         except pytest.skip.Exception as reason:
-            self._codes[about, name][f"skipped: {reason}"] += 1
+            self._codes[name][f"skipped: {reason}"] += 1
             return
         finally:
             del self._account.server.behaviours[1:]  # the first is the witness
             self._account.server.seen.clear()
             self._store.requests.clear()
-        if kind is QuietNight:
+        if name == QUIET:
             self._seconds = time.monotonic() - began
-        self._times[about, name] += 1
-        self._codes[about, name].update(run.code for run in night.runs)
+        self._times[name] += 1
+        self._codes[name].update(run.code for run in night.runs)
         if found := list(night.faults()):
             lines = [f"night {self._number} of SEED={SEED}, {self._kind}, fault: {name}"]
             lines += [f"  drawn: {text}" for text in (" ".join(night.words), *night.drawn)]
@@ -137,15 +134,15 @@ class Calendar:
         nights, seconds = sum(self._times.values()), time.monotonic() - self._began
         calls = len(self._account.calls)
         lines = [f"SEED={SEED}, {self._kind}: {nights} nights, {calls} calls, {seconds:.0f} s"]
-        for entry, codes in sorted(self._codes.items(), key=lambda item: item[0]):
+        for name, codes in sorted(self._codes.items()):
             shown = ", ".join(f"{code} ({count})" for code, count in codes.most_common())
-            lines.append(f"{entry[0]:8} {entry[1]:44} {self._times[entry]:3}  {shown}")
+            lines.append(f"{name:44} {self._times[name]:3}  {shown}")
         return "\n".join(lines)
 
 
 @pytest.mark.slow
 @posix_only("signals and limits of this kind")
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_call_is_lost(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """After each quiet night the archive has all calls that there ever were, whole and recorded."""
     nights, archive = NIGHTS, on_a_disk(tmp_path)

@@ -1,9 +1,8 @@
-"""What may go wrong in a night. To add a fault, put a function or a maker's result into `FAULTS`.
+"""What may go wrong in a night. Each public method of `OnDisk` and of `InStore` is a fault.
 
-A fault is given the `Night`, and changes it before the archive is run. It draws its parameters from
-`night.chance`, says what it drew with `night.draw`, leaves to `night.undo` what must not last, and
-says with `night.concerns` or `night.is_harmless` what it must not keep the run from doing. Where it
-is not possible, it skips.
+It changes its `Night` before the archive is run: it draws its parameters from `chance`, says what it
+drew with `draw`, leaves to `undo` what must not last, and says with `concerns` or `is_harmless` what
+it must not keep the run from doing. Where it is not possible, it skips.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from support.night import Night
 from support.posix import IS_ROOT
 from support.store_proxy import Answer, Request, refusal
 
-Fault = Callable[[Night], object]
-Then = Callable[[Night, Sequence[Call]], object]
-"""Says what a fault must not keep the run from doing; it is given the calls that it is about."""
+Fault = Callable[[Night], None]
+Then = Callable[..., object]
+"""Says what a fault must not keep the run from doing; its arguments are the night and the calls."""
 
 YEAR = 365 * 24 * 60 * 60
 PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1>Please sign in.</body></html>"
@@ -41,24 +40,9 @@ PASSING = [429, 500, 503]
 """Statuses that the program takes for passing trouble: it asks again, after a pause."""
 
 
-def harmless(night: Night, _: Sequence[Call] = ()) -> None:
-    """All is done."""
-    night.is_harmless()
-
-
-def others_are_stored(night: Night, calls: Sequence[Call]) -> None:
-    """All else is stored."""
-    night.concerns(*calls)
-
-
-def all_are_stored(night: Night, _: Sequence[Call] = ()) -> None:
-    """The exit code may be any."""
+def all_are_stored(night: Night, *_: Call) -> None:
+    """Let the exit code be any, but nothing be left undone."""
     night.concerns()
-
-
-def until_the_time_is_over(night: Night, _: Sequence[Call] = ()) -> None:
-    """Anything may be left undone."""
-    night.limit_time()
 
 
 # The server and the network
@@ -118,80 +102,15 @@ def refused(
             count = 1
         night.draw(f"status {status}", f"times: {count}")
         answer_with(night, method, paths_of(calls), sending(status), count)
-        then(night, calls)
+        then(night, *calls)
 
     return fault
-
-
-def the_list_is_refused(night: Night) -> None:
-    """All night."""
-    status = night.chance.choice([*REFUSALS, *PASSING])
-    night.draw(f"status {status}")
-    answer_with(night, "GET", [PATH], sending(status))
-    night.limit_time()
 
 
 def list_is(night: Night, body: bytes) -> None:
     """Let the list be this, for the night."""
     night.server.list_body = body
     night.undo.callback(setattr, night.server, "list_body", None)
-
-
-def the_list_makes_no_sense(night: Night) -> None:
-    """It is cut, empty, null, or something else."""
-    body = night.server.listing()
-    cut = body[: night.chance.randrange(len(body))]
-    odd = (b"", b"[]", b"{}", b"null", b"\0\xff", b"true", b'{"error": "no"}', b"[[[", PAGE, cut)
-    body = night.chance.choice(odd)
-    night.draw(body)
-    list_is(night, body)
-
-
-def the_list_names_too_few(night: Night) -> None:
-    """What it does not name waits; what it names is fetched."""
-    calls = night.some()
-    named = [call for call in night.account.waiting if call not in calls]
-    list_is(night, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
-    night.concerns(*calls)
-
-
-def the_list_names_what_is_gone(night: Night) -> None:
-    """Somebody has deleted it, or the week was over."""
-    entries = json.loads(night.server.listing())
-    for _ in range(night.chance.randint(1, 6)):
-        gone = f"{night.chance.randrange(16**8):08x}-0000-4000-8000-000000000000"
-        entries.insert(night.chance.randint(0, len(entries)), {"sessionGuid": gone})
-    list_is(night, json.dumps(entries).encode())
-    night.concerns()
-
-
-def deletions_are_only_said(night: Night) -> None:
-    """The server says that it has deleted, or that it has not, with a status that means success."""
-    body = night.chance.choice([b"", b'{"success": true}', b'{"success": false, "error": "busy"}'])
-    night.draw(body)
-    answer_with(night, "DELETE", paths_of(night.some()), lambda handler: handler.send(200, body))
-    night.concerns()
-
-
-def deletions_fail_afterwards(night: Night) -> None:
-    """The server deletes, and then says that it could not."""
-    status = night.chance.choice([500, 503])
-
-    def delete(handler: Handler) -> None:
-        with handler.server.lock:
-            handler.server.recordings.pop(handler.guid, None)
-        handler.send(status, b"{}")
-
-    answer_with(night, "DELETE", paths_of(night.some()), delete, 1)
-    night.is_harmless()
-
-
-def the_server_is_down(night: Night) -> None:
-    """Nothing answers at its address."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        night.env["VNS_API_URL"] = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    night.limit_time()
 
 
 def breaking(then: Callable[[Night, Handler], object] = lambda *_: None, *words: str) -> Fault:
@@ -252,70 +171,17 @@ def on_an_odd_disk(night: Night, *habits: str) -> None:
     night.where = str(night.undo.enter_context(disk))
 
 
-def refusing(operations: Sequence[str], numbers: Sequence[str], then: Then = harmless) -> Fault:
+def refusing(
+    operations: Sequence[str], numbers: Sequence[str], then: Then = Night.is_harmless
+) -> Fault:
     """Return the fault that a disk refuses some operations, with one of these errors."""
 
     def fault(night: Night) -> None:
         number = night.chance.choice(numbers)
         on_an_odd_disk(night, *(f"{operation}={number}" for operation in operations))
-        then(night, ())
+        then(night)
 
     return fault
-
-
-NO_LOCKS = refusing(["flock"], ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
-
-
-def a_run_was_killed_where_there_are_no_locks(night: Night) -> None:
-    """On such a disk, a moment ago."""
-    NO_LOCKS(night)
-    after = night.chance.uniform(0.5, 1.2) * night.seconds
-    night.draw(f"killed after {after:.3f} s")
-    night.run(killed_after=after)
-
-
-def the_disk_is_busy(night: Night) -> None:
-    """Nor are there hard links, and directories are not flushed."""
-    on_an_odd_disk(night, "busy")
-    night.is_harmless()
-
-
-def nothing_is_written(night: Night) -> None:
-    """It is refused at once, at the flush, or from some moment on."""
-    write = f"write={night.chance.choice(['EIO', 'EDQUOT', 'EROFS'])}"
-    room = f"room={night.chance.randrange(500_000)}"
-    on_an_odd_disk(night, night.chance.choice([write, "fsync=EIO", "fsync=ENOSPC", room]))
-
-
-def sectors_are_bad(night: Night) -> None:
-    """What is there of recordings on the server cannot be read; new ones are stored."""
-    night.stored(99)
-    there = list(night.place.versions())
-    on_an_odd_disk(night, "read=EIO")
-    night.concerns(*(call for call in night.account.waiting if call.name in there))
-
-
-def the_disk_is_full(night: Night) -> None:
-    """But for some hundred kilobytes."""
-    path = path_of(night)
-    if not path.is_mount():
-        pytest.skip("needs a disk of its own")
-
-    def set_size(size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
-
-    found = os.statvfs(path)
-    room = (found.f_blocks - found.f_bfree) * found.f_frsize + night.chance.randrange(0, 400_000)
-    night.draw(f"{room} bytes")
-    set_size(str(room))
-    night.undo.callback(set_size, "8g")
-
-
-def files_must_be_short(night: Night) -> None:
-    """What is longer fails; what is not is stored."""
-    blocks = night.chance.choice([20, 40, 100, 200, 4000])
-    night.with_limit("-f", blocks)
-    night.concerns(*(call for call in night.account.waiting if call.size + 44 > 512 * blocks))
 
 
 def as_anybody(night: Night) -> None:
@@ -330,12 +196,6 @@ def set_mode(night: Night, path: Path, mode: int, usual: int) -> None:
     path.chmod(mode)
     night.undo.callback(path.chmod, usual)
     as_anybody(night)
-
-
-def the_directory_is_read_only(night: Night) -> None:
-    """For the user of the run."""
-    set_mode(night, path_of(night), 0o555, 0o755)
-    night.codes = {1}
 
 
 def records_are_spoilt(spoil: Callable[[Night, Path], object]) -> Fault:
@@ -380,70 +240,7 @@ def put_odd_thing(night: Night, name: str) -> None:
     night.undo.callback(remove_odd_thing, path)
 
 
-def odd_things_lie_there(night: Night) -> None:
-    """Links that lead to themselves, pipes and directories: they are left alone."""
-    for name in night.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
-        put_odd_thing(night, name)
-    night.is_harmless()
-
-
-def names_are_odd_things(night: Night) -> None:
-    """The same under the names of some recordings or records; the others are stored."""
-    calls = night.some()[:5]
-    for call in calls:
-        put_odd_thing(night, night.chance.choice([call.name, call.record]))
-    night.concerns(*calls)
-
-
 # What was stored before
-
-
-def names_are_taken(night: Night) -> None:
-    """Somebody's file has the name of a recording, and no record: it is replaced."""
-    for call in night.some():
-        data = night.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
-        night.put(call.name, data)
-    night.is_harmless()
-
-
-def records_are_damaged(night: Night) -> None:
-    """They are empty, cut, gone, another's or nonsense: the recordings are fetched again."""
-    for call in night.stored(night.chance.randint(1, 5)):
-        data = night.place.read(call.record) or b""
-        other = data.replace(call.guid[:8].encode(), b"00000000")
-        zeros, cut = bytes(len(data)), data[: len(data) // 2]
-        new = night.chance.choice([cut, b"", other, None, zeros, b"null", b"\xff\xfe\x80"])
-        night.draw("gone" if new is None else new[:10])
-        night.put(call.record, new)
-    night.is_harmless()
-
-
-def audio_is_damaged(night: Night) -> None:
-    """Some of what the server still has is cut or gone here: it is fetched again."""
-    for call in night.stored(night.chance.randint(1, 5)):
-        data = night.place.read(call.name) or b""
-        cut = night.chance.choice([None, data[: night.chance.randrange(len(data))]])
-        night.draw("gone" if cut is None else f"{len(cut)} bytes of {len(data)}")
-        night.put(call.name, cut)
-    night.is_harmless()
-
-
-def audio_is_altered(night: Night) -> None:
-    """It has its length, and another byte: with `--check`, it is fetched again."""
-    for call in night.stored(night.chance.randint(1, 5)):
-        data = bytearray(night.place.read(call.name) or b"")
-        data[night.chance.randrange(len(data))] ^= 1
-        night.put(call.name, bytes(data))
-    night.words.append("--check")
-    night.is_harmless()
-
-
-def what_is_remembered_is_damaged(night: Night) -> None:
-    """When the last run was complete is not known any more."""
-    data = night.chance.choice([b"", b"[]", b"{", bytes(100), b'{"complete": 3}'])
-    night.draw(data)
-    night.place.write(".vns-recordings.json", data)
-    night.is_harmless()
 
 
 # Locks
@@ -455,63 +252,10 @@ def takes_its_time(night: Night) -> None:
     night.server.behaviours.append(lambda _: bool(time.sleep(pause)))  # type: ignore[func-returns-value]
 
 
-def two_runs_meet(night: Night) -> None:
-    """Between them, all is stored."""
-    takes_its_time(night)
-    night.at_once = 2
-    night.concerns()
-
-
-def a_lock_was_left_behind(night: Night) -> None:
-    """By a run that is no more, on whatever machine; only a lock that is held keeps others out."""
-    who = night.chance.choice(["", "process 1 on there, since 2026-11-24T02:15:00Z\n", "\0" * 99])
-    night.draw(who)
-    for name in (".vns-recordings.lock", ".vns-recordings.holder"):
-        night.place.write(name, who.encode())
-    night.is_harmless()
-
-
-def the_lock_cannot_be_used(night: Night) -> None:
-    """Something else is in its place, or it is another user's. Nothing is done until it is gone."""
-    path = path_of(night, ".vns-recordings.lock")
-    path.unlink(missing_ok=True)
-    if night.chance.random() < 0.5:
-        put_odd_thing(night, path.name)
-    else:
-        path.touch(0)
-        night.undo.callback(path.unlink)
-        as_anybody(night)
-
-
-def a_marker_was_left_behind(night: Night) -> None:
-    """In a store, by a run that was killed: perhaps with this one's number, or before its time."""
-    host = night.chance.choice([socket.gethostname(), "elsewhere"])
-    process = night.chance.choice([1, os.getpid(), 2**22 + 1])
-    since = night.chance.choice(["2099-01-01", "2020-01-01", time.strftime("%Y-%m-%d")])
-    marker = {"host": host, "process": process, "since": f"{since}T00:00:00Z", "id": "x"}
-    night.draw(marker)
-    night.place.write(".vns-recordings.lock", json.dumps(marker).encode())
-    night.is_harmless()
-
-
 # Memory, signals, the clock, secrets
 
 LANES_BEGIN = 45
 """Calls with which the optional lanes begin."""
-
-
-def memory_is_scarce(night: Night) -> None:
-    """Of the address space, or of the data."""
-    night.account.take_calls(night.chance, LANES_BEGIN)
-    night.with_limit(night.chance.choice(["-v", "-d"]), night.chance.randrange(40, 250) * 1000)
-    night.env["AWS_MAX_ATTEMPTS"] = "2"
-
-
-def memory_is_not_executable(night: Night) -> None:
-    """As in a hardened unit of systemd: there are no lanes, and all is done."""
-    night.account.take_calls(night.chance, LANES_BEGIN)
-    night.without_executable_memory()
-    night.is_harmless()
 
 
 def signalled(*names: str, count: int = 1) -> Fault:
@@ -524,21 +268,6 @@ def signalled(*names: str, count: int = 1) -> Fault:
     return fault
 
 
-def the_clock_is_wrong(night: Night) -> None:
-    """It is ahead or behind, by minutes or by years."""
-    ahead = night.chance.choice([-1, 1]) * night.chance.choice([600, 86400, YEAR, 15 * YEAR])
-    night.draw(f"{ahead} s ahead")
-    night.env["CLOCK_AHEAD"] = str(ahead)
-    night.is_harmless()
-
-
-def the_token_is_refused(night: Night) -> None:
-    """For everything."""
-    night.undo.callback(setattr, night.server, "tokens", night.server.tokens)
-    night.server.tokens = {"another"}
-    night.codes = {6}
-
-
 def token_file_ends_in(*ends: bytes) -> Fault:
     """Return the fault that the token's file ends otherwise, which is no part of the token."""
 
@@ -548,12 +277,6 @@ def token_file_ends_in(*ends: bytes) -> Fault:
         night.is_harmless()
 
     return fault
-
-
-def the_password_is_wrong(night: Night) -> None:
-    """What is encrypted is not stored, and not deleted."""
-    (night.folder / "password").write_text("another\n")
-    night.concerns(*(call for call in night.account.waiting if call.is_encrypted))
 
 
 # The store
@@ -580,109 +303,319 @@ def store_answers(
     night.store.behaviour = behave
 
 
-def the_store_knows_no_conditions(night: Night) -> None:
-    """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
-    text = "A header you provided implies functionality that is not implemented"
-    answer = refusal(501, "NotImplemented", text)
-    store_answers(night, answer, lambda request: "if-none-match" in map(str.lower, request.headers))
-    night.is_harmless()
+class Anywhere(Night):
+    """Faults wherever the archive is."""
+
+    recordings_are_refused = refused(REFUSALS, Night.concerns, new_calls=8)
+    recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, times=[1, 2])
+    recordings_fail = refused(PASSING, Night.limit_time)
+    deletions_are_refused = refused([302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE")
+    connections_break_off = breaking()
+    connections_are_reset = breaking(reset)
+    connections_stall = breaking(lambda night, _: night.is_over.wait(10), "--timeout", "0.7")
+    connections_trickle = breaking(trickle, "--timeout", "0.7")
+    killed = signalled("SIGKILL")
+    asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
+    asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
+    the_token_file_has_a_line_end_of_windows = token_file_ends_in(b"\r\n")
+    the_token_file_has_a_blank = token_file_ends_in(b" \n", b"\t\n")
+
+    def the_list_is_refused(self) -> None:
+        """All night."""
+        status = self.chance.choice([*REFUSALS, *PASSING])
+        self.draw(f"status {status}")
+        answer_with(self, "GET", [PATH], sending(status))
+        self.limit_time()
+
+    def the_list_makes_no_sense(self) -> None:
+        """It is cut, empty, null, or something else."""
+        body = self.server.listing()
+        cut = body[: self.chance.randrange(len(body))]
+        odd = (
+            b"",
+            b"[]",
+            b"{}",
+            b"null",
+            b"\0\xff",
+            b"true",
+            b'{"error": "no"}',
+            b"[[[",
+            PAGE,
+            cut,
+        )
+        body = self.chance.choice(odd)
+        self.draw(body)
+        list_is(self, body)
+
+    def the_list_names_too_few(self) -> None:
+        """What it does not name waits; what it names is fetched."""
+        calls = self.some()
+        named = [call for call in self.account.waiting if call not in calls]
+        list_is(self, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
+        self.concerns(*calls)
+
+    def the_list_names_what_is_gone(self) -> None:
+        """Somebody has deleted it, or the week was over."""
+        entries = json.loads(self.server.listing())
+        for _ in range(self.chance.randint(1, 6)):
+            gone = f"{self.chance.randrange(16**8):08x}-0000-4000-8000-000000000000"
+            entries.insert(self.chance.randint(0, len(entries)), {"sessionGuid": gone})
+        list_is(self, json.dumps(entries).encode())
+        self.concerns()
+
+    def deletions_are_only_said(self) -> None:
+        """The server says that it has deleted, or that it has not, with a status that means success."""
+        body = self.chance.choice(
+            [b"", b'{"success": true}', b'{"success": false, "error": "busy"}']
+        )
+        self.draw(body)
+        answer_with(self, "DELETE", paths_of(self.some()), lambda handler: handler.send(200, body))
+        self.concerns()
+
+    def deletions_fail_afterwards(self) -> None:
+        """The server deletes, and then says that it could not."""
+        status = self.chance.choice([500, 503])
+
+        def delete(handler: Handler) -> None:
+            with handler.server.lock:
+                handler.server.recordings.pop(handler.guid, None)
+            handler.send(status, b"{}")
+
+        answer_with(self, "DELETE", paths_of(self.some()), delete, 1)
+        self.is_harmless()
+
+    def the_server_is_down(self) -> None:
+        """Nothing answers at its address."""
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            self.env["VNS_API_URL"] = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        self.limit_time()
+
+    def names_are_taken(self) -> None:
+        """Somebody's file has the name of a recording, and no record: it is replaced."""
+        for call in self.some():
+            data = self.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
+            self.put(call.name, data)
+        self.is_harmless()
+
+    def records_are_damaged(self) -> None:
+        """They are empty, cut, gone, another's or nonsense: the recordings are fetched again."""
+        for call in self.stored(self.chance.randint(1, 5)):
+            data = self.place.read(call.record) or b""
+            other = data.replace(call.guid[:8].encode(), b"00000000")
+            zeros, cut = bytes(len(data)), data[: len(data) // 2]
+            new = self.chance.choice([cut, b"", other, None, zeros, b"null", b"\xff\xfe\x80"])
+            self.draw("gone" if new is None else new[:10])
+            self.put(call.record, new)
+        self.is_harmless()
+
+    def audio_is_damaged(self) -> None:
+        """Some of what the server still has is cut or gone here: it is fetched again."""
+        for call in self.stored(self.chance.randint(1, 5)):
+            data = self.place.read(call.name) or b""
+            cut = self.chance.choice([None, data[: self.chance.randrange(len(data))]])
+            self.draw("gone" if cut is None else f"{len(cut)} bytes of {len(data)}")
+            self.put(call.name, cut)
+        self.is_harmless()
+
+    def audio_is_altered(self) -> None:
+        """It has its length, and another byte: with `--check`, it is fetched again."""
+        for call in self.stored(self.chance.randint(1, 5)):
+            data = bytearray(self.place.read(call.name) or b"")
+            data[self.chance.randrange(len(data))] ^= 1
+            self.put(call.name, bytes(data))
+        self.words.append("--check")
+        self.is_harmless()
+
+    def what_is_remembered_is_damaged(self) -> None:
+        """When the last run was complete is not known any more."""
+        data = self.chance.choice([b"", b"[]", b"{", bytes(100), b'{"complete": 3}'])
+        self.draw(data)
+        self.place.write(".vns-recordings.json", data)
+        self.is_harmless()
+
+    def two_runs_meet(self) -> None:
+        """Between them, all is stored."""
+        takes_its_time(self)
+        self.at_once = 2
+        self.concerns()
+
+    def memory_is_scarce(self) -> None:
+        """Of the address space, or of the data."""
+        self.account.take_calls(self.chance, LANES_BEGIN)
+        self.with_limit(self.chance.choice(["-v", "-d"]), self.chance.randrange(40, 250) * 1000)
+        self.env["AWS_MAX_ATTEMPTS"] = "2"
+
+    def memory_is_not_executable(self) -> None:
+        """As in a hardened unit of systemd: there are no lanes, and all is done."""
+        self.account.take_calls(self.chance, LANES_BEGIN)
+        self.without_executable_memory()
+        self.is_harmless()
+
+    def the_clock_is_wrong(self) -> None:
+        """It is ahead or behind, by minutes or by years."""
+        ahead = self.chance.choice([-1, 1]) * self.chance.choice([600, 86400, YEAR, 15 * YEAR])
+        self.draw(f"{ahead} s ahead")
+        self.env["CLOCK_AHEAD"] = str(ahead)
+        self.is_harmless()
+
+    def the_token_is_refused(self) -> None:
+        """For everything."""
+        self.undo.callback(setattr, self.server, "tokens", self.server.tokens)
+        self.server.tokens = {"another"}
+        self.codes = {6}
+
+    def the_password_is_wrong(self) -> None:
+        """What is encrypted is not stored, and not deleted."""
+        (self.folder / "password").write_text("another\n")
+        self.concerns(*(call for call in self.account.waiting if call.is_encrypted))
 
 
-def the_store_fails_now_and_then(night: Night) -> None:
-    """With a status that may pass, or by hanging up: requests are made again."""
-    store_answers(night, night.chance.choice([None, BUSY]), lambda _: True, share=0.1)
-    night.is_harmless()
+class OnDisk(Anywhere):
+    """Faults of an archive on a disk."""
+
+    the_disk_keeps_no_locks = refusing(["flock"], ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+    names_cannot_be_replaced = refusing(
+        ["rename_over"], ["EEXIST", "EACCES", "EPERM"], all_are_stored
+    )
+    files_have_one_name = refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"])
+    open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
+    directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
+    records_cannot_be_read = records_are_spoilt(lambda night, path: set_mode(night, path, 0, 0o600))
+    records_are_directories = records_are_spoilt(make_directory)
+
+    def a_run_was_killed_where_there_are_no_locks(self) -> None:
+        """On such a disk, a moment ago."""
+        self.the_disk_keeps_no_locks()
+        after = self.chance.uniform(0.5, 1.2) * self.seconds
+        self.draw(f"killed after {after:.3f} s")
+        self.run(killed_after=after)
+
+    def the_disk_is_busy(self) -> None:
+        """Nor are there hard links, and directories are not flushed."""
+        on_an_odd_disk(self, "busy")
+        self.is_harmless()
+
+    def nothing_is_written(self) -> None:
+        """It is refused at once, at the flush, or from some moment on."""
+        write = f"write={self.chance.choice(['EIO', 'EDQUOT', 'EROFS'])}"
+        room = f"room={self.chance.randrange(500_000)}"
+        on_an_odd_disk(self, self.chance.choice([write, "fsync=EIO", "fsync=ENOSPC", room]))
+
+    def sectors_are_bad(self) -> None:
+        """What is there of recordings on the server cannot be read; new ones are stored."""
+        self.stored(99)
+        there = list(self.place.versions())
+        on_an_odd_disk(self, "read=EIO")
+        self.concerns(*(call for call in self.account.waiting if call.name in there))
+
+    def the_disk_is_full(self) -> None:
+        """But for some hundred kilobytes."""
+        path = path_of(self)
+        if not path.is_mount():
+            pytest.skip("needs a disk of its own")
+
+        def set_size(size: str) -> None:
+            subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
+
+        found = os.statvfs(path)
+        room = (found.f_blocks - found.f_bfree) * found.f_frsize + self.chance.randrange(0, 400_000)
+        self.draw(f"{room} bytes")
+        set_size(str(room))
+        self.undo.callback(set_size, "8g")
+
+    def files_must_be_short(self) -> None:
+        """What is longer fails; what is not is stored."""
+        blocks = self.chance.choice([20, 40, 100, 200, 4000])
+        self.with_limit("-f", blocks)
+        self.concerns(*(call for call in self.account.waiting if call.size + 44 > 512 * blocks))
+
+    def the_directory_is_read_only(self) -> None:
+        """For the user of the run."""
+        set_mode(self, path_of(self), 0o555, 0o755)
+        self.codes = {1}
+
+    def odd_things_lie_there(self) -> None:
+        """Links that lead to themselves, pipes and directories: they are left alone."""
+        for name in self.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
+            put_odd_thing(self, name)
+        self.is_harmless()
+
+    def names_are_odd_things(self) -> None:
+        """The same under the names of some recordings or records; the others are stored."""
+        calls = self.some()[:5]
+        for call in calls:
+            put_odd_thing(self, self.chance.choice([call.name, call.record]))
+        self.concerns(*calls)
+
+    def a_lock_was_left_behind(self) -> None:
+        """By a run that is no more, on whatever machine; only a lock that is held keeps others out."""
+        who = self.chance.choice(
+            ["", "process 1 on there, since 2026-11-24T02:15:00Z\n", "\0" * 99]
+        )
+        self.draw(who)
+        for name in (".vns-recordings.lock", ".vns-recordings.holder"):
+            self.place.write(name, who.encode())
+        self.is_harmless()
+
+    def the_lock_cannot_be_used(self) -> None:
+        """Something else is in its place, or it is another user's. Nothing is done until it is gone."""
+        path = path_of(self, ".vns-recordings.lock")
+        path.unlink(missing_ok=True)
+        if self.chance.random() < 0.5:
+            put_odd_thing(self, path.name)
+        else:
+            path.touch(0)
+            self.undo.callback(path.unlink)
+            as_anybody(self)
 
 
-def the_store_is_down(night: Night) -> None:
-    """For everything, or for what is written."""
-    methods = night.chance.choice([{"PUT", "POST"}, {"GET", "HEAD", "PUT", "POST"}])
-    night.draw(*sorted(methods))
-    night.env["AWS_MAX_ATTEMPTS"] = "2"
-    answer = night.chance.choice([None, BUSY])
-    store_answers(night, answer, lambda request: request.method in methods)
+class InStore(Anywhere):
+    """Faults of an archive in a store."""
+
+    def the_store_knows_no_conditions(self) -> None:
+        """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
+        text = "A header you provided implies functionality that is not implemented"
+        answer = refusal(501, "NotImplemented", text)
+        store_answers(
+            self, answer, lambda request: "if-none-match" in map(str.lower, request.headers)
+        )
+        self.is_harmless()
+
+    def the_store_fails_now_and_then(self) -> None:
+        """With a status that may pass, or by hanging up: requests are made again."""
+        store_answers(self, self.chance.choice([None, BUSY]), lambda _: True, share=0.1)
+        self.is_harmless()
+
+    def the_store_is_down(self) -> None:
+        """For everything, or for what is written."""
+        methods = self.chance.choice([{"PUT", "POST"}, {"GET", "HEAD", "PUT", "POST"}])
+        self.draw(*sorted(methods))
+        self.env["AWS_MAX_ATTEMPTS"] = "2"
+        answer = self.chance.choice([None, BUSY])
+        store_answers(self, answer, lambda request: request.method in methods)
+
+    def the_store_refuses(self) -> None:
+        """The credentials are not for one of the things that are asked."""
+        method = self.chance.choice(["GET", "HEAD", "PUT", "DELETE"])
+        self.draw(method)
+        answer = refusal(403, "AccessDenied", "Access Denied")
+        store_answers(self, answer, lambda request: request.method == method)
+
+    def a_marker_was_left_behind(self) -> None:
+        """In a store, by a run that was killed: perhaps with this one's number, or before its time."""
+        host = self.chance.choice([socket.gethostname(), "elsewhere"])
+        process = self.chance.choice([1, os.getpid(), 2**22 + 1])
+        since = self.chance.choice(["2099-01-01", "2020-01-01", time.strftime("%Y-%m-%d")])
+        marker = {"host": host, "process": process, "since": f"{since}T00:00:00Z", "id": "x"}
+        self.draw(marker)
+        self.place.write(".vns-recordings.lock", json.dumps(marker).encode())
+        self.is_harmless()
 
 
-def the_store_refuses(night: Night) -> None:
-    """The credentials are not for one of the things that are asked."""
-    method = night.chance.choice(["GET", "HEAD", "PUT", "DELETE"])
-    night.draw(method)
-    answer = refusal(403, "AccessDenied", "Access Denied")
-    store_answers(night, answer, lambda request: request.method == method)
+KINDS: dict[str, type[Night]] = {"disk": OnDisk, "store": InStore}
 
 
-def named(*faults: Fault) -> dict[str, Fault]:
-    """Return faults by the names of their functions."""
-    return {getattr(fault, "__name__", ""): fault for fault in faults}
-
-
-ANYWHERE: dict[str, dict[str, Fault]] = {
-    "server": {
-        "recordings_are_refused": refused(REFUSALS, others_are_stored, new_calls=8),
-        "recordings_are_refused_for_now": refused(PASSING, harmless, times=[1, 2]),
-        "recordings_fail": refused(PASSING, until_the_time_is_over),
-        "deletions_are_refused": refused(
-            [302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE"
-        ),
-        **named(the_list_is_refused, the_list_makes_no_sense, the_list_names_too_few),
-        **named(the_list_names_what_is_gone, deletions_are_only_said, deletions_fail_afterwards),
-        **named(the_server_is_down),
-    },
-    "network": {
-        "connections_break_off": breaking(),
-        "connections_are_reset": breaking(reset),
-        "connections_stall": breaking(lambda night, _: night.is_over.wait(10), "--timeout", "0.7"),
-        "connections_trickle": breaking(trickle, "--timeout", "0.7"),
-    },
-    "archive": {
-        **named(names_are_taken, records_are_damaged, audio_is_damaged, audio_is_altered),
-        **named(what_is_remembered_is_damaged),
-    },
-    "memory": named(memory_is_scarce, memory_is_not_executable),
-    "signal": {
-        "killed": signalled("SIGKILL"),
-        "asked_to_end": signalled("SIGTERM", "SIGINT", "SIGHUP"),
-        "asked_to_end_twice": signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2),
-    },
-    "clock": named(the_clock_is_wrong),
-    "secrets": {
-        **named(the_token_is_refused, the_password_is_wrong),
-        "the_token_file_has_a_line_end_of_windows": token_file_ends_in(b"\r\n"),
-        "the_token_file_has_a_blank": token_file_ends_in(b" \n", b"\t\n"),
-    },
-    "lock": named(two_runs_meet),
-}
-
-FAULTS: dict[str, dict[str, dict[str, Fault]]] = {
-    "disk": {
-        **ANYWHERE,
-        "disk": {
-            "the_disk_keeps_no_locks": NO_LOCKS,
-            "names_cannot_be_replaced": refusing(
-                ["rename_over"], ["EEXIST", "EACCES", "EPERM"], all_are_stored
-            ),
-            "files_have_one_name": refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"]),
-            "open_files_stay": refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"]),
-            "directories_are_not_flushed": refusing(
-                ["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"]
-            ),
-            "records_cannot_be_read": records_are_spoilt(
-                lambda night, path: set_mode(night, path, 0, 0o600)
-            ),
-            "records_are_directories": records_are_spoilt(make_directory),
-            **named(the_disk_is_full, files_must_be_short, the_disk_is_busy, nothing_is_written),
-            **named(a_run_was_killed_where_there_are_no_locks, sectors_are_bad),
-            **named(the_directory_is_read_only, odd_things_lie_there, names_are_odd_things),
-        },
-        "lock": named(two_runs_meet, a_lock_was_left_behind, the_lock_cannot_be_used),
-    },
-    "store": {
-        **ANYWHERE,
-        "store": {
-            **named(the_store_knows_no_conditions, the_store_fails_now_and_then),
-            **named(the_store_is_down, the_store_refuses),
-        },
-        "lock": named(two_runs_meet, a_marker_was_left_behind),
-    },
-}
-"""All faults by kind and by name, for an archive on a disk and for one in a store."""
+def names_of(kind: type[Night]) -> list[str]:
+    """Return the names of a kind's faults: its public methods that no `Night` has."""
+    return [name for name in dir(kind) if name not in dir(Night) and not name.startswith("_")]

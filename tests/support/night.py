@@ -139,12 +139,12 @@ class Night:
         """Say which recordings the fault may keep from being stored; the others must be."""
         self._concerned = {call.guid for call in calls}
 
-    def is_harmless(self) -> None:
+    def is_harmless(self, *_: Call) -> None:
         """Say that the run must do all its work in spite of the fault."""
         self.concerns()
         self.codes = {0}
 
-    def limit_time(self) -> None:
+    def limit_time(self, *_: Call) -> None:
         """Let the run end soon; anything may be left undone then."""
         self.words += ["--max-time", "1.5"]
         self._concerned = None
