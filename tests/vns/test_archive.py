@@ -35,7 +35,6 @@ from support.vns import (
     sending,
     stored,
     vns,
-    vns_process,
     write_record,
 )
 
@@ -220,22 +219,6 @@ def test_keep_encrypted_with_a_wrong_password(api: Server, place: Place) -> None
     assert place.record(ONE)["file"] == f"{ONE}.opus"
     assert place.recordings() == {f"{ONE}.opus": AUDIO, f"{ONE}.enc": encrypt(AUDIO)}
     assert api.deleted == []
-
-
-@pytest.mark.parametrize("kind", ["empty", "link", "directory"])
-def test_what_is_no_recording_does_not_count_as_one(api: Server, tmp_path: Path, kind: str) -> None:
-    """A name alone is no reason to delete on the server."""
-    target = tmp_path / f"{ONE}.opus"
-    if kind == "empty":
-        target.touch()
-    elif kind == "link":
-        target.symlink_to("nowhere")
-    else:
-        target.mkdir()
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == (1 if kind == "directory" else 0)
-    assert (api.deleted == [ONE]) == (kind != "directory")
-    assert kind == "directory" or stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
 def test_download_fetches_again(api: Server, place: Place) -> None:
@@ -432,15 +415,6 @@ def test_a_slash_that_is_missing(api: Server, tmp_path: Path) -> None:
     (tmp_path / "s3:").mkdir()
     assert vns(api, "archive", "s3:/calls", cwd=tmp_path).code == 0
     assert stored(tmp_path / "s3:" / "calls") == {f"{ONE}.opus": AUDIO}
-
-
-def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> None:
-    """By a later one, which writes into the directory when they are a day old."""
-    left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"
-    left.write_bytes(b"half")
-    os.utime(left, (0, 0))
-    assert vns_process(api, "archive", ".", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
 def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> None:

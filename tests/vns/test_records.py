@@ -43,17 +43,29 @@ def test_a_record(api: Server, tmp_path: Path) -> None:
     assert b"token ..." in vns(api, "list", "--json", cwd=tmp_path).stdout
 
 
-@pytest.mark.parametrize("content", [b"x", AUDIO[:5000], bytes(len(AUDIO)), b"not audio"])
+LEFT: dict[str, Callable[[Path], object]] = {
+    "empty": Path.touch,
+    "short": lambda path: path.write_bytes(AUDIO[:5000]),
+    "as long": lambda path: path.write_bytes(bytes(len(AUDIO))),
+    "link": lambda path: path.symlink_to("nowhere"),
+    "directory": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", LEFT)
 @pytest.mark.parametrize("suffix", ["opus", "mp3"])
 def test_a_file_without_a_record_is_no_reason_to_delete(
-    api: Server, tmp_path: Path, content: bytes, suffix: str
+    api: Server, tmp_path: Path, kind: str, suffix: str
 ) -> None:
     """Whatever somebody left there: the recording is fetched, and only then deleted."""
-    (tmp_path / f"{ONE}.{suffix}").write_bytes(content)
+    LEFT[kind](tmp_path / f"{ONE}.{suffix}")
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
-    assert (tmp_path / f"{ONE}.opus").read_bytes() == AUDIO
-    assert api.deleted == [ONE]
+    if (kind, suffix) == ("directory", "opus"):
+        assert (result.code, api.deleted) == (1, [])
+    else:
+        assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
+        assert (tmp_path / f"{ONE}.opus").read_bytes() == AUDIO
+        assert api.deleted == [ONE]
 
 
 @pytest.mark.parametrize("others", [0, 40])
