@@ -20,6 +20,7 @@ from support.folders import contents
 from support.recordings import PASSWORD
 
 ONE, TWO, THREE = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "123")
+NUMBERED = [f"{number:08}-0000-4000-8000-000000000000" for number in range(60)]
 
 
 def environment(api: Server, **more: str) -> dict[str, str]:
@@ -37,9 +38,12 @@ def vns(api: Server, *words: str, cwd: Path, **more: str | None) -> Result:
     return _checked(run(*words, cwd=cwd, env=env | more, cli="filedecryptor.vns.cli"))
 
 
-def vns_process(api: Server, *words: str, cwd: Path, **more: str) -> Result:
-    """Run the command in a process of its own, else as `vns` does."""
-    return _checked(run_process(*words, cwd=cwd, env=environment(api, **more), command=(VNS,)))
+def vns_process(
+    api: Server, *words: str, cwd: Path, as_anybody: bool = False, **more: str
+) -> Result:
+    """Run the command in a process of its own, perhaps without root's rights, else as `vns` does."""
+    env = environment(api, **more)
+    return _checked(run_process(*words, cwd=cwd, env=env, as_anybody=as_anybody, command=(VNS,)))
 
 
 def _checked(result: Result) -> Result:

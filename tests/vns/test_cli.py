@@ -19,7 +19,7 @@ from support.api_server import PATH, TOKEN, Server
 from support.commands import VNS, run_process, wait_until
 from support.recordings import AUDIO, PASSWORD, encrypt
 from support.terminal import run_in_terminal
-from support.vns import ONE, THREE, TWO, environment, failing, stored, vns, vns_process
+from support.vns import NUMBERED, ONE, THREE, TWO, environment, failing, stored, vns, vns_process
 
 
 def test_download(api: Server, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def start(command: list[str], api: Server, folder: Path) -> subprocess.Popen[byt
 @posix_only("signals from elsewhere")
 def test_an_interrupted_run_leaves_nothing_half_done(api: Server, tmp_path: Path) -> None:
     """The summary is printed, the exit code is 130."""
-    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(51)}
+    api.recordings = dict.fromkeys(NUMBERED, encrypt(AUDIO))
     process = start([VNS, "archive", "."], api, tmp_path)
     assert process.stdout
     process.stdout.readline()
@@ -257,7 +257,7 @@ def test_an_interrupted_run_leaves_nothing_half_done(api: Server, tmp_path: Path
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == b"vns-recordings: error: interrupted"
     found = stored(tmp_path)
-    assert 0 < len(found) < 51
+    assert 0 < len(found) < len(NUMBERED)
     assert set(found.values()) == {AUDIO}
 
 

@@ -18,10 +18,10 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import AS_ANYBODY, VNS, run_process, wait_until
+from support.commands import VNS, wait_until
 from support.posix import IS_WINDOWS, fcntl, make_fifo, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, environment, stored, vns
+from support.vns import ONE, THREE, TWO, environment, stored, vns, vns_process
 
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.vns import lock
@@ -160,8 +160,7 @@ def test_a_lock_that_is_another_user_s(api: Server, tmp_path: Path, mode: int) -
     lock = tmp_path / LOCK_NAME
     lock.touch()
     lock.chmod(mode)
-    command = (*AS_ANYBODY, VNS)
-    result = run_process("archive", ".", cwd=tmp_path, env=environment(api), command=command)
+    result = vns_process(api, "archive", ".", cwd=tmp_path, as_anybody=True)
     assert (result.code, stored(tmp_path)) == (0, {f"{ONE}.opus": AUDIO})
 
 
@@ -205,8 +204,7 @@ def test_a_directory_that_cannot_be_written_to(api: Server, tmp_path: Path) -> N
     """The error says what its user needs."""
     (tmp_path / "calls").mkdir(mode=0o500)
     for place in ("calls", "calls/new"):
-        command = (*AS_ANYBODY, VNS)
-        result = run_process("archive", place, cwd=tmp_path, env=environment(api), command=command)
+        result = vns_process(api, "archive", place, cwd=tmp_path, as_anybody=True)
         assert result.code == 1
         assert result.stderr.splitlines()[0].endswith("Permission denied")
         assert "hint: the user of an archive must be able to write" in result.stderr

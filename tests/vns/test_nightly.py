@@ -17,10 +17,22 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
-from support.commands import AS_ANYBODY, VNS, run_process
+from support.commands import VNS
 from support.posix import make_fifo, make_null, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, environment, failing, limiting, slow, stored, vns
+from support.vns import (
+    NUMBERED,
+    ONE,
+    THREE,
+    TWO,
+    environment,
+    failing,
+    limiting,
+    slow,
+    stored,
+    vns,
+    vns_process,
+)
 
 MEMORY = ".vns-recordings.json"
 
@@ -39,8 +51,7 @@ def remembered(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("retry_after", ["0.5", "soon", None])
 def test_a_rate_limit(api: Server, tmp_path: Path, retry_after: str | None) -> None:
     """All threads slow down together, and nothing fails, whatever the server asks for."""
-    for number in range(8):
-        api.recordings[f"{number:08}-0000-4000-8000-00000000000f"] = encrypt(AUDIO)
+    api.recordings |= dict.fromkeys(NUMBERED[:8], encrypt(AUDIO))
     api.behaviours.append(limiting(8, retry_after))
     result = vns(api, "archive", ".", "-j", "16", cwd=tmp_path)
     assert (result.code, len(stored(tmp_path))) == (0, 9)
@@ -119,7 +130,7 @@ def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: 
 
 def test_an_end_by_time_says_what_to_do(api: Server, tmp_path: Path) -> None:
     """Nothing has to be mended then."""
-    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(30)}
+    api.recordings = dict.fromkeys(NUMBERED[:30], encrypt(AUDIO))
     api.behaviours.append(slow)
     result = vns(api, "archive", ".", "--max-time", "2.5", "-j", "2", cwd=tmp_path)
     assert result.code == 7
@@ -192,8 +203,7 @@ def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None
     (tmp_path / MEMORY).write_text("{}")
     (tmp_path / MEMORY).chmod(0)
     words = ("archive", ".", "-q")
-    command, env = (*AS_ANYBODY, VNS), environment(api)
-    assert run_process(*words, cwd=tmp_path, env=env, command=command) == (0, b"", "")
+    assert vns_process(api, *words, cwd=tmp_path, as_anybody=True) == (0, b"", "")
     assert "complete" in remembered(tmp_path)
     (tmp_path / MEMORY).unlink()
     make_fifo(tmp_path / MEMORY)
@@ -253,15 +263,15 @@ def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
 def test_figures_to_standard_output(api: Server, tmp_path: Path, name: str) -> None:
     """With a pipe, and with a file, to which it is added. The real `/dev` is not for tests."""
     (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
-    words, env = ("archive", "calls", "-q", "--metrics", name), environment(api)
-    result = run_process(*words, cwd=tmp_path, env=env, command=(VNS,))
+    words = ("archive", "calls", "-q", "--metrics", name)
+    result = vns_process(api, *words, cwd=tmp_path)
     assert (result.code, result.stderr) == (0, "")
     (tmp_path / "piped").write_bytes(result.stdout)
     with (tmp_path / "file").open("wb") as file:
         file.write(b"begin\n")
         file.flush()
-        command = [VNS, *words]
-        subprocess.run(command, check=True, cwd=tmp_path, env=env, stdout=file)
+        env = environment(api)
+        subprocess.run([VNS, *words], check=True, cwd=tmp_path, env=env, stdout=file)
     begin, _, rest = (tmp_path / "file").read_text("utf-8").partition("\n")
     (tmp_path / "file").write_text(rest)
     assert (begin, figures(tmp_path / "file")["listed"]) == ("begin", 1)

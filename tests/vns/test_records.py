@@ -16,7 +16,7 @@ pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
 from support.posix import make_fifo
 from support.recordings import AUDIO, MP3, encrypt
-from support.vns import ONE, TWO, record, stored, vns, write_record
+from support.vns import NUMBERED, ONE, TWO, record, stored, vns, write_record
 
 
 def test_a_record(api: Server, tmp_path: Path) -> None:
@@ -73,8 +73,7 @@ def test_a_file_that_is_shorter_than_its_record_says(
     api: Server, tmp_path: Path, others: int
 ) -> None:
     """It is fetched again before anything is deleted, also where the directory is listed."""
-    for number in range(others):
-        api.recordings[f"{number:08}-0000-4000-8000-000000000000"] = encrypt(AUDIO)
+    api.recordings |= dict.fromkeys(NUMBERED[:others], encrypt(AUDIO))
     vns(api, "archive", ".", cwd=tmp_path)
     (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:5000])
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
@@ -141,7 +140,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_damage_is_found(api: Server, tmp_path: Path, damage: str) -> None:
     """One line names the file, whatever lies beside it; the rest is looked at all the same."""
-    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(1, 6)}
+    api.recordings = dict.fromkeys(NUMBERED[1:6], encrypt(AUDIO))
     assert vns(api, "archive", "calls", "--delete-after", cwd=tmp_path).code == 0
     calls = tmp_path / "calls"
     (calls / "notes.txt").write_text("mine")
@@ -151,7 +150,7 @@ def test_every_damage_is_found(api: Server, tmp_path: Path, damage: str) -> None
     make_fifo(calls / "pipe")
     clean = vns(api, "archive", "calls", "--check", cwd=tmp_path)
     assert (clean.code, clean.lines[0].partition(";")[0]) == (0, "5 verified")
-    guid = "00000002-0000-4000-8000-000000000000"
+    guid = NUMBERED[2]
     suffix, spoil = DAMAGES[damage]
     spoil(calls / f"{guid}.{suffix}")
     result = vns(api, "archive", "calls", "--check", cwd=tmp_path)

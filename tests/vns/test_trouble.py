@@ -15,11 +15,11 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import AS_ANYBODY, VNS, Result, run_process
+from support.commands import Result
 from support.posix import IS_ROOT, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
-from support.vns import ONE, THREE, TWO, answering, environment, stored, vns
+from support.vns import NUMBERED, ONE, THREE, TWO, answering, stored, vns, vns_process
 
 from filedecryptor.storage.output import PendingFile
 from filedecryptor.vns.archive import FAILURES_IN_A_ROW
@@ -27,15 +27,13 @@ from filedecryptor.vns.archive import FAILURES_IN_A_ROW
 if TYPE_CHECKING:
     from support.bucket import Bucket
 
-COUNT = 60
+COUNT = len(NUMBERED)
 
 
 @pytest.fixture
 def many(api: Server) -> Server:
     """An account with many recordings."""
-    api.recordings = {
-        f"{number:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for number in range(COUNT)
-    }
+    api.recordings = dict.fromkeys(NUMBERED, encrypt(AUDIO))
     return api
 
 
@@ -60,12 +58,6 @@ def refusing(status: int | None) -> Any:
         return True
 
     return behave
-
-
-def run_as_anybody(api: Server, *words: str, cwd: Path) -> Result:
-    """Run the command without the rights of root."""
-    command, env = (*AS_ANYBODY, VNS), environment(api)
-    return run_process(*words, cwd=cwd, env=env, command=command)
 
 
 def assert_stopped(result: Result, api: Server, folder: Path) -> None:
@@ -180,7 +172,7 @@ def test_records_that_cannot_be_read(
     oldest = list(many.recordings)[:5]
     for guid in oldest:
         spoil(tmp_path / f"{guid}.json", kind)
-    result = run_as_anybody(many, "archive", ".", *words, cwd=tmp_path)
+    result = vns_process(many, "archive", ".", *words, cwd=tmp_path, as_anybody=True)
     assert result.code == 1
     assert result.stderr.count("error: ") == len(oldest)
     assert "not tried" not in result.stderr
@@ -199,14 +191,14 @@ def test_what_cannot_be_read_ends_no_look_at_the_archive(
     many.recordings = {record: encrypt(AUDIO), guids[9]: encrypt(AUDIO)}
     spoil(tmp_path / f"{record}.json", kind)
     spoil(tmp_path / f"{audio}.opus", kind)
-    dry = run_as_anybody(many, "archive", ".", "--dry-run", cwd=tmp_path)
+    dry = vns_process(many, "archive", ".", "--dry-run", cwd=tmp_path, as_anybody=True)
     assert (dry.code, dry.stderr.count("error: ")) == (1, 1)
     assert "1 skipped, 1 failed" in dry.stderr
     many.recordings.clear()
-    check = run_as_anybody(many, "archive", ".", "--check", cwd=tmp_path)
+    check = vns_process(many, "archive", ".", "--check", cwd=tmp_path, as_anybody=True)
     assert (check.code, check.stderr.count("error: ")) == (1, 2)
     assert f"{COUNT - 2} verified, 2 failed" in check.stderr
-    listed = run_as_anybody(many, "list", "--archived", ".", cwd=tmp_path)
+    listed = vns_process(many, "list", "--archived", ".", cwd=tmp_path, as_anybody=True)
     assert f"error: {record}.json: " in listed.stderr
     assert (listed.code, len(listed.stdout.splitlines())) == (1, COUNT)
 
@@ -252,7 +244,9 @@ def test_a_directory_that_takes_nothing_any_more(many: Server, tmp_path: Path) -
         return False
 
     many.behaviours.append(after(10, close))
-    result = run_as_anybody(many, "archive", "calls", "--json", "-j", "1", cwd=tmp_path)
+    result = vns_process(
+        many, "archive", "calls", "--json", "-j", "1", cwd=tmp_path, as_anybody=True
+    )
     calls.chmod(0o700)
     assert result.code == 1
     outcomes = map(json.loads, result.stdout.splitlines())
