@@ -15,11 +15,11 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import Result
+from support.commands import VNS, Result, run_process
 from support.posix import IS_ROOT, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
-from support.vns import NUMBERED, ONE, THREE, TWO, answering, stored, vns, vns_process
+from support.vns import NUMBERED, ONE, THREE, TWO, answering, environment, stored, vns, vns_process
 
 from filedecryptor.storage.output import PendingFile
 from filedecryptor.vns.archive import FAILURES_IN_A_ROW
@@ -121,6 +121,19 @@ def test_a_recording_that_does_not_fit(many: Server, tmp_path: Path) -> None:
     assert "No space left on device" in result.lines[0]
     assert "not tried" not in result.stderr
     assert len(found) == COUNT
+
+
+@posix_only("limits of this kind")
+def test_files_that_have_to_be_short(many: Server, tmp_path: Path) -> None:
+    """What is longer fails; the rest is fetched."""
+    many.recordings = {THREE: encrypt(AUDIO + os.urandom(500_000))} | many.recordings
+    shell = ("sh", "-c", 'ulimit -f 500; exec "$@"', "sh", VNS)
+    result = run_process(
+        "archive", ".", "-j", "1", cwd=tmp_path, env=environment(many), command=shell
+    )
+    assert (result.code, len(stored(tmp_path))) == (1, COUNT)
+    assert "File too large" in result.stderr
+    assert "not tried" not in result.stderr
 
 
 @pytest.mark.parametrize("status", [403, 500])

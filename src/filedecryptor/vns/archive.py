@@ -261,10 +261,9 @@ class Archive:
         if isinstance(error, TimeOverError):
             return True
         if isinstance(error, (OSError, StorageError)):
-            is_full = isinstance(error, OSError) and error.errno in NO_ROOM
-            return not self._works(
-                self._records.try_writing, ROOM, seconds=0 if is_full else INTERVAL
-            )
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                return not self._works(self._records.try_writing, ROOM, seconds=0)
+            return not self._works(self._records.try_writing, 1)  # files may have to be short
         if not isinstance(error, (ApiError, TokenError)):
             return False
         works = self._works(self._client.list_recordings)
