@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from support.terminal import run_in_terminal
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 
 from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
+from support.vns import ONE, TWO, slow
 
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
@@ -34,7 +36,6 @@ from filedecryptor.vns import Archive, Client
 from filedecryptor.vns.lock import locked
 
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
-ONE, TWO = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "12")
 WRONG_TOKEN = 'kT5wrong"token%0Gz'
 SECRETS = (TOKEN, WRONG_TOKEN, NOT_ASCII)
 
@@ -53,40 +54,26 @@ class Account(NamedTuple):
     def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
         """Start a command; the first word may be a program of its own."""
         command = words if words[0].startswith("/") else (VNS, *words)
+        env = {**os.environ, **self.variables(**more)}
         return subprocess.Popen(
-            command,
-            cwd=self.place.work,
-            env={**os.environ, **self.variables(**more)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command, cwd=self.place.work, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
 
-    def end(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
-        """Wait for a command, search all that it leaves, and return its code and messages."""
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a command, search all that it leaves, and return its code."""
         stdout, stderr = process.communicate(timeout=60)
         for text in (stdout, stderr, self.place.files()):
             assert not leaks(text, *SECRETS)
         assert b"Warning" not in stdout + stderr
         assert b"Traceback" not in stderr
-        return process.returncode, stderr.decode()
-
-    def run(self, *words: str, **more: str) -> tuple[int, str]:
-        """Run a command to its end, and search all that it leaves."""
-        return self.end(self.start(*words, **more))
-
-
-@pytest.fixture(scope="session")
-def recording() -> bytes:
-    """A recording with the marked password."""
-    return encrypt(AUDIO, NOT_ASCII)
+        return process.returncode
 
 
 @pytest.fixture
-def account(tmp_path: Path, recording: bytes) -> Iterator[Account]:
-    """An account of two recordings."""
+def account(tmp_path: Path) -> Iterator[Account]:
+    """An account of two recordings, one of them with the marked password."""
     with serving() as server:
-        server.recordings = {ONE: recording, TWO: AUDIO}
+        server.recordings = {ONE: encrypt(AUDIO, NOT_ASCII), TWO: AUDIO}
         yield Account(server, make_place(tmp_path))
 
 
@@ -111,12 +98,6 @@ def sending(data: bytes) -> Behaviour:
     return behave
 
 
-def sleeping(_: Handler) -> bool:
-    """Answer too late."""
-    time.sleep(1)
-    return False
-
-
 # Servers that fail, with the exit code of `list` and `archive`.
 SERVERS: dict[str, tuple[Behaviour, int]] = {
     "401": (answering(401), 6),
@@ -133,7 +114,7 @@ SERVERS: dict[str, tuple[Behaviour, int]] = {
     "breaks": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n["), 7),
     "hangs": (sending(b""), 7),
     "babbles": (sending(b"\xff\0nonsense\r\n\r\n"), 7),
-    "sleeps": (sleeping, 7),
+    "sleeps": (slow, 7),
 }
 
 
@@ -148,9 +129,9 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
             server.recordings = dict(account.api.recordings)
             server.behaviours.append(behaviour)
             here = Account(server, make_place(tmp_path / name))
-            assert here.run("archive", ".", "--timeout", "0.3")[0] == code, name
+            assert here.end(here.start("archive", ".", "--timeout", "0.3")) == code, name
             if name in {"401", "404", "elsewhere", "garbage", "babbles"}:
-                assert here.run("download", ONE, "--json")[0] in {code, 1, 3, 4}, name
+                assert here.end(here.start("download", ONE, "--json")) in {code, 1, 3, 4}, name
             assert any(seen[2].get("Token") == TOKEN for seen in server.seen), name
 
     with ThreadPoolExecutor(len(SERVERS)) as pool:
@@ -180,7 +161,7 @@ def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) ->
         (tmp_path / function).mkdir()
         here = account._replace(place=make_place(tmp_path / function))
         words = (sys.executable, FAILING, function, error, "--vns", "archive", "calls")
-        assert here.run(*words)[0] == code, case
+        assert here.end(here.start(*words)) == code, case
 
     with ThreadPoolExecutor(len(INJECTED)) as pool:
         for _ in pool.map(one, INJECTED):
@@ -192,7 +173,7 @@ def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) ->
 def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
     """Neither while it is under way, nor what `/proc` shows of it, nor after its end."""
     token_file = account.place.secret_file(TOKEN)
-    account.api.behaviours.append(sleeping)
+    account.api.behaviours.append(slow)
     process = account.start("archive", ".", "--token-file", token_file, VNS_API_TOKEN="none")
     while not account.api.seen:
         time.sleep(0.01)
@@ -204,7 +185,7 @@ def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
         assert not any(path.read_text("utf-8") for path in proc.glob("task/*/children"))
     assert not leaks(account.place.files(), *SECRETS)
     process.send_signal(getattr(signal, name))
-    assert account.end(process)[0] == 130
+    assert account.end(process) == 130
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -76,31 +77,14 @@ class Run(NamedTuple):
             yield "a traceback is shown"
 
 
-class _Process(NamedTuple):
-    popen: subprocess.Popen[bytes]
-    outputs: list[Path]
-    started: float
-    seen: int
-
-
 @dataclass
 class Night:
     """A night, which a fault changes before it begins.
 
-    Attributes:
-        account: The account and its archive.
-        folder: Where a fault may put what it needs.
-        chance: What a fault draws its parameters from.
-        env: What else is in the environment.
-        seconds: What a run takes without any fault.
-        words: What else is on the command line.
-        prefix: What the command is started by.
-        at_once: How many runs are started together.
-        codes: The exit codes that are right.
-        known: What the fault has put under names that count as having a recording.
-        is_over: Set in the morning, for servers that stall.
-        undo: What has to be set right before anything else is run.
-        drawn: What the fault says of its parameters.
+    `seconds` is what a run takes without any fault; `words` and `env` are what else is on the
+    command line and in the environment, and `prefix` is what the command is started by. `known` is
+    what a fault has put under names that count as having a recording. In the morning `is_over` is
+    set, for servers that stall, and what is left to `undo` is set right.
     """
 
     account: Account
@@ -122,7 +106,7 @@ class Night:
         self.place, self.server = self.account.place, self.account.server
         self.where = self.place.word
         self.words = ["-j", self.chance.choice("144")]
-        self._started = 0
+        self._numbers = count()
         self._signals: list[tuple[float, signal.Signals]] = []
         self._concerned: set[str] | None = None
         self._before = set(self.place.versions())
@@ -173,16 +157,16 @@ class Night:
     def some(self) -> list[Call]:
         """Return one, some or all of the calls on the server."""
         waiting = self.account.waiting
-        count = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
-        self.draw(f"{count} of {len(waiting)} recordings")
-        return self.chance.sample(waiting, count)
+        number = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
+        self.draw(f"{number} of {len(waiting)} recordings")
+        return self.chance.sample(waiting, number)
 
-    def stored(self, count: int) -> list[Call]:
+    def stored(self, most: int) -> list[Call]:
         """Have the calls on the server archived, but not deleted; return some; more calls come."""
         waiting = self.account.waiting
         assert self.run(delete=False).code == 0
         self.account.take_calls(self.chance, self.chance.randint(1, 6))
-        return self.chance.sample(waiting, min(count, len(waiting)))
+        return self.chance.sample(waiting, min(most, len(waiting)))
 
     def put(self, name: str, data: bytes | None) -> None:
         """Write a file of the archive, or remove it if None."""
@@ -197,48 +181,53 @@ class Night:
     def run(self, *, delete: bool = True, killed_after: float | None = None) -> Run:
         """Run the archive before the night, perhaps kill it, and return what became of that."""
         kill = [] if killed_after is None else [(killed_after, signal.SIGKILL)]
-        return self._end(self._start(delete=delete), kill)
+        return self._end(*self._start(delete=delete), kill)
 
     def pass_by(self) -> None:
         """Run the archive as cron does, and as the fault has it."""
         processes = [self._start() for _ in range(self.at_once)]
         for process in processes:
-            self._end(process, self._signals)
+            self._end(*process, self._signals)
         self.is_over.set()
 
-    def _start(self, *, delete: bool = True) -> _Process:
+    def _start(self, *, delete: bool = True) -> tuple[subprocess.Popen[bytes], Path, float, int]:
         words = ["archive", self.where, *(["--delete-after"] if delete else [])]
         words += ["--token-file", str(self.folder / "token")]
         words += ["--password-file", str(self.folder / "password"), *self.words]
-        self._started += 1
-        outputs = [self.folder / f"run-{self._started}.{name}" for name in ("out", "err")]
+        output = self.folder / f"run-{next(self._numbers)}"
         seen = len(self.server.seen)
-        with outputs[0].open("wb") as stdout, outputs[1].open("wb") as stderr:
-            popen = subprocess.Popen(
+        with output.open("wb") as stdout, output.with_suffix(".err").open("wb") as stderr:
+            process = subprocess.Popen(
                 [*self.prefix, VNS, *words],
                 env={**os.environ, "VNS_API_URL": self.server.url, **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
             )
-        return _Process(popen, outputs, time.monotonic(), seen)
+        return process, output, time.monotonic(), seen
 
-    def _end(self, process: _Process, signals: Sequence[tuple[float, signal.Signals]]) -> Run:
-        popen = process.popen
+    def _end(
+        self,
+        process: subprocess.Popen[bytes],
+        output: Path,
+        started: float,
+        seen: int,
+        signals: Sequence[tuple[float, signal.Signals]],
+    ) -> Run:
         for after, number in signals:
-            time.sleep(max(0, process.started + after - time.monotonic()))
-            popen.send_signal(number)
+            time.sleep(max(0, started + after - time.monotonic()))
+            process.send_signal(number)
         never_ends = False
         try:
-            popen.wait(LONGEST)
+            process.wait(LONGEST)
         except subprocess.TimeoutExpired:
             never_ends = True
-            popen.kill()
-            popen.wait()
-        stdout, stderr = (output.read_text("utf-8") for output in process.outputs)
+            process.kill()
+            process.wait()
+        stdout, stderr = output.read_text("utf-8"), output.with_suffix(".err").read_text("utf-8")
         sent = [int(number) for _, number in signals]
-        has_asked = len(self.server.seen) > process.seen
-        self.runs.append(Run(popen.returncode, stdout, stderr, sent, has_asked, never_ends))
+        has_asked = len(self.server.seen) > seen
+        self.runs.append(Run(process.returncode, stdout, stderr, sent, has_asked, never_ends))
         return self.runs[-1]
 
     # The morning
@@ -261,14 +250,10 @@ class Night:
             new = account.place.versions().keys() - self._before
             yield from (f"{name}: left behind" for name in new if TEMPORARY.fullmatch(name))
 
-
-class QuietNight(Night):
-    """A night without a fault."""
-
-    def faults(self) -> Iterator[str]:
+    def faults_of_a_quiet_night(self) -> Iterator[str]:
         """Yield also what is not as it has to be after a night without a fault."""
         self.is_harmless()
-        yield from super().faults()
+        yield from self.faults()
         yield from (f"{guid}: still on the server" for guid in self.server.recordings)
         for run in self.runs:
             yield from (line for line in run.stderr.splitlines() if "error" in line)

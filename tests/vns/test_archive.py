@@ -10,16 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 from support.account import Directory, StoreFolder
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.bucket import Bucket
 from support.commands import VNS, Result
 from support.folders import contents
 from support.recordings import AUDIO, MP3, PASSWORD, WAV, encrypt
@@ -40,6 +38,9 @@ from support.vns import (
 )
 
 from filedecryptor.vns import Archive, Client
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 KILLS = int(os.environ.get("KILLS", "10"))
 """Kills of a storm; 200 take five minutes on a disk, and twenty in a store."""
@@ -283,10 +284,7 @@ def test_the_record_is_written_before_the_deletion(api: Server, place: Place) ->
 
 @pytest.mark.parametrize("has_record", [True, False])
 def test_what_is_there_already_is_flushed_before_the_deletion(
-    api: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    has_record: bool,  # noqa: FBT001
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_record: bool
 ) -> None:
     """Another program may have put it there a moment ago, and a power cut may come."""
     events: list[object] = []

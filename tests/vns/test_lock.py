@@ -116,10 +116,7 @@ SAYINGS = [
 @pytest.mark.parametrize("said", SAYINGS, ids=range(len(SAYINGS)))
 @pytest.mark.parametrize("has_locks", [True, False])
 def test_what_a_killed_run_has_left_keeps_nobody_out(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    said: bytes,
-    has_locks: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, *, has_locks: bool
 ) -> None:
     """Whatever its clock said, and whoever has the number of its process now."""
     if not has_locks:

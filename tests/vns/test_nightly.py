@@ -162,7 +162,7 @@ def test_a_complete_run_is_remembered(api: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_a_warning_after_six_days(api: Server, tmp_path: Path, fails: bool) -> None:  # noqa: FBT001
+def test_a_warning_after_six_days(api: Server, tmp_path: Path, *, fails: bool) -> None:
     """With both dates, also if the run is quiet, and whether or not it was complete itself."""
     times = set_back(tmp_path, first=timedelta(days=30), complete=timedelta(days=6, hours=1))
     if fails:

@@ -219,11 +219,7 @@ def test_what_cannot_be_read_ends_no_look_at_the_archive(
 @pytest.mark.parametrize("words", [["archive"], ["archive", "--dry-run"], ["archive", "--check"]])
 @pytest.mark.parametrize("is_down", [True, False])
 def test_objects_that_cannot_be_read(
-    api: Server,
-    bucket: Bucket,
-    tmp_path: Path,
-    words: list[str],
-    is_down: bool,  # noqa: FBT001
+    api: Server, bucket: Bucket, tmp_path: Path, words: list[str], *, is_down: bool
 ) -> None:
     """A store may have lost some of its objects; only one that answers for none ends a run."""
     api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}

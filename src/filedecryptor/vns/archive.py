@@ -208,13 +208,14 @@ class Archive:
         With a password, a recording kept as `.enc` counts as missing.
         """
         record = records.find(recording.guid)
-        if record is None or not record.is_whole or not records.has_file(record):
-            return None
-        if record.is_encrypted and self._password is not None:
-            return None
-        if self._check and not records.has_same_bytes(record, on_progress):
-            return None
-        return record
+        is_there = (
+            record is not None
+            and record.is_whole
+            and records.has_file(record)
+            and not (record.is_encrypted and self._password is not None)
+            and (not self._check or records.has_same_bytes(record, on_progress))
+        )
+        return record if is_there else None
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
@@ -224,7 +225,7 @@ class Archive:
             return None
         with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
             record = self._present(self._records, recording, ignore)
-            if record is not None and _completed(record, recording) == record:
+            if record is not None and not _lacks_entry(record, recording):
                 return _skipped(self._records, record)
         return None
 
@@ -289,9 +290,10 @@ class Archive:
     ) -> Outcome:
         records = self._records
         if not self._again and (record := self._present(records, recording, on_progress)):
-            if (completed := _completed(record, recording)) != record:
-                records.write(completed)
-            return self._deleted(recording, completed, _skipped(records, record), on_progress)
+            if _lacks_entry(record, recording):
+                record = record._replace(entry=recording.entry)
+                records.write(record)
+            return self._deleted(recording, record, _skipped(records, record), on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
         with storage_of(path).nameless(path) or PrivateFile() as raw:
@@ -414,9 +416,9 @@ class Archive:
         return outcome
 
 
-def _completed(record: Record, recording: Recording) -> Record:
-    """Return a record with what the list says of a recording that was fetched without a list."""
-    return record if record.entry is not None else record._replace(entry=recording.entry)
+def _lacks_entry(record: Record, recording: Recording) -> bool:
+    """Return whether a recording was fetched without a list, and is listed now."""
+    return record.entry is None and recording.entry is not None
 
 
 def _skipped(records: Records, record: Record) -> Outcome:
