@@ -218,11 +218,7 @@ class Resuming:
     """A behaviour that breaks each answer off after a piece, and sends the rest if asked for it."""
 
     def __init__(
-        self,
-        piece: int,
-        tag: Callable[[], str | None] = lambda: '"1"',
-        *,
-        offers: bool = True,
+        self, piece: int, tag: Callable[[], str | None] = lambda: '"1"', *, offers: bool = True
     ) -> None:
         self.piece = piece
         self.tag = tag

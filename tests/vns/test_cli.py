@@ -97,10 +97,7 @@ def test_what_a_terminal_gets_is_harmless(api: Server, tmp_path: Path) -> None:
     api.list_body = body
     screen = run_in_terminal("list", "--json", cwd=tmp_path, env=environment(api), command=VNS)
     assert screen.code == 0
-    assert screen.text.splitlines() == [
-        '[{"sessionGuid": "x \\x9b31m \\u202e"},',
-        '"\\x1b[31m"]',
-    ]
+    assert screen.text.splitlines() == ['[{"sessionGuid": "x \\x9b31m \\u202e"},', '"\\x1b[31m"]']
     assert vns(api, "list", "--json", cwd=tmp_path).stdout == body
     words = ("download", ONE, "-d", "a\x1b[31m")
     screen = run_in_terminal(*words, cwd=tmp_path, env=environment(api), command=VNS)

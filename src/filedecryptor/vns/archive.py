@@ -148,11 +148,7 @@ class Archive:
                 on_progress(str(recording.guid), count)
 
         outcomes = in_threads(
-            wanted,
-            self._attempt,
-            check=self._without_work,
-            threads=threads,
-            on_progress=advance,
+            wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
         )
         with closing(outcomes):
             for outcome in outcomes:
