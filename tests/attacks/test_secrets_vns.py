@@ -23,7 +23,6 @@ import pytest
 from support.commands import VNS
 from support.leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
 from support.recordings import AUDIO, encrypt
-from support.terminal import run_in_terminal
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 
@@ -186,20 +185,6 @@ def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
     assert not leaks(account.place.files(), *SECRETS)
     process.send_signal(getattr(signal, name))
     assert account.end(process) == 130
-
-
-@pytest.mark.slow
-def test_the_question_before_deleting_tells_nothing(account: Account) -> None:
-    """In a terminal, where more is shown."""
-    screen = run_in_terminal(
-        *("delete", ONE),
-        cwd=account.place.work,
-        env=account.variables(),
-        answers={"on the server?": "y\n"},
-        command=VNS,
-    )
-    assert screen.code == 0
-    assert not leaks(screen.text + repr(account.place.files()), *SECRETS)
 
 
 # What can be asked of a client.

@@ -117,7 +117,7 @@ class Archive:
             jobs: How many to download at once; None for `DOWNLOADS_PER_CPU`.
             on_progress: Called with a GUID and a number of bytes after each piece, from any
                 thread.
-            warn: Called with what has to be known, though no recording fails for it.
+            warn: Called with each warning that concerns no single recording.
 
         Raises:
             UsageError: An item is neither a `Recording` nor a GUID.

@@ -311,7 +311,9 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     what = "1 recording" if len(parsed) == 1 else f"{len(parsed)} recordings"
     if not yes:
         if not is_terminal(console.stdin):
-            raise UsageError("nobody can be asked whether to delete", hint="use --yes")
+            raise UsageError(
+                "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
+            )
         if not click.confirm(f"Delete {what} on the server?", err=True):
             console.say("nothing was deleted")
             return ExitCode.DONE
