@@ -13,6 +13,7 @@ import pytest
 from support import encryptor
 from support.commands import COMMAND
 from support.folders import contents
+from support.night import UNDER_MDWE
 from support.posix import IS_ROOT
 from support.recordings import AUDIO, PASSWORD
 
@@ -31,22 +32,15 @@ WARNING = (
 
 COUNT = 40
 
-NOT_EXECUTABLE = (
-    "import ctypes, os, sys\n"
-    "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(99)\n"  # PR_SET_MDWE
-    "os.execv(sys.argv[1], sys.argv[1:])\n"
-)
-
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Path:
     """A folder of recordings, for which keys are derived as long as LLVM takes, and longer."""
-    folder = tmp_path / "batch"
-    folder.mkdir()
+    (tmp_path / "batch").mkdir()
     recording = encryptor.encrypt(AUDIO, PASSWORD)
     for number in range(COUNT):
-        (folder / f"{number:02}.enc").write_bytes(recording)
-    return folder
+        (tmp_path / "batch" / f"{number:02}.enc").write_bytes(recording)
+    return tmp_path / "batch"
 
 
 def decrypt(batch: Path, *before: str, told: Collection[str] = ("",), **env: str) -> None:
@@ -71,7 +65,7 @@ def decrypt(batch: Path, *before: str, told: Collection[str] = ("",), **env: str
 
 def test_memory_that_may_not_become_executable(batch: Path) -> None:
     """As for a service with MemoryDenyWriteExecute=yes."""
-    decrypt(batch, sys.executable, "-c", NOT_EXECUTABLE, told={WARNING})
+    decrypt(batch, sys.executable, "-c", UNDER_MDWE, told={WARNING})
 
 
 LIMITS = {
