@@ -1,4 +1,4 @@
-"""The units of systemd that the README shows: they are safe, and their programs work in them."""
+"""The units of systemd that the pages show: they are safe, and their programs work in them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ from support.recordings import AUDIO, PASSWORD, WAV
 
 from filedecryptor.core.spool import MEMORY_LIMIT
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 UNITS = {
     name: text.replace("/opt/filedecryptor/bin", str(SCRIPTS))
-    for block in re.findall(r"```ini\n(.*?)```", README, re.DOTALL)
+    for page in PAGES
+    for block in re.findall(r"```ini\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     for name, text in re.findall(
         r"^# (\S+\.(?:service|timer))\n(.*?)(?=\n# |\Z)", block, re.DOTALL | re.MULTILINE
     )
 }
-"""What the page shows, with the programs of the tests."""
+"""What the pages show, with the programs of the tests."""
 
 EXPOSURE = 20
 """Tenths of what `systemd-analyze security` calls the exposure level; below is `OK`."""
