@@ -87,12 +87,12 @@ def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
     return Place(f"{bucket.url}/calls", StoreFolder(bucket), dict(bucket.env), run)
 
 
-def on_deletion(api: Server, act: Callable[[], object]) -> None:
-    """Let something happen at the moment in which the server is told to delete."""
+def on_deletion(api: Server, act: Callable[[str], object]) -> None:
+    """Let something happen at the moment in which the server is told to delete a GUID."""
 
     def behave(handler: Handler) -> bool:
         if handler.command == "DELETE":
-            act()
+            act(handler.guid)
         return False
 
     api.behaviours.append(behave)
@@ -108,6 +108,8 @@ def test_archive(api: Server, place: Place) -> None:
     assert first.stderr.startswith("1 decrypted, 1 stored; 0.0 MB of audio in ")
     api.recordings[THREE] = encrypt(WAV)
     assert api.deleted == []
+    seen: dict[str, set[str]] = {}
+    on_deletion(api, lambda guid: seen.update({guid: set(place.files.versions())}))
     second = place.run("archive", place.url, "--keep-encrypted", "--delete-after")
     assert second.stdout == f"{place.url}/{THREE}.wav\n".encode()
     assert second.stderr.startswith("1 decrypted, 2 skipped; ")
@@ -121,6 +123,7 @@ def test_archive(api: Server, place: Place) -> None:
     assert found == [True, False, True]
     assert api.count("GET", f"{PATH}/{ONE}") == 1
     assert sorted(api.deleted) == [ONE, TWO, THREE]
+    assert {f"{THREE}.wav", f"{THREE}.json"} <= seen[THREE]  # before the deletion
     assert not any("lock" in name for name in place.files.versions() if place.env)
 
 
@@ -260,7 +263,7 @@ def test_what_is_gone_needs_no_deletion(api: Server, place: Place, status: int) 
 def test_a_deletion_that_cannot_be_noted(api: Server, tmp_path: Path) -> None:
     """The recording is here, and is said to be; the next run has nothing to do."""
 
-    def spoil() -> None:
+    def spoil(_: str) -> None:
         (tmp_path / f"{ONE}.json").unlink()
         (tmp_path / f"{ONE}.json").mkdir()
 
@@ -273,13 +276,15 @@ def test_a_deletion_that_cannot_be_noted(api: Server, tmp_path: Path) -> None:
     assert api.deleted == [ONE]
 
 
-def test_the_record_is_written_before_the_deletion(api: Server, place: Place) -> None:
-    """When the server is told, everything is there."""
-    seen: list[set[str]] = []
-    on_deletion(api, lambda: seen.append(set(place.files.versions())))
-    assert place.run("archive", place.url, "--delete-after").code == 0
-    assert len(seen) == 1
-    assert {f"{ONE}.opus", f"{ONE}.json"} <= seen[0]
+def on_flush(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> None:
+    """Let something happen before each flush; it is given the number of the file."""
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        act(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 @pytest.mark.parametrize("has_record", [True, False])
@@ -288,24 +293,17 @@ def test_what_is_there_already_is_flushed_before_the_deletion(
 ) -> None:
     """Another program may have put it there a moment ago, and a power cut may come."""
     events: list[object] = []
-    flush = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        events.append(os.fstat(descriptor).st_ino)
-        flush(descriptor)
-
     (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
     if has_record:
         write_record(tmp_path, ONE, AUDIO)
-    monkeypatch.setattr(os, "fsync", fsync)
-    on_deletion(api, lambda: events.append("DELETE"))
+    on_flush(monkeypatch, events.append)
+    on_deletion(api, lambda _: events.append("DELETE"))
     audio, folder = (tmp_path / f"{ONE}.opus").stat().st_ino, tmp_path.stat().st_ino
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert (tmp_path / f"{ONE}.opus").stat().st_ino == audio
-    before = events[: events.index("DELETE")]
-    assert {audio, folder} <= set(before)
-    if has_record:
-        assert len(set(before)) >= 3
+    before = set(events[: events.index("DELETE")])
+    assert {audio, folder} <= before
+    assert len(before) >= (3 if has_record else 2)
 
 
 def test_what_cannot_be_flushed_is_not_deleted(
@@ -314,14 +312,12 @@ def test_what_cannot_be_flushed_is_not_deleted(
     """The disk may have lost it already."""
     vns(api, "archive", ".", cwd=tmp_path)
     audio = (tmp_path / f"{ONE}.opus").stat().st_ino
-    flush = os.fsync
 
-    def fsync(descriptor: int) -> None:
-        if os.fstat(descriptor).st_ino == audio:
+    def fail(number: int) -> None:
+        if number == audio:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        flush(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    on_flush(monkeypatch, fail)
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
     assert (result.code, api.deleted) == (1, [])
     assert f"{ONE}: stored, but not deleted: Input/output error" in result.stderr
