@@ -23,20 +23,14 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support import api_server, store_proxy
 from support.account import Account, Directory, Place, StoreFolder
-from support.faults import FAULTS, Fault
-from support.night import Night, QuietNight, Store
+from support.faults import KINDS, names_of
+from support.night import Store
 from support.posix import IS_ROOT, posix_only
 
 NIGHTS = int(os.environ.get("NIGHTS", "20"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 ONLY = os.environ.get("FAULT")
-
-
-def test_every_fault_has_a_name_of_its_own() -> None:
-    """The table tells them apart by that."""
-    for kinds in FAULTS.values():
-        names = [fault.__name__ for faults in kinds.values() for fault in faults]
-        assert len(names) == len(set(names))
+QUIET = "none"
 
 
 @contextmanager
@@ -66,15 +60,7 @@ def in_a_store(endpoint: str) -> Iterator[tuple[Place, dict[str, str], Store]]:
 
 
 class Calendar:
-    """The nights of an archive.
-
-    Args:
-        kind: Where it is: a key of `FAULTS`.
-        account: The account, and the archive.
-        folder: For what the nights need.
-        env: What leads to the archive.
-        store: The store in which it is.
-    """
+    """The nights of an archive, which is on a disk or in a store."""
 
     def __init__(
         self, kind: str, account: Account, folder: Path, env: dict[str, str], store: Store
@@ -86,25 +72,23 @@ class Calendar:
         self._store = store
         self._seconds = 1.0
         self._number = 0
-        self._deck: list[tuple[str, Fault]] = []
-        self._codes: dict[tuple[str, str], Counter[int | str]] = defaultdict(Counter)
-        self._times: Counter[tuple[str, str]] = Counter()
+        self._deck: list[str] = []
+        self._codes: dict[str, Counter[int | str]] = defaultdict(Counter)
+        self._times: Counter[str] = Counter()
         self._began = time.monotonic()
 
     def pass_nights(self, count: int) -> None:
         """Pass so many nights with a fault, and a quiet one after each."""
         for _ in range(count):
-            self._pass_night(Night, *self._draw())
-            self._pass_night(QuietNight, "", lambda _: None)
+            self._pass_night(self._draw())
+            self._pass_night(QUIET)
         self._account.forget()
-        assert self._account.missing(list(self._account.calls.values())) == []
+        assert self._account.missing(self._account.calls.values()) == []
 
-    def _draw(self) -> tuple[str, Fault]:
+    def _draw(self) -> str:
         """Return a fault: each comes once, in any order, before one comes again."""
         if not self._deck:
-            kinds = FAULTS[self._kind].items()
-            self._deck = [(kind, fault) for kind, faults in kinds for fault in faults]
-            self._deck = [one for one in self._deck if ONLY in {None, one[1].__name__}]
+            self._deck = [name for name in names_of(KINDS[self._kind]) if ONLY in {None, name}]
             if not self._deck:
                 pytest.skip("there is no such fault here")
             self._chance().shuffle(self._deck)
@@ -113,66 +97,53 @@ class Calendar:
     def _chance(self) -> random.Random:
         return random.Random(f"{SEED} {self._kind} {self._number}")  # noqa: S311 - can be repeated
 
-    def _pass_night(self, kind: type[Night], about: str, fault: Fault) -> None:
+    def _pass_night(self, name: str) -> None:
         self._number += 1
         folder = self._folder / f"night-{self._number}"
         folder.mkdir()
         chance = self._chance()
         self._account.take_calls(chance, chance.randint(2, 12))
-        night = kind(
-            self._account,
-            folder,
-            chance,
-            env=self._env,
-            seconds=self._seconds,
-            store=self._store,
-        )
+        env = dict(self._env)
+        night = KINDS[self._kind](self._account, folder, chance, env, self._seconds, self._store)
         began = time.monotonic()
-        entry = about, "none" if kind is QuietNight else fault.__name__
         try:
             with night.undo:
-                fault(night)
+                if name != QUIET:
+                    getattr(night, name)()
                 night.pass_by()
         except pytest.skip.Exception as reason:
-            self._codes[entry][f"skipped: {reason}"] += 1
+            self._codes[name][f"skipped: {reason}"] += 1
             return
         finally:
             del self._account.server.behaviours[1:]  # the first is the witness
             self._account.server.seen.clear()
             self._store.requests.clear()
-        seconds = time.monotonic() - began
-        if kind is QuietNight:
-            self._seconds = seconds
-        self._times[entry] += 1
-        self._codes[entry].update(run.code for run in night.runs)
-        if found := list(night.faults()):
-            pytest.fail(self._report(night, entry[1], found), pytrace=False)
-
-    def _report(self, night: Night, name: str, found: list[str]) -> str:
-        lines = [f"night {self._number} of SEED={SEED}, {self._kind}, fault: {name}"]
-        lines += [f"  drawn: {text}" for text in (" ".join(night.words), *night.drawn)]
-        for run in night.runs:
-            lines += [
-                f"  exit code {run.code}",
-                *(f"    {line}" for line in run.stderr.splitlines()),
-            ]
-        return "\n".join([*lines, *(f"* {text}" for text in found)])
+        if name == QUIET:
+            self._seconds = time.monotonic() - began
+        self._times[name] += 1
+        self._codes[name].update(run.code for run in night.runs)
+        faults = night.faults_of_a_quiet_night() if name == QUIET else night.faults()
+        if found := list(faults):
+            lines = [f"night {self._number} of SEED={SEED}, {self._kind}, fault: {name}"]
+            lines += [f"  drawn: {text}" for text in (" ".join(night.words), *night.drawn)]
+            for run in night.runs:
+                lines += [f"  exit code {run.code}", *run.stderr.splitlines()]
+            pytest.fail("\n".join([*lines, *(f"* {text}" for text in found)]), pytrace=False)
 
     def table(self) -> str:
         """Return which faults were drawn, how often, and the exit codes of their runs."""
-        nights = sum(self._times.values())
-        seconds = time.monotonic() - self._began
+        nights, seconds = sum(self._times.values()), time.monotonic() - self._began
         calls = len(self._account.calls)
         lines = [f"SEED={SEED}, {self._kind}: {nights} nights, {calls} calls, {seconds:.0f} s"]
-        for entry, codes in sorted(self._codes.items(), key=lambda item: item[0]):
+        for name, codes in sorted(self._codes.items()):
             shown = ", ".join(f"{code} ({count})" for code, count in codes.most_common())
-            lines.append(f"{entry[0]:8} {entry[1]:44} {self._times[entry]:3}  {shown}")
+            lines.append(f"{name:44} {self._times[name]:3}  {shown}")
         return "\n".join(lines)
 
 
 @pytest.mark.slow
 @posix_only("signals and limits of this kind")
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_call_is_lost(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """After each quiet night the archive has all calls that there ever were, whole and recorded."""
     nights, archive = NIGHTS, on_a_disk(tmp_path)

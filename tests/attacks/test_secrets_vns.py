@@ -1,4 +1,7 @@
-"""Whatever the API does, its token and the recordings' password are in nothing that is left."""
+"""Whatever the API does, its token and the recordings' password are in nothing that is left.
+
+What each run of the other tests prints is searched as well.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,26 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import NamedTuple
 from uuid import UUID
 
 import pytest
-from support.commands import COMMAND
+from support.commands import VNS
 from support.leaks import DEVELOPER, NOT_ASCII, Place, chain, leaks, make_place, told
-from support.recordings import AUDIO, PASSWORD, encrypt
-from support.terminal import run_in_terminal
+from support.recordings import AUDIO, encrypt
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 
 from support.api_server import PATH, TOKEN, Behaviour, Handler, Server, serving
+from support.vns import ONE, TWO, slow
 
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
 from filedecryptor.vns.lock import locked
 
-VNS = str(Path(COMMAND).with_name("vns-recordings"))
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
-ONE, TWO = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "12")
 WRONG_TOKEN = 'kT5wrong"token%0Gz'
 SECRETS = (TOKEN, WRONG_TOKEN, NOT_ASCII)
 
@@ -51,120 +53,27 @@ class Account(NamedTuple):
     def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
         """Start a command; the first word may be a program of its own."""
         command = words if words[0].startswith("/") else (VNS, *words)
+        env = {**os.environ, **self.variables(**more)}
         return subprocess.Popen(
-            command,
-            cwd=self.place.work,
-            env={**os.environ, **self.variables(**more)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command, cwd=self.place.work, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
 
-    def end(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
-        """Wait for a command, search all that it leaves, and return its code and messages."""
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a command, search all that it leaves, and return its code."""
         stdout, stderr = process.communicate(timeout=60)
         for text in (stdout, stderr, self.place.files()):
             assert not leaks(text, *SECRETS)
         assert b"Warning" not in stdout + stderr
         assert b"Traceback" not in stderr
-        return process.returncode, stderr.decode()
-
-    def run(self, *words: str, **more: str) -> tuple[int, str]:
-        """Run a command to its end, and search all that it leaves."""
-        return self.end(self.start(*words, **more))
-
-
-@pytest.fixture(scope="session")
-def recording() -> bytes:
-    """A recording with the marked password."""
-    return encrypt(AUDIO, NOT_ASCII)
+        return process.returncode
 
 
 @pytest.fixture
-def account(tmp_path: Path, recording: bytes) -> Iterator[Account]:
-    """An account of two recordings."""
+def account(tmp_path: Path) -> Iterator[Account]:
+    """An account of two recordings, one of them with the marked password."""
     with serving() as server:
-        server.recordings = {ONE: recording, TWO: AUDIO}
+        server.recordings = {ONE: encrypt(AUDIO, NOT_ASCII), TWO: AUDIO}
         yield Account(server, make_place(tmp_path))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "from_file"),
-    [
-        ("list", False),
-        ("list --json", True),
-        (f"download {ONE} {TWO} --json", False),
-        (f"download {ONE} --progress -d new", True),
-        (f"delete --yes {ONE}", False),
-        (f"delete --yes {ONE}", True),
-        ("archive calls --delete-after --keep-encrypted --progress", False),
-        ("archive calls -q", True),
-    ],
-)
-def test_a_success_tells_nothing(account: Account, line: str, *, from_file: bool) -> None:
-    """Neither secret, wherever it comes from."""
-    words, more = line.split(), {}
-    if from_file:
-        words += ["--token-file", account.place.secret_file(TOKEN)]
-        more["VNS_API_TOKEN"] = WRONG_TOKEN
-    assert account.run(*words, **more)[0] == 0
-    assert account.api.seen[0][2]["Token"] == TOKEN
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("line", "token", "password", "code"),
-    [
-        ("list", WRONG_TOKEN, NOT_ASCII, 6),
-        ("archive .", WRONG_TOKEN, NOT_ASCII, 6),
-        (f"download {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
-        (f"delete --yes {ONE}", WRONG_TOKEN, NOT_ASCII, 6),
-        ("list", NOT_ASCII, PASSWORD, 2),
-        ("list", f"{WRONG_TOKEN}\r\nX: y", PASSWORD, 2),
-        ("archive .", TOKEN, f"{NOT_ASCII} ", 3),
-        ("archive . --keep-encrypted --json", TOKEN, f"{NOT_ASCII} ", 3),
-        ("download 33333333-0000-4000-8000-000000000000", TOKEN, NOT_ASCII, 1),
-        ("download ../../x", TOKEN, NOT_ASCII, 1),
-        ("archive . --password-file nowhere", TOKEN, NOT_ASCII, 1),
-        ("list --token-file nowhere", TOKEN, NOT_ASCII, 1),
-        ("archive nowhere/\0", TOKEN, NOT_ASCII, 1),
-        (f"delete {ONE}", TOKEN, NOT_ASCII, 2),
-    ],
-)
-def test_what_is_refused_tells_nothing(
-    account: Account, line: str, token: str, password: str, code: int
-) -> None:
-    """A wrong or impossible token, a wrong password, and what is not there."""
-    words = line.replace("nowhere/\0", "/proc/nowhere").split()
-    more = {"VNS_API_TOKEN": token, ENVIRONMENT_VARIABLE: password}
-    assert account.run(*words, **more)[0] == code
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    [
-        "TOKEN",
-        "list TOKEN",
-        "list --token TOKEN",
-        "list --token=TOKEN",
-        "list --json=TOKEN",
-        "list --timeout TOKEN",
-        "list --api-url TOKEN",
-        "list --api-url https://user:TOKEN@localhost/",
-        "archive . -j TOKEN",
-        "archive . TOKEN",
-        "--TOKEN list",
-        "list -xTOKEN",
-    ],
-)
-def test_usage_errors_quote_nothing(account: Account, line: str) -> None:
-    """A token has no business on the command line, but somebody will try."""
-    code, said = account.run(*line.replace("TOKEN", WRONG_TOKEN).split())
-    assert code == 2
-    assert said.startswith("vns-recordings: error: ")
-    assert account.api.seen == []
 
 
 def answering(status: int, body: bytes = b"{}", **headers: str) -> Behaviour:
@@ -177,33 +86,15 @@ def answering(status: int, body: bytes = b"{}", **headers: str) -> Behaviour:
     return behave
 
 
-def breaking_off(handler: Handler) -> bool:
-    """Send less than was announced."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b"[")
-    handler.close_connection = True
-    return True
+def sending(data: bytes) -> Behaviour:
+    """Return a behaviour that sends some bytes and hangs up."""
 
+    def behave(handler: Handler) -> bool:
+        handler.wfile.write(data)
+        handler.close_connection = True
+        return True
 
-def hanging_up(handler: Handler) -> bool:
-    """Send nothing at all."""
-    handler.close_connection = True
-    return True
-
-
-def babbling(handler: Handler) -> bool:
-    """Send what is no HTTP."""
-    handler.wfile.write(b"\xff\0nonsense\r\n\r\n")
-    handler.close_connection = True
-    return True
-
-
-def sleeping(_: Handler) -> bool:
-    """Answer too late."""
-    time.sleep(1)
-    return False
+    return behave
 
 
 # Servers that fail, with the exit code of `list` and `archive`.
@@ -219,10 +110,10 @@ SERVERS: dict[str, tuple[Behaviour, int]] = {
     "elsewhere": (answering(302, Location="http://127.0.0.1:9/x"), 7),
     "nowhere": (answering(302, Location="http://["), 7),
     "circle": (answering(307, Location=PATH), 7),
-    "breaks": (breaking_off, 7),
-    "hangs": (hanging_up, 7),
-    "babbles": (babbling, 7),
-    "sleeps": (sleeping, 7),
+    "breaks": (sending(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n["), 7),
+    "hangs": (sending(b""), 7),
+    "babbles": (sending(b"\xff\0nonsense\r\n\r\n"), 7),
+    "sleeps": (slow, 7),
 }
 
 
@@ -237,9 +128,9 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
             server.recordings = dict(account.api.recordings)
             server.behaviours.append(behaviour)
             here = Account(server, make_place(tmp_path / name))
-            assert here.run("archive", ".", "--timeout", "0.3")[0] == code, name
+            assert here.end(here.start("archive", ".", "--timeout", "0.3")) == code, name
             if name in {"401", "404", "elsewhere", "garbage", "babbles"}:
-                assert here.run("download", ONE, "--json")[0] in {code, 1, 3, 4}, name
+                assert here.end(here.start("download", ONE, "--json")) in {code, 1, 3, 4}, name
             assert any(seen[2].get("Token") == TOKEN for seen in server.seen), name
 
     with ThreadPoolExecutor(len(SERVERS)) as pool:
@@ -269,7 +160,7 @@ def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) ->
         (tmp_path / function).mkdir()
         here = account._replace(place=make_place(tmp_path / function))
         words = (sys.executable, FAILING, function, error, "--vns", "archive", "calls")
-        assert here.run(*words)[0] == code, case
+        assert here.end(here.start(*words)) == code, case
 
     with ThreadPoolExecutor(len(INJECTED)) as pool:
         for _ in pool.map(one, INJECTED):
@@ -281,7 +172,7 @@ def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) ->
 def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
     """Neither while it is under way, nor what `/proc` shows of it, nor after its end."""
     token_file = account.place.secret_file(TOKEN)
-    account.api.behaviours.append(sleeping)
+    account.api.behaviours.append(slow)
     process = account.start("archive", ".", "--token-file", token_file, VNS_API_TOKEN="none")
     while not account.api.seen:
         time.sleep(0.01)
@@ -293,21 +184,7 @@ def test_an_interrupted_run_tells_nothing(account: Account, name: str) -> None:
         assert not any(path.read_text("utf-8") for path in proc.glob("task/*/children"))
     assert not leaks(account.place.files(), *SECRETS)
     process.send_signal(getattr(signal, name))
-    assert account.end(process)[0] == 130
-
-
-@pytest.mark.slow
-def test_the_question_before_deleting_tells_nothing(account: Account) -> None:
-    """In a terminal, where more is shown."""
-    screen = run_in_terminal(
-        *("delete", ONE),
-        cwd=account.place.work,
-        env=account.variables(),
-        answers={"on the server?": "y\n"},
-        command=VNS,
-    )
-    assert screen.code == 0
-    assert not leaks(screen.text + repr(account.place.files()), *SECRETS)
+    assert account.end(process) == 130
 
 
 # What can be asked of a client.

@@ -7,8 +7,9 @@ import json
 import os
 import random
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from support import encryptor
@@ -25,15 +26,7 @@ FINAL = re.compile(r"([0-9a-f-]{36})\.(?:opus|mp3|wav|enc|unknown)")
 
 
 class Call(NamedTuple):
-    """A recorded call, as the archive is to have it.
-
-    Attributes:
-        guid: Its GUID.
-        name: The name of its audio.
-        size: Bytes of audio.
-        sha256: Theirs, in hexadecimal.
-        is_encrypted: Whether it was recorded with the password.
-    """
+    """A recorded call, as the archive is to have it: the name, length and SHA-256 of its audio."""
 
     guid: str
     name: str
@@ -47,72 +40,46 @@ class Call(NamedTuple):
         return f"{self.guid}.json"
 
 
-class Place(Protocol):
-    """Where an archive is, seen without the code under test."""
-
-    word: str
-
-    def versions(self) -> dict[str, object]:
-        """Return the names of all files, each with what changes whenever the file does."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return what a file holds; None if there is no such file."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file."""
-
-
 class Directory:
-    """An archive on a disk.
-
-    Args:
-        path: Where it is.
-    """
+    """An archive on a disk, seen without the code under test."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.word = str(path)
 
     def versions(self) -> dict[str, object]:
-        """See `Place`."""
+        """Return the names of all files, each with what changes whenever the file does."""
         with os.scandir(self.path) as entries:
             files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            return {file.name: _version(file.stat(follow_symlinks=False)) for file in files}
+            found = {file.name: file.stat(follow_symlinks=False) for file in files}
+        return {
+            name: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
+            for name, one in found.items()
+        }
 
     def read(self, name: str) -> bytes | None:
-        """See `Place`."""
+        """Return what a file holds; None if there is no such file."""
         path = self.path / name
         return path.read_bytes() if path.is_file() and not path.is_symlink() else None
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Place`."""
+        """Write a file."""
         (self.path / name).write_bytes(data)
 
     def remove(self, name: str) -> None:
-        """See `Place`."""
+        """Remove a file."""
         (self.path / name).unlink()
 
 
-def _version(status: os.stat_result) -> object:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 class StoreFolder:
-    """An archive in a folder of a bucket.
-
-    Args:
-        bucket: The bucket.
-    """
+    """The same in a folder of a bucket."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.word = f"{bucket.url}/calls"
 
     def versions(self) -> dict[str, object]:
-        """See `Place`."""
+        """As of a `Directory`."""
         pages = self.bucket.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket.name, Prefix="calls/"
         )
@@ -123,27 +90,28 @@ class StoreFolder:
         }
 
     def read(self, name: str) -> bytes | None:
-        """See `Place`."""
+        """As of a `Directory`."""
         try:
             return self.bucket.get(f"calls/{name}")
         except self.bucket.client.exceptions.NoSuchKey:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Place`."""
+        """As of a `Directory`."""
         self.bucket.put(f"calls/{name}", data)
 
     def remove(self, name: str) -> None:
-        """See `Place`."""
+        """As of a `Directory`."""
         self.bucket.client.delete_object(Bucket=self.bucket.name, Key=f"calls/{name}")
+
+
+Place = Directory | StoreFolder
 
 
 class Account:
     """Calls that are recorded night after night, and what has become of them.
 
     Attributes:
-        server: Where they are until somebody deletes them.
-        place: The archive.
         calls: All there ever were, by GUID.
         lost: Those for which a deletion was asked while the archive did not hold them.
     """
@@ -170,20 +138,19 @@ class Account:
             more = chance.randrange(2 << 20, 6 << 20) if chance.random() < 0.1 else 100
             audio = FORMATS[extension] + b"TAG" + chance.randbytes(more)
             guid = str(UUID(int=chance.getrandbits(128), version=4))
-            digest = hashlib.sha256(audio).hexdigest()
             is_encrypted = chance.random() < 0.7
-            name = f"{guid}.{extension}"
-            self.calls[guid] = Call(guid, name, len(audio), digest, is_encrypted)
-            self.server.recordings[guid] = (
-                encryptor.encrypt(audio, PASSWORD, iterations=ITERATIONS) if is_encrypted else audio
-            )
+            digest = hashlib.sha256(audio).hexdigest()
+            self.calls[guid] = Call(guid, f"{guid}.{extension}", len(audio), digest, is_encrypted)
+            if is_encrypted:
+                audio = encryptor.encrypt(audio, PASSWORD, iterations=ITERATIONS)
+            self.server.recordings[guid] = audio
 
     @property
     def waiting(self) -> list[Call]:
         """The calls that are on the server."""
         return [self.calls[guid] for guid in list(self.server.recordings)]
 
-    def missing(self, calls: list[Call]) -> list[str]:
+    def missing(self, calls: Iterable[Call]) -> list[str]:
         """Return the names of the calls that are not in the archive, whole and recorded."""
         versions = self.place.versions()
         return [
@@ -193,19 +160,17 @@ class Account:
     def halves(self, known: dict[str, bytes]) -> list[str]:
         """Return the names that count as having a recording, and hold something else.
 
-        Args:
-            known: What somebody else has put under such names, and what may still be there.
+        What somebody else has put under such a name (`known`) may still be there.
         """
         versions = self.place.versions()
-        names = [name for name in versions if FINAL.fullmatch(name)]
-        return [name for name in names if not self._is_whole(name, versions, known)]
 
-    def _is_whole(self, name: str, versions: dict[str, object], known: dict[str, bytes]) -> bool:
-        call = self.calls.get(name[:36])
-        found = self._read(name, versions)
-        if call is not None and call.name == name and found == call.sha256:
-            return True
-        return name in known and found == hashlib.sha256(known[name]).hexdigest()
+        def is_whole(name: str) -> bool:
+            call, found = self.calls.get(name[:36]), self._read(name, versions)
+            if call is not None and call.name == name and found == call.sha256:
+                return True
+            return name in known and found == hashlib.sha256(known[name]).hexdigest()
+
+        return [name for name in versions if FINAL.fullmatch(name) and not is_whole(name)]
 
     def _read(self, name: str, versions: dict[str, object]) -> bytes | str | None:
         """Return a record, or the SHA-256 of any other file, read again only if it has changed."""
@@ -225,7 +190,7 @@ class Account:
         self._seen.clear()
 
 
-def _is_held(call: Call, read: Any) -> bool:
+def _is_held(call: Call, read: Callable[[str], bytes | str | None]) -> bool:
     """Return whether a call's audio and its record are there, and fit each other."""
     try:
         record = json.loads(read(call.record) or b"")

@@ -17,7 +17,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,15 @@ IMPLIED = {
     "SystemCallArchitectures", "SystemCallErrorNumber",  # by the filter of system calls
 }  # fmt: skip
 """Directives that need nothing of their own."""
+
+KNOWN = IMPLIED | {
+    "CapabilityBoundingSet", "ExecStart", "LockPersonality", "MemoryDenyWriteExecute", "MemoryMax",
+    "NoNewPrivileges", "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset",
+    "ProtectHome", "ProtectHostname", "ProtectProc", "ProtectSystem", "ReadWritePaths",
+    "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
+    "SystemCallFilter", "TasksMax", "UMask", "User",
+}  # fmt: skip
+"""Directives that are imitated."""
 
 
 def parsed(text: str) -> Unit:
@@ -59,7 +68,7 @@ def _call(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-MS_RDONLY, MS_BIND, MS_REC, MS_PRIVATE = 1, 4096, 16384, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
 NAMESPACES = [0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000]
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR = -100, 0x8000, 442
@@ -133,41 +142,22 @@ def _arrange_files(unit: Unit, folder: str) -> None:
         _mount("proc", "/proc", "proc", data="hidepid=invisible,subset=pid")
 
 
-def _become_nobody() -> None:
-    for capability in range(64):
-        with suppress(OSError):  # not all of them are there
-            _call("prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+ALLOW, REFUSE = 0x7FFF0000, 0x50000
+"""What becomes of a system call; to the latter, the number of an error is added."""
 
-
-ALLOW = 0x7FFF0000
 NE, EQ, MASKED_EQ = 1, 4, 7
 
 
 class _Comparison(ctypes.Structure):
-    """Libseccomp's `scmp_arg_cmp`."""
+    """Libseccomp's `scmp_arg_cmp`: an argument's number, an operation, and two values."""
 
-    _fields_ = (
-        ("argument", ctypes.c_uint),
-        ("operation", ctypes.c_int),
-        ("a", ctypes.c_uint64),
-        ("b", ctypes.c_uint64),
+    _fields_ = tuple(
+        zip("noab", (ctypes.c_uint, ctypes.c_int, *[ctypes.c_uint64] * 2), strict=True)
     )
 
 
-def _refusal(number: int) -> int:
-    """Return the action that lets a system call fail."""
-    return 0x50000 | number
-
-
 class Filter:
-    """A filter of system calls, by libseccomp.
-
-    Args:
-        default: What becomes of those without a rule.
-    """
+    """A filter of system calls, by libseccomp; `default` is what becomes of those without a rule."""
 
     def __init__(self, default: int) -> None:
         self._library = ctypes.CDLL("libseccomp.so.2")
@@ -210,16 +200,11 @@ REFUSED: dict[str, list[tuple[Any, ...]]] = {
         ("sched_setscheduler", (1, EQ, policy, 0)) for policy in (os.SCHED_FIFO, os.SCHED_RR)
     ],
     "RestrictSUIDSGID": [
-        rule
+        (name, *(_has(where, os.O_CREAT) for where in creating), _has(mode, bit))
         for bit in (stat.S_ISUID, stat.S_ISGID)
-        for rule in (
-            ("chmod", _has(1, bit)),
-            ("fchmod", _has(1, bit)),
-            ("fchmodat", _has(2, bit)),
-            ("mkdir", _has(1, bit)),
-            ("mkdirat", _has(2, bit)),
-            ("open", _has(1, os.O_CREAT), _has(2, bit)),
-            ("openat", _has(2, os.O_CREAT), _has(3, bit)),
+        for name, creating, mode in (
+            *(("chmod", (), 1), ("fchmod", (), 1), ("fchmodat", (), 2)),
+            *(("mkdir", (), 1), ("mkdirat", (), 2), ("open", (1,), 2), ("openat", (2,), 3)),
         )
     ],
     "LockPersonality": [("personality", (0, NE, 0, 0))],
@@ -233,12 +218,12 @@ def _refuse_some(unit: Unit) -> None:
     families = unit.get("RestrictAddressFamilies", [""])[0].split()
     allowed = {getattr(socket, name) for name in families if name != "none"}
     for family in set(range(64 if families else 0)) - allowed:
-        found.add(_refusal(errno.EAFNOSUPPORT), "socket", (0, EQ, family, 0))
+        found.add(REFUSE | errno.EAFNOSUPPORT, "socket", (0, EQ, family, 0))
     for directive, rules in REFUSED.items():
         for name, *comparisons in rules if directive in unit else ():
-            found.add(_refusal(errno.EPERM), name, *comparisons)
+            found.add(REFUSE | errno.EPERM, name, *comparisons)
     if "RestrictNamespaces" in unit:
-        found.add(_refusal(errno.ENOSYS), "clone3")  # whose flags no filter can see
+        found.add(REFUSE | errno.ENOSYS, "clone3")  # whose flags no filter can see
     found.load()
 
 
@@ -263,7 +248,12 @@ def _restrict(unit: Unit) -> None:
         _call("unshare", CLONE_NEWNET)
     os.umask(int(unit["UMask"][0], 8))
     if {"User", "CapabilityBoundingSet"} <= unit.keys():
-        _become_nobody()
+        for capability in range(64):
+            with suppress(OSError):  # not all of them are there
+                _call("prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
     if "NoNewPrivileges" in unit:
         _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if "MemoryDenyWriteExecute" in unit:
@@ -271,54 +261,35 @@ def _restrict(unit: Unit) -> None:
             _call("prctl", PR_SET_MDWE, 1, 0, 0, 0)
     _refuse_some(unit)
     if names:
-        allowed = Filter(_refusal(errno.EPERM))
+        allowed = Filter(REFUSE | errno.EPERM)
         for name in names:
             allowed.add(ALLOW, name)
         allowed.load()
 
 
+GROUPS = {"MemoryMax": ("memory", "limit_in_bytes", "max"), "TasksMax": ("pids", "max", "max")}
+"""Limits by control groups: the controller, and the name of its file, in version 1 and in 2."""
+
+
 @contextmanager
-def _group(unit: Unit) -> Iterator[tuple[Callable[[], None], list[str]]]:
-    """Yield what puts a process under the unit's limits, and those that cannot be had here."""
-    limits = {
-        "MemoryMax": ("memory", "memory.limit_in_bytes", "memory.max"),
-        "TasksMax": ("pids", "pids.max", "pids.max"),
-    }
-    root = Path("/sys/fs/cgroup")
-    made: list[Path] = []
-    missing = []
-    for name, (controller, old, new) in limits.items():
-        if name not in unit:
-            continue
+def _group(unit: Unit) -> Iterator[tuple[set[Path], list[str]]]:
+    """Yield the control groups with the unit's limits, and the limits that cannot be had here."""
+    root, made, missing = Path("/sys/fs/cgroup"), set[Path](), []
+    for name in GROUPS.keys() & unit.keys():
+        controller, old, new = GROUPS[name]
         is_old = (root / controller).is_dir()
         path = (root / controller if is_old else root) / f"hardened-{os.getpid()}"
         try:
             path.mkdir(exist_ok=True)
-            if path not in made:
-                made.append(path)
-            (path / (old if is_old else new)).write_text(unit[name][0])
+            made.add(path)
+            (path / f"{controller}.{old if is_old else new}").write_text(unit[name][0])
         except OSError:
             missing.append(name)
-
-    def enter() -> None:
-        for path in made:
-            (path / "cgroup.procs").write_text(str(os.getpid()))
-
     try:
-        yield enter, missing
+        yield made, missing
     finally:
         for path in made:
             path.rmdir()
-
-
-KNOWN = IMPLIED | {
-    "CapabilityBoundingSet", "ExecStart", "LockPersonality", "MemoryDenyWriteExecute", "MemoryMax",
-    "NoNewPrivileges", "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset",
-    "ProtectHome", "ProtectHostname", "ProtectProc", "ProtectSystem", "ReadWritePaths",
-    "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
-    "SystemCallFilter", "TasksMax", "UMask", "User",
-}  # fmt: skip
-"""Directives that are imitated."""
 
 
 def main() -> int:
@@ -326,12 +297,13 @@ def main() -> int:
     unit = parsed(Path(sys.argv[1]).read_text("utf-8"))
     assert unit.keys() <= KNOWN, unit.keys() - KNOWN
     words = unit["ExecStart"][0].replace("%d", "/srv/credentials").split()
-    with _group(unit) as (enter, missing):
+    with _group(unit) as (groups, missing):
         (Path(sys.argv[2]) / "not-imitated").write_text(" ".join(missing))
         child = os.fork()
         if child == 0:
             try:
-                enter()
+                for group in groups:
+                    (group / "cgroup.procs").write_text(str(os.getpid()))
                 _arrange_files(unit, sys.argv[2])
                 _restrict(unit)
                 os.execv(words[0], words)  # noqa: S606 - no shell is wanted

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -18,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from support.account import Account, Call
-from support.api_server import TOKEN, Handler
+from support.api_server import TOKEN
 from support.commands import AS_ANYBODY, VNS
 from support.recordings import PASSWORD
 from support.store_proxy import Answer, Behaviour, Request
@@ -52,30 +54,17 @@ class Store:
 
 
 class Run(NamedTuple):
-    """What a run left behind.
-
-    Attributes:
-        code: Its exit code; less than 0 if a signal ended it.
-        stdout: What it printed.
-        stderr: What else it printed.
-        sent: The signals that it got.
-        is_begun: Whether it has asked the server for anything.
-        never_ends: Whether it had to be killed in the end.
-    """
+    """What a run left behind: `code` is less than 0 if a signal ended it."""
 
     code: int
     stdout: str
     stderr: str
-    sent: tuple[int, ...]
-    is_begun: bool
+    sent: list[int]
+    has_asked: bool
     never_ends: bool
 
-    def faults(self, codes: Container[int]) -> Iterator[str]:
-        """Yield all that is not as it has to be.
-
-        Args:
-            codes: The exit codes that are right.
-        """
+    def faults(self, codes: set[int]) -> Iterator[str]:
+        """Yield all that is not as it has to be, given the exit codes that are right."""
         if self.never_ends:
             yield "it never ends"
         if self.code not in (DOCUMENTED | {-one for one in self.sent} if self.sent else codes):
@@ -83,91 +72,65 @@ class Run(NamedTuple):
         said = self.stdout + self.stderr
         yield from ("a secret is shown" for secret in (TOKEN, PASSWORD) if secret in said)
         # Before the command has taken its signals over, Python itself ends with a traceback.
-        is_pythons = signal.SIGINT in self.sent and not self.is_begun
+        is_pythons = signal.SIGINT in self.sent and not self.has_asked
         if "Traceback" in said and not is_pythons:
             yield "a traceback is shown"
 
 
-class _Process(NamedTuple):
-    popen: subprocess.Popen[bytes]
-    outputs: list[Path]
-    started: float
-    seen: int
-
-
+@dataclass
 class Night:
     """A night, which a fault changes before it begins.
 
-    Attributes:
-        chance: What a fault draws its parameters from.
-        account: The account and its archive.
-        folder: Where a fault may put what it needs.
-        seconds: What a run takes without any fault.
-        where: The archive, as the command line names it.
-        words: What else is on the command line.
-        env: What else is in the environment.
-        prefix: What the command is started by.
-        at_once: How many runs are started together.
-        codes: The exit codes that are right.
-        known: What the fault has put under names that count as having a recording.
-        is_over: Set in the morning, for servers that stall.
-        undo: What has to be set right before anything else is run.
-        drawn: What the fault says of its parameters.
+    `seconds` is what a run takes without any fault; `words` and `env` are what else is on the
+    command line and in the environment, and `prefix` is what the command is started by. `known` is
+    what a fault has put under names that count as having a recording. In the morning `is_over` is
+    set, for servers that stall, and what is left to `undo` is set right.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        folder: Path,
-        chance: Random,
-        *,
-        env: Mapping[str, str],
-        seconds: float,
-        store: Store,
-    ) -> None:
-        self.chance = chance
-        self.account = account
-        self.place = account.place
-        self.server = account.server
-        self.store = store
-        self.folder = folder
-        self.seconds = seconds
-        self.where = account.place.word
-        self.words = ["-j", chance.choice("144")]
-        self.env = dict(env)
-        self.prefix: list[str] = []
-        self.at_once = 1
-        self.codes = set(DOCUMENTED)
-        self.known: dict[str, bytes] = {}
-        self.is_over = Event()
-        self.undo = ExitStack()
-        self.drawn: list[str] = []
-        self.runs: list[Run] = []
-        self._started = 0
+    account: Account
+    folder: Path
+    chance: Random
+    env: dict[str, str]
+    seconds: float
+    store: Store
+    prefix: list[str] = field(default_factory=list)
+    at_once: int = 1
+    codes: set[int] = field(default_factory=DOCUMENTED.copy)
+    known: dict[str, bytes] = field(default_factory=dict)
+    is_over: Event = field(default_factory=Event)
+    undo: ExitStack = field(default_factory=ExitStack)
+    drawn: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.place, self.server = self.account.place, self.account.server
+        self.where = self.place.word
+        self.words = ["-j", self.chance.choice("144")]
+        self._numbers = count()
         self._signals: list[tuple[float, signal.Signals]] = []
         self._concerned: set[str] | None = None
-        self._before = set(account.place.versions())
-        (folder / "token").write_text(f"{TOKEN}\n")
-        (folder / "password").write_text(f"{PASSWORD}\n")
+        self._before = set(self.place.versions())
+        (self.folder / "token").write_text(f"{TOKEN}\n")
+        (self.folder / "password").write_text(f"{PASSWORD}\n")
 
     # What faults say
 
     def draw(self, *values: object) -> None:
-        """Note what was drawn, for whoever reads of a failure."""
+        """Note what was drawn, for the report of a failure."""
         self.drawn += map(str, values)
 
     def concerns(self, *calls: Call) -> None:
         """Say which recordings the fault may keep from being stored; the others must be."""
         self._concerned = {call.guid for call in calls}
 
-    def is_harmless(self) -> None:
+    def is_harmless(self, *_: Call) -> None:
         """Say that the run must do all its work in spite of the fault."""
         self.concerns()
         self.codes = {0}
 
-    def limit_time(self, seconds: float = 1.5) -> None:
-        """Let the run end after some seconds; anything may be left undone then."""
-        self.words += ["--max-time", str(seconds)]
+    def limit_time(self, *_: Call) -> None:
+        """Let the run end soon; anything may be left undone then."""
+        self.words += ["--max-time", "1.5"]
         self._concerned = None
 
     def is_anybody(self) -> None:
@@ -191,82 +154,81 @@ class Night:
         self._signals = list(zip(sorted(moments), signals, strict=True))
         self.draw(", ".join(f"{name.name} after {at:.3f} s" for at, name in self._signals))
 
-    def behave(self, behaviour: Callable[[Handler], bool]) -> None:
-        """Let the server answer in its own way, until the morning."""
-        self.server.behaviours.append(behaviour)
-
     def some(self) -> list[Call]:
         """Return one, some or all of the calls on the server."""
         waiting = self.account.waiting
-        count = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
-        self.draw(f"{count} of {len(waiting)} recordings")
-        return self.chance.sample(waiting, count)
+        number = self.chance.choice([1, 1, self.chance.randint(1, len(waiting)), len(waiting)])
+        self.draw(f"{number} of {len(waiting)} recordings")
+        return self.chance.sample(waiting, number)
 
-    def others(self, calls: Iterable[Call]) -> list[Call]:
-        """Return the calls on the server that are not among these."""
-        return [call for call in self.account.waiting if call not in calls]
-
-    def stored(self, count: int) -> list[Call]:
+    def stored(self, most: int) -> list[Call]:
         """Have the calls on the server archived, but not deleted; return some; more calls come."""
         waiting = self.account.waiting
         assert self.run(delete=False).code == 0
         self.account.take_calls(self.chance, self.chance.randint(1, 6))
-        return self.chance.sample(waiting, min(count, len(waiting)))
+        return self.chance.sample(waiting, min(most, len(waiting)))
+
+    def put(self, name: str, data: bytes | None) -> None:
+        """Write a file of the archive, or remove it if None."""
+        self.known[name] = data or b""
+        if data is None:
+            self.place.remove(name)
+        else:
+            self.place.write(name, data)
 
     # The night itself
 
     def run(self, *, delete: bool = True, killed_after: float | None = None) -> Run:
-        """Run the archive before the night, and return what became of that.
-
-        Args:
-            delete: Whether to delete on the server what is stored.
-            killed_after: The seconds after which to kill it; None to let it end.
-        """
+        """Run the archive before the night, perhaps kill it, and return what became of that."""
         kill = [] if killed_after is None else [(killed_after, signal.SIGKILL)]
-        return self._end(self._start(delete=delete), kill)
+        return self._end(*self._start(delete=delete), kill)
 
     def pass_by(self) -> None:
         """Run the archive as cron does, and as the fault has it."""
         processes = [self._start() for _ in range(self.at_once)]
         for process in processes:
-            self._end(process, self._signals)
+            self._end(*process, self._signals)
         self.is_over.set()
 
-    def _start(self, *, delete: bool = True) -> _Process:
+    def _start(self, *, delete: bool = True) -> tuple[subprocess.Popen[bytes], Path, float, int]:
         words = ["archive", self.where, *(["--delete-after"] if delete else [])]
         words += ["--token-file", str(self.folder / "token")]
         words += ["--password-file", str(self.folder / "password"), *self.words]
-        self._started += 1
-        outputs = [self.folder / f"run-{self._started}.{name}" for name in ("out", "err")]
+        output = self.folder / f"run-{next(self._numbers)}"
         seen = len(self.server.seen)
-        with outputs[0].open("wb") as stdout, outputs[1].open("wb") as stderr:
-            popen = subprocess.Popen(
+        with output.open("wb") as stdout, output.with_suffix(".err").open("wb") as stderr:
+            process = subprocess.Popen(
                 [*self.prefix, VNS, *words],
                 env={**os.environ, "VNS_API_URL": self.server.url, **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
             )
-        return _Process(popen, outputs, time.monotonic(), seen)
+        return process, output, time.monotonic(), seen
 
-    def _end(self, process: _Process, signals: Sequence[tuple[float, signal.Signals]] = ()) -> Run:
-        popen = process.popen
+    def _end(
+        self,
+        process: subprocess.Popen[bytes],
+        output: Path,
+        started: float,
+        seen: int,
+        signals: Sequence[tuple[float, signal.Signals]],
+    ) -> Run:
         for after, number in signals:
-            time.sleep(max(0, process.started + after - time.monotonic()))
-            popen.send_signal(number)
+            time.sleep(max(0, started + after - time.monotonic()))
+            process.send_signal(number)
         never_ends = False
         try:
-            popen.wait(LONGEST)
+            process.wait(LONGEST)
         except subprocess.TimeoutExpired:
             never_ends = True
-            popen.kill()
-            popen.wait()
-        stdout, stderr = (output.read_text("utf-8") for output in process.outputs)
-        sent = tuple(number for _, number in signals)
-        is_begun = len(self.server.seen) > process.seen
-        run = Run(popen.returncode, stdout, stderr, sent, is_begun, never_ends)
-        self.runs.append(run)
-        return run
+            process.kill()
+            process.wait()
+        stdout, stderr = output.read_text("utf-8"), output.with_suffix(".err").read_text("utf-8")
+        sent = [int(number) for _, number in signals]
+        has_asked = len(self.server.seen) > seen
+        self.runs.append(Run(process.returncode, stdout, stderr, sent, has_asked, never_ends))
+        return self.runs[-1]
 
     # The morning
 
@@ -276,7 +238,7 @@ class Night:
             yield from run.faults(self.codes)
         account = self.account
         yield from (
-            f"{guid}: a deletion was asked for while it was not stored" for guid in account.lost
+            f"{guid}: its deletion was asked for before it was stored" for guid in account.lost
         )
         gone = [call for call in account.calls.values() if call.guid not in self.server.recordings]
         yield from (f"{name}: deleted, and not stored" for name in account.missing(gone))
@@ -288,14 +250,10 @@ class Night:
             new = account.place.versions().keys() - self._before
             yield from (f"{name}: left behind" for name in new if TEMPORARY.fullmatch(name))
 
-
-class QuietNight(Night):
-    """A night without a fault."""
-
-    def faults(self) -> Iterator[str]:
+    def faults_of_a_quiet_night(self) -> Iterator[str]:
         """Yield also what is not as it has to be after a night without a fault."""
         self.is_harmless()
-        yield from super().faults()
+        yield from self.faults()
         yield from (f"{guid}: still on the server" for guid in self.server.recordings)
         for run in self.runs:
             yield from (line for line in run.stderr.splitlines() if "error" in line)

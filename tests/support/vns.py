@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from support.folders import contents
 from support.recordings import PASSWORD
 
 ONE, TWO, THREE = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "123")
+NUMBERED = [f"{number:08}-0000-4000-8000-000000000000" for number in range(60)]
 
 
 def environment(api: Server, **more: str) -> dict[str, str]:
@@ -31,19 +32,18 @@ def environment(api: Server, **more: str) -> dict[str, str]:
 def vns(api: Server, *words: str, cwd: Path, **more: str | None) -> Result:
     """Run the command in this process; it must show neither a secret nor a traceback.
 
-    Args:
-        api: The server.
-        words: The command line.
-        cwd: Where to be.
-        more: What else is in the environment; None for what is not.
+    In `more` is what else is in the environment; None for what is not.
     """
     env = {"VNS_API_URL": api.url, "VNS_API_TOKEN": TOKEN, "FILEDECRYPTOR_PASSWORD": PASSWORD}
     return _checked(run(*words, cwd=cwd, env=env | more, cli="filedecryptor.vns.cli"))
 
 
-def vns_process(api: Server, *words: str, cwd: Path, **more: str) -> Result:
-    """Run the command in a process of its own, else as `vns` does."""
-    return _checked(run_process(*words, cwd=cwd, env=environment(api, **more), command=(VNS,)))
+def vns_process(
+    api: Server, *words: str, cwd: Path, as_anybody: bool = False, **more: str
+) -> Result:
+    """Run the command in a process of its own, perhaps without root's rights, else as `vns` does."""
+    env = environment(api, **more)
+    return _checked(run_process(*words, cwd=cwd, env=env, as_anybody=as_anybody, command=(VNS,)))
 
 
 def _checked(result: Result) -> Result:
@@ -93,6 +93,28 @@ def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
         if handler.path != path or not left:
             return False
         handler.send(left.pop(0), b"{}", **headers)
+        return True
+
+    return behave
+
+
+def answering(
+    status: int,
+    body: bytes = b"",
+    *,
+    command: str = "GET",
+    guids: Container[str] | None = None,
+    times: int | None = None,
+) -> Any:
+    """Return a behaviour that answers for these recordings, or for all, so often or always."""
+    left = [0] * (10**6 if times is None else times)
+
+    def behave(handler: Handler) -> bool:
+        is_concerned = handler.path != PATH and (guids is None or handler.guid in guids)
+        if handler.command != command or not is_concerned or not left:
+            return False
+        left.pop()
+        handler.send(status, body)
         return True
 
     return behave
@@ -148,12 +170,9 @@ def sending(body: bytes, status: int = 200, **headers: str) -> Any:
 
 
 def trickling(part: str, seconds: float = 0.05, path: str = f"{PATH}/{ONE}") -> Any:
-    """Return a behaviour that sends something a byte at a time, for as long as anybody listens.
+    """Return a behaviour that sends a part a byte at a time, for as long as anybody listens.
 
-    Args:
-        part: What trickles: `status`, `headers`, `body` or `chunks`.
-        seconds: The time between two bytes.
-        path: Where.
+    The part is `status`, `headers`, `body` or `chunks`.
     """
 
     def behave(handler: Handler) -> bool:
@@ -196,20 +215,10 @@ def limiting(per_second: float, retry_after: str | None) -> Any:
 
 
 class Resuming:
-    """A behaviour that breaks each answer off, and sends the rest to those who ask for it.
-
-    Args:
-        piece: Bytes that an answer has before it breaks off.
-        tag: Returns the ETag for the next answer; None for none.
-        offers: Whether to say that parts can be asked for.
-    """
+    """A behaviour that breaks each answer off after a piece, and sends the rest if asked for it."""
 
     def __init__(
-        self,
-        piece: int,
-        tag: Callable[[], str | None] = lambda: '"1"',
-        *,
-        offers: bool = True,
+        self, piece: int, tag: Callable[[], str | None] = lambda: '"1"', *, offers: bool = True
     ) -> None:
         self.piece = piece
         self.tag = tag

@@ -1,169 +1,413 @@
-"""A directory that holds what the account lists."""
+"""What becomes of each recording, on a disk and in a store."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
-import socket
+import random
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
+from support.account import Directory, StoreFolder
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.commands import VNS
-from support.posix import IS_WINDOWS
-from support.recordings import AUDIO, MP3, PASSWORD, encrypt
+from support.commands import VNS, Result
+from support.folders import contents
+from support.recordings import AUDIO, MP3, PASSWORD, WAV, encrypt
+from support.store_proxy import proxy, refusing_conditions
 from support.vns import (
+    NUMBERED,
     ONE,
     THREE,
     TWO,
+    answering,
     breaking,
     environment,
-    slow,
+    record,
+    sending,
     stored,
     vns,
-    vns_process,
     write_record,
 )
 
 from filedecryptor.vns import Archive, Client
 
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
-def test_archive(api: Server, tmp_path: Path) -> None:
-    """All that is listed is fetched, decrypted and named after its GUID; once."""
-    api.recordings[TWO] = encrypt(MP3, PASSWORD)
-    first = vns(api, "archive", "calls", cwd=tmp_path)
+KILLS = int(os.environ.get("KILLS", "10"))
+"""Kills of a storm; 200 take five minutes on a disk, and twenty in a store."""
+
+
+class Place(NamedTuple):
+    """Where an archive is, how it is named there, and what runs the command."""
+
+    url: str
+    files: Directory | StoreFolder
+    env: dict[str, str]
+    run: Callable[..., Result]
+
+    def recordings(self) -> dict[str, bytes]:
+        """Return its files but for records, markers, and what killed runs have left."""
+        return {
+            name: self.files.read(name) or b""
+            for name in self.files.versions()
+            if not name.endswith((".json", ".tmp")) and not name.startswith(".vns")
+        }
+
+    def record(self, guid: str) -> dict[str, object]:
+        """Return the record of a recording."""
+        found: dict[str, object] = json.loads(self.files.read(f"{guid}.json") or b"")
+        return found
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
+    """An empty archive, in either of them."""
+    if request.param == "disk":
+        (tmp_path / "calls").mkdir()
+        on_disk = Directory(tmp_path / "calls")
+        return Place(
+            "calls", on_disk, {}, lambda *words, **more: vns(api, *words, cwd=tmp_path, **more)
+        )
+    bucket: Bucket = request.getfixturevalue("bucket")
+
+    def run(*words: str, **more: str | None) -> Result:
+        found = vns(api, *words, cwd=tmp_path, **{**bucket.env, **more})
+        assert contents(tmp_path) == {}
+        return found
+
+    return Place(f"{bucket.url}/calls", StoreFolder(bucket), dict(bucket.env), run)
+
+
+def on_deletion(api: Server, act: Callable[[str], object]) -> None:
+    """Let something happen at the moment in which the server is told to delete a GUID."""
+
+    def behave(handler: Handler) -> bool:
+        if handler.command == "DELETE":
+            act(handler.guid)
+        return False
+
+    api.behaviours.append(behave)
+
+
+def test_archive(api: Server, place: Place) -> None:
+    """All that is listed is fetched once, and named after its GUID; later it may be deleted."""
+    api.recordings = {ONE: encrypt(AUDIO), TWO: MP3}
+    first = place.run("archive", place.url)
     assert first.code == 0
-    assert sorted(first.stdout.decode().split()) == [f"calls/{ONE}.opus", f"calls/{TWO}.mp3"]
-    assert first.stderr.startswith("2 decrypted; 0.0 MB of audio in ")
-    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO, f"{TWO}.mp3": MP3}
-    api.recordings[THREE] = encrypt(AUDIO, PASSWORD)
-    second = vns(api, "archive", "calls", cwd=tmp_path)
-    assert second.stdout == f"calls/{THREE}.opus\n".encode()
+    names = [f"{place.url}/{ONE}.opus", f"{place.url}/{TWO}.mp3"]
+    assert sorted(first.stdout.decode().split()) == names
+    assert first.stderr.startswith("1 decrypted, 1 stored; 0.0 MB of audio in ")
+    api.recordings[THREE] = encrypt(WAV)
+    assert api.deleted == []
+    seen: dict[str, set[str]] = {}
+    on_deletion(api, lambda guid: seen.update({guid: set(place.files.versions())}))
+    second = place.run("archive", place.url, "--keep-encrypted", "--delete-after")
+    assert second.stdout == f"{place.url}/{THREE}.wav\n".encode()
     assert second.stderr.startswith("1 decrypted, 2 skipped; ")
+    assert place.recordings() == {
+        f"{ONE}.opus": AUDIO,
+        f"{TWO}.mp3": MP3,
+        f"{THREE}.wav": WAV,
+        f"{THREE}.enc": encrypt(WAV),
+    }
+    found = [place.record(guid)["authenticated"] for guid in (ONE, TWO, THREE)]
+    assert found == [True, False, True]
     assert api.count("GET", f"{PATH}/{ONE}") == 1
-    assert api.deleted == []
+    assert sorted(api.deleted) == [ONE, TWO, THREE]
+    assert {f"{THREE}.wav", f"{THREE}.json"} <= seen[THREE]  # before the deletion
+    assert not any("lock" in name for name in place.files.versions() if place.env)
 
 
-def test_delete_after(api: Server, tmp_path: Path) -> None:
-    """What is safe here is deleted there, also what an earlier run had not yet deleted."""
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    api.recordings[TWO] = encrypt(MP3, PASSWORD)
-    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert sorted(api.deleted) == [ONE, TWO]
-    assert set(stored(tmp_path)) == {f"{ONE}.opus", f"{TWO}.mp3"}
+def test_many_are_looked_up_together(api: Server, place: Place) -> None:
+    """In one list, whether or not a slash ends the name of the place."""
+    api.recordings = dict.fromkeys(NUMBERED[:40], encrypt(AUDIO))
+    for url, count in ((place.url, 40), (f"{place.url}/", 0), (place.url, 0)):
+        result = place.run("archive", url)
+        assert (result.code, len(result.stdout.splitlines())) == (0, count)
+    lines = place.run("list", "--archived", f"{place.url}/", "--json").stdout.splitlines()
+    assert {json.loads(line)["guid"] for line in lines} == set(api.recordings)
 
 
-def test_a_wrong_password_deletes_nothing(api: Server, tmp_path: Path) -> None:
-    """Nor does it store anything."""
-    result = vns(
-        api, "archive", ".", "--delete-after", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong"
-    )
-    assert result.code == 3
-    assert result.stderr.startswith(f"error: {ONE}: authentication failed")
-    assert api.deleted == []
-    assert stored(tmp_path) == {}
-
-
-def test_without_a_password_what_is_encrypted_stays_so(api: Server, tmp_path: Path) -> None:
-    """It is stored as `.enc`, fetched once, and never deleted: nobody knows whether it is whole."""
-    api.recordings[TWO] = MP3
+def test_without_a_password(api: Server, place: Place) -> None:
+    """It goes there as it came, is fetched once, and only what is plain is deleted."""
+    api.recordings = {ONE: encrypt(AUDIO), TWO: MP3}
     for _ in range(2):
-        words = ("archive", ".", "--delete-after")
-        assert vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None).code == 0
-    assert set(stored(tmp_path)) == {f"{ONE}.enc", f"{TWO}.mp3"}
+        result = place.run("archive", place.url, "--delete-after", FILEDECRYPTOR_PASSWORD=None)
+        assert result.code == 0
+    assert place.recordings() == {f"{ONE}.enc": encrypt(AUDIO), f"{TWO}.mp3": MP3}
     assert api.deleted == [TWO]
     assert api.count("GET", f"{PATH}/{ONE}") == 1
+    assert place.run("archive", place.url).code == 0
+    assert place.recordings()[f"{ONE}.opus"] == AUDIO
 
 
-def test_a_long_list(api: Server, tmp_path: Path) -> None:
-    """All of them are there already, but one."""
-    guids = [str(uuid4()) for _ in range(2_000)]
-    for guid in guids:
-        (tmp_path / f"{guid}.opus").write_bytes(b"x")
-        write_record(tmp_path, guid, b"x")
-    api.list_body = json.dumps([*guids, ONE]).encode()
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.stderr.startswith("1 decrypted, 2000 skipped; ")
+PAGE = b"<!doctype html><title>Sign in</title>" + b"please " * 10
+SAID = f"the API sent an HTML or XML page, not a recording: Sign in {'please ' * 10}".strip()
 
 
-@pytest.mark.parametrize("how", ["cut", "reset"])
-@pytest.mark.parametrize("plain", [True, False])
-def test_a_body_that_always_breaks_off(
-    api: Server,
-    tmp_path: Path,
-    how: str,
-    plain: bool,  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("body", "behaviour", "password", "code", "said"),
+    [
+        (encrypt(AUDIO), breaking("cut", 50), PASSWORD, 7, ""),
+        (encrypt(AUDIO), breaking("reset", 50), PASSWORD, 7, ""),
+        (AUDIO, breaking("cut", 50), PASSWORD, 7, ""),
+        (AUDIO, breaking("reset", 50), PASSWORD, 7, ""),
+        (b"", None, PASSWORD, 7, ""),
+        (PAGE, None, PASSWORD, 7, SAID),
+        (PAGE, None, None, 7, SAID),
+        (encrypt(AUDIO), None, "wrong", 3, "authentication failed"),
+    ],
+)
+def test_what_is_not_whole_is_neither_stored_nor_deleted(
+    api: Server, tmp_path: Path, body: bytes, behaviour: Any, *, password: str, code: int, said: str
 ) -> None:
-    """Nothing partial is stored, not even of plain audio, and nothing is deleted."""
-    if plain:
-        api.recordings[ONE] = AUDIO
-    api.behaviours.append(breaking(how, 50))
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == 7
-    assert stored(tmp_path) == {}
-    assert api.deleted == []
-
-
-@pytest.mark.parametrize("password", [PASSWORD, None])
-def test_a_page_instead_of_a_recording(api: Server, tmp_path: Path, password: str | None) -> None:
-    """200 with HTML is no recording: not stored, not deleted, and the hint says what it is."""
-    api.recordings[ONE] = b"<!doctype html><title>Sign in</title>" + b"please " * 10
-    words = ("archive", ".", "--delete-after", "--keep-encrypted")
+    """Nor what is not authenticated: nothing of it stays."""
+    api.recordings[ONE] = body
+    api.behaviours += [behaviour] if behaviour else []
+    words = ["archive", ".", "--delete-after"]
+    words += ["--keep-encrypted"] if body == PAGE else []
     result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
-    assert result.code == 7
-    what = f"the API sent an HTML or XML page, not a recording: Sign in {'please ' * 10}".strip()
-    assert result.lines[0] == f"error: {ONE}: {what}"
+    assert result.code == code
+    assert result.lines[0].startswith(f"error: {ONE}: {said}")
     assert stored(tmp_path) == {}
     assert api.deleted == []
 
 
-def test_a_second_run_is_kept_out(api: Server, tmp_path: Path) -> None:
-    """It says who holds the directory, and exits 1."""
-    api.behaviours.append(slow)
-    first = subprocess.Popen(
-        [VNS, "archive", "."], cwd=tmp_path, env=environment(api), stdout=subprocess.PIPE
-    )
-    while not api.seen:
-        time.sleep(0.01)
-    second = vns(api, "archive", ".", cwd=tmp_path)
-    first.communicate()
-    assert second.code == 1
-    # On Windows, what was started is not Python itself, but its parent.
-    process = r"\d+" if IS_WINDOWS else first.pid
-    holder = rf"process {process} on {re.escape(socket.gethostname())}, since 20"
-    assert re.match(f"error: .: another run is at work here: {holder}", second.stderr)
-    assert first.returncode == 0
+def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
+    api: Server, tmp_path: Path
+) -> None:
+    """It is kept under a name of its own, fetched again by each run, and not deleted."""
+    api.behaviours.append(sending(AUDIO[:3000]))
+    for count in (1, 2):
+        assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+        assert stored(tmp_path) == {f"{ONE}.unverified.opus": AUDIO[:3000]}
+        assert api.count("GET", f"{PATH}/{ONE}") == count
+    assert api.deleted == []
 
 
-@pytest.mark.parametrize("kind", ["empty", "link", "directory"])
-def test_what_is_no_recording_does_not_count_as_one(api: Server, tmp_path: Path, kind: str) -> None:
-    """A name alone is no reason to delete on the server."""
-    target = tmp_path / f"{ONE}.opus"
-    if kind == "empty":
-        target.touch()
-    elif kind == "link":
-        target.symlink_to("nowhere")
-    else:
-        target.mkdir()
+@pytest.mark.parametrize("audio", [b"", b"fLaC and so on"], ids=["none", "another format"])
+def test_audio_of_an_unknown_format_is_kept(api: Server, tmp_path: Path, audio: bytes) -> None:
+    """It is authenticated, so it is stored, once; the server's copy stays as well."""
+    api.recordings[ONE] = encrypt(audio, PASSWORD)
+    words = ("archive", ".", "--delete-after", "--json")
+    result = vns(api, *words, cwd=tmp_path)
+    assert result.code == 5
+    assert "the recording is intact, and stored as" in result.stderr
+    outcome = json.loads(result.stdout.splitlines()[0])
+    assert (outcome["status"], outcome["output"]) == ("stored", f"./{ONE}.unknown")
+    assert stored(tmp_path) == {f"{ONE}.unknown": audio}
+    assert record(tmp_path, ONE)["authenticated"] is True
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+    assert api.deleted == []
+
+
+def test_keep_encrypted_with_a_wrong_password(api: Server, place: Place) -> None:
+    """The `.enc` is stored alone, and replaces no record: what an earlier run has stored counts."""
+    words = ("archive", place.url, "--keep-encrypted", "--delete-after")
+    assert place.run(*words, FILEDECRYPTOR_PASSWORD="wrong").code == 3
+    assert place.recordings() == {f"{ONE}.enc": encrypt(AUDIO)}
+    assert place.run("archive", place.url).code == 0
+    again = ("download", ONE, "-d", place.url, "--keep-encrypted")
+    assert place.run(*again, FILEDECRYPTOR_PASSWORD="wrong").code == 3
+    assert place.record(ONE)["file"] == f"{ONE}.opus"
+    assert place.recordings() == {f"{ONE}.opus": AUDIO, f"{ONE}.enc": encrypt(AUDIO)}
+    assert api.deleted == []
+
+
+def test_download_fetches_again(api: Server, place: Place) -> None:
+    """The same stays as it is; something else gives way to what is authenticated."""
+    seen = []
+    for audio in (AUDIO, AUDIO, AUDIO + b"more"):
+        api.recordings[ONE] = encrypt(audio)
+        result = place.run("download", ONE, "-d", place.url)
+        assert result == (0, f"{place.url}/{ONE}.opus\n".encode(), "")
+        assert place.recordings() == {f"{ONE}.opus": audio}
+        seen.append(place.files.versions()[f"{ONE}.opus"])
+    assert seen[0] == seen[1] != seen[2]
+    assert api.count("GET", f"{PATH}/{ONE}") == 3
+
+
+def test_a_deletion_that_fails(api: Server, place: Place) -> None:
+    """The recording is there, and is said to be; the next run deletes it."""
+    api.behaviours.append(answering(500, command="DELETE", times=5))
+    result = place.run("archive", place.url, "--delete-after", "--json")
+    outcome = json.loads(result.stdout.splitlines()[0])
+    assert result.code == outcome["code"] == 7
+    assert (outcome["status"], outcome["output"]) == ("stored", f"{place.url}/{ONE}.opus")
+    assert f"error: {ONE}: stored, but not deleted: the API kept failing" in result.stderr
+    assert place.record(ONE)["deleted"] is None
+    assert place.run("archive", place.url, "--delete-after").code == 0
+    assert api.deleted == [ONE]
+    assert place.record(ONE)["deleted"] is not None
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_gone_needs_no_deletion(api: Server, place: Place, status: int) -> None:
+    """Somebody else has done it."""
+    api.behaviours.append(answering(status, command="DELETE"))
+    assert place.run("archive", place.url, "--delete-after").code == 0
+    assert place.record(ONE)["deleted"] is not None
+
+
+def test_a_deletion_that_cannot_be_noted(api: Server, tmp_path: Path) -> None:
+    """The recording is here, and is said to be; the next run has nothing to do."""
+
+    def spoil(_: str) -> None:
+        (tmp_path / f"{ONE}.json").unlink()
+        (tmp_path / f"{ONE}.json").mkdir()
+
+    on_deletion(api, spoil)
+    result = vns(api, "archive", ".", "--delete-after", "--json", cwd=tmp_path)
+    outcome = json.loads(result.stdout.splitlines()[0])
+    assert (result.code, outcome["status"], outcome["output"]) == (1, "stored", f"./{ONE}.opus")
+    assert outcome["error"] == "stored and deleted, but not noted: Is a directory"
+    assert stored(tmp_path)[f"{ONE}.opus"] == AUDIO
+    assert api.deleted == [ONE]
+
+
+def on_flush(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> None:
+    """Let something happen before each flush; it is given the number of the file."""
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        act(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_what_is_there_already_is_flushed_before_the_deletion(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_record: bool
+) -> None:
+    """Another program may have put it there a moment ago, and a power cut may come."""
+    events: list[object] = []
+    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
+    if has_record:
+        write_record(tmp_path, ONE, AUDIO)
+    on_flush(monkeypatch, events.append)
+    on_deletion(api, lambda _: events.append("DELETE"))
+    audio, folder = (tmp_path / f"{ONE}.opus").stat().st_ino, tmp_path.stat().st_ino
+    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
+    assert (tmp_path / f"{ONE}.opus").stat().st_ino == audio
+    before = set(events[: events.index("DELETE")])
+    assert {audio, folder} <= before
+    assert len(before) >= (3 if has_record else 2)
+
+
+def test_what_cannot_be_flushed_is_not_deleted(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may have lost it already."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    audio = (tmp_path / f"{ONE}.opus").stat().st_ino
+
+    def fail(number: int) -> None:
+        if number == audio:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    on_flush(monkeypatch, fail)
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == (1 if kind == "directory" else 0)
-    assert (api.deleted == [ONE]) == (kind != "directory")
-    assert kind == "directory" or stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+    assert (result.code, api.deleted) == (1, [])
+    assert f"{ONE}: stored, but not deleted: Input/output error" in result.stderr
 
 
-def test_leftovers_of_a_killed_run_are_removed(api: Server, tmp_path: Path) -> None:
-    """By a later one, which writes into the directory when they are a day old."""
-    left = tmp_path / ".filedecryptor-0123456789abcdef.tmp"
-    left.write_bytes(b"half")
-    os.utime(left, (0, 0))
-    assert vns_process(api, "archive", ".", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+def test_dry_run(api: Server, place: Place) -> None:
+    """It says what would be fetched and deleted, and does nothing, not even make a directory."""
+    place.run("archive", place.url)
+    api.recordings[TWO] = encrypt(MP3)
+    before = place.files.versions()
+    result = place.run("archive", place.url, "--dry-run", "--delete-after")
+    assert result.code == 0
+    assert sorted(result.stdout.decode().splitlines()) == [f"to delete: {ONE}", f"to fetch: {TWO}"]
+    result = place.run("archive", place.url, "--dry-run", "--json")
+    found = {
+        entry["input"]: entry["status"] for entry in map(json.loads, result.stdout.splitlines())
+    }
+    assert found == {ONE: "skipped", TWO: "to fetch"}
+    assert place.run("archive", f"{place.url}/new", "--dry-run").code == 0
+    assert place.files.versions() == before
+    assert api.deleted == []
+
+
+@pytest.mark.slow
+def test_killed_many_times(api: Server, place: Place, tmp_path: Path) -> None:
+    """Whatever is deleted on the server is there, byte for byte, and recorded."""
+    api.recordings.clear()
+    dice = random.Random(1)  # noqa: S311 - it decides when to kill, no more
+    wanted: dict[str, bytes] = {}
+    env = environment(api, **place.env)
+    longest = 4.0 if place.env else 2.0  # a store takes a second to get to know
+    kills = 0
+    while kills < KILLS:
+        while len(api.recordings) < 20:
+            guid = str(uuid4())
+            wanted[guid] = AUDIO + bytes([len(wanted) % 256]) * 9
+            api.recordings[guid] = encrypt(wanted[guid])
+        process = subprocess.Popen(
+            [VNS, "archive", place.url, "--delete-after", "-q"], cwd=tmp_path, env=env
+        )
+        try:
+            assert process.wait(timeout=dice.uniform(0.2, longest)) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        if kills % 20 == 0 or kills == KILLS:
+            for guid in api.deleted:
+                assert place.files.read(f"{guid}.opus") == wanted[guid]
+                assert place.record(guid)["size"] == len(wanted[guid])
+    assert len(api.deleted) > KILLS / 4
+    assert place.run("archive", place.url).code == 0
+    assert place.recordings() == {f"{guid}.opus": audio for guid, audio in wanted.items()}
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place, others: int) -> None:
+    """And deleted: it is skipped, also where the files were listed at first."""
+    place.run("archive", place.url)
+    names = [name for name in place.files.versions() if name.startswith(ONE)]
+    files = {name: place.files.read(name) or b"" for name in names}
+    for name in files:
+        place.files.remove(name)
+    api.recordings |= dict.fromkeys(NUMBERED[:others], encrypt(AUDIO))
+
+    def behave(handler: Handler) -> bool:
+        if handler.path == f"{PATH}/{ONE}" and ONE in api.recordings:
+            for name, data in files.items():
+                place.files.write(name, data)
+            del api.recordings[ONE]
+        return False
+
+    api.behaviours.append(behave)
+    result = place.run("archive", place.url, "--json")
+    outcomes = [json.loads(line) for line in result.stdout.splitlines()[:-1]]
+    assert result.code == 0
+    assert [one["status"] for one in outcomes if one["input"] == ONE] == ["skipped"]
+    assert len(outcomes) == others + 1
+
+
+def test_a_slash_that_is_missing(api: Server, tmp_path: Path) -> None:
+    """`s3:/bucket` is no path that anybody means, unless it is there."""
+    for words in (("archive", "s3:/bucket/calls"), ("download", ONE, "-d", "s3:/bucket")):
+        result = vns(api, *words, cwd=tmp_path)
+        assert result.code == 2
+        assert "an address has two slashes after its colon" in result.stderr
+        assert contents(tmp_path) == {}
+    (tmp_path / "s3:").mkdir()
+    assert vns(api, "archive", "s3:/calls", cwd=tmp_path).code == 0
+    assert stored(tmp_path / "s3:" / "calls") == {f"{ONE}.opus": AUDIO}
 
 
 def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> None:
@@ -179,26 +423,40 @@ def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> Non
             now.remove(handler.path)
         return False
 
-    api.recordings = {str(uuid4()): encrypt(AUDIO) for _ in range(20)}
+    api.recordings = dict.fromkeys(NUMBERED[:20], encrypt(AUDIO))
     api.behaviours.append(watching)
     assert vns(api, "archive", ".", "-j", "2", cwd=tmp_path).code == 0
     assert max(most) == 2
 
 
 def test_leaving_early_asks_for_no_more(api: Server, tmp_path: Path) -> None:
-    """Those that wait for their turn to download have waited in vain."""
+    """Those that wait for their turn to download have waited in vain; a `Path` will do."""
 
     def late(_: Handler) -> bool:
         time.sleep(0.1)
         return False
 
     api.behaviours.append(late)
-    guids = [str(uuid4()) for _ in range(20)]
-    api.recordings = {guid: encrypt(AUDIO) for guid in guids}
-    archive = Archive(Client(TOKEN, url=api.url), str(tmp_path), password=PASSWORD)
-    outcomes = archive.fetch(guids, jobs=1)
+    api.recordings = dict.fromkeys(NUMBERED[:20], encrypt(AUDIO))
+    archive = Archive(Client(TOKEN, url=api.url), tmp_path / "calls", password=PASSWORD)
+    outcomes = archive.fetch(NUMBERED[:20], jobs=1)
     assert next(outcomes).status == "decrypted"
     seen = len(api.seen)
     outcomes.close()
     time.sleep(0.5)
     assert len(api.seen) <= seen + 1
+    assert len(stored(tmp_path / "calls")) <= 2
+
+
+def test_a_store_without_conditional_writes(
+    api: Server, bucket: Bucket, server: str, tmp_path: Path
+) -> None:
+    """All is stored there, and one note says what can happen."""
+    api.recordings |= {TWO: MP3, THREE: encrypt(AUDIO, PASSWORD)}
+    with proxy(server, refusing_conditions()) as store:
+        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url}
+        result = vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path, **env)
+    assert result.code == 0, result
+    assert bucket.get(f"calls/{ONE}.opus") == bucket.get(f"calls/{THREE}.opus") == AUDIO
+    assert bucket.get(f"calls/{TWO}.mp3") == MP3
+    assert result.stderr.count("conditional writes") == 1

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
+import re
 import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import AS_ANYBODY, VNS, run_process, wait_until
+from support.commands import VNS, wait_until
 from support.posix import IS_WINDOWS, fcntl, make_fifo, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, environment, stored, vns
+from support.vns import ONE, THREE, TWO, environment, stored, vns, vns_process
 
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.vns import lock
@@ -53,26 +53,32 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_a_second_run(disk: str) -> None:
-    """It is told who is at work, since when, and what to do; afterwards the place is free."""
-    with locked(disk), pytest.raises(FileDecryptorError) as raised:  # noqa: SIM117
-        with locked(disk):
-            pass
-    found = raised.value
-    assert f"{disk}: another run is at work here: process {os.getpid()} on" in str(found)
-    assert f"on {socket.gethostname()}, since 20" in str(found)
-    assert found.hint == "let it end, or stop it, then run this again"
+    """It is told who is at work, and what to do, as is a third; afterwards the place is free."""
+    with locked(disk):
+        for _ in range(3):
+            with pytest.raises(FileDecryptorError) as raised, locked(disk):
+                pass
+            said = f"{disk}: another run is at work here: process {os.getpid()} on"
+            assert f"{said} {socket.gethostname()}, since 20" in str(raised.value)
+            assert raised.value.hint == "let it end, or stop it, then run this again"
+        assert os.stat(os.path.join(disk, LOCK_NAME)).st_size > 0
     with locked(disk):
         assert os.listdir(disk) == [LOCK_NAME]
     assert os.stat(os.path.join(disk, LOCK_NAME)).st_size == 0
 
 
-def test_a_refused_run_leaves_the_lock_as_it_is(disk: str) -> None:
-    """The third one is kept out as well, and told by whom."""
-    with locked(disk):
-        for _ in range(3):
-            with pytest.raises(FileDecryptorError, match=f"process {os.getpid()} on"), locked(disk):
-                pass
-        assert os.stat(os.path.join(disk, LOCK_NAME)).st_size > 0
+def on_sleep(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen whenever a run waits."""
+    sleep = time.sleep
+
+    def sleep_and_act(seconds: float) -> None:
+        act()
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep_and_act)
+
+
+OTHER = b"process 1 on other, since 2026-11-24T02:15:00Z\n"
 
 
 def test_two_runs_that_begin_at_the_same_moment(
@@ -80,13 +86,7 @@ def test_two_runs_that_begin_at_the_same_moment(
 ) -> None:
     """On a disk without locks, one of them at most goes on."""
     refuse(monkeypatch, errno.ENOLCK)
-    lock, sleep = tmp_path / LOCK_NAME, time.sleep
-
-    def write(seconds: float) -> None:
-        lock.write_bytes(b"process 1 on other, since 2026-11-24T02:15:00Z\n0123")
-        sleep(seconds)
-
-    monkeypatch.setattr(time, "sleep", write)
+    on_sleep(monkeypatch, lambda: (tmp_path / LOCK_NAME).write_bytes(OTHER + b"0123"))
     with pytest.raises(FileDecryptorError, match="process 1 on other"), locked(str(tmp_path)):
         pass
 
@@ -104,7 +104,7 @@ def test_a_copy_by_hard_links_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 SAYINGS = [
-    b"process 1 on other, since 2026-11-24T02:15:00Z\n",
+    OTHER,
     b"process 1 on other, since 2099-01-01T00:00:00Z\n17\n",
     f"process {os.getpid()} on {socket.gethostname()}, since 2026-11-24T02:15:00Z\n".encode(),
     b'{"host": "other", "process": 1, "since": "2099-01-01T00:00:00Z", "id": "x"}',
@@ -116,10 +116,7 @@ SAYINGS = [
 @pytest.mark.parametrize("said", SAYINGS, ids=range(len(SAYINGS)))
 @pytest.mark.parametrize("has_locks", [True, False])
 def test_what_a_killed_run_has_left_keeps_nobody_out(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    said: bytes,
-    has_locks: bool,  # noqa: FBT001
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, *, has_locks: bool
 ) -> None:
     """Whatever its clock said, and whoever has the number of its process now."""
     if not has_locks:
@@ -136,15 +133,8 @@ def test_a_run_that_ends_while_it_is_looked_at(
     """Nobody waits for the rest of the time."""
     refuse(monkeypatch, errno.ENOLCK)
     monkeypatch.setattr(lock, "PATIENCE", 60.0)
-    path = tmp_path / LOCK_NAME
-    path.write_bytes(b"process 1 on other, since 2026-11-24T02:15:00Z\n")
-    sleep = time.sleep
-
-    def end(seconds: float) -> None:
-        path.write_bytes(b"")
-        sleep(seconds)
-
-    monkeypatch.setattr(time, "sleep", end)
+    (tmp_path / LOCK_NAME).write_bytes(OTHER)
+    on_sleep(monkeypatch, lambda: (tmp_path / LOCK_NAME).write_bytes(b""))
     begin = time.monotonic()
     with locked(str(tmp_path)):
         pass
@@ -167,8 +157,7 @@ def test_a_lock_that_is_another_user_s(api: Server, tmp_path: Path, mode: int) -
     lock = tmp_path / LOCK_NAME
     lock.touch()
     lock.chmod(mode)
-    command = (*AS_ANYBODY, VNS)
-    result = run_process("archive", ".", cwd=tmp_path, env=environment(api), command=command)
+    result = vns_process(api, "archive", ".", cwd=tmp_path, as_anybody=True)
     assert (result.code, stored(tmp_path)) == (0, {f"{ONE}.opus": AUDIO})
 
 
@@ -184,20 +173,21 @@ def test_others_can_open_the_lock(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / LOCK_NAME).stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "socket"])
+ODD: dict[str, Callable[[Path], object]] = {
+    "directory": Path.mkdir,
+    "pipe": make_fifo,
+    "link": lambda path: path.symlink_to("precious"),
+    "socket": make_socket,
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
 def test_what_is_no_lock_is_left_alone(tmp_path: Path, kind: str) -> None:
     """Somebody may have put it there to have it written to."""
     lock, precious = tmp_path / LOCK_NAME, tmp_path / "precious"
     precious.write_bytes(b"precious")
     precious.chmod(0o600)
-    if kind == "directory":
-        lock.mkdir()
-    elif kind == "pipe":
-        make_fifo(lock)
-    elif kind == "link":
-        lock.symlink_to("precious")
-    else:
-        make_socket(lock)
+    ODD[kind](lock)
     with pytest.raises(FileDecryptorError) as raised, locked(str(tmp_path)):
         pass
     assert raised.value.filename == str(lock)
@@ -211,82 +201,61 @@ def test_a_directory_that_cannot_be_written_to(api: Server, tmp_path: Path) -> N
     """The error says what its user needs."""
     (tmp_path / "calls").mkdir(mode=0o500)
     for place in ("calls", "calls/new"):
-        result = run_process(
-            *("archive", place),
-            cwd=tmp_path,
-            env=environment(api),
-            command=(*AS_ANYBODY, VNS),
-        )
+        result = vns_process(api, "archive", place, cwd=tmp_path, as_anybody=True)
         assert result.code == 1
         assert result.stderr.splitlines()[0].endswith("Permission denied")
         assert "hint: the user of an archive must be able to write" in result.stderr
     assert api.seen == []
 
 
-@contextmanager
-def running(api: Server, *words: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a run that waits for the server in the middle of its work."""
-
-    def wait(handler: Handler) -> bool:
-        if handler.path.endswith(ONE):
-            wait_until(lambda: bool(over))
-        return False
-
-    over: list[bool] = []
-    api.behaviours.append(wait)
-    process = subprocess.Popen([VNS, *words], cwd=cwd, env=environment(api))
-    try:
-        wait_until(lambda: api.count("GET", f"{PATH}/{ONE}") > 0)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        over.append(True)
-        api.behaviours.remove(wait)
-
-
 @posix_only("signals from elsewhere")
 def test_a_run_that_was_killed(api: Server, tmp_path: Path) -> None:
     """While it is there, the next one is kept out; then no more."""
-    with running(api, "archive", "calls", cwd=tmp_path) as process:
-        result = vns(api, "archive", "calls", cwd=tmp_path)
-        assert result.code == 1
-        assert f"another run is at work here: process {process.pid} on" in result.stderr
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    over = Event()
+
+    def wait(handler: Handler) -> bool:
+        if handler.path.endswith(ONE):
+            over.wait(60)
+        return False
+
+    api.behaviours.append(wait)
+    process = subprocess.Popen([VNS, "archive", "calls"], cwd=tmp_path, env=environment(api))
+    wait_until(lambda: api.count("GET", f"{PATH}/{ONE}") > 0)
+    result = vns(api, "archive", "calls", cwd=tmp_path)
+    process.kill()
+    process.wait()
+    over.set()
+    assert result.code == 1
+    holder = rf"process {process.pid} on {re.escape(socket.gethostname())}, since 20"
+    assert re.match(f"error: calls: another run is at work here: {holder}", result.stderr)
     assert vns(api, "archive", "calls", cwd=tmp_path).code == 0
     assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
 
 
-class TestStore:
-    """In a store, nothing keeps other runs out, and nothing has to."""
+def test_a_store_has_no_lock(
+    api: Server, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even for a moment; a marker that an earlier version has left there keeps nobody out."""
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    with locked(f"{bucket.url}/calls"), locked(f"{bucket.url}/calls"):
+        assert bucket.keys() == []
+    marker = f'{{"host": "{socket.gethostname()}", "process": 1, "since": "2099-01-01"}}'
+    bucket.put(f"calls/{LOCK_NAME}", marker.encode())
+    assert vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path, **bucket.env).code == 0
+    assert bucket.get(f"calls/{ONE}.opus") == AUDIO
 
-    def test_there_is_no_lock(self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Not even for a moment."""
-        for name, value in bucket.env.items():
-            monkeypatch.setenv(name, value)
-        with locked(f"{bucket.url}/calls"), locked(f"{bucket.url}/calls"):
-            assert bucket.keys() == []
 
-    def test_what_an_earlier_version_has_left(
-        self, api: Server, bucket: Bucket, tmp_path: Path
-    ) -> None:
-        """A marker, of a run that was killed in a container, say."""
-        marker = f'{{"host": "{socket.gethostname()}", "process": 1, "since": "2099-01-01"}}'
-        bucket.put(f"calls/{LOCK_NAME}", marker.encode())
-        assert vns(api, "archive", f"{bucket.url}/calls", cwd=tmp_path, **bucket.env).code == 0
-        assert bucket.get(f"calls/{ONE}.opus") == AUDIO
-
-    def test_two_runs_side_by_side(self, api: Server, bucket: Bucket, tmp_path: Path) -> None:
-        """Both succeed, and each recording is there once, and deleted."""
-        api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
-        words = ("archive", f"{bucket.url}/calls", "--delete-after", "-j", "2")
-        command, env = [VNS, *words], environment(api, **bucket.env)
-        runs = [
-            subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
-        audio = {key for key in bucket.keys() if key.endswith(".opus")}  # noqa: SIM118
-        assert audio == {f"calls/{guid}.opus" for guid in (ONE, TWO, THREE)}
-        assert sorted(api.deleted) == [ONE, TWO, THREE]
+def test_two_runs_side_by_side_in_a_store(api: Server, bucket: Bucket, tmp_path: Path) -> None:
+    """Both succeed, and each recording is there once, and deleted."""
+    api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
+    words = ("archive", f"{bucket.url}/calls", "--delete-after", "-j", "2")
+    command, env = [VNS, *words], environment(api, **bucket.env)
+    runs = [
+        subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
+    audio = {key for key in bucket.keys() if key.endswith(".opus")}  # noqa: SIM118
+    assert audio == {f"calls/{guid}.opus" for guid in (ONE, TWO, THREE)}
+    assert sorted(api.deleted) == [ONE, TWO, THREE]

@@ -1,25 +1,57 @@
-"""The nightly run, under a rate limit, with an API that says little, and by `--since`."""
+"""The nightly run: its pace, `--since`, the seven days, the summary, and figures for Prometheus."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
+import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
+from support.commands import VNS
+from support.posix import make_fifo, make_null, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, failing, limiting, slow, stored, vns
+from support.vns import (
+    NUMBERED,
+    ONE,
+    THREE,
+    TWO,
+    environment,
+    failing,
+    limiting,
+    slow,
+    stored,
+    vns,
+    vns_process,
+)
+
+MEMORY = ".vns-recordings.json"
+
+
+def shown(time: datetime) -> str:
+    """Return a time as the list and the archive write it."""
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def remembered(folder: Path) -> dict[str, str]:
+    """Return what an archive remembers of its runs."""
+    found: dict[str, str] = json.loads((folder / MEMORY).read_text("utf-8"))
+    return found
 
 
 @pytest.mark.parametrize("retry_after", ["0.5", "soon", None])
 def test_a_rate_limit(api: Server, tmp_path: Path, retry_after: str | None) -> None:
     """All threads slow down together, and nothing fails, whatever the server asks for."""
-    for number in range(8):
-        api.recordings[f"{number:08}-0000-4000-8000-00000000000f"] = encrypt(AUDIO)
+    api.recordings |= dict.fromkeys(NUMBERED[:8], encrypt(AUDIO))
     api.behaviours.append(limiting(8, retry_after))
     result = vns(api, "archive", ".", "-j", "16", cwd=tmp_path)
     assert (result.code, len(stored(tmp_path))) == (0, 9)
@@ -35,30 +67,25 @@ def test_a_limit_that_is_never_lifted(api: Server, tmp_path: Path) -> None:
 
 def test_a_pause_that_is_asked_for_is_shared(api: Server, tmp_path: Path) -> None:
     """One refusal is enough for all threads."""
-    for guid in (TWO, THREE):
-        api.recordings[guid] = encrypt(AUDIO)
+    api.recordings |= {guid: encrypt(AUDIO) for guid in (TWO, THREE)}
     api.behaviours.append(failing(503, path=f"{PATH}/{ONE}", Retry_After="0.5"))
     begin = time.monotonic()
     assert vns(api, "archive", ".", "-j", "1", cwd=tmp_path).code == 0
     assert 0.5 < time.monotonic() - begin < 5
 
 
-def entries(api: Server) -> datetime:
-    """Let three calls have ended 1, 3 and 8 days ago; return the time now."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
-    api.list_body = json.dumps(
-        [
-            {"sessionGuid": guid, "callEnd": f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"}
-            for guid, days in ((ONE, 1), (TWO, 8), (THREE, 3))
-        ]
-    ).encode()
-    return now
+def list_calls(api: Server, *entries: dict[str, Any]) -> None:
+    """Let the account list these, and have their recordings."""
+    api.recordings = {entry["sessionGuid"]: encrypt(AUDIO) for entry in entries}
+    api.list_body = json.dumps(entries).encode()
 
 
-def test_the_oldest_come_first(api: Server, tmp_path: Path) -> None:
+def test_the_oldest_come_first_and_since_leaves_them_out(api: Server, tmp_path: Path) -> None:
     """They are purged first; the list shows what is left until then."""
-    entries(api)
+    now = datetime.now(UTC).replace(microsecond=0)
+    ages = {ONE: 1, TWO: 8, THREE: 3}
+    ended = {guid: shown(now - timedelta(days=days)) for guid, days in ages.items()}
+    list_calls(api, *({"sessionGuid": guid, "callEnd": end} for guid, end in ended.items()))
     rows = vns(api, "list", cwd=tmp_path).stdout.decode().splitlines()
     assert [row[:36] for row in rows[1:]] == [TWO, THREE, ONE]
     assert rows[0].endswith("until purge")
@@ -67,38 +94,29 @@ def test_the_oldest_come_first(api: Server, tmp_path: Path) -> None:
     vns(api, "archive", ".", "-j", "1", cwd=tmp_path)
     order = [path.rpartition("/")[2] for _, path, _ in api.seen if path != PATH]
     assert order == [TWO, THREE, ONE]
-
-
-def test_since(api: Server, tmp_path: Path) -> None:
-    """Older calls are left out, where the list tells their times."""
-    now = entries(api)
     for days, count in ((2, 1), (4, 1), (9, 1), (9, 0)):
-        since = f"{now - timedelta(days=days):%Y-%m-%dT%H:%MZ}"
-        result = vns(api, "archive", ".", "--since", since, cwd=tmp_path)
+        since = shown(now - timedelta(days=days))
+        result = vns(api, "archive", "other", "--since", since, cwd=tmp_path)
         assert (result.code, len(result.stdout.splitlines())) == (0, count)
     api.list_body = json.dumps([ONE, TWO, THREE]).encode()
     result = vns(api, "archive", "new", "--since", "2040-01-01", cwd=tmp_path)
     assert (result.code, len(result.stdout.splitlines())) == (0, 3)
     result = vns(api, "archive", ".", "--since", "yesterday", cwd=tmp_path)
-    assert (result.code, result.lines[0]) == (
-        2,
-        "error: --since takes a time, as 2026-11-24 or 2026-11-24T18:00Z",
-    )
+    cause = "--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z"
+    assert (result.code, result.lines[0]) == (2, f"error: {cause}")
 
 
 def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: Path) -> None:
     """Nobody has documented which field is the call's; how many are left out is said, too."""
     now = datetime.now(UTC)
-    recent, old = (f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for hours in (1, 90 * 24))
-    api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
-    api.list_body = json.dumps(
-        [
-            {"sessionGuid": ONE, "startTime": recent, "createdDate": "2019-01-01"},
-            {"sessionGuid": TWO, "planStartDate": old, "call": {"endedAt": recent}},
-            {"sessionGuid": THREE, "endTime": old, "createdDate": "2019-01-01"},
-        ]
-    ).encode()
-    since = f"{now - timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
+    recent, old = (shown(now - timedelta(hours=hours)) for hours in (1, 90 * 24))
+    list_calls(
+        api,
+        {"sessionGuid": ONE, "startTime": recent, "createdDate": "2019-01-01"},
+        {"sessionGuid": TWO, "planStartDate": old, "call": {"endedAt": recent}},
+        {"sessionGuid": THREE, "endTime": old, "createdDate": "2019-01-01"},
+    )
+    since = shown(now - timedelta(days=2))
     dry = vns(api, "archive", ".", "--since", since, "--dry-run", cwd=tmp_path)
     result = vns(api, "archive", ".", "--since", since, "--json", cwd=tmp_path)
     *outcomes, summary = map(json.loads, result.stdout.splitlines())
@@ -112,7 +130,7 @@ def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: 
 
 def test_an_end_by_time_says_what_to_do(api: Server, tmp_path: Path) -> None:
     """Nothing has to be mended then."""
-    api.recordings = {f"{n:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for n in range(30)}
+    api.recordings = dict.fromkeys(NUMBERED[:30], encrypt(AUDIO))
     api.behaviours.append(slow)
     result = vns(api, "archive", ".", "--max-time", "2.5", "-j", "2", cwd=tmp_path)
     assert result.code == 7
@@ -120,11 +138,101 @@ def test_an_end_by_time_says_what_to_do(api: Server, tmp_path: Path) -> None:
     assert "mended" not in result.stderr
 
 
-def test_the_summary(api: Server, tmp_path: Path) -> None:
-    """It is the last line of `--json`, also if there was no list."""
+# What an archive remembers of its runs
+
+
+def set_back(folder: Path, **ages: timedelta) -> dict[str, str]:
+    """Let the runs of an archive be so old."""
+    times = {name: shown(datetime.now(UTC) - age) for name, age in ages.items()}
+    (folder / MEMORY).write_text(json.dumps(times))
+    return times
+
+
+def test_a_complete_run_is_remembered(api: Server, tmp_path: Path) -> None:
+    """One that failed is not, nor one that has left calls out, unless an earlier one has them."""
+    vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong")
+    assert set(remembered(tmp_path)) == {"first"}
+    vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
+    assert set(remembered(tmp_path)) == {"first"}
+    vns(api, "archive", ".", cwd=tmp_path)
+    assert set(remembered(tmp_path)) == {"first", "complete"}
+    set_back(tmp_path, first=timedelta(days=3), complete=timedelta(days=3))
+    vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
+    assert remembered(tmp_path)["complete"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_warning_after_six_days(api: Server, tmp_path: Path, *, fails: bool) -> None:
+    """With both dates, also if the run is quiet, and whether or not it was complete itself."""
+    times = set_back(tmp_path, first=timedelta(days=30), complete=timedelta(days=6, hours=1))
+    if fails:
+        api.behaviours.append(failing(*[500] * 99, path=PATH))
+    result = vns(api, "archive", ".", "-q", cwd=tmp_path)
+    assert result.code == (7 if fails else 0)
+    [warning] = [line for line in result.lines if line.startswith("warning: ")]
+    assert f"the last complete run was at {times['complete']}, and it is 20" in warning
+    assert "7 days" in warning
+    assert (vns(api, "archive", ".", "-q", cwd=tmp_path).stderr == "") == (not fails)
+
+
+def test_a_warning_if_no_run_was_ever_complete(api: Server, tmp_path: Path) -> None:
+    """From the first one on."""
+    times = set_back(tmp_path, first=timedelta(days=7))
+    result = vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong")
+    assert f"warning: no run since {times['first']} was complete" in result.stderr
+
+
+FUTURE = '{"first": "2099-01-01T00:00:00Z", "complete": "2099-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    "data", ["", "[]", '{"complete": 3}', "{", '{"complete": "soon"}', "\0" * 80, FUTURE]
+)
+def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data: str) -> None:
+    """It is no reason to fail."""
+    (tmp_path / MEMORY).write_text(data)
+    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
+    found = remembered(tmp_path)
+    assert found.keys() == {"first", "complete"}
+    assert found["first"] == found["complete"]
+
+
+@posix_only("permissions")
+def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None:
+    """Another user's file is replaced; a pipe is not, but is no reason to wait either."""
+    (tmp_path / MEMORY).write_text("{}")
+    (tmp_path / MEMORY).chmod(0)
+    words = ("archive", ".", "-q")
+    assert vns_process(api, *words, cwd=tmp_path, as_anybody=True) == (0, b"", "")
+    assert "complete" in remembered(tmp_path)
+    (tmp_path / MEMORY).unlink()
+    make_fifo(tmp_path / MEMORY)
+    api.recordings[TWO] = encrypt(AUDIO)
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines) == (1, [f"error: ./{MEMORY}: Not a regular file"])
+    assert stored(tmp_path).keys() >= {f"{ONE}.opus", f"{TWO}.opus"}
+
+
+# The summary, and figures for Prometheus
+
+
+def figures(path: Path) -> dict[str, float]:
+    """Return what a file holds; it must be as Prometheus wants it."""
+    text = path.read_text("utf-8")
+    assert not re.sub(r"# HELP (\w+) .+\n# TYPE \1 gauge\n\1 [0-9.e+-]+\n", "", text)
+    values = re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)
+    return {name.removeprefix("vns_recordings_"): float(value) for name, value in values}
+
+
+def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
+    """The one is the last line of `--json`, the others a file; both also without a list."""
+    path = tmp_path / "vns.prom"
+    path.write_text("old")
     api.recordings[TWO] = encrypt(AUDIO, "another")
-    summary = json.loads(vns(api, "archive", ".", "--json", cwd=tmp_path).stdout.splitlines()[-1])
-    assert summary.pop("seconds") > 0
+    words = ("archive", ".", "--json", "--metrics", "vns.prom")
+    summary = json.loads(vns(api, *words, cwd=tmp_path).stdout.splitlines()[-1])
+    found = figures(path)
+    assert 0 < summary.pop("seconds") == found.pop("seconds") < 60
     assert summary == {
         "summary": True,
         "listed": 2,
@@ -136,7 +244,89 @@ def test_the_summary(api: Server, tmp_path: Path) -> None:
         "statuses": {"decrypted": 1, "failed": 1},
         "code": 3,
     }
+    assert found == {"listed": 2, "fetched": 1, "failed": 1, "bytes": len(AUDIO)}
+    del api.recordings[TWO]
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    found = figures(path)
+    assert (found["listed"], found["fetched"], found["failed"]) == (1, 0, 0)
+    complete = found["last_complete_timestamp_seconds"]
+    assert complete > 1.7e9
     api.behaviours.append(failing(*[500] * 9, path=PATH))
-    result = vns(api, "archive", ".", "--json", cwd=tmp_path)
-    [line] = result.stdout.splitlines()
+    [line] = vns(api, *words, cwd=tmp_path).stdout.splitlines()
     assert (json.loads(line)["summary"], json.loads(line)["code"]) == (True, 7)
+    found = figures(path)
+    assert (found["listed"], found["last_complete_timestamp_seconds"]) == (0, complete)
+
+
+@posix_only("/proc/self")
+@pytest.mark.parametrize("name", ["-", "stdout"])
+def test_figures_to_standard_output(api: Server, tmp_path: Path, name: str) -> None:
+    """With a pipe, and with a file, to which it is added. The real `/dev` is not for tests."""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    words = ("archive", "calls", "-q", "--metrics", name)
+    result = vns_process(api, *words, cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    (tmp_path / "piped").write_bytes(result.stdout)
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"begin\n")
+        file.flush()
+        env = environment(api)
+        subprocess.run([VNS, *words], check=True, cwd=tmp_path, env=env, stdout=file)
+    begin, _, rest = (tmp_path / "file").read_text("utf-8").partition("\n")
+    (tmp_path / "file").write_text(rest)
+    assert (begin, figures(tmp_path / "file")["listed"]) == ("begin", 1)
+    assert figures(tmp_path / "piped")["fetched"] == 1
+    assert (tmp_path / "stdout").is_symlink()
+    result = vns(api, "archive", "calls", "--json", "--metrics", "-", cwd=tmp_path)
+    assert (result.code, result.stdout) == (2, b"")
+
+
+def test_figures_to_a_pipe_that_has_a_name(api: Server, tmp_path: Path) -> None:
+    """Its reader gets them; where there is none, nobody waits, and the pipe stays a pipe."""
+    pipe = make_fifo(tmp_path / "pipe")
+    words = ("archive", "calls", "--metrics", "pipe")
+    unread = (1, "error: pipe: Nobody reads from it")
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == unread
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    (tmp_path / "read").write_bytes(os.read(reader, 65536))
+    assert figures(tmp_path / "read")["listed"] == 1
+    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while os.write(filling, bytes(4096)):
+            pass
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == unread
+    os.close(filling)
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "cause"),
+    [
+        ("device", make_null, None),
+        ("directory", Path.mkdir, "Is a directory"),
+        ("socket", make_socket, "Not a regular file"),
+        ("missing/file", None, "No such file or directory"),
+        ("file", Path.touch, None),
+    ],
+)
+def test_figures_to_what_is_no_file(
+    api: Server, tmp_path: Path, name: str, make: Any, cause: str | None
+) -> None:
+    """A device takes them, and stays one; a link leads to where they go; others are an error."""
+    if make is not None:
+        make(tmp_path / name)
+    (tmp_path / "link").symlink_to(name)
+    for word in (name, "link") if cause is None else (name,):
+        result = vns(api, "archive", "calls", "--metrics", word, cwd=tmp_path)
+        assert result.code == (1 if cause else 0)
+        assert cause is None or f"error: {word}: {cause}" in result.lines
+    assert (tmp_path / "link").is_symlink()
+    assert list(stored(tmp_path / "calls")) == [f"{ONE}.opus"]
+    if name == "file":
+        assert figures(tmp_path / name)["listed"] == 1
+    elif make is not None:
+        assert not (tmp_path / name).is_file()

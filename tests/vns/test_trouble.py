@@ -15,11 +15,11 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Handler, Server
-from support.commands import AS_ANYBODY, VNS, Result, run_process
+from support.commands import VNS, Result, run_process
 from support.posix import IS_ROOT, make_fifo, posix_only
 from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
-from support.vns import ONE, THREE, TWO, environment, stored, vns
+from support.vns import NUMBERED, ONE, THREE, TWO, answering, environment, stored, vns, vns_process
 
 from filedecryptor.storage.output import PendingFile
 from filedecryptor.vns.archive import FAILURES_IN_A_ROW
@@ -27,15 +27,13 @@ from filedecryptor.vns.archive import FAILURES_IN_A_ROW
 if TYPE_CHECKING:
     from support.bucket import Bucket
 
-COUNT = 60
+COUNT = len(NUMBERED)
 
 
 @pytest.fixture
 def many(api: Server) -> Server:
     """An account with many recordings."""
-    api.recordings = {
-        f"{number:08}-0000-4000-8000-000000000000": encrypt(AUDIO) for number in range(COUNT)
-    }
+    api.recordings = dict.fromkeys(NUMBERED, encrypt(AUDIO))
     return api
 
 
@@ -49,20 +47,17 @@ def after(count: int, behaviour: Any) -> Any:
     return behave
 
 
-def answer(status: int) -> Any:
-    """Return a behaviour that answers with a status."""
+def refusing(status: int | None) -> Any:
+    """Return a behaviour that answers everything with a status, or hangs up if it is None."""
 
     def behave(handler: Handler) -> bool:
-        handler.send(status, b"")
+        if status is None:
+            handler.close_connection = True
+        else:
+            handler.send(status, b"")
         return True
 
     return behave
-
-
-def hang_up(handler: Handler) -> bool:
-    """Be there no more."""
-    handler.close_connection = True
-    return True
 
 
 def assert_stopped(result: Result, api: Server, folder: Path) -> None:
@@ -80,14 +75,10 @@ def assert_stopped(result: Result, api: Server, folder: Path) -> None:
     assert len(api.seen) < COUNT
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "code"),
-    [(answer(401), 6), (answer(403), 6), (answer(503), 7), (hang_up, 7)],
-    ids=["401", "403", "503", "gone"],
-)
-def test_what_concerns_all(many: Server, tmp_path: Path, behaviour: Any, code: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [(401, 6), (403, 6), (503, 7), (None, 7)])
+def test_what_concerns_all(many: Server, tmp_path: Path, status: int | None, code: int) -> None:
     """A revoked token, a server that is down."""
-    many.behaviours.append(after(10, behaviour))
+    many.behaviours.append(after(10, refusing(status)))
     result = vns(many, "archive", ".", "--json", "-j", "4", cwd=tmp_path)
     assert result.code == code
     assert_stopped(result, many, tmp_path)
@@ -132,18 +123,24 @@ def test_a_recording_that_does_not_fit(many: Server, tmp_path: Path) -> None:
     assert len(found) == COUNT
 
 
+@posix_only("limits of this kind")
+def test_files_that_have_to_be_short(many: Server, tmp_path: Path) -> None:
+    """What is longer fails; the rest is fetched."""
+    many.recordings = {THREE: encrypt(AUDIO + os.urandom(500_000))} | many.recordings
+    shell = ("sh", "-c", 'ulimit -f 500; exec "$@"', "sh", VNS)
+    result = run_process(
+        "archive", ".", "-j", "1", cwd=tmp_path, env=environment(many), command=shell
+    )
+    assert (result.code, len(stored(tmp_path))) == (1, COUNT)
+    assert "File too large" in result.stderr
+    assert "not tried" not in result.stderr
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_what_concerns_one(many: Server, tmp_path: Path, status: int) -> None:
     """If the API still answers for the list, the others are fetched; even one by one."""
     bad = list(many.recordings)[:10]
-
-    def behave(handler: Handler) -> bool:
-        if handler.guid not in bad:
-            return False
-        handler.send(status, b"")
-        return True
-
-    many.behaviours.append(behave)
+    many.behaviours.append(answering(status, guids=bad))
     result = vns(many, "archive", ".", "-j", "1", cwd=tmp_path)
     assert result.code == (6 if status == 403 else 7)
     assert len(stored(tmp_path)) == COUNT - len(bad)
@@ -165,21 +162,18 @@ def test_outputs_that_cannot_be_written(many: Server, tmp_path: Path, words: lis
     assert many.recordings.keys() == (set(taken) if many.deleted else before)
 
 
-UNREADABLE = ["nobody's", "directory", "pipe", "loop"]
+UNREADABLE: dict[str, Callable[[Path], object]] = {
+    "nobody's": lambda path: path.touch(mode=0),
+    "directory": Path.mkdir,
+    "pipe": make_fifo,
+    "loop": lambda path: path.symlink_to(path.name),
+}
 
 
 def spoil(path: Path, kind: str) -> None:
     """Let a file be there, but not be readable."""
     path.unlink(missing_ok=True)
-    if kind == "nobody's":
-        path.touch(mode=0)
-        path.chmod(0)
-    elif kind == "directory":
-        path.mkdir()
-    elif kind == "pipe":
-        make_fifo(path)
-    else:
-        path.symlink_to(path.name)
+    UNREADABLE[kind](path)
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
@@ -191,8 +185,7 @@ def test_records_that_cannot_be_read(
     oldest = list(many.recordings)[:5]
     for guid in oldest:
         spoil(tmp_path / f"{guid}.json", kind)
-    command, env = (*AS_ANYBODY, VNS), environment(many)
-    result = run_process("archive", ".", *words, cwd=tmp_path, env=env, command=command)
+    result = vns_process(many, "archive", ".", *words, cwd=tmp_path, as_anybody=True)
     assert result.code == 1
     assert result.stderr.count("error: ") == len(oldest)
     assert "not tried" not in result.stderr
@@ -211,19 +204,14 @@ def test_what_cannot_be_read_ends_no_look_at_the_archive(
     many.recordings = {record: encrypt(AUDIO), guids[9]: encrypt(AUDIO)}
     spoil(tmp_path / f"{record}.json", kind)
     spoil(tmp_path / f"{audio}.opus", kind)
-    command, env = (*AS_ANYBODY, VNS), environment(many)
-
-    def run(*words: str) -> Result:
-        return run_process(*words, cwd=tmp_path, env=env, command=command)
-
-    dry = run("archive", ".", "--dry-run")
+    dry = vns_process(many, "archive", ".", "--dry-run", cwd=tmp_path, as_anybody=True)
     assert (dry.code, dry.stderr.count("error: ")) == (1, 1)
     assert "1 skipped, 1 failed" in dry.stderr
     many.recordings.clear()
-    check = run("archive", ".", "--check")
+    check = vns_process(many, "archive", ".", "--check", cwd=tmp_path, as_anybody=True)
     assert (check.code, check.stderr.count("error: ")) == (1, 2)
     assert f"{COUNT - 2} verified, 2 failed" in check.stderr
-    listed = run("list", "--archived", ".")
+    listed = vns_process(many, "list", "--archived", ".", cwd=tmp_path, as_anybody=True)
     assert f"error: {record}.json: " in listed.stderr
     assert (listed.code, len(listed.stdout.splitlines())) == (1, COUNT)
 
@@ -231,11 +219,7 @@ def test_what_cannot_be_read_ends_no_look_at_the_archive(
 @pytest.mark.parametrize("words", [["archive"], ["archive", "--dry-run"], ["archive", "--check"]])
 @pytest.mark.parametrize("is_down", [True, False])
 def test_objects_that_cannot_be_read(
-    api: Server,
-    bucket: Bucket,
-    tmp_path: Path,
-    words: list[str],
-    is_down: bool,  # noqa: FBT001
+    api: Server, bucket: Bucket, tmp_path: Path, words: list[str], *, is_down: bool
 ) -> None:
     """A store may have lost some of its objects; only one that answers for none ends a run."""
     api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
@@ -269,14 +253,13 @@ def test_a_directory_that_takes_nothing_any_more(many: Server, tmp_path: Path) -
         return False
 
     many.behaviours.append(after(10, close))
-    words = ("archive", "calls", "--json", "-j", "1")
-    command, env = (*AS_ANYBODY, VNS), environment(many)
-    result = run_process(*words, cwd=tmp_path, env=env, command=command)
+    result = vns_process(
+        many, "archive", "calls", "--json", "-j", "1", cwd=tmp_path, as_anybody=True
+    )
     calls.chmod(0o700)
     assert result.code == 1
-    left = [json.loads(line).get("status") for line in result.stdout.splitlines()].count(
-        "not tried"
-    )
+    outcomes = map(json.loads, result.stdout.splitlines())
+    left = [outcome.get("status") for outcome in outcomes].count("not tried")
     assert left > COUNT / 2
     assert f"{left} recordings not tried" in result.stderr
     assert not [path for path in calls.iterdir() if path.suffix == ".tmp"]
@@ -287,13 +270,7 @@ def test_the_list_is_not_asked_for_each_time(
     many: Server, tmp_path: Path, answer_of_all: tuple[int, bytes]
 ) -> None:
     """It may have megabytes; what it shows holds for a while."""
-
-    def behave(handler: Handler) -> bool:
-        if handler.path != PATH:
-            handler.send(*answer_of_all)
-        return handler.path != PATH
-
-    many.behaviours.append(behave)
+    many.behaviours.append(answering(*answer_of_all))
     result = vns(many, "archive", ".", cwd=tmp_path)
     assert result.code in {6, 7}
     assert f"{COUNT} failed" in result.stderr
@@ -303,18 +280,11 @@ def test_the_list_is_not_asked_for_each_time(
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
     """Of some, that is their own trouble; after many in a row no more are tried."""
     held = list(many.recordings)[:5]
-
-    def behave(handler: Handler) -> bool:
-        if handler.command != "DELETE" or (held and handler.guid not in held):
-            return False
-        handler.send(403, b"")
-        return True
-
-    many.behaviours.append(behave)
+    many.behaviours.append(answering(403, command="DELETE", guids=held))
     result = vns(many, "archive", ".", "--delete-after", "-j", "1", cwd=tmp_path)
     assert (result.code, len(many.deleted)) == (6, COUNT - len(held))
     assert result.stderr.count("stored, but not deleted") == len(held)
-    held.clear()
+    many.behaviours[:] = [answering(403, command="DELETE")]
     many.recordings |= {guid: encrypt(AUDIO) for guid in many.deleted}
     many.seen.clear()
     result = vns(many, "archive", "new", "--delete-after", "-j", "1", cwd=tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from io import BytesIO
 from typing import BinaryIO, Protocol
 
 from filedecryptor.core.format import CHUNK_SIZE, Source
@@ -95,6 +96,11 @@ def contents_of(path: str, largest: int) -> bytes | None:
         if len(found) > largest:
             return None
     return found
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a small file or object whole, in the place of an earlier one."""
+    storage_of(path).publish(path, BytesIO(data), replace=True, written=Written())
 
 
 def discard_unfinished() -> None:

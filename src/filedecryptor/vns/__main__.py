@@ -4,7 +4,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` takes milliseconds
 import sys
 
 # Until the program has its own handler, an early Ctrl-C just ends it: Python's would raise an
-# exception that nobody expects, and show a traceback.
+# exception that is not caught yet, and show a traceback.
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from datetime import datetime
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -27,119 +27,85 @@ from filedecryptor.terminal.options import (
 )
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
 from filedecryptor.terminal.report import Reporter, reporting
-from filedecryptor.vns import listing, nightly, times
+from filedecryptor.vns import listing, times
 from filedecryptor.vns.archive import Archive, failure
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, guid_of, session, signs_of_more
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.records import NOT_STORED, Record, Records
-
-WIDEST_COLUMN = 120
-"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
-
-
-def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """Yield the lines of a table: the names of the columns, then a line for each row.
-
-    Args:
-        columns: The keys to show, in their order.
-        rows: The values by key; a value that is not text is shown as JSON.
-    """
-    # Made twice rather than kept: cells are many times as large as what they are made from.
-    widths = [0] * len(columns)
-    for cells in _lines(columns, rows):
-        sizes = (min(len(cell), WIDEST_COLUMN) for cell in cells)
-        widths = list(map(max, widths, sizes))
-    for cells in _lines(columns, rows):
-        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
-
-
-def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
-    yield [printable(column) for column in columns]
-    for row in rows:
-        yield [printable(_cell(row.get(column))) for column in columns]
-
-
-def _cell(value: object) -> str:
-    try:
-        return value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:  # reading allows for a little more depth than writing
-        return "..."
-
+from filedecryptor.vns.nightly import Nightly, incomplete
+from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
 
+GO_ON = "run this again: what is stored is not fetched again"
+
+WIDEST_COLUMN = 120
+"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-seconds = click.FloatRange(min=0, min_open=True)
+seconds_option = partial(
+    click.option, metavar="SECONDS", type=click.FloatRange(min=0, min_open=True)
+)
 
 
 class Group(Program, click.Group):
     """The command, whose first argument is the name of another."""
 
 
-def api_options(command: Command) -> Command:
-    """Add the options that say how to reach the API."""
-    for option in (
-        click.option(
-            "--max-time",
-            metavar="SECONDS",
-            type=seconds,
-            help="End after this time; what is not done by then fails.",
-        ),
-        click.option(
-            "--timeout",
-            metavar="SECONDS",
-            type=seconds,
-            default=TIMEOUT,
-            show_default=True,
-            help="How long to wait for an answer, and for each piece of it.",
-        ),
-        click.option(
-            "--api-url",
-            metavar="URL",
-            envvar=URL_VARIABLE,
-            default=BASE_URL,
-            show_default=True,
-            show_envvar=True,
-            help="Another address.",
-        ),
-        click.option(
-            "--token-file",
-            metavar="PATH",
-            type=Path(),
-            help=f"Its first line is the API key; else {TOKEN_VARIABLE} is.",
-        ),
-    ):
-        command = option(command)
-    return command
+def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options, the last of them first."""
+
+    def add(command: Command) -> Command:
+        for option in options:
+            command = option(command)
+        return command
+
+    return add
 
 
-def fetch_options(command: Command) -> Command:
-    """Add the options that say how to fetch recordings."""
-    for option in (
-        output_options,
-        jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
-        password_file_option(
-            help="Its first line is the recordings' password; several are tried in turn. Else "
-            f"{ENVIRONMENT_VARIABLE} is."
-        ),
-        click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
-    ):
-        command = option(command)
-    return command
+api_options = _options(
+    seconds_option("--max-time", help="End after this time; what is not done by then fails."),
+    seconds_option(
+        "--timeout",
+        default=TIMEOUT,
+        show_default=True,
+        help="How long to wait for an answer, and for each piece of it.",
+    ),
+    click.option(
+        "--api-url",
+        metavar="URL",
+        envvar=URL_VARIABLE,
+        default=BASE_URL,
+        show_default=True,
+        show_envvar=True,
+        help="Another address.",
+    ),
+    click.option(
+        "--token-file",
+        metavar="PATH",
+        type=Path(),
+        help=f"Its first line is the API key; else {TOKEN_VARIABLE} is.",
+    ),
+)
+
+fetch_options = _options(
+    api_options,
+    output_options,
+    jobs_option(help="Recordings fetched at once (default: four for each CPU)."),
+    password_file_option(
+        help="Its first line is the recordings' password; several are tried in turn. Else "
+        f"{ENVIRONMENT_VARIABLE} is."
+    ),
+    click.option("--keep-encrypted", is_flag=True, help="Keep the .enc file beside the audio."),
+)
 
 
-def client_of(
+def _client(
     *, token_file: str | None, api_url: str, timeout: float, max_time: float | None
 ) -> Client:
-    """Return a client by the values of `api_options`.
-
-    Raises:
-        UsageError: There is no token, or something cannot be used.
-        OSError: The token's file cannot be read.
-    """
+    """Return a client by the values of `api_options`."""
     if token_file is not None:
         token = first_line(token_file, "--token-file").decode("utf-8", "replace")
     elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
@@ -152,12 +118,8 @@ def client_of(
     return client
 
 
-def password_of(paths: Sequence[str]) -> Found | None:
-    """Return the recordings' password, or several that may be it; None if there is none.
-
-    Args:
-        paths: Files whose first lines they are.
-    """
+def _passwords(paths: Sequence[str]) -> Found | None:
+    """Return the recordings' passwords, from files or else the environment; None without any."""
     if paths:
         secrets = [first_line(path, "--password-file") for path in paths]
         return Found(*secrets, origins=paths)
@@ -165,7 +127,50 @@ def password_of(paths: Sequence[str]) -> Found | None:
     return None if value is None else Found(value, origins=[ENVIRONMENT_VARIABLE])
 
 
-GO_ON = "run this again: what is stored is not fetched again"
+@contextmanager
+def _fetching(
+    console: Console,
+    directory: str,
+    *,
+    many: bool,
+    jobs: int | None,
+    json: bool,
+    quiet: bool,
+    progress: bool | None,
+    password_file: Sequence[str],
+    keep_encrypted: bool,
+    delete_after: bool = False,
+    check: bool = False,
+    keep_others_out: bool = False,
+    go_on: str | None = None,
+    **api: Any,
+) -> Iterator[Nightly]:
+    """Yield what fetches recordings into a directory; print the summary on exit."""
+    client, found = _client(**api), _passwords(password_file)
+    archive = Archive(
+        client,
+        directory,
+        password=found.secrets if found else None,
+        keep_encrypted=keep_encrypted,
+        delete_after=delete_after,
+        check=check,
+    )
+    passwords = len(found.secrets) if found else 1
+    with (
+        locked(directory) if keep_others_out else nullcontext(),
+        reporting(
+            console, quiet=quiet, json=json, many=many, passwords=passwords, go_on=go_on
+        ) as reporter,
+    ):
+        yield Nightly(
+            console,
+            reporter,
+            client,
+            archive,
+            jobs=jobs,
+            show=False if quiet else progress,
+            origin=found.origin if found else None,
+        )
 
 
 @click.group(
@@ -197,8 +202,8 @@ def main() -> None:
 def list_command(console: Console, /, *, json: bool, archived: str | None, **api: Any) -> ExitCode:
     """List the recordings of the account, the oldest first."""
     if archived is not None:
-        return _list_archive(console, archived, json=json)
-    found = client_of(**api).list_recordings()
+        return _list_archive(console, archived, as_json=json)
+    found = _client(**api).list_recordings()
     if json and not is_terminal(console.stdout):
         console.write(found.data)
     elif json:
@@ -209,28 +214,23 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
             console.write_line(row.encode())
     with suppress(ApiError):  # a list that is not understood is shown as it came all the same
         if signs := signs_of_more(found):
-            return console.say_error(nightly.incomplete(signs))
+            return console.say_error(incomplete(signs))
     return ExitCode.DONE
 
 
-def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
+def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCode:
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
     reporter = Reporter(console, quiet=False, json=False, many=True)
     records = []
-    archived = Records(directory, 0)
-    for _, found in archived.all():
-        if not isinstance(found, Record):
-            reporter.say_error(found)
-            continue
-        records.append(found._asdict())
-        if not archived.has_file(found):
-            reporter.say_error(FileDecryptorError(NOT_STORED, filename=found.file))
-    if json:
-        from json import dumps
-
+    for _, found, error in Records(directory).all():
+        if found is not None:
+            records.append(found._asdict())
+        if error is not None:
+            reporter.say_error(error)
+    if as_json:
         for record in records:
-            console.write_line(dumps(record).encode("ascii"))
+            console.write_line(json.dumps(record).encode("ascii"))
         return reporter.report.code
     rows = []
     for record in records:
@@ -245,6 +245,32 @@ def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
     return reporter.report.code
 
 
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield the lines of a table: the names of the columns, then a line for each row."""
+    # Made twice rather than kept: cells are many times as large as what they are made from.
+    widths = [0] * len(columns)
+    for cells in _rows(columns, rows):
+        widths = [
+            max(width, min(len(cell), WIDEST_COLUMN))
+            for width, cell in zip(widths, cells, strict=True)
+        ]
+    for cells in _rows(columns, rows):
+        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
+
+
+def _rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
+    yield list(map(printable, columns))
+    for row in rows:
+        yield [printable(_cell(row.get(column))) for column in columns]
+
+
+def _cell(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:  # reading allows for a little more depth than writing
+        return "..."
+
+
 @main.command(short_help="Download recordings, and decrypt them.")
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
 @click.option(
@@ -256,44 +282,21 @@ def _list_archive(console: Console, directory: str, *, json: bool) -> ExitCode:
     help="Put the recordings there: in a directory, or a folder of an object store.",
 )
 @fetch_options
-@api_options
 @click.pass_obj
 def download(
-    console: Console,
-    /,
-    guids: Sequence[str],
-    *,
-    output_dir: str,
-    jobs: int | None,
-    json: bool,
-    quiet: bool,
-    progress: bool | None,
-    password_file: Sequence[str],
-    keep_encrypted: bool,
-    **api: Any,
+    console: Console, /, guids: Sequence[str], *, output_dir: str, **options: Any
 ) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
-    client, found = client_of(**api), password_of(password_file)
-    archive = Archive(
-        client,
-        output_dir,
-        password=found.secrets if found else None,
-        keep_encrypted=keep_encrypted,
-    )
-    many = len(guids) > 1
-    passwords = len(found.secrets) if found else 1
-    with reporting(console, quiet=quiet, json=json, many=many, passwords=passwords) as reporter:
-        nightly.fetch_all(
-            console,
-            reporter,
-            archive,
-            _recordings(guids, reporter),
-            jobs=jobs,
-            show=False if quiet else progress,
-            origin=found.origin if found else None,
-            again=True,
-        )
-    return reporter.report.code
+    with _fetching(console, output_dir, many=len(guids) > 1, **options) as fetching:
+        recordings: dict[UUID, Recording] = {}
+        for text in guids:
+            if guid := guid_of(text):
+                recordings.setdefault(guid.guid, Recording(guid))
+            else:
+                error = FileDecryptorError("this is not a GUID")
+                fetching.reporter.add(failure(text, error))
+        fetching.fetch(list(recordings.values()), again=True)
+    return fetching.reporter.report.code
 
 
 @main.command()
@@ -304,11 +307,13 @@ def download(
 def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) -> ExitCode:
     """Delete recordings on the server."""
     parsed = list(dict.fromkeys(map(session, guids)))
-    client = client_of(**api)
+    client = _client(**api)
     what = "1 recording" if len(parsed) == 1 else f"{len(parsed)} recordings"
     if not yes:
         if not is_terminal(console.stdin):
-            raise UsageError("nobody can be asked whether to delete", hint="use --yes")
+            raise UsageError(
+                "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
+            )
         if not click.confirm(f"Delete {what} on the server?", err=True):
             console.say("nothing was deleted")
             return ExitCode.DONE
@@ -348,78 +353,35 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
     "standard output.",
 )
 @fetch_options
-@api_options
 @click.pass_obj
 def archive(
     console: Console,
     /,
     directory: str,
     *,
-    delete_after: bool,
     check: bool,
     dry_run: bool,
     since: str | None,
     metrics: str | None,
-    jobs: int | None,
-    json: bool,
-    quiet: bool,
-    progress: bool | None,
-    password_file: Sequence[str],
-    keep_encrypted: bool,
-    **api: Any,
+    **options: Any,
 ) -> ExitCode:
     """Fetch every recording of the account that DIR does not have yet. Made for cron.
 
     DIR is a directory, or the address of a folder of an object store.
     """
-    if json and metrics is not None and console.is_standard_output(metrics):
+    if options["json"] and metrics is not None and console.is_standard_output(metrics):
         raise UsageError("standard output cannot take both the objects and the figures")
-    client, found = client_of(**api), password_of(password_file)
-    kept = Archive(
-        client,
-        directory,
-        password=found.secrets if found else None,
-        keep_encrypted=keep_encrypted,
-        delete_after=delete_after,
-        check=check,
-    )
-    wanted = nightly.Wanted(
-        jobs=jobs,
-        show=False if quiet else progress,
-        since=_time(since),
-        dry_run=dry_run,
-        check=check,
-        metrics=metrics,
-        origin=found.origin if found else None,
-    )
-    passwords = len(found.secrets) if found else 1
-    with (
-        nullcontext() if dry_run else locked(directory),
-        reporting(
-            console, quiet=quiet, json=json, many=True, passwords=passwords, go_on=GO_ON
-        ) as reporter,
-    ):
-        nightly.Nightly(
-            console, reporter, client=client, archive=kept, directory=directory, wanted=wanted
-        ).run()
-    return reporter.report.code
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    found = times.parse(text, may_be_number=False)
-    if found is None:
+    first = None if since is None else times.parse(since, may_be_number=False)
+    if since is not None and first is None:
         raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
-    return found
-
-
-def _recordings(words: Sequence[str], reporter: Reporter) -> list[Recording]:
-    """Return the recordings of some GUIDs. Others are reported."""
-    found: dict[UUID, Recording] = {}
-    for word in words:
-        if guid := guid_of(word):
-            found.setdefault(guid.guid, Recording(guid))
-        else:
-            reporter.add(failure(word, FileDecryptorError("this is not a GUID")))
-    return list(found.values())
+    with _fetching(
+        console,
+        directory,
+        many=True,
+        check=check,
+        keep_others_out=not dry_run,
+        go_on=GO_ON,
+        **options,
+    ) as night:
+        night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)
+    return night.reporter.report.code

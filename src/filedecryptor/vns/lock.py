@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -30,11 +30,14 @@ BEAT = 1.0
 PATIENCE = 10.0
 """Seconds without a beat after which the run that has written the lock is over."""
 
-SHOWN = 200
+LONGEST_SAYING = 200
 """Bytes of what the other run says of itself."""
 
 _FAR = 1 << 30
-"""The byte that is locked on Windows, where nobody else could read it."""
+"""The byte that is locked on Windows, where other processes cannot read a locked one."""
+
+_FLAGS = os.O_RDWR | os.O_CREAT
+_SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 @contextmanager
@@ -49,55 +52,50 @@ def locked(directory: str) -> Iterator[None]:
         yield
         return
     path = join(directory, LOCK_NAME)
-    with _errors_with_hints():
+    with errors_naming(path, translate=_with_hint):
         storage_of(directory).make_directory(directory)
-        with errors_naming(path):
-            descriptor = _open(path)
-    try:
+        descriptor = _open(path)
+    with ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        now = times.shown(times.now())
+        own = f"process {os.getpid()} on {socket.gethostname()}, since {now}\n".encode()
         has_locked = _has_locked(descriptor, path)
-        with _telling(descriptor) if has_locked else _beating(descriptor, path):
-            yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _errors_with_hints() -> Iterator[None]:
-    """Let an error say what to do about it; of a full disk, the console knows."""
-    try:
+        if has_locked:
+            _write(descriptor, own)
+        else:
+            own += uuid4().hex.encode()
+            _claim(descriptor, path, own)
+        stack.callback(_write, descriptor, b"")
+        if not has_locked:
+            stack.enter_context(_beating(descriptor, own))
         yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        hint = "the user of an archive must be able to write to its directory"
-        if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO}:
-            hint = "remove it: a run that is at work writes to a file of this name"
-        cause = error.strerror or str(error)
-        raise FileDecryptorError(cause, hint=hint, filename=error.filename) from None
+
+
+def _with_hint(error: Exception) -> FileDecryptorError | None:
+    """Return an error that says what to do; for a full disk, the console does that."""
+    if not isinstance(error, OSError) or error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return None
+    hint = "the user of an archive must be able to write to its directory"
+    if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO}:
+        hint = "remove it: a run that is at work writes to a file of this name"
+    return FileDecryptorError(error.strerror or str(error), hint=hint, filename=error.filename)
 
 
 def _open(path: str) -> int:
-    """Return the descriptor of the lock, which other users can open as well.
-
-    Raises:
-        FileDecryptorError: Another process has locked it.
-        OSError: It cannot be opened, or is no file.
-    """
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    """Return the descriptor of the lock, which other users can open as well."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        descriptor = os.open(path, _FLAGS | _SAFE, 0o644)
     except PermissionError:
         if os.path.isdir(path):  # which Windows tells in this way
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
         if not os.path.lexists(path):
             raise
         try:  # it is another user's
-            descriptor = os.open(path, os.O_RDONLY | flags)
+            descriptor = os.open(path, os.O_RDONLY | _SAFE)
         except PermissionError:
             if os.lstat(path).st_size:
                 raise
-            os.unlink(path)  # an earlier version has left it: empty, and for its user alone
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
+            descriptor = _replaced(path)  # an earlier version has left it for its user alone
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
@@ -107,20 +105,20 @@ def _open(path: str) -> int:
             _has_locked(descriptor, path)
         finally:
             os.close(descriptor)
-        os.unlink(path)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
+        descriptor = _replaced(path)
     if hasattr(os, "fchmod"):
         with suppress(OSError):  # it is another user's, or this file system has no permissions
             os.fchmod(descriptor, 0o644)
     return descriptor
 
 
-def _has_locked(descriptor: int, path: str) -> bool:
-    """Lock a file; return False where the disk has no locks.
+def _replaced(path: str) -> int:
+    os.unlink(path)
+    return os.open(path, _FLAGS | os.O_EXCL | _SAFE, 0o644)
 
-    Raises:
-        FileDecryptorError: Another process has locked it.
-    """
+
+def _has_locked(descriptor: int, path: str) -> bool:
+    """Lock a file, or raise an error if another process has; return False if the disk has no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -140,66 +138,49 @@ def _has_locked(descriptor: int, path: str) -> bool:
     return True
 
 
-@contextmanager
-def _telling(descriptor: int) -> Iterator[None]:
-    """Let the lock say who is at work."""
-    _write(descriptor, _myself())
-    try:
-        yield
-    finally:
-        _write(descriptor, b"")
+def _claim(descriptor: int, path: str, own: bytes) -> None:
+    """Write to the lock, or raise an error if another run does so.
 
-
-@contextmanager
-def _beating(descriptor: int, path: str) -> Iterator[None]:
-    """Write to the lock now and then, each time something else, unless another run does.
-
-    Raises:
-        FileDecryptorError: One does, or has begun at the same moment.
+    A run at work beats; a clock or the number of a process would not tell it from a killed one.
     """
-    before = _said_by_no_run(path)
-    own = _myself() + uuid4().hex.encode()
+    before = found = _said(path)
+    deadline = time.monotonic() + PATIENCE
+    while found and time.monotonic() < deadline:
+        time.sleep(BEAT / 2)
+        found = _said(path)
+        if found not in {before, b""}:
+            raise _in_use(path, found)
     _write(descriptor, own)
     time.sleep(BEAT)
     said = _said(path)
-    if said not in {before, own[:SHOWN]}:  # the former where nothing can be written
+    if said not in {found, own[:LONGEST_SAYING]}:  # the former where nothing can be written
         raise _in_use(path, said)
+
+
+@contextmanager
+def _beating(descriptor: int, own: bytes) -> Iterator[None]:
+    """Write something new to the lock again and again."""
     ended = Event()
-    thread = Thread(target=_beat, args=[descriptor, own, ended], daemon=True)
+
+    def beat() -> None:
+        count = 0
+        while not ended.wait(BEAT):
+            count += 1
+            _write(descriptor, own + b" %d" % count)
+
+    thread = Thread(target=beat, daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join(PATIENCE)
-        _write(descriptor, b"")
-
-
-def _said_by_no_run(path: str) -> bytes:
-    """Return what a run that is over has left in the lock.
-
-    Neither a clock nor the number of a process can be taken for a run that has been killed: one that
-    is at work beats.
-
-    Raises:
-        FileDecryptorError: Another run writes to the lock while it is looked at.
-    """
-    first = _said(path)
-    deadline = time.monotonic() + PATIENCE
-    while first and time.monotonic() < deadline:
-        time.sleep(BEAT / 2)
-        found = _said(path)
-        if not found:
-            return found
-        if found != first:
-            raise _in_use(path, found)
-    return first
 
 
 def _said(path: str) -> bytes:
     """Return what a run has written to the lock; it is opened anew, or NFS might not look again."""
     with suppress(OSError), open(path, "rb") as file:
-        return file.read(SHOWN)
+        return file.read(LONGEST_SAYING)
     return b""
 
 
@@ -212,22 +193,9 @@ def _in_use(path: str, said: bytes) -> FileDecryptorError:
     )
 
 
-def _myself() -> bytes:
-    now = times.shown(times.now())
-    return f"process {os.getpid()} on {socket.gethostname()}, since {now}\n".encode()
-
-
-def _beat(descriptor: int, own: bytes, ended: Event) -> None:
-    count = 0
-    while not ended.wait(BEAT):
-        count += 1
-        _write(descriptor, own + b" %d" % count)
-
-
 def _write(descriptor: int, data: bytes) -> None:
-    with suppress(
-        OSError
-    ):  # it is another user's, or the disk is full; the lock holds all the same
+    # It may be another user's, or the disk be full; the lock holds all the same.
+    with suppress(OSError):
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, data)
         os.ftruncate(descriptor, len(data))
