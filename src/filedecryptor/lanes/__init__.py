@@ -1,4 +1,4 @@
-"""Many keys at once, where this machine is faster that way: what derives those of a run.
+"""Derive the keys of a run, many at once where this machine is faster that way.
 
 It is loaded for batches only.
 """
@@ -57,8 +57,8 @@ class Keys:
     """Derives the keys of one run, whose threads ask for them side by side.
 
     A thread that holds one of the `processors` derives its own key and those of others that are
-    `waiting`, as many as there are lanes. Where too few wait for that, at the end or because the
-    network is slow, it derives its own by `cryptography`.
+    `waiting`, as many as there are lanes. With too few waiting, at the end or because the network is
+    slow, it derives its own by `cryptography`.
     """
 
     def __init__(self, jobs: int, expected: int = 0) -> None:

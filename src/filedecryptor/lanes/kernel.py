@@ -251,7 +251,7 @@ def _compress_pairs(kernel: Kernel, states: list[Vector], blocks: list[Vector]) 
 
 
 PIECE = 31_000
-"""Iterations between two looks at whether anybody still waits for the keys: 20 ms or less."""
+"""Iterations between two looks at whether the keys are still wanted: 20 ms or less."""
 
 TRIAL_ITERATIONS = 2_000
 """Iterations of the keys by which lanes are checked: less than a millisecond each."""

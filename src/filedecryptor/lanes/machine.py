@@ -70,12 +70,12 @@ class Machine:
         return EXPECTED_LANES if self._is_hopeful else 0
 
     def count(self, jobs: int) -> None:
-        """Count a key that one of some jobs wants, and see whether there were enough."""
-        self._asked += 1  # of threads that do so at the same time, one may not count
+        """Count a key; have the lanes made ready once there were enough for so many jobs."""
+        self._asked += 1  # a race may lose one, which does not matter
         self.expect(self._asked, jobs)
 
     def expect(self, keys: int, jobs: int) -> None:
-        """Have the lanes made ready if so many keys, wanted by some jobs, are enough for that."""
+        """Have the lanes made ready if so many keys are enough for so many jobs."""
         if keys < ENOUGH * jobs:
             return
         with self._lock:
