@@ -182,14 +182,15 @@ def test_what_is_not_whole_is_neither_stored_nor_deleted(
     assert api.deleted == []
 
 
+@pytest.mark.parametrize("audio", [AUDIO, AUDIO[:3000]], ids=["whole", "cut"])
 def test_plain_audio_of_unknown_length_is_never_taken_for_the_whole(
-    api: Server, tmp_path: Path
+    api: Server, tmp_path: Path, audio: bytes
 ) -> None:
     """It is kept under a name of its own, fetched again by each run, and not deleted."""
-    api.behaviours.append(sending(AUDIO[:3000]))
+    api.behaviours.append(sending(audio))
     for count in (1, 2):
         assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-        assert stored(tmp_path) == {f"{ONE}.unverified.opus": AUDIO[:3000]}
+        assert stored(tmp_path) == {f"{ONE}.unverified.opus": audio}
         assert api.count("GET", f"{PATH}/{ONE}") == count
     assert api.deleted == []
 

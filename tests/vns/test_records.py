@@ -195,7 +195,8 @@ def test_a_record_that_makes_no_sense_is_none(
     api: Server, tmp_path: Path, content: dict[str, Any] | bytes
 ) -> None:
     """The recording is fetched before it is deleted, and the record written anew."""
-    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO)
+    for guid in (ONE, TWO):
+        (tmp_path / f"{guid}.opus").write_bytes(AUDIO)
     if isinstance(content, bytes):
         (tmp_path / f"{ONE}.json").write_bytes(content)
     else:

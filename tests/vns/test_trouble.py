@@ -290,5 +290,6 @@ def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
     result = vns(many, "archive", "new", "--delete-after", "-j", "1", cwd=tmp_path)
     assert result.code == 6
     assert len(result.stdout.splitlines()) == COUNT
-    assert result.stderr.count("stored, but not deleted") == FAILURES_IN_A_ROW
-    assert sum(command == "DELETE" for command, _, _ in many.seen) == FAILURES_IN_A_ROW
+    refused = result.stderr.count("stored, but not deleted")
+    assert FAILURES_IN_A_ROW <= refused < FAILURES_IN_A_ROW + 10  # some are under way by then
+    assert sum(command == "DELETE" for command, _, _ in many.seen) == refused

@@ -67,6 +67,8 @@ NOT_TRIED = "not tried"
 class Archive:
     """Recordings of an account in one place, named after their GUIDs, each with a record.
 
+    One call of `fetch` ends before the next begins.
+
     Args:
         client: Where they come from.
         directory: Where they go to: a directory, which is made if it is not there, or the address
