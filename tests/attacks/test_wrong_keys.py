@@ -37,13 +37,12 @@ UNAFFECTED = "the keys are derived without it, and no recording is affected"
 WARNING = f"warning: the extra 'lanes' derived a wrong key, and is not used any more; {UNAFFECTED}"
 
 ON_A_WORKER = """
-from filedecryptor import lanes
-from filedecryptor.lanes import kernel
+from filedecryptor.lanes import kernel, keys
 from filedecryptor.lanes.compiler import function_of, machine_code
 good = kernel.CONSTANTS
 kernel.CONSTANTS = [*good[:40], good[40] ^ 1, *good[41:]]
 vectors = kernel.with_vectors(2)
-lanes.MACHINE.in_use = kernel.Lanes(vectors, function_of(machine_code(vectors)))
+keys.MACHINE.in_use = kernel.Lanes(vectors, function_of(machine_code(vectors)))
 kernel.CONSTANTS = good
 """
 """Has a worker begin with broken lanes."""

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from support.lanes import broken_lanes, good_lanes, use
 
-from filedecryptor import lanes
 from filedecryptor.core.crypto import Password, derive_key
 from filedecryptor.errors import AuthenticationError, UsageError
-from filedecryptor.lanes import Keys, warn_by_python
+from filedecryptor.lanes.keys import Keys, WantedKey, warn_by_python
 
 pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
@@ -154,7 +153,7 @@ def test_keys_are_wiped_and_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(KeyError):
             keys.use("geheim", SALT, fail, go_on, is_repeatable=is_repeatable)
     assert seen == [bytes(32)] * 2
-    assert "geheim" not in repr(keys) + repr(lanes.Request(b"geheim", SALT))
+    assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
     with pytest.raises(UsageError):
         derived(keys, "geheim\ud800", SALT)
     assert keys.waiting == []

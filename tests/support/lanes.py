@@ -8,8 +8,7 @@ from functools import cache
 
 import pytest
 
-import filedecryptor.lanes
-from filedecryptor.lanes import kernel, machine
+from filedecryptor.lanes import kernel, keys, machine
 from filedecryptor.lanes.compiler import function_of, machine_code
 from filedecryptor.lanes.kernel import Lanes
 from filedecryptor.lanes.machine import Machine
@@ -48,5 +47,5 @@ def use(monkeypatch: pytest.MonkeyPatch, lanes: Lanes | None = None) -> Machine:
     if lanes is not None:
         found.in_use = lanes
         monkeypatch.setattr(machine, "ENOUGH", 1_000_000)  # they are not to be replaced by others
-    monkeypatch.setattr(filedecryptor.lanes, "MACHINE", found)
+    monkeypatch.setattr(keys, "MACHINE", found)
     return found

@@ -24,7 +24,7 @@ from filedecryptor.jobs.workers import (
     submit_bounded,
     usable_cpus,
 )
-from filedecryptor.lanes import Keys, warn_by_python
+from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.names import absolute, clean_extension, is_url
 from filedecryptor.storage.output import Written

@@ -33,7 +33,7 @@ from filedecryptor.storage.output import NEW, PendingFile, Written
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from filedecryptor.lanes import Keys
+    from filedecryptor.lanes.keys import Keys
 
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""

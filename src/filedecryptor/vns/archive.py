@@ -38,7 +38,7 @@ from filedecryptor.errors import (
     unexpected,
 )
 from filedecryptor.jobs.workers import affordable, in_threads, memory_of_each, usable_cpus
-from filedecryptor.lanes import Keys, warn_by_python
+from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import remark, storage_of
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import Client, foreign
