@@ -16,6 +16,8 @@ from typing import IO, Any, NamedTuple
 
 from click.testing import CliRunner
 
+from filedecryptor.cli import EXAMPLES
+from support.leaks import encodings
 from support.posix import IS_ROOT, IS_WINDOWS, fcntl, termios
 from support.recordings import PASSWORD
 
@@ -32,6 +34,9 @@ AS_ANYBODY = [
 ]
 if not IS_ROOT:
     AS_ANYBODY.clear()
+
+
+SECRET_VARIABLES = ("FILEDECRYPTOR_PASSWORD", "VNS_API_TOKEN")
 
 
 class Result(NamedTuple):
@@ -76,6 +81,16 @@ def neutral(output: bytes) -> bytes:
     return re.sub(separator, "/", text).encode()
 
 
+def without_secrets(result: Result, env: Mapping[str, str | None]) -> Result:
+    """Return what a command left behind, once no secret that it was given is found there."""
+    # The examples of the help name the same password.
+    printed = (result.stdout + result.stderr.encode()).replace(EXAMPLES[0].encode(), b"").lower()
+    for secret in {PASSWORD, *(env.get(name) or "" for name in SECRET_VARIABLES)}:
+        if len(secret) >= len(PASSWORD):  # a short one may stand there by chance
+            assert not [form for form in encodings(secret) if form in printed]
+    return result
+
+
 @contextmanager
 def working_directory(folder: Path) -> Iterator[None]:
     """Be in a folder meanwhile."""
@@ -113,9 +128,10 @@ def run(
         )
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
-    return Result(
+    result = Result(
         found.exit_code, neutral(found.stdout_bytes), neutral(found.stderr_bytes).decode()
     )
+    return without_secrets(result, {**os.environ, **(env or {})})
 
 
 _last_store: dict[str, str | None] = {}
@@ -167,7 +183,7 @@ def run_process(
     )
     result = Result(done.returncode, neutral(done.stdout), neutral(done.stderr).decode())
     assert "Traceback" not in result.stderr, result.stderr
-    return result
+    return without_secrets(result, {**os.environ, **(env or {})})
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
