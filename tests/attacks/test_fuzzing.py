@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.audio import ape, id3
-from support.commands import Result, run, working_directory
+from support.commands import Result, working_directory
 from support.folders import contents
-from support.recordings import PASSWORD, PLAIN, encrypt
+from support.recordings import PASSWORD, PLAIN
 
 from filedecryptor import decrypt, open_recording
 from filedecryptor.__main__ import main
@@ -213,8 +213,6 @@ def test_no_format_is_guessed(head: bytes) -> None:
 
 
 # The command line.
-
-RECORDING = encrypt(AUDIO, PASSWORD)
 
 SECRET = "Zq7secret"
 """A password as a word of the command line; the others are given in other ways."""
@@ -427,19 +425,6 @@ def test_any_words(quick_keys: None, words: list[str], kind: str, password: str 
         furnish(Path(folder), recording)
         with all_is_well(Path(folder), words) as results, patch.dict(os.environ, environment):
             results.append(call(Path(folder), words, standard_input(kind, recording)))
-
-
-@pytest.mark.slow
-@many(24)
-@given(words=WORDS, kind=STDIN, password=ENVIRONMENT)
-def test_any_words_to_a_process(words: list[str], kind: str, password: str | None) -> None:
-    """The same, with a process of its own for each call."""
-    environment = {} if password is None else {"FILEDECRYPTOR_PASSWORD": password}
-    with tempfile.TemporaryDirectory() as folder:
-        furnish(Path(folder), RECORDING)
-        with all_is_well(Path(folder), words) as results:
-            stdin = standard_input(kind, RECORDING)
-            results.append(run(*words, cwd=Path(folder), stdin=stdin, env=environment))
 
 
 # The list of the API.
