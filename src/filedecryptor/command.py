@@ -23,7 +23,7 @@ from filedecryptor.jobs.job import AUTO, IfExists, Job, size_of, try_job
 from filedecryptor.storage import disk, storage_of
 from filedecryptor.storage.names import SUFFIX, absolute, clean_extension, is_url
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
-from filedecryptor.terminal.password import Found, find_password, may_be_secret, text_of
+from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress, progress
 from filedecryptor.terminal.report import Reporter, reporting
@@ -194,7 +194,7 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
         file = console.open_standard_input() if is_standard_input else PatientFile(path)
         with BufferedReader(file) as buffered:
             data = b"".join(iter(lambda: buffered.read(CHUNK_SIZE), b""))
-    lines = data.split(b"\0") if null else text_of(data).replace(b"\r\n", b"\n").split(b"\n")
+    lines = data.split(b"\0") if null else as_utf_8(data).replace(b"\r\n", b"\n").split(b"\n")
     try:
         names = [os.fsdecode(line) for line in lines if line]
     except UnicodeDecodeError:  # on Windows; elsewhere a name may be any bytes

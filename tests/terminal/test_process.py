@@ -22,8 +22,7 @@ INTERRUPTED = b"filedecryptor: error: interrupted\n"
 
 
 @pytest.mark.parametrize(
-    "names",
-    ["SIGINT", "SIGTERM", "SIGHUP", "SIGTERM SIGINT", "SIGTERM SIGTERM", "SIGTERM SIGHUP"],
+    "names", ["SIGINT", "SIGTERM", "SIGHUP", "SIGTERM SIGINT", "SIGTERM SIGTERM", "SIGTERM SIGHUP"]
 )
 def test_signals_leave_nothing_behind(folder: Path, encrypted_audio: bytes, names: str) -> None:
     """The temporary file goes, the old output stays; a second signal does not tear the clean-up."""

@@ -57,10 +57,7 @@ def test_the_time_left_follows_from_what_is_done(console: Console, terminal: Ter
 
 def test_what_is_said_does_not_stand_behind_the_bar(console: Console, terminal: Terminal) -> None:
     """The bar is drawn anew below it; after an error it stays on a line of its own."""
-    with (
-        pytest.raises(NotEncError),
-        progress(console, ["a.enc"], 1, lambda _: SIZE, show=True),
-    ):
+    with pytest.raises(NotEncError), progress(console, ["a.enc"], 1, lambda _: SIZE, show=True):
         console.say("note: x")
         assert terminal.states[-2] == "filedecryptor: note: x"
         assert terminal.states[-1].startswith("[")

@@ -29,7 +29,7 @@ from filedecryptor.errors import (
 STANDARD_STREAM = "-"
 """The name of standard input and output on the command line."""
 
-_RETRY_INTERVAL = 0.02
+_POLL_INTERVAL = 0.02
 """Seconds until a stream is tried again where the system cannot tell when it is ready."""
 
 
@@ -269,7 +269,7 @@ def _wait_for(descriptor: int, *, writing: bool) -> None:
     if sys.platform == "win32":
         import time
 
-        time.sleep(_RETRY_INTERVAL)  # its `select` knows sockets only
+        time.sleep(_POLL_INTERVAL)  # its `select` knows sockets only
         return
     import select
 

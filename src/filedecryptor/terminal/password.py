@@ -171,7 +171,7 @@ def _in_utf_8(line: bytes, buffered: BufferedReader[Any], encoding: str, origin:
     raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
 
 
-def text_of(data: bytes) -> bytes:
+def as_utf_8(data: bytes) -> bytes:
     """Return what a file holds in UTF-8, if tools of Windows have marked it as UTF-16 or UTF-8."""
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return data.decode("utf-16", "replace").encode("utf-8", "replace")
