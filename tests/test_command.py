@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.commands import COMMAND, run, run_process
@@ -21,12 +20,6 @@ FULL = """\
 filedecryptor: error: {}: No space left on device
 filedecryptor: hint: make room, then run this again
 """
-
-
-def start(*words: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command with streams of one's own."""
-    options = {"stderr": subprocess.PIPE, "text": True, "timeout": 60} | options
-    return subprocess.run([COMMAND, *words], check=False, cwd=cwd, **options)
 
 
 def in_shell(script: str, cwd: Path) -> tuple[int, bytes, str]:
@@ -161,15 +154,15 @@ def test_a_result_that_cannot_be_written_is_an_error(
 ) -> None:
     """On a full disk; a reader that has left before the first byte needs no message."""
     words = line.replace("P", PASSWORD).split()
-    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    env = {"PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("wb") as full:
-        done = start(*words, cwd=folder, stdout=full, env=env)
-    assert (done.returncode, done.stderr) == (1, FULL.format("standard output"))
+        done = run_process(*words, cwd=folder, stdout=full, env=env)
+    assert (done.code, done.stderr) == (1, FULL.format("standard output"))
     reading, writing = os.pipe()
     os.close(reading)
-    done = start(*words, cwd=folder, stdout=writing, env=env)
+    done = run_process(*words, cwd=folder, stdout=writing, env=env)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.code, done.stderr) == (1, "")
 
 
 @posix_only("ulimit")
@@ -180,14 +173,14 @@ def test_audio_that_stdout_takes_in_part_is_an_error(
     """However Python was told to buffer."""
     make_enc(audio=bytes(500_000))
     with (folder / "out").open("wb") as out:
-        done = start(
+        done = run_process(
             *("a.enc", PASSWORD, "wav", "-o", "-"),
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            env={"PYTHONUNBUFFERED": unbuffered},
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
             stdout=out,
         )
-    assert done.returncode == 1
+    assert done.code == 1
     assert done.stderr == "filedecryptor: error: standard output: File too large\n"
 
 
@@ -196,7 +189,7 @@ def test_an_unwritable_stderr_does_not_change_the_code(folder: Path, line: str, 
     """A script reacts to it where nobody can read the message."""
     with Path("/dev/full").open("wb") as full:
         words = line.replace("P", PASSWORD).split()
-        assert start("a.enc", *words, cwd=folder, stderr=full).returncode == code
+        assert run_process("a.enc", *words, cwd=folder, stderr=full).code == code
 
 
 @posix_only("bash")
@@ -224,8 +217,8 @@ def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
     (folder / "stdout").symlink_to("/proc/self/fd/1")
     (folder / "out").write_bytes(b"")
     with nothing_changes(folder), (folder / "out").open("ab") as out:
-        done = start("a.enc", PASSWORD, "opus", "-o", "stdout", cwd=folder, stdout=out)
-    assert done.returncode == 1
+        done = run_process("a.enc", PASSWORD, "opus", "-o", "stdout", cwd=folder, stdout=out)
+    assert done.code == 1
     assert done.stderr == "filedecryptor: error: stdout: Not a regular file\n"
 
 
@@ -239,10 +232,10 @@ def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
     writer = subprocess.Popen(
         [sys.executable, "-c", script], cwd=Path(__file__).parent, stdout=subprocess.PIPE
     )
-    done = start("--verify", "-", "x", "wav", cwd=tmp_path, stdin=writer.stdout, timeout=None)
+    done = run_process("--verify", "-", "x", "wav", cwd=tmp_path, stdin=writer.stdout, timeout=None)
     assert writer.wait() == 0
     assert done.stderr.endswith(f"verified: -: {2049 << 20} bytes of unknown audio\n")
-    assert done.returncode == 0
+    assert done.code == 0
 
 
 INTACT = "the recording is intact and the password right; its audio begins "

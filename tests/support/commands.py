@@ -153,7 +153,7 @@ def _forget_other_stores(env: Mapping[str, str | None]) -> None:
 def run_process(
     *words: str | bytes | Path,
     cwd: Path,
-    stdin: bytes = b"",
+    stdin: bytes | int | IO[Any] | None = b"",
     env: Mapping[str, str] | None = None,
     as_anybody: bool = False,
     command: Sequence[str] = (COMMAND,),
@@ -164,26 +164,22 @@ def run_process(
     Args:
         words: The command line.
         cwd: Where to be.
-        stdin: What is on standard input.
+        stdin: What is on standard input, or a file.
         env: What is added to the environment.
         as_anybody: Whether it may do no more than any user.
         command: The program.
         options: Arguments for `subprocess.run`.
     """
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60} | options
+    options["input" if isinstance(stdin, bytes) else "stdin"] = stdin
+    environment = {**os.environ, **(env or {})}
     prefix = AS_ANYBODY if as_anybody else []
-    done = subprocess.run(
-        [*prefix, *command, *words],
-        check=False,
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        timeout=60,
-        **options,
-    )
-    result = Result(done.returncode, neutral(done.stdout), neutral(done.stderr).decode())
+    line = [*prefix, *command, *words]
+    done: Any = subprocess.run(line, check=False, cwd=cwd, env=environment, **options)
+    stdout, stderr = neutral(done.stdout or b""), neutral(done.stderr or b"")
+    result = Result(done.returncode, stdout, stderr.decode())
     assert "Traceback" not in result.stderr, result.stderr
-    return without_secrets(result, {**os.environ, **(env or {})})
+    return without_secrets(result, environment)
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -157,22 +157,15 @@ def test_a_batch_goes_on_without_standard_output(
         reading, output = os.pipe()
         os.close(reading)
         cause = "Broken pipe"
-    done = subprocess.run(
-        [COMMAND, "a.enc", "b.enc", "c.enc", PASSWORD, "opus", *words],
-        check=False,
-        cwd=three,
-        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-        stdout=output,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-    )
+    words = ["a.enc", "b.enc", "c.enc", PASSWORD, "opus", *words]
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    done = run_process(*words, cwd=three, env=env, stdout=output)
     os.close(output)
-    assert done.returncode == 1
-    first, summary = done.stderr.splitlines()
+    assert done.code == 1
+    first, summary = done.lines
     goes_on = "the work goes on, its results are not shown"
-    assert first == f"filedecryptor: error: standard output: {cause}; {goes_on}"
-    assert summary.startswith("filedecryptor: 3 decrypted")
+    assert first == f"error: standard output: {cause}; {goes_on}"
+    assert summary.startswith("3 decrypted")
     assert all((three / f"{name}.opus").read_bytes() == AUDIO for name in "abc")
 
 
@@ -279,19 +272,12 @@ def test_a_device_of_windows_is_not_a_terminal(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("more", [[], ["--progress"]])
 def test_the_null_device_asks_nobody_and_shows_nothing(folder: Path, more: list[str]) -> None:
     """A service or a scheduler has it as its streams, and on Windows it looks like a terminal."""
-    null: dict[str, Any] = {
-        "stdin": subprocess.DEVNULL,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.PIPE,
-    }
-    command = [COMMAND, "a.enc", "-", "opus", *more]
-    done = subprocess.run(command, check=False, cwd=folder, timeout=30, **null)
-    assert done.returncode == 2
-    assert b"standard input: it is empty" in done.stderr
+    null = subprocess.DEVNULL
+    done = run_process("a.enc", "-", "opus", *more, cwd=folder, stdin=null, stdout=null)
+    assert (done.code, done.lines[0]) == (2, "error: standard input: it is empty")
     with (folder / "a.enc").open("rb") as stdin:
-        command = [COMMAND, "-", PASSWORD, "opus"]
-        done = subprocess.run(command, check=False, cwd=folder, **null | {"stdin": stdin})
-    assert (done.returncode, done.stderr) == (0, b"")
+        done = run_process("-", PASSWORD, "opus", cwd=folder, stdin=stdin, stdout=null)
+    assert done == (0, b"", "")
 
 
 def test_what_windows_calls_invalid_is_a_reader_that_has_left(

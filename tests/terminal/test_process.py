@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.commands import COMMAND, VNS, begin
+from support.commands import COMMAND, VNS, begin, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only, resource
 from support.recordings import PASSWORD
@@ -52,11 +52,9 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
     )
     for moment in range(0, 150, 6):
         words = ["a.enc", PASSWORD, "opus", str(moment / 1000)]
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], check=False, cwd=folder, capture_output=True
-        )
-        assert done.returncode in {0, 130}, done
-        assert done.stderr in {b"", INTERRUPTED}
+        done = run_process("-c", code, *words, cwd=folder, command=[sys.executable])
+        assert done.code in {0, 130}, done
+        assert done.stderr in {"", INTERRUPTED.decode()}
         assert set(contents(folder)) <= {"a.enc", "a.opus"}
 
 
@@ -202,13 +200,9 @@ def test_windows_ends_like_others(folder: Path, name: str) -> None:
         "sys.exit(main())"
     )
     with nothing_changes(folder):
-        done = subprocess.run(
-            [sys.executable, "-c", code, "a.enc", PASSWORD, "opus"],
-            check=False,
-            cwd=folder,
-            capture_output=True,
-        )
-    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+        words = ("a.enc", PASSWORD, "opus")
+        done = run_process("-c", code, *words, cwd=folder, command=[sys.executable])
+    assert (done.code, done.lines) == (130, ["error: interrupted"])
 
 
 def test_a_batch_looks_for_ctrl_c(folder: Path) -> None:
@@ -219,14 +213,8 @@ def test_a_batch_looks_for_ctrl_c(folder: Path) -> None:
         "threading.Timer(1, _thread.interrupt_main).start(); sys.exit(main())\n"
     )
     begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", code, "a.enc", "pipe.enc", PASSWORD, "opus"],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        timeout=30,
-    )
-    assert done.returncode == 130
-    assert done.stderr.endswith(INTERRUPTED)
+    words = ("a.enc", "pipe.enc", PASSWORD, "opus")
+    done = run_process("-c", code, *words, cwd=folder, command=[sys.executable])
+    assert (done.code, done.lines[-1]) == (130, "error: interrupted")
     assert (folder / "a.opus").exists()
     assert time.monotonic() - begin < 20
