@@ -114,6 +114,7 @@ def test_an_interruption_that_is_dropped_comes_again(name: str, place: str, wait
     code = (
         "import gc, os, signal, sys, time, weakref\n"
         "from filedecryptor.terminal import process\n"
+        "process._RETRY_INTERVAL = 0  # so soon that what drops it may still be running\n"
         "if 'TERM' in sys.argv[1]: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "class Thing: pass\n"
         "def send(*_):\n"

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 
 TYPE_CHECKING = False
@@ -174,21 +175,26 @@ class _Interruption:
 
 
 def _must_defer(frame: FrameType | None) -> bool:
-    """Return whether a function of the `deferring_packages` is running."""
+    """Return whether a function of the `deferring_packages` is running, or the hook above.
+
+    Python drops what is raised in that hook as well, and nothing would see it.
+    """
+    hook = _Interruption._see_what_is_dropped.__code__  # noqa: SLF001 - of this module
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in deferring_packages:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in deferring_packages or frame.f_code is hook:
             return True
         frame = frame.f_back
     return False
 
 
 def _send_soon(number: int) -> None:
-    retry = threading.Timer(_RETRY_INTERVAL, _send, [number])
-    retry.daemon = True
-    retry.start()
+    # Unlike `Thread.start`, this waits for nothing, so the signal cannot come too early again.
+    _thread.start_new_thread(_send, (number,))
 
 
 def _send(number: int) -> None:
+    time.sleep(_RETRY_INTERVAL)
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
