@@ -34,6 +34,8 @@ SMALLEST_BAR = 8
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
 
+_SizeOf = Callable[[str], int]
+
 
 class Progress:
     """What `progress` yields: this one shows nothing."""
@@ -47,12 +49,7 @@ class Progress:
 
 @contextmanager
 def progress(
-    console: Console,
-    inputs: Iterable[str],
-    files: int,
-    size_of: Callable[[str], int],
-    *,
-    show: bool | None,
+    console: Console, inputs: Iterable[str], files: int, size_of: _SizeOf, *, show: bool | None
 ) -> Iterator[Progress]:
     """Show how far the work is: as a bar, or without a terminal as a line now and then.
 
@@ -78,13 +75,7 @@ def progress(
 
 class _Bar(Progress):
     def __init__(
-        self,
-        console: Console,
-        files: int,
-        size: int,
-        size_of: Callable[[str], int],
-        *,
-        terminal: bool,
+        self, console: Console, files: int, size: int, size_of: _SizeOf, *, terminal: bool
     ) -> None:
         self._console = console
         self._files = files
