@@ -1,4 +1,4 @@
-"""The command with one recording, as a user runs it."""
+"""What one call of the command reads, writes and reports."""
 
 from __future__ import annotations
 
@@ -11,227 +11,158 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
-from support.posix import make_fifo, posix_only, resource
-from support.recordings import AUDIO, PASSWORD, PLAIN, MakeEnc
+from support.posix import IS_WINDOWS, make_fifo, posix_only, resource
+from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
 
 WRONG = "authentication failed: the password is wrong, or the file was altered"
+SHORT = "not an .enc file: it is {} bytes long, the smallest is 44"
+FULL = """\
+filedecryptor: error: {}: No space left on device
+filedecryptor: hint: make room, then run this again
+"""
 
 
-def test_the_reference_call_writes_the_audio_beside_the_recording(folder: Path) -> None:
-    """One path on stdout, nothing on stderr, one new file."""
-    result = run("a.enc", PASSWORD, "opus", cwd=folder)
-    assert result == (0, b"a.opus\n", "")
-    assert list(contents(folder)) == ["a.enc", "a.opus"]
-    assert (folder / "a.opus").read_bytes() == AUDIO
+def in_shell(script: str, cwd: Path) -> tuple[int, bytes, str]:
+    """Run a script in which `$0` is the command."""
+    done = run_process("-c", script, COMMAND, cwd=cwd, command=["bash"])
+    return (done.code, done.stdout, done.stderr)
 
 
-def test_an_existing_output_is_replaced(folder: Path) -> None:
-    """As in the reference."""
-    (folder / "a.opus").write_bytes(b"older, and longer than nothing")
-    assert run("a.enc", PASSWORD, ".opus", cwd=folder).code == 0
-    assert (folder / "a.opus").read_bytes() == AUDIO
-
-
-def test_if_exists_skip_and_fail(folder: Path) -> None:
-    """Both leave the old file alone: one is a success, the other is not."""
-    (folder / "a.opus").write_bytes(bytes(len(AUDIO)))
-    with nothing_changes(folder):
-        skipped = run("--if-exists", "skip", "a.enc", PASSWORD, "auto", cwd=folder)
-        failed = run("--if-exists", "fail", "a.enc", PASSWORD, "opus", cwd=folder)
-    assert skipped == (0, b"", "filedecryptor: skipped: a.enc: a.opus exists\n")
-    assert (failed.code, failed.stdout) == (1, b"")
-    assert failed.lines == ["error: a.opus: File exists"]
-
-
-def test_auto_names_the_output_after_its_audio(folder: Path) -> None:
-    """The format found becomes the extension."""
-    assert run("a.enc", PASSWORD, "auto", cwd=folder).stdout == b"a.opus\n"
-
-
-def test_output_names_the_file(folder: Path) -> None:
-    """Anywhere, whatever the extension."""
+@pytest.mark.parametrize(
+    ("line", "output"),
+    [
+        ("a.enc P opus", "a.opus"),
+        ("a.enc P .opus", "a.opus"),
+        ("a.enc P auto", "a.opus"),
+        ("a.enc P auto -o sub/x", "sub/x"),
+    ],
+)
+def test_the_audio_is_written_beside_the_recording(folder: Path, line: str, output: str) -> None:
+    """Or where asked; an older file is replaced. One path on stdout, nothing on stderr."""
     (folder / "sub").mkdir()
-    result = run("a.enc", PASSWORD, "auto", "-o", "sub/x", cwd=folder)
-    assert result == (0, b"sub/x\n", "")
-    assert (folder / "sub" / "x").read_bytes() == AUDIO
+    (folder / "a.opus").write_bytes(b"older, and longer than nothing")
+    before = contents(folder)
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    assert result == (0, f"{output}\n".encode(), "")
+    assert contents(folder) == before | {output: AUDIO}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("--if-exists skip a.enc P auto", 0, "skipped: a.enc: a.opus exists"),
+        ("--if-exists fail a.enc P opus", 1, "error: a.opus: File exists"),
+        ("--if-exists fail b.enc P auto", 1, "error: b.mp3: File exists"),
+        ("--if-exists fail c.enc P opus", 1, "error: c.opus: File exists"),
+        ("--if-exists fail c.enc P auto", 1, "error: c.opus: File exists"),
+        ("--verify a.enc P opus", 0, f"verified: a.enc: {len(AUDIO)} bytes of opus audio"),
+        ("--verify d.enc P opus", 0, f"verified: d.enc: {len(AUDIO)} bytes of opus audio"),
+        ("--verify a.enc P enc", 0, f"verified: a.enc: {len(AUDIO)} bytes of opus audio"),
+        ("--verify - P opus", 0, f"verified: -: {len(AUDIO)} bytes of opus audio"),
+        ("--verify a.enc wrong opus", 3, f"error: a.enc: {WRONG}"),
+        ("-q a.enc wrong opus", 3, f"error: a.enc: {WRONG}"),
+        ("-q --if-exists=skip a.enc P opus", 0, ""),
+        ("-q --verify a.enc P opus", 0, ""),
+    ],
+)
+def test_calls_that_change_nothing(folder: Path, line: str, code: int, said: str) -> None:
+    """They say so, and print no result."""
+    for name in ("b.enc", "c.enc", "d.enc"):
+        shutil.copy(folder / "a.enc", folder / name)
+    for name in ("a.opus", "b.mp3"):
+        (folder / name).write_bytes(bytes(len(AUDIO)))
+    (folder / "c.opus").symlink_to("nowhere")
+    (folder / "d.opus").mkdir()
+    with nothing_changes(folder):
+        words = line.replace("P", PASSWORD).split()
+        result = run(*words, cwd=folder, stdin=encrypt(AUDIO))
+    assert (result.code, result.stdout, [*result.lines, ""][0]) == (code, b"", said)
 
 
 def test_quiet_says_nothing(folder: Path) -> None:
-    """Neither results nor notes; errors still."""
+    """No result either."""
     assert run("-q", "a.enc", PASSWORD, "opus", cwd=folder) == (0, b"", "")
-    assert run("-q", "--if-exists=skip", "a.enc", PASSWORD, "opus", cwd=folder) == (0, b"", "")
-    assert run("-q", "--verify", "a.enc", PASSWORD, "opus", cwd=folder) == (0, b"", "")
-    assert run("-q", "a.enc", "wrong", "opus", cwd=folder).lines[0] == f"error: a.enc: {WRONG}"
-
-
-def test_verify_writes_nothing(folder: Path) -> None:
-    """It says what it found, and fails as decrypting would."""
-    with nothing_changes(folder):
-        good = run("--verify", "a.enc", PASSWORD, "opus", cwd=folder)
-        bad = run("--verify", "a.enc", "wrong", "opus", cwd=folder)
-    assert good.code == 0
-    assert good.stdout == b""
-    assert good.lines == [f"verified: a.enc: {len(AUDIO)} bytes of opus audio"]
-    assert bad.code == 3
-
-
-def test_stdin_to_stdout(folder: Path, encrypted_audio: bytes) -> None:
-    """A filter: the audio and nothing else."""
-    with nothing_changes(folder):
-        result = run("-", PASSWORD, "opus", cwd=folder, stdin=encrypted_audio)
-    assert result == (0, AUDIO, "")
-
-
-def test_stdin_to_a_file_and_a_file_to_stdout(folder: Path, encrypted_audio: bytes) -> None:
-    """`-` on one side, a name on the other."""
-    into = run("-", PASSWORD, "opus", "-o", "x", cwd=folder, stdin=encrypted_audio)
-    assert into == (0, b"x\n", "")
-    assert (folder / "x").read_bytes() == AUDIO
-    assert run("a.enc", PASSWORD, "opus", "-o", "-", cwd=folder) == (0, AUDIO, "")
-
-
-def test_verify_reads_stdin(folder: Path, encrypted_audio: bytes) -> None:
-    """The name of standard input is `-`."""
-    result = run("--verify", "-", PASSWORD, "opus", cwd=folder, stdin=encrypted_audio)
-    assert result.lines == [f"verified: -: {len(AUDIO)} bytes of opus audio"]
-
-
-@posix_only("signals from elsewhere")
-def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc: MakeEnc) -> None:
-    """Not one byte of a long recording whose last byte was altered."""
-    source = make_enc(audio=bytes(20_000_000))
-    data = bytearray(source.read_bytes())
-    data[-1] ^= 1
-    source.write_bytes(data)
-    result = run("a.enc", PASSWORD, "wav", "-o", "-", cwd=folder)
-    assert (result.code, result.stdout) == (3, b"")
-
-
-@posix_only("bash")
-@pytest.mark.parametrize("size", [AUDIO, b"x" * 3_000_000], ids=["short", "long"])
-def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, size: bytes) -> None:
-    """`| head -c 1` is no reason to complain."""
-    make_enc(audio=size)
-    script = f'{COMMAND} a.enc {PASSWORD} wav -o - | head -c 1; exit "${{PIPESTATUS[0]}}"'
-    done = subprocess.run(["bash", "-c", script], check=False, cwd=folder, capture_output=True)
-    assert (done.stdout, done.stderr) == (size[:1], b"")
-    assert done.returncode in {0, 1}  # 0 if all fitted into the pipe
-
-
-@posix_only("bash")
-@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_no_harm(folder: Path, stream: str) -> None:
-    """As cron and daemons may start it."""
-    done = subprocess.run(
-        ["bash", "-c", f"{COMMAND} a.enc {PASSWORD} opus {stream}"],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-    )
-    assert done.returncode == 0
-    assert b"Traceback" not in done.stderr
     assert (folder / "a.opus").read_bytes() == AUDIO
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [[], ["-o", "-"], ["--json"]])
-def test_a_full_stdout_is_an_error(folder: Path, words: list[str], unbuffered: str) -> None:
-    """A result that cannot be written is not a success."""
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [COMMAND, "a.enc", PASSWORD, "opus", *words],
-            check=False,
-            cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "filedecryptor: error: standard output: No space left on device",
-        "filedecryptor: hint: make room, then run this again",
-    ]
-
-
-@pytest.mark.parametrize("words", [[], ["-o", "-"], ["--json"]])
-def test_a_stdout_that_nobody_reads_ends_quietly(folder: Path, words: list[str]) -> None:
-    """The reader has left before the first byte."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [COMMAND, "a.enc", PASSWORD, "opus", *words],
-        check=False,
-        cwd=folder,
-        stdout=writing,
-        stderr=subprocess.PIPE,
-    )
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (1, b"")
-
-
-@posix_only("bash")
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("a.enc - opus <&-", "error: standard input is closed"),
-        (f"- {PASSWORD} opus -o x <&-", "error: standard input is closed"),
-        (f"a.enc {PASSWORD} opus -o - >&-", "error: standard output is closed"),
-    ],
-)
-def test_closed_streams_that_are_needed(folder: Path, words: str, message: str) -> None:
-    """A usage error each."""
-    with nothing_changes(folder):
-        script = f"{COMMAND} {words}"
-        done = subprocess.run(
-            ["bash", "-c", script], check=False, cwd=folder, capture_output=True, text=True
-        )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"filedecryptor: {message}")
-
-
-@posix_only("bash")
-def test_a_failure_without_stderr_keeps_its_code(folder: Path) -> None:
-    """`2>&-` is no reason for another one."""
-    script = f"{COMMAND} a.enc wrong opus 2>&-"
-    assert subprocess.run(["bash", "-c", script], check=False, cwd=folder).returncode == 3
-
-
-def test_stdin_that_is_the_output_is_refused(folder: Path) -> None:
-    """`- ... -o a.enc <a.enc` would replace the recording."""
-    with nothing_changes(folder), (folder / "a.enc").open("rb") as stdin:
-        command = [COMMAND, "-", PASSWORD, "opus", "-o", "a.enc"]
-        done = subprocess.run(command, check=False, cwd=folder, stdin=stdin, capture_output=True)
-    assert done.returncode == 2
-
-
-def test_verify_does_not_care_for_the_output(folder: Path) -> None:
-    """Nothing is written, so nothing stands in the way."""
-    (folder / "a.opus").mkdir()
-    for extension in ("enc", "opus"):
-        assert run("--verify", "a.enc", PASSWORD, extension, cwd=folder).code == 0
-
-
 @pytest.mark.parametrize("extension", ["opus", "auto"])
-def test_a_link_to_nowhere_is_there_but_not_the_audio(folder: Path, extension: str) -> None:
-    """Somebody put it there: `fail` leaves it alone, `skip` does what is missing."""
+def test_a_link_to_nowhere_is_not_the_audio(folder: Path, extension: str) -> None:
+    """So `skip` does what is missing."""
     (folder / "a.opus").symlink_to("nowhere")
-    words = ("a.enc", PASSWORD, extension)
-    with nothing_changes(folder):
-        failed = run("--if-exists", "fail", *words, cwd=folder)
-    assert (failed.code, failed.lines) == (1, ["error: a.opus: File exists"])
-    done = run("--if-exists", "skip", *words, cwd=folder)
+    done = run("--if-exists", "skip", "a.enc", PASSWORD, extension, cwd=folder)
     assert (done.code, done.lines) == (0, ["note: a.opus: a link to nowhere: done again"])
     assert not (folder / "a.opus").is_symlink()
     assert (folder / "a.opus").read_bytes() == AUDIO
 
 
-def test_auto_with_fail_looks_at_all_three(folder: Path) -> None:
-    """As it does with skip."""
-    (folder / "a.mp3").write_bytes(bytes(len(AUDIO)))
-    with nothing_changes(folder):
-        result = run("--if-exists", "fail", "a.enc", PASSWORD, "auto", cwd=folder)
-    assert (result.code, result.lines) == (1, ["error: a.mp3: File exists"])
+@pytest.mark.parametrize("line", ["- P opus", "a.enc P opus -o -", "- P opus -o x"])
+def test_streams_instead_of_files(folder: Path, line: str) -> None:
+    """The audio and nothing else goes to stdout, or to the named file."""
+    before = contents(folder)
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder, stdin=encrypt(AUDIO))
+    made = {"x": AUDIO} if line.endswith("x") else {}
+    assert result == (0, b"x\n" if made else AUDIO, "")
+    assert contents(folder) == before | made
+
+
+def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc: MakeEnc) -> None:
+    """Not one byte of a long recording whose last byte was altered."""
+    source = make_enc(audio=bytes(20_000_000))
+    with source.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    result = run("a.enc", PASSWORD, "wav", "-o", "-", cwd=folder)
+    assert (result.code, result.stdout) == (3, b"")
+
+
+@posix_only("bash")
+@pytest.mark.parametrize("audio", [AUDIO, b"x" * 3_000_000], ids=["short", "long"])
+def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, audio: bytes) -> None:
+    """`| head -c 1` is no reason to complain."""
+    make_enc(audio=audio)
+    script = f'"$0" a.enc {PASSWORD} wav -o - | head -c 1; exit "${{PIPESTATUS[0]}}"'
+    code, stdout, stderr = in_shell(script, folder)
+    assert (stdout, stderr) == (audio[:1], "")
+    assert code in {0, 1}  # 0 if all fitted into the pipe
+
+
+@posix_only("bash")
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        *((f"a.enc P opus {streams}", 0, "") for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")),
+        ("a.enc wrong opus 2>&-", 3, ""),
+        ("a.enc - opus <&-", 2, "filedecryptor: error: standard input is closed"),
+        ("- P opus -o x <&-", 2, "filedecryptor: error: standard input is closed"),
+        ("a.enc P opus -o - >&-", 2, "filedecryptor: error: standard output is closed"),
+    ],
+)
+def test_closed_streams(folder: Path, line: str, code: int, message: str) -> None:
+    """As cron and daemons may start it; those that are needed are a usage error."""
+    found, _, stderr = in_shell(f'"$0" {line.replace("P", PASSWORD)}', folder)
+    assert found == code
+    assert stderr.startswith(message)
+    assert (folder / "a.opus").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "line", ["a.enc P opus", "a.enc P opus -o -", "a.enc P opus --json", "--help"]
+)
+def test_a_result_that_cannot_be_written_is_an_error(
+    folder: Path, line: str, unbuffered: str
+) -> None:
+    """On a full disk; a reader that has left before the first byte needs no message."""
+    words = line.replace("P", PASSWORD).split()
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        done = run_process(*words, cwd=folder, stdout=full, env=env)
+    assert (done.code, done.stderr) == (1, FULL.format("standard output"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run_process(*words, cwd=folder, stdout=writing, env=env)
+    os.close(writing)
+    assert (done.code, done.stderr) == (1, "")
 
 
 @posix_only("ulimit")
@@ -239,37 +170,45 @@ def test_auto_with_fail_looks_at_all_three(folder: Path) -> None:
 def test_audio_that_stdout_takes_in_part_is_an_error(
     folder: Path, make_enc: MakeEnc, unbuffered: str
 ) -> None:
-    """However Python was told to buffer, what is cut off is no success."""
+    """However Python was told to buffer."""
     make_enc(audio=bytes(500_000))
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
     with (folder / "out").open("wb") as out:
-        done = subprocess.run(
-            [COMMAND, "a.enc", PASSWORD, "wav", "-o", "-"],
-            check=False,
+        done = run_process(
+            *("a.enc", PASSWORD, "wav", "-o", "-"),
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-            preexec_fn=limit,
+            env={"PYTHONUNBUFFERED": unbuffered},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
             stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
         )
-    assert done.returncode == 1
+    assert done.code == 1
     assert done.stderr == "filedecryptor: error: standard output: File too large\n"
 
 
+@pytest.mark.parametrize(("line", "code"), [("wrong opus", 3), ("opus", 2), ("P opus --verify", 0)])
+def test_an_unwritable_stderr_does_not_change_the_code(folder: Path, line: str, code: int) -> None:
+    """A script reacts to it where nobody can read the message."""
+    with Path("/dev/full").open("wb") as full:
+        words = line.replace("P", PASSWORD).split()
+        assert run_process("a.enc", *words, cwd=folder, stderr=full).code == code
+
+
 @posix_only("bash")
-@pytest.mark.parametrize("redirection", [">>a.enc", "1<>a.enc"])
-@pytest.mark.parametrize("words", ["a.enc EncryptMe opus -o -", "- EncryptMe opus <a.enc"])
-def test_stdout_must_not_be_the_recording(folder: Path, words: str, redirection: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("- P opus -o a.enc <a.enc", "a.enc: the output would replace the input"),
+        ("a.enc P opus -o - >>a.enc", "a.enc: standard output would be written over the recording"),
+        ("a.enc P opus -o - 1<>a.enc", "a.enc: standard output would be written over the record"),
+        ("- P opus <a.enc >>a.enc", "-: standard output would be written over the recording"),
+        ("- P opus <a.enc 1<>a.enc", "-: standard output would be written over the recording"),
+    ],
+)
+def test_the_recording_is_not_overwritten(folder: Path, line: str, message: str) -> None:
     """The shell opened it, but nothing is written."""
     with nothing_changes(folder):
-        script = f"{COMMAND} {words} {redirection}"
-        done = subprocess.run(["bash", "-c", script], check=False, cwd=folder, capture_output=True)
-    assert done.returncode == 2
-    assert b"would be written over the recording" in done.stderr
+        code, _, stderr = in_shell(f'"$0" {line.replace("P", PASSWORD)}', folder)
+    assert code == 2
+    assert stderr.startswith(f"filedecryptor: error: {message}")
 
 
 @posix_only("/dev/stdout")
@@ -278,34 +217,9 @@ def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
     (folder / "stdout").symlink_to("/proc/self/fd/1")
     (folder / "out").write_bytes(b"")
     with nothing_changes(folder), (folder / "out").open("ab") as out:
-        command = [COMMAND, "a.enc", PASSWORD, "opus", "-o", "stdout"]
-        done = subprocess.run(command, check=False, cwd=folder, stdout=out, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (
-        1,
-        b"filedecryptor: error: stdout: Not a regular file\n",
-    )
-
-
-@pytest.mark.parametrize(
-    ("words", "code"), [(["wrong", "opus"], 3), (["opus"], 2), ([PASSWORD, "opus", "--verify"], 0)]
-)
-def test_an_unwritable_stderr_does_not_change_the_code(
-    folder: Path, words: list[str], code: int
-) -> None:
-    """What a script reacts to stays right where nobody can read the message."""
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run([COMMAND, "a.enc", *words], check=False, cwd=folder, stderr=full)
-    assert done.returncode == code
-
-
-def test_help_into_a_full_disk_is_an_error(folder: Path) -> None:
-    """One line, exit code 1."""
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [COMMAND, "--help"], check=False, cwd=folder, stdout=full, stderr=subprocess.PIPE
-        )
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"filedecryptor: error: standard output: No space left")
+        done = run_process("a.enc", PASSWORD, "opus", "-o", "stdout", cwd=folder, stdout=out)
+    assert done.code == 1
+    assert done.stderr == "filedecryptor: error: stdout: Not a regular file\n"
 
 
 @pytest.mark.real_iterations
@@ -318,120 +232,39 @@ def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
     writer = subprocess.Popen(
         [sys.executable, "-c", script], cwd=Path(__file__).parent, stdout=subprocess.PIPE
     )
-    done = subprocess.run(
-        [COMMAND, "--verify", "-", "x", "wav"],
-        check=False,
-        cwd=tmp_path,
-        stdin=writer.stdout,
-        capture_output=True,
-        text=True,
-    )
+    done = run_process("--verify", "-", "x", "wav", cwd=tmp_path, stdin=writer.stdout, timeout=None)
     assert writer.wait() == 0
     assert done.stderr.endswith(f"verified: -: {2049 << 20} bytes of unknown audio\n")
-    assert done.returncode == 0
+    assert done.code == 0
 
 
-# What bad input gets: the words, what stderr begins with, the exit code.
-BAD = {
-    "missing file": (
-        ["none.enc", PASSWORD, "opus"],
-        ["error: none.enc: No such file or directory"],
-        1,
-    ),
-    "a directory as output": (
-        ["a.enc", PASSWORD, "opus", "-o", "sub"],
-        ["error: sub: Is a directory"],
-        1,
-    ),
-    "something else than a file as output": (
-        ["a.enc", PASSWORD, "opus", "-o", "pipe"],
-        ["error: pipe: Not a regular file"],
-        1,
-    ),
-    "an output in a directory that is not there": (
-        ["a.enc", PASSWORD, "opus", "-o", "no/x"],
-        ["error: no/x: No such file or directory", "hint: there is no directory no"],
-        1,
-    ),
-    "unreadable": (["secret.enc", PASSWORD, "opus"], ["error: secret.enc: Permission denied"], 1),
-    "unwritable": (
-        ["locked/a.enc", PASSWORD, "opus"],
-        ["error: locked/a.opus: Permission denied"],
-        1,
-    ),
-    "too short": (
-        ["short.enc", PASSWORD, "opus"],
-        ["error: short.enc: not an .enc file: it is 43 bytes long, the smallest is 44"],
-        4,
-    ),
-    "empty": (
-        ["empty.enc", PASSWORD, "opus"],
-        ["error: empty.enc: not an .enc file: it is 0 bytes long, the smallest is 44"],
-        4,
-    ),
-    "wrong password": (
-        ["a.enc", "wrong", "opus"],
-        [f"error: a.enc: {WRONG}", "hint: the password is the one that was in force"],
-        3,
-    ),
-    "empty password": (
-        ["a.enc", "", "opus"],
-        [f"error: a.enc: {WRONG}", "hint: the password is empty"],
-        3,
-    ),
-    "password with a space": (
-        ["a.enc", f"{PASSWORD} ", "opus"],
-        [f"error: a.enc: {WRONG}", "hint: the password begins or ends with white space"],
-        3,
-    ),
-    "altered": (["altered.enc", PASSWORD, "opus"], [f"error: altered.enc: {WRONG}"], 3),
-    "cut off": (["cut.enc", PASSWORD, "opus"], [f"error: cut.enc: {WRONG}"], 3),
-    "added to": (["added.enc", PASSWORD, "opus"], [f"error: added.enc: {WRONG}"], 3),
-    "plain audio": (
-        ["plain.enc", PASSWORD, "opus"],
-        [f"error: plain.enc: {WRONG}", "hint: this is plain opus audio already"],
-        3,
-    ),
-    "an error page": (
-        ["page.enc", PASSWORD, "opus"],
-        [f"error: page.enc: {WRONG}", "hint: this is an HTML or XML page"],
-        3,
-    ),
-    "unknown audio": (
-        ["unknown.enc", PASSWORD, "auto"],
-        [
-            "error: unknown.enc: the recording is intact and the password right; its audio begins ",
-            "hint: name the output's",
-        ],
-        5,
-    ),
-    "the input as output": (
-        ["a.enc", PASSWORD, "enc"],
-        ["error: a.enc: the output would replace the input"],
-        2,
-    ),
-    "the input as output in another spelling": (
-        ["a.enc", PASSWORD, "opus", "-o", "sub/../a.enc"],
-        ["error: sub/../a.enc: the output would replace the input"],
-        2,
-    ),
-    "the input as output through a link": (
-        ["a.enc", PASSWORD, "opus", "-o", "link"],
-        ["error: link: the output would replace the input"],
-        2,
-    ),
-    "an extension with a slash": (
-        ["a.enc", PASSWORD, "../opus"],
-        ["error: the output extension holds a path separator"],
-        2,
-    ),
-    "an extension with a backslash": (
-        ["a.enc", PASSWORD, "..\\opus"],
-        ["error: the output extension holds a path separator"],
-        2,
-    ),
-    "an empty extension": (["a.enc", PASSWORD, ""], ["error: the output extension is empty"], 2),
-}
+INTACT = "the recording is intact and the password right; its audio begins "
+# What bad input gets: the words, the exit code, what the error and the hint begin with.
+BAD = [
+    ("none.enc P opus", 1, "none.enc: No such file or directory", ""),
+    ("a.enc P opus -o sub", 1, "sub: Is a directory", ""),
+    ("a.enc P opus -o pipe", 1, "pipe: Not a regular file", ""),
+    ("a.enc P opus -o no/x", 1, "no/x: No such file or directory", "there is no directory no"),
+    ("secret.enc P opus", 1, "secret.enc: Permission denied", ""),
+    ("locked/a.enc P opus", 1, "locked/a.opus: Permission denied", ""),
+    ("short.enc P opus", 4, f"short.enc: {SHORT.format(43)}", ""),
+    ("empty.enc P opus", 4, f"empty.enc: {SHORT.format(0)}", ""),
+    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", "the password is the one that was in force"),
+    ("a.enc _ opus", 3, f"a.enc: {WRONG}", "the password is empty"),
+    ("a.enc P_ opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
+    ("altered.enc P opus", 3, f"altered.enc: {WRONG}", ""),
+    ("cut.enc P opus", 3, f"cut.enc: {WRONG}", ""),
+    ("added.enc P opus", 3, f"added.enc: {WRONG}", ""),
+    ("plain.enc P opus", 3, f"plain.enc: {WRONG}", "this is plain opus audio already"),
+    ("page.enc P opus", 3, f"page.enc: {WRONG}", "this is an HTML or XML page"),
+    ("unknown.enc P auto", 5, f"unknown.enc: {INTACT}", "name the output's"),
+    ("a.enc P enc", 2, "a.enc: the output would replace the input", ""),
+    ("a.enc P opus -o sub/../a.enc", 2, "sub/../a.enc: the output would replace the input", ""),
+    ("a.enc P opus -o link", 2, "link: the output would replace the input", ""),
+    ("a.enc P ../opus", 2, "the output extension holds a path separator", ""),
+    ("a.enc P ..\\opus", 2, "the output extension holds a path separator", ""),
+    ("a.enc P _", 2, "the output extension is empty", ""),
+]
 
 
 @pytest.fixture
@@ -446,7 +279,7 @@ def bad_folder(folder: Path, make_enc: MakeEnc, encrypted_audio: bytes) -> Path:
         "altered": bytes(altered),
         "cut": encrypted_audio[:-1],
         "added": encrypted_audio + b"\n",
-        "plain": (PLAIN / "recording_abc123.opus").read_bytes(),
+        "plain": AUDIO,
         "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
     }
     for name, data in files.items():
@@ -462,16 +295,26 @@ def bad_folder(folder: Path, make_enc: MakeEnc, encrypted_audio: bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_what_bad_input_gets(case: str, bad_folder: Path) -> None:
+@pytest.mark.parametrize(("line", "code", "error", "hint"), BAD)
+def test_bad_input(bad_folder: Path, line: str, code: int, error: str, hint: str) -> None:
     """A clear line, the documented exit code, and nothing created, replaced or left behind."""
-    words, lines, code = BAD[case]
+    words = [{"_": "", "P_": f"{PASSWORD} ", "P": PASSWORD}.get(w, w) for w in line.split()]
     with nothing_changes(bad_folder):
         result = run_process(*words, cwd=bad_folder, as_anybody=True)
-    assert result.code == code
-    assert result.stdout == b""
-    assert [line[: len(start)] for line, start in zip(result.lines, lines, strict=False)] == lines
-    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+    assert (result.code, result.stdout) == (code, b"")
+    said, *hints = result.lines
+    assert said.startswith(f"error: {error}")
+    assert len(hints) <= 1
+    assert "".join(hints).startswith(f"hint: {hint}" if hint else "")
+
+
+def test_failures_of_different_kinds(bad_folder: Path) -> None:
+    """Each failure has its line, and the exit code is 1."""
+    with nothing_changes(bad_folder):
+        result = run("short.enc", "cut.enc", PASSWORD, "opus", cwd=bad_folder)
+    assert result.code == 1
+    names = sorted(line.split(":")[1] for line in result.lines if line.startswith("error: "))
+    assert names == [" cut.enc", " short.enc"]
 
 
 @posix_only("ulimit")
@@ -485,8 +328,7 @@ def test_a_file_that_grows_too_large_leaves_the_old_one(folder: Path, make_enc: 
 
     with nothing_changes(folder):
         result = run_process("a.enc", PASSWORD, "wav", cwd=folder, preexec_fn=limit)
-    assert result.code == 1
-    assert result.lines == ["error: a.wav: File too large"]
+    assert (result.code, result.lines) == (1, ["error: a.wav: File too large"])
 
 
 @posix_only("tmpfs")
@@ -500,77 +342,190 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, make_enc: MakeEnc) -> N
         ls -A disk; cat disk/a.wav; exit $code
     """
     (tmp_path / "disk").mkdir()
-    done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "bash", "-c", script],
-        check=False,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode == 99 or done.stderr.startswith("unshare"):
+    unshare = ["unshare", "--mount", "--map-root-user", "bash", "-c"]
+    done = run_process(script, cwd=tmp_path, command=unshare)
+    if done.code == 99 or done.stderr.startswith("unshare"):
         pytest.skip("a small disk cannot be mounted here")
-    assert done.returncode == 1
-    assert done.stdout == "a.wav\nold"
-    assert done.stderr == (
-        "filedecryptor: error: disk/a.wav: No space left on device\n"
-        "filedecryptor: hint: make room, then run this again\n"
-    )
+    assert done == (1, b"a.wav\nold", FULL.format("disk/a.wav"))
 
 
 @posix_only("names that are no text")
-def test_names_of_any_bytes(folder: Path) -> None:
+def test_names_and_passwords_of_any_bytes(folder: Path, make_enc: MakeEnc) -> None:
     """Not UTF-8, spaces, line ends: the result is exact, a message is one harmless line."""
     name = b"caf\xe9 \n\x1b[31m"
     shutil.copy(folder / "a.enc", folder / os.fsdecode(name + b".enc"))
     assert run(name + b".enc", PASSWORD, "opus", cwd=folder).stdout == name + b".opus\n"
     result = run(name + b".enc", "wrong", "opus", cwd=folder)
     assert result.lines[0] == f"error: caf\\udce9 \\n\\x1b[31m.enc: {WRONG}"
-
-
-@posix_only("words that are no text")
-def test_bytes_of_the_password_pass_through(folder: Path, make_enc: MakeEnc) -> None:
-    """A password that is not UTF-8 on the command line is taken as the bytes that it is."""
     make_enc(password=b"caf\xe9")
     assert run("a.enc", b"caf\xe9", "opus", cwd=folder).code == 0
 
 
-def test_failures_of_different_kinds(bad_folder: Path) -> None:
-    """Each failure has its line, and the exit code is 1."""
-    with nothing_changes(bad_folder):
-        result = run("short.enc", "cut.enc", PASSWORD, "opus", cwd=bad_folder)
-    assert result.code == 1
-    names = sorted(line.split(":")[1] for line in result.lines if line.startswith("error: "))
-    assert names == [" cut.enc", " short.enc"]
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.enc b.enc P opus -o x", "one --output cannot take the audio of several files"),
+        (". P opus -o x", "one --output cannot take the audio of several files"),
+        ("--files-from l P opus -o x", "one --output cannot take the audio of several files"),
+        ("a.enc P opus -o x -d y", "--output and --output-dir cannot both say where"),
+        ("- P opus -d y", "standard input has no name for --output-dir"),
+        ("- a.enc P opus", "standard input cannot be one of several inputs"),
+        ("--files-from l - P opus", "standard input cannot be one of several inputs"),
+        ("--files-from - - opus", "standard input cannot be both the list and the password"),
+        ("--verify a.enc P -o x", "--verify writes nothing, so there is nothing to say where"),
+        ("--verify a.enc P -d x", "--verify writes nothing, so there is nothing to say where"),
+        ("-0 a.enc P opus", "--null says how the names in the list of --files-from end"),
+        ("a.enc P opus -o - --json", "--json and the audio cannot both go to standard output"),
+        ("a.enc P opus --unknown-as x", "--unknown-as is for audio that 'auto' does not know"),
+        ("a.enc P auto --unknown-as .auto", "--unknown-as takes an extension, and 'auto' is none"),
+        ("--cluster tcp://x:1 a.enc P opus -o x", "a cluster reads and writes files and objects"),
+        ("--cluster tcp://x:1 a.enc P opus -j 2", "--jobs is for this machine; a cluster has its"),
+    ],
+)
+def test_contradictions_are_usage_errors(folder: Path, line: str, message: str) -> None:
+    """Each names the options that it is about, and nothing is written."""
+    (folder / "l").write_text("a.enc\n")
+    env = {"FILEDECRYPTOR_PASSWORD": None}
+    with nothing_changes(folder):
+        result = run(*line.replace("P", PASSWORD).split(), cwd=folder, env=env)
+    assert (result.code, result.stdout) == (2, b"")
+    assert result.lines[0].startswith(f"error: {message}")
+
+
+# Inputs that are named by a list.
+
+WORDS = ("auto", "--password-file", "secret")
+
+
+@pytest.fixture
+def calls(folder: Path) -> Path:
+    """A folder with recordings, some of them with odd names."""
+    (folder / "d").mkdir()
+    for name in ("b c.enc", "d/e.enc", "d/f.ENC", "-"):
+        shutil.copy(folder / "a.enc", folder / name)
+    (folder / "secret").write_text(PASSWORD)
+    return folder
+
+
+def outputs(folder: Path) -> list[str]:
+    """Return the outputs in a folder."""
+    return [name for name in contents(folder) if name.endswith(".opus")]
+
+
+ALL = ["a.opus", "b c.opus", "d/e.opus", "d/f.opus"]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("data", "made"),
     [
-        (["a.enc", "b.enc", PASSWORD, "opus", "-o", "x"], "one --output cannot take the audio of"),
-        ([".", PASSWORD, "opus", "-o", "x"], "one --output cannot take the audio of several"),
-        (
-            ["a.enc", PASSWORD, "opus", "-o", "x", "-d", "y"],
-            "--output and --output-dir cannot both",
-        ),
-        (["-", PASSWORD, "opus", "-d", "y"], "standard input has no name for --output-dir"),
-        (["-", "a.enc", PASSWORD, "opus"], "standard input cannot be one of several inputs"),
-        (["--verify", "a.enc", PASSWORD, "-o", "x"], "--verify writes nothing, so there is"),
-        (["--verify", "a.enc", PASSWORD, "-d", "x"], "--verify writes nothing, so there is"),
-        (["-0", "a.enc", PASSWORD, "opus"], "--null says how the names in the list"),
-        (["--files-from", "l", PASSWORD, "opus", "-o", "x"], "one --output cannot take the audio"),
-        (
-            ["--cluster", "tcp://x:1", "a.enc", PASSWORD, "opus", "-o", "x"],
-            "a cluster reads and writes files and objects only",
-        ),
-        (
-            ["--cluster", "tcp://x:1", "a.enc", PASSWORD, "opus", "-j", "2"],
-            "--jobs is for this machine; a cluster has its own number of them",
-        ),
+        (b"b c.enc\n\nd\na.enc", ALL),
+        (b"b c.enc\r\nd\r\n\r\na.enc\r\n", ALL),
+        (b"\xef\xbb\xbfb c.enc\nd\na.enc\n", ALL),
+        ("a.enc\r\nb c.enc\r\n".encode("utf-16"), ["a.opus", "b c.opus"]),  # of PowerShell
+        (b"-\n", ["-.opus"]),  # standard input cannot be in a list
+        (b"a.enc\na.enc\n./a.enc\n", ["a.opus"]),
     ],
 )
-def test_contradictions_are_usage_errors(folder: Path, words: list[str], message: str) -> None:
-    """Each names the options that it is about."""
-    with nothing_changes(folder):
-        result = run(*words, cwd=folder)
-    assert (result.code, result.stdout) == (2, b"")
-    assert result.lines[0].startswith(f"error: {message}")
+def test_a_list_has_a_name_in_each_line(calls: Path, data: bytes, made: list[str]) -> None:
+    """Files and directories, as on the command line; what is named twice is done once."""
+    (calls / "list").write_bytes(data)
+    result = run("--files-from", "list", *WORDS, cwd=calls)
+    assert (result.code, len(result.stdout.splitlines())) == (0, len(made))
+    assert outputs(calls) == made
+
+
+@pytest.mark.parametrize("null", ["-0", "--null"])
+def test_a_list_with_nuls(calls: Path, null: str) -> None:
+    """As `find -print0` writes it: a line end may be part of a name."""
+    odd = calls / ("a.enc" if IS_WINDOWS else os.fsdecode(b"line\nend\xff.enc"))
+    if not odd.exists():
+        shutil.copy(calls / "a.enc", odd)
+    data = os.fsencode(odd) + b"\0d/e.enc\0"
+    assert run("--files-from", "-", null, *WORDS, cwd=calls, stdin=data).code == 0
+    assert len(outputs(calls)) == 2
+
+
+@posix_only("find")
+def test_find_names_the_inputs(calls: Path) -> None:
+    """Through a pipe, in a real shell; they add to the arguments."""
+    find = 'find . -name "*.enc" -print0'
+    code, *_ = in_shell(f'{find} | "$0" --files-from - -0 d {" ".join(WORDS)}', calls)
+    assert (code, outputs(calls)) == (0, ALL)
+
+
+def test_more_names_than_a_command_line_holds(calls: Path) -> None:
+    """Those that are not there fail by their names, the rest is done."""
+    names = [f"{'x' * 100}{number}.enc" for number in range(30_000)]
+    (calls / "list").write_text("\n".join([*names, "a.enc"]))
+    result = run_process("--files-from", "list", *WORDS, cwd=calls)
+    assert result.code == 1
+    assert result.lines[-1].startswith("1 decrypted, 30000 failed; ")
+    assert f"error: {names[7]}: No such file or directory" in result.lines
+
+
+@pytest.mark.skipif(not IS_WINDOWS, reason="elsewhere any bytes may be a name")
+def test_a_list_that_is_not_text(calls: Path) -> None:
+    """No file has such a name there."""
+    (calls / "list").write_bytes(b"a\xff.enc\n")
+    result = run("--files-from", "list", *WORDS, cwd=calls)
+    assert (result.code, result.lines) == (2, ["error: list: it is not text in UTF-8"])
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\r\n"])
+def test_an_empty_list_is_nothing_to_do(calls: Path, data: bytes) -> None:
+    """As an empty folder is; one that is not there fails."""
+    result = run("--files-from", "-", *WORDS, cwd=calls, stdin=data)
+    assert result == (0, b"", "filedecryptor: -: there is no name in it\n")
+    assert run("--files-from", "-", *WORDS, "-q", cwd=calls, stdin=data).stderr == ""
+    result = run("--files-from", "none", *WORDS, cwd=calls)
+    assert (result.code, result.lines) == (1, ["error: none: No such file or directory"])
+
+
+# Many recordings.
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of 400 recordings; the third one is altered."""
+    for number in range(400):
+        (tmp_path / f"{number:03}.enc").write_bytes(encrypt(AUDIO))
+    (tmp_path / "002.enc").write_bytes(encrypt(AUDIO)[:-1] + b"x")
+    return tmp_path
+
+
+def test_the_first_failure_ends_it_if_that_is_wanted(many: Path) -> None:
+    """What is done stays, and a line says how to go on."""
+    result = run(".", PASSWORD, "opus", "--fail-fast", "-j", "1", cwd=many)
+    assert result.code == 3
+    assert sum(line.startswith("error: ") for line in result.lines) == 1
+    made = outputs(many)
+    assert len(made) < 350
+    assert any(line.startswith("stopped at the first failure; what") for line in result.lines)
+    assert "1 failed in " in result.lines[-1] or "1 failed; " in result.lines[-1]
+    assert all((many / name).read_bytes() == AUDIO for name in made)
+    for name in made:
+        (many / name).unlink()
+    # A name that cannot be ends it before any recording is read.
+    assert run("nothing", "000.enc", PASSWORD, "opus", "--fail-fast", cwd=many).code == 1
+    assert outputs(many) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--fail-fast"]])
+def test_without_a_failure_all_is_done(many: Path, words: list[str]) -> None:
+    """The option changes nothing then."""
+    (many / "002.enc").write_bytes(encrypt(AUDIO))
+    result = run(".", PASSWORD, "opus", *words, cwd=many)
+    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "400 decrypted")
+
+
+def test_a_hint_is_given_once(many: Path) -> None:
+    """However many recordings it is for, except in JSON; another one is given as well."""
+    (many / "page.enc").write_text("<!doctype html><p>" + "not here ".ljust(100))
+    result = run(".", "wrong", "opus", cwd=many)
+    hints = [line for line in result.lines if line.startswith("hint: ")]
+    assert sum(line.startswith("error: ") for line in result.lines) == 401
+    assert len(hints) == 2
+    assert sum("in force when the call was recorded" in hint for hint in hints) == 1
+    assert sum("an HTML or XML page" in hint for hint in hints) == 1
+    result = run(".", "wrong", "opus", "--json", cwd=many)
+    assert result.stdout.count(b"in force when the call was recorded") == 400

@@ -1,8 +1,13 @@
-"""The exceptions, and how they come to name a file."""
+"""The exceptions, the outcome of a recording, and what to do where an extra is missing."""
 
 from __future__ import annotations
 
 import errno
+import importlib.util
+import pickle
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +19,13 @@ from filedecryptor.errors import (
     UsageError,
     errors_naming,
     exit_code_of,
+    failed,
     in_one_line,
+    missing_extra,
     unexpected,
 )
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_every_exception_has_an_exit_code() -> None:
@@ -28,30 +37,26 @@ def test_every_exception_has_an_exit_code() -> None:
     assert exit_code_of(UsageError("x")) == ExitCode.USAGE
 
 
-def test_errors_that_name_no_file_get_one() -> None:
-    """Those that name one keep it."""
-    with pytest.raises(UsageError) as usage, errors_naming("a"):
-        raise UsageError("x")
-    assert usage.value.filename == "a"
-    with pytest.raises(FileNotFoundError) as missing, errors_naming("a"):
-        raise OSError(errno.ENOENT, "x")
-    assert (missing.value.filename, missing.value.strerror) == ("a", "x")
-    with pytest.raises(OSError, match="b") as named, errors_naming("a"):
-        raise OSError(errno.EIO, "x", "b")
-    assert named.value.filename == "b"
-    with pytest.raises(UsageError) as nested, errors_naming("b"), errors_naming("a"):
-        raise UsageError("x")
-    assert nested.value.filename == "a"
-
-
-def test_a_temporary_file_is_not_named() -> None:
-    """What the user knows is; whose name another error is to say is left to others."""
-    with pytest.raises(OSError, match="a") as found, errors_naming("a", instead=True):
-        raise OSError(errno.EIO, "x", "temporary")
-    assert found.value.filename == "a"
-    with pytest.raises(UsageError) as usage, errors_naming("a", instead=True):
-        raise UsageError("x")
-    assert usage.value.filename is None
+@pytest.mark.parametrize(
+    ("error", "instead", "name"),
+    [
+        (UsageError("x"), False, "a"),
+        (UsageError("x", filename="b"), False, "b"),
+        (UsageError("x"), True, None),  # whose name it is to say is left to others
+        (OSError(errno.ENOENT, "x"), False, "a"),
+        (OSError(errno.EIO, "x", "b"), False, "b"),
+        (OSError(errno.EIO, "x", "temporary"), True, "a"),
+    ],
+)
+def test_errors_that_name_no_file_get_one(
+    error: UsageError | OSError, name: str | None, *, instead: bool
+) -> None:
+    """Those that name one keep it, unless that is a temporary one."""
+    with pytest.raises(type(error)) as found, errors_naming("a", instead=instead):
+        raise error
+    assert isinstance(found.value, (UsageError, OSError))
+    assert found.value.filename == name
+    assert "x" in str(found.value)
 
 
 def test_exceptions_of_others_are_translated() -> None:
@@ -83,7 +88,7 @@ def test_texts_of_others_are_one_bounded_line(text: object, shown: str) -> None:
     assert in_one_line(text) == shown
 
 
-def test_what_nobody_foresaw_says_where_but_not_what() -> None:
+def test_an_unforeseen_error_says_where_but_not_what() -> None:
     """Its message may hold a secret."""
     with pytest.raises(ValueError, match="secret") as caught:
         raise ValueError("secret")
@@ -95,8 +100,43 @@ def test_what_nobody_foresaw_says_where_but_not_what() -> None:
 @pytest.mark.parametrize(
     "error", [MemoryError(), ImportError("failed to map segment"), ImportError("out of memory")]
 )
-def test_a_lack_of_memory_is_no_surprise(error: Exception) -> None:
-    """Nor a defect to be reported."""
+def test_a_lack_of_memory_is_no_defect(error: Exception) -> None:
+    """So it is not to be reported."""
     found = unexpected(error, "a.enc")
     assert isinstance(found, OSError)
     assert (found.errno, found.filename) == (errno.ENOMEM, "a.enc")
+
+
+def test_a_failure_forgets_where_it_was_raised_and_can_be_sent() -> None:
+    """The frames there hold the password, and buffers; another process gets all that it says."""
+    error = UsageError("x", hint="y", filename="a.enc")
+    with pytest.raises(UsageError):
+        raise error from KeyError("secret")
+    assert error.__traceback__ is not None
+    outcome = failed("a.enc", error)
+    assert outcome == ("a.enc", None, None, None, "failed", error, None, None)
+    for name in ("__traceback__", "__cause__", "__context__"):
+        assert getattr(error, name) is None
+    sent = pickle.loads(pickle.dumps(outcome)).error  # noqa: S301 - our own
+    assert isinstance(sent, UsageError)
+    assert (sent.cause, sent.hint, sent.filename) == ("x", "y", "a.enc")
+
+
+@pytest.mark.parametrize(
+    ("pip", "installer"),
+    [(object(), f"{sys.executable} -m pip install"), (None, "uv tool install --force")],
+)
+def test_a_missing_extra_comes_from_a_clone(
+    monkeypatch: pytest.MonkeyPatch, pip: object, installer: str
+) -> None:
+    """By its name alone, anything could be fetched from an index. Tools of uv have no pip."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: pip)
+    assert missing_extra("s3").endswith(f': {installer} ".[s3]"')
+
+
+def test_nothing_tells_to_install_from_an_index() -> None:
+    """Neither the program nor the page."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for path in [*(ROOT / "src").rglob("*.py"), *pages]:
+        text = path.read_text("utf-8")
+        assert not re.search(r"(pipx?|uv tool) install .*['\" ]filedecryptor\b", text), path

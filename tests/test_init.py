@@ -1,32 +1,53 @@
-"""The public names of the package."""
+"""The package: its public names, and what its start imports."""
 
 from __future__ import annotations
 
 import pydoc
 import re
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support.commands import run_process
+from support.recordings import AUDIO, PASSWORD
 
 import filedecryptor
 from filedecryptor import errors, vns
 
 
-def test_importing_the_package_imports_neither_click_nor_cryptography() -> None:
-    """Programs that use the functions do not pay for the command."""
-    code = "import filedecryptor, sys; print({'click', 'cryptography'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "set()\n"
+def imported(folder: Path, *command: str) -> set[str]:
+    """Return the modules that a Python process imports."""
+    done = run_process("-X", "importtime", *command, cwd=folder, command=[sys.executable])
+    assert done.code == 0
+    return {line.split()[-1] for line in done.lines if line.startswith("import time:")}
 
 
-def test_every_public_name_is_there() -> None:
-    """`__all__` promises nothing that is missing."""
-    assert all(hasattr(filedecryptor, name) for name in filedecryptor.__all__)
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        (["-c", "import filedecryptor"], {"click", "cryptography"}),
+        (["-m", "filedecryptor", "--version"], {"cryptography"}),
+        (["-m", "filedecryptor", "--help"], {"cryptography"}),
+        (["-m", "filedecryptor", "a.enc", PASSWORD, "opus"], {"click", "filedecryptor.jobs.plan"}),
+    ],
+)
+def test_nothing_is_imported_in_vain(folder: Path, command: list[str], absent: set[str]) -> None:
+    """Help needs no cryptography, the reference's call no option parser, a program neither."""
+    found = imported(folder, *command)
+    assert "filedecryptor" in found
+    assert not found & absent
+
+
+def test_python_m_is_the_same(folder: Path) -> None:
+    """Where the scripts' folder is not on the PATH."""
+    words = ("-m", "filedecryptor", "a.enc", PASSWORD, "opus")
+    assert run_process(*words, cwd=folder, command=[sys.executable]).stdout == b"a.opus\n"
+    assert (folder / "a.opus").read_bytes() == AUDIO
 
 
 def test_the_public_names_are_shown() -> None:
     """By `dir` and `help`, although they are loaded when they are used; nothing else is."""
+    assert all(hasattr(filedecryptor, name) for name in filedecryptor.__all__)
     shown = {name for name in dir(filedecryptor) if not name.startswith("__")}
     assert shown == set(filedecryptor.__all__) - {"__version__"}
     page = pydoc.plain(pydoc.render_doc(filedecryptor))
@@ -35,7 +56,7 @@ def test_the_public_names_are_shown() -> None:
 
 
 def test_what_a_function_raises_is_public() -> None:
-    """Whoever calls one can catch it; only what the command alone meets has no public name."""
+    """Its caller can catch it; only what the command alone meets has no public name."""
     kinds = {
         name
         for name, kind in vars(errors).items()

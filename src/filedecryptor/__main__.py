@@ -4,7 +4,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` takes milliseconds
 import sys
 
 # Until the program has its own handler, an early Ctrl-C just ends it: Python's would raise an
-# exception that nobody expects, and show a traceback.
+# exception that nothing expects, and show a traceback.
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
@@ -23,13 +23,13 @@ def main() -> int:
 
 
 def _start(console: "Console", args: "Sequence[str]") -> int:
-    # Past click, the .NET utility's own call saves 17 to 20 ms of some 80. These four lines change
+    # Past click, the .NET utility's own call saves 17 to 20 ms of some 80. These lines change
     # nothing else: `cli.main` takes three such arguments in the same way.
     match args:
         case [filename, password, extension] if not (filename[:1] == "-" or extension[:1] == "-"):
-            from filedecryptor.command import decrypt_command
+            from filedecryptor.command import Options, decrypt_command
 
-            return decrypt_command(console, [filename], password, extension)
+            return decrypt_command(console, [filename], password, extension, Options())
     from filedecryptor.cli import main
 
     return main.run(args, console)

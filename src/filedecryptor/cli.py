@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.command import decrypt_command
+from filedecryptor.command import Options, decrypt_command
 from filedecryptor.errors import ExitCode
 from filedecryptor.jobs.job import AUTO, IF_EXISTS
-from filedecryptor.terminal.arguments import Given, told_apart
+from filedecryptor.terminal.arguments import USAGE, Given, told_apart
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (
     CONTEXT,
@@ -23,8 +23,6 @@ from filedecryptor.terminal.options import (
     password_file_option,
     version_option,
 )
-
-USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 
 EXAMPLES = (
     "filedecryptor recording.enc EncryptMe opus",
@@ -63,17 +61,17 @@ class DecryptCommand(Program):
         The password among them may then be `-x`, `--help` or `--`. The first and the third must
         not begin with a dash.
         """
-        if len(args) == 3 and args[0][:1] != "-" and args[2][:1] != "-":  # noqa: PLR2004 - FILENAME PASSWORD OUTPUTEXTENSION
+        if len(args) == 3 and args[0][:1] != "-" and args[2][:1] != "-":  # noqa: PLR2004 - USAGE
             args = ["--", *args]
         return super().parse_args(ctx, args)
 
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for; one that is empty is answered with examples."""
-        if not args and not self.is_completing:
-            usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
-            console.say_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help"]))
-            return ExitCode.USAGE
-        return super().run(args, console)
+        if args or self.is_completing:
+            return super().run(args, console)
+        usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
+        console.say_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help"]))
+        return ExitCode.USAGE
 
 
 def _extensions(context: click.Context) -> Iterable[str]:
@@ -135,12 +133,16 @@ def _extensions(context: click.Context) -> Iterable[str]:
 @output_options
 @version_option
 @click.pass_obj
-def main(console: Console, /, words: Sequence[str], **options: Any) -> int:  # noqa: ANN401 - named once, above
+def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noqa: ANN401 - named above
     """Decrypt what the command line names; the help is `HELP`."""
-    given = Given(
-        names=options["files_from"] is not None,
-        password=bool(options["password_file"]),
-        output=options["output"] is not None,
-        verify=options["verify"],
+    options = Options(**given)
+    arguments = told_apart(
+        words,
+        Given(
+            names=options.files_from is not None,
+            password=bool(options.password_file),
+            output=options.output is not None,
+            verify=options.verify,
+        ),
     )
-    return decrypt_command(console, *told_apart(words, given), **options)
+    return decrypt_command(console, *arguments, options)

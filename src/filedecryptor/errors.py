@@ -1,7 +1,6 @@
 """Failures: every exception with its exit code, and the outcome of one recording."""
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import errno
 import os
 import re
@@ -9,8 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from importlib.util import find_spec
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
+
+_LONGEST_TEXT = 400
+"""Characters of another program's message that are shown."""
+
+_SECRETS_IN_ADDRESSES = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
+"""Names and passwords before a host, and queries, which may hold a signature."""
 
 
 class ExitCode(IntEnum):
@@ -18,7 +22,7 @@ class ExitCode(IntEnum):
 
     meaning: str
 
-    def __new__(cls, code: int, meaning: str) -> ExitCode:  # noqa: PYI034 - Self came with Python 3.11
+    def __new__(cls, code: int, meaning: str) -> Self:
         """Return a member that is `code` and knows its meaning."""
         member = int.__new__(cls, code)
         member._value_ = code
@@ -58,7 +62,7 @@ class FileDecryptorError(Exception):
 
 
 class UsageError(FileDecryptorError):
-    """What was asked for makes no sense: nothing was read or written."""
+    """The arguments make no sense: nothing was read or written."""
 
     exit_code = ExitCode.USAGE
 
@@ -98,7 +102,7 @@ class WorkerError(FileDecryptorError):
 
 
 class UnexpectedError(FileDecryptorError):
-    """Something that nobody foresaw: a defect of this package, or of one that it uses."""
+    """An unforeseen exception: a defect of this package, or of one that it uses."""
 
 
 class TokenError(FileDecryptorError):
@@ -120,12 +124,6 @@ class NotFoundError(FileDecryptorError):
 Failure: TypeAlias = FileDecryptorError | OSError
 """What a recording may fail with."""
 
-_LONGEST_TEXT = 400
-"""Characters of another program's message that are shown."""
-
-_SECRETS_IN_ADDRESSES = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
-"""Names and passwords before a host, and queries, which may hold a signature."""
-
 
 def exit_code_of(error: Failure) -> ExitCode:
     """Return the exit code of a command that ends with this error."""
@@ -146,14 +144,10 @@ def in_one_line(text: object) -> str:
 
 
 def unexpected(error: Exception, filename: str | None = None) -> Failure:
-    """Return an error of this package for one that nobody foresaw.
+    """Return an error that says where an unforeseen one was raised, but not its message.
 
-    It names the place in the source, but does not repeat the message, which may hold a secret. Only
-    a lack of memory is recognised by its message, where a library could not be loaded.
-
-    Args:
-        error: The exception.
-        filename: The file that was being worked on, if there is one.
+    That may hold a secret. Only a lack of memory is recognised by it, where a library could not be
+    loaded.
     """
     out_of_memory = isinstance(error, ImportError) and re.search("memory|failed to map", str(error))
     if out_of_memory or isinstance(error, MemoryError):
@@ -162,11 +156,8 @@ def unexpected(error: Exception, filename: str | None = None) -> Failure:
 
     frame = extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
-    return UnexpectedError(
-        f"unexpected {type(error).__name__} in {place}",
-        hint="please report this",
-        filename=filename,
-    )
+    cause = f"unexpected {type(error).__name__} in {place}"
+    return UnexpectedError(cause, hint="please report this", filename=filename)
 
 
 @contextmanager
@@ -178,11 +169,8 @@ def errors_naming(
 ) -> Iterator[None]:
     """Let the errors that are raised inside name a file.
 
-    Args:
-        path: The file.
-        instead: Whether to change each `OSError`, also one that names another file, such as a
-            temporary one, and nothing else.
-        translate: Returns the error to raise for an exception; None for those that stay.
+    With `instead`, each `OSError` names it, also one that names another file, such as a temporary
+    one, and no other error does. `translate` returns the error to raise for an exception, or None.
     """
     try:
         yield
@@ -202,20 +190,13 @@ def errors_naming(
         raise OSError(found.errno, found.strerror or str(found), path) from None
 
 
-# As in `format`, no annotation is text, since that would cost time.
 class Content(NamedTuple):
-    """What is known of the audio of a recording.
-
-    Attributes:
-        format: `opus`, `mp3` or `wav`; None if the audio is none of these.
-        size: The audio's length in bytes.
-        unknown: If it is none of these, an object whose `str` describes it in a half-sentence.
-        password: The number of the password that was right, from 1 on; None if there was only one.
-    """
+    """What is known of a recording's audio; the fields are those of `Outcome`."""
 
     format: str | None
     size: int
     unknown: Any = None
+    """Of audio whose format is None: an object whose `str` describes it in a half-sentence."""
     password: int | None = None
 
 
@@ -227,8 +208,7 @@ class Outcome(NamedTuple):
         output: The audio file, which was written or was there already. None if only verified.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
-        status: One word: `decrypted`, `verified`, `skipped` or `failed`. Other rooms of the house
-            may have more of them.
+        status: `decrypted`, `verified`, `skipped` or `failed`. `filedecryptor.vns` adds some.
         error: Why it failed.
         note: What is worth knowing, though nothing failed.
         password: The number of the password that was right, from 1 on; None if there was only one.
@@ -255,7 +235,11 @@ def failed(name: str, error: Failure) -> Outcome:
 
 def missing_extra(extra: str) -> str:
     """Return what to type where an optional part of the package is not installed."""
+    from importlib.util import find_spec
+
     # uv leaves pip out of the environments that it makes for tools.
-    installer = "uv tool" if find_spec("pip") is None else f"{sys.executable} -m pip"
-    more = " --force" if installer == "uv tool" else ""
-    return f'in a clone of filedecryptor: {installer} install{more} ".[{extra}]"'
+    if find_spec("pip") is None:
+        installer = "uv tool install --force"
+    else:
+        installer = f"{sys.executable} -m pip install"
+    return f'in a clone of filedecryptor: {installer} ".[{extra}]"'

@@ -16,6 +16,8 @@ from typing import IO, Any, NamedTuple
 
 from click.testing import CliRunner
 
+from filedecryptor.cli import EXAMPLES
+from support.leaks import encodings
 from support.posix import IS_ROOT, IS_WINDOWS, fcntl, termios
 from support.recordings import PASSWORD
 
@@ -32,6 +34,9 @@ AS_ANYBODY = [
 ]
 if not IS_ROOT:
     AS_ANYBODY.clear()
+
+
+SECRET_VARIABLES = ("FILEDECRYPTOR_PASSWORD", "VNS_API_TOKEN")
 
 
 class Result(NamedTuple):
@@ -76,6 +81,16 @@ def neutral(output: bytes) -> bytes:
     return re.sub(separator, "/", text).encode()
 
 
+def without_secrets(result: Result, env: Mapping[str, str | None]) -> Result:
+    """Return what a command left behind, once no secret that it was given is found there."""
+    # The examples of the help name the same password.
+    printed = (result.stdout + result.stderr.encode()).replace(EXAMPLES[0].encode(), b"").lower()
+    for secret in {PASSWORD, *(env.get(name) or "" for name in SECRET_VARIABLES)}:
+        if len(secret) >= len(PASSWORD):  # a short one may stand there by chance
+            assert not [form for form in encodings(secret) if form in printed]
+    return result
+
+
 @contextmanager
 def working_directory(folder: Path) -> Iterator[None]:
     """Be in a folder meanwhile."""
@@ -113,9 +128,10 @@ def run(
         )
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
-    return Result(
+    result = Result(
         found.exit_code, neutral(found.stdout_bytes), neutral(found.stderr_bytes).decode()
     )
+    return without_secrets(result, {**os.environ, **(env or {})})
 
 
 _last_store: dict[str, str | None] = {}
@@ -137,7 +153,7 @@ def _forget_other_stores(env: Mapping[str, str | None]) -> None:
 def run_process(
     *words: str | bytes | Path,
     cwd: Path,
-    stdin: bytes = b"",
+    stdin: bytes | int | IO[Any] | None = b"",
     env: Mapping[str, str] | None = None,
     as_anybody: bool = False,
     command: Sequence[str] = (COMMAND,),
@@ -148,26 +164,22 @@ def run_process(
     Args:
         words: The command line.
         cwd: Where to be.
-        stdin: What is on standard input.
+        stdin: What is on standard input, or a file.
         env: What is added to the environment.
         as_anybody: Whether it may do no more than any user.
         command: The program.
         options: Arguments for `subprocess.run`.
     """
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60} | options
+    options["input" if isinstance(stdin, bytes) else "stdin"] = stdin
+    environment = {**os.environ, **(env or {})}
     prefix = AS_ANYBODY if as_anybody else []
-    done = subprocess.run(
-        [*prefix, *command, *words],
-        check=False,
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        timeout=60,
-        **options,
-    )
-    result = Result(done.returncode, neutral(done.stdout), neutral(done.stderr).decode())
+    line = [*prefix, *command, *words]
+    done: Any = subprocess.run(line, check=False, cwd=cwd, env=environment, **options)
+    stdout, stderr = neutral(done.stdout or b""), neutral(done.stderr or b"")
+    result = Result(done.returncode, stdout, stderr.decode())
     assert "Traceback" not in result.stderr, result.stderr
-    return result
+    return without_secrets(result, environment)
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -19,11 +19,7 @@ from support.folders import contents
 ASCII = "zQ7marked\"\\'%& +word9Xk"
 NOT_ASCII = "vJ4märkéd☎\"\\'%& 𝄞+wörd8Hq"
 
-DEVELOPER = {
-    "PYTHONDEVMODE": "1",
-    "PYTHONFAULTHANDLER": "1",
-    "PYTHONASYNCIODEBUG": "1",
-}
+DEVELOPER = {"PYTHONDEVMODE": "1", "PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"}
 """An environment in which Python says all that it knows, such as which files were not closed."""
 
 

@@ -1,8 +1,10 @@
-"""The command in a real pseudo-terminal. POSIX only."""
+"""The command in a real pseudo-terminal (POSIX only), and a terminal in memory."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import select
 import struct
 from collections.abc import Mapping
@@ -11,6 +13,36 @@ from typing import NamedTuple
 
 from support.commands import COMMAND
 from support.posix import fcntl, pty, termios
+
+
+class _WindowsConsoleIO(io.BytesIO):
+    """What is below a terminal of Windows is of a class with this name."""
+
+
+class Terminal(io.TextIOWrapper):
+    """A terminal in memory, of unknown width."""
+
+    def __init__(self) -> None:
+        super().__init__(_WindowsConsoleIO(), "utf-8", write_through=True)
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Raise an error, as a terminal that has gone."""
+        raise OSError
+
+    @property
+    def shown(self) -> str:
+        """All that was written to it."""
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+    @property
+    def states(self) -> list[str]:
+        """The lines and states of the bar that were shown, one after the other."""
+        return re.split(r"\r +\r|\n", self.shown)
 
 
 class Screen(NamedTuple):

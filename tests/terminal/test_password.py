@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import codecs
-import io
 from itertools import product
 from pathlib import Path
 
 import click
 import pytest
-from support.commands import run
+from support.commands import Result, run
 from support.folders import nothing_changes
 from support.posix import IS_WINDOWS
 from support.recordings import AUDIO, PASSWORD, MakeEnc
-from support.terminal import run_in_terminal
+from support.terminal import Terminal, run_in_terminal
 
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password
 
+LINE = PASSWORD.encode()
+
+
+def run_with_file(folder: Path, data: bytes) -> Result:
+    """Run the command with a password file that holds some bytes."""
+    (folder / "p").write_bytes(data)
+    return run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+
 
 @pytest.mark.parametrize(
-    "line", [b"EncryptMe", b"EncryptMe\n", b"EncryptMe\r\n", b"EncryptMe\nsecond line\n"]
+    ("data", "password"),
+    [
+        *product([LINE, LINE + b"\n", LINE + b"\r\n", LINE + b"\nsecond line\n"], [LINE]),
+        (b" \xff \n", b" \xff "),  # need not be text
+        (b"x\r\r\n", b"x\r"),
+        *product([b"\n", b"\r\n", b"\nEncryptMe"], [b""]),
+    ],
 )
-def test_the_first_line_of_a_file(folder: Path, line: bytes) -> None:
-    """Without its line end, whichever system wrote it."""
-    (folder / "p").write_bytes(line)
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
-    assert result == (0, b"a.opus\n", "")
+def test_the_first_line_of_a_file(make_enc: MakeEnc, data: bytes, password: bytes) -> None:
+    """Without its line end and nothing else; it may be empty."""
+    source = make_enc(password=password)
+    assert run_with_file(source.parent, data) == (0, b"a.opus\n", "")
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n", "\nsecond line\n"])
@@ -34,113 +46,114 @@ def test_the_first_line_of_a_file(folder: Path, line: bytes) -> None:
     ("encoding", "password"),
     [
         *product(
-            ["utf-8-sig", "utf-16", "bom and utf-16-be"],
-            ["EncryptMe", "pässwörd–密码🔐", "\u0a0a\u0a05", ""],
+            ["utf-8-sig", "utf-16", "bom utf-16-be"],
+            [PASSWORD, "pässwörd–密码🔐", "\u0a0a\u0a05", ""],
         ),
-        ("utf-16-le", "EncryptMe"),
-        ("utf-16-be", "EncryptMe"),
+        ("utf-16-le", PASSWORD),
+        ("utf-16-be", PASSWORD),
     ],
 )
 def test_a_file_as_tools_of_windows_write_it(
     make_enc: MakeEnc, encoding: str, password: str, end: str
 ) -> None:
     """`echo x > file` in PowerShell, `Out-File -Encoding utf8`, `cmd /u`, Notepad."""
-    text = password + end
-    data = (
-        codecs.BOM_UTF16_BE + text.encode("utf-16-be")
-        if encoding.startswith("bom")
-        else text.encode(encoding)
-    )
-    source = make_enc(password=password)
-    (source.parent / "p").write_bytes(data)
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent)
+    mark = codecs.BOM_UTF16_BE if encoding.startswith("bom") else b""
+    data = mark + (password + end).encode(encoding.removeprefix("bom "))
+    folder = make_enc(password=password).parent
+    result = run_with_file(folder, data)
     if not password and not end:
         assert result == (2, b"", "filedecryptor: error: p: it is empty\n")
     else:
         assert result == (0, b"a.opus\n", "")
-    stdin = run("a.enc", "-", "opus", cwd=source.parent, stdin=data)
-    assert stdin.code == result.code
+    assert run("a.enc", "-", "opus", cwd=folder, stdin=data).code == result.code
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfeE\0\0\xd8\n\0", b"\xff\xfeE\0n", b"E\0\0\xdc"])
-def test_a_file_that_is_not_what_it_begins_as(folder: Path, data: bytes) -> None:
-    """It is said, and nothing of it is shown."""
-    (folder / "p").write_bytes(data)
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
-    assert result.code == 2
-    assert result.lines == ["error: p: it is not text, though it begins as UTF-16 does"]
+NOT_TEXT = "it is not text, though it begins as UTF-16 does"
 
 
-def test_a_line_in_utf_16_that_does_not_end(folder: Path) -> None:
-    """It is no secret, and not read to its end."""
-    (folder / "p").write_bytes("x".encode("utf-16") * (1 << 20))
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
-    assert result.lines == ["error: p: the first line is too long for a secret"]
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "it is empty"),
+        (b"\xff\xfeE\0\0\xd8\n\0", NOT_TEXT),
+        (b"\xff\xfeE\0n", NOT_TEXT),
+        (b"E\0\0\xdc", NOT_TEXT),
+        ("x".encode("utf-16") * (1 << 20), "the first line is too long for a secret"),
+        (bytes(1 << 21), "the first line is too long for a secret"),
+    ],
+)
+def test_a_file_that_holds_no_secret(folder: Path, data: bytes, message: str) -> None:
+    """It is said, nothing of it is shown, and it is not read to an end it may not have."""
+    result = run_with_file(folder, data)
+    assert (result.code, result.lines) == (2, [f"error: p: {message}"])
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("EncryptMe", "--password-file: No such file or directory"),
+        ("{folder}/none", "{folder}/none: No such file or directory"),
+        ("d", f"d: {'Permission denied' if IS_WINDOWS else 'Is a directory'}"),
+    ],
+)
+def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str) -> None:
+    """A name that may be the password itself is not shown."""
+    (folder / "d").mkdir()
+    path, error = (text.format(folder=folder.as_posix()) for text in (path, error))
+    result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
+    assert (result.code, result.lines) == (1, [f"error: {error}"])
 
 
 def test_a_line_that_sets_a_variable(folder: Path) -> None:
     """It may be the file of a service; it is tried as it is, and a hint follows."""
-    (folder / "p").write_text("FILEDECRYPTOR_PASSWORD=EncryptMe\n")
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
+    result = run_with_file(folder, b"FILEDECRYPTOR_PASSWORD=EncryptMe\n")
     assert result.code == 3
     assert result.lines[1] == (
         "hint: the password looks like a line that sets a variable: "
         "only what follows the '=' may be meant; the password came from p"
     )
-    assert "EncryptMe" not in result.stderr
 
 
-def test_only_the_line_end_is_taken_off(make_enc: MakeEnc, tmp_path: Path) -> None:
-    """Spaces belong to the password, and it need not be text."""
-    make_enc(password=b" \xff ")
-    (tmp_path / "p").write_bytes(b" \xff \n")
-    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=tmp_path).code == 0
+@pytest.mark.parametrize(
+    ("more", "variable", "stdin", "code"),
+    [
+        ([], PASSWORD, b"wrong", 0),
+        ([], "", b"EncryptMe\n", 3),  # is there, so nothing else is asked
+        ([], None, b"EncryptMe\nmore", 0),
+        ([], None, b"", 2),
+        (["--password-file", "p"], "wrong", b"wrong", 0),
+        (["--password-file", "-"], "wrong", b"EncryptMe", 0),
+        (["--password-file", "-", "--password-file", "-"], None, b"EncryptMe", 2),
+    ],
+)
+def test_the_order(
+    folder: Path, more: list[str], variable: str | None, stdin: bytes, code: int
+) -> None:
+    """The file before the environment, the environment before standard input."""
+    (folder / "p").write_bytes(LINE)
+    env = {ENVIRONMENT_VARIABLE: variable}
+    result = run("a.enc", "-", "opus", *more, cwd=folder, env=env, stdin=stdin)
+    assert result.code == code
+    if variable == "":
+        origin = f"the password came from {ENVIRONMENT_VARIABLE}"
+        assert result.lines[1] == f"hint: the password is empty; {origin}"
+    elif code == 2 and not more:
+        assert result.lines[0] == "error: standard input: it is empty"
+        assert result.lines[1].startswith("hint: there is no --password-file, and FILEDECRYPTOR_P")
 
 
-@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\nEncryptMe"])
-def test_an_empty_first_line_is_an_empty_password(make_enc: MakeEnc, line: bytes) -> None:
-    """It is there, and it is empty; the next line is not looked at."""
-    source = make_enc(password=b"")
-    (source.parent / "p").write_bytes(line)
-    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
-
-
-def test_carriage_returns_of_a_password_stay(make_enc: MakeEnc) -> None:
-    """Only the line end's own goes."""
-    source = make_enc(password=b"x\r")
-    (source.parent / "p").write_bytes(b"x\r\r\n")
-    assert run("a.enc", "-", "opus", "--password-file", "p", cwd=source.parent).code == 0
-
-
-def test_an_empty_variable_is_an_empty_password(folder: Path) -> None:
-    """It is there, so nothing else is asked; the hint says what is wrong."""
-    env = {ENVIRONMENT_VARIABLE: ""}
-    result = run("a.enc", "-", "opus", cwd=folder, env=env, stdin=b"EncryptMe\n")
-    assert result.code == 3
-    assert result.lines[1] == (
-        f"hint: the password is empty; the password came from {ENVIRONMENT_VARIABLE}"
+def test_standard_input_serves_one_of_the_two(folder: Path, encrypted_audio: bytes) -> None:
+    """`- -` works as long as the password is elsewhere."""
+    env = {ENVIRONMENT_VARIABLE: PASSWORD}
+    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO
+    result = run(
+        "-", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: None}, stdin=encrypted_audio
     )
-
-
-def test_the_environment(folder: Path) -> None:
-    """Where no file is named."""
-    result = run("a.enc", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: PASSWORD})
-    assert result == (0, b"a.opus\n", "")
-
-
-def test_the_first_line_of_stdin(folder: Path) -> None:
-    """Where there is neither."""
-    assert run("a.enc", "-", "opus", cwd=folder, stdin=b"EncryptMe\nmore").code == 0
-
-
-def test_the_order(folder: Path) -> None:
-    """The file before the environment, the environment before stdin."""
-    (folder / "p").write_bytes(b"EncryptMe")
-    wrong = {ENVIRONMENT_VARIABLE: "wrong"}
-    right = {ENVIRONMENT_VARIABLE: PASSWORD}
-    words = ("a.enc", "-", "opus")
-    assert run(*words, "--password-file", "p", cwd=folder, env=wrong, stdin=b"wrong").code == 0
-    assert run(*words, cwd=folder, env=right, stdin=b"wrong").code == 0
+    assert result.code == 2
+    assert result.lines == [
+        "error: standard input cannot be both the recording and the password",
+        f"hint: use --password-file, or set {ENVIRONMENT_VARIABLE}",
+    ]
 
 
 def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
@@ -148,7 +161,7 @@ def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
     screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "EncryptMe\n"})
     assert screen.code == 0
     assert "Password: " in screen.text
-    assert "EncryptMe" not in screen.text
+    assert PASSWORD not in screen.text
     assert (folder / "a.opus").read_bytes() == AUDIO
 
 
@@ -162,32 +175,6 @@ def test_a_prompt_can_be_left(folder: Path, key: str) -> None:
     assert screen.text.endswith("filedecryptor: error: interrupted\r\n")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["a.enc", "EncryptMe", "opus", "--password-file", "p"], "there are two passwords"),
-        (["-", "-", "opus"], "standard input cannot be both"),
-        (["a.enc", "-", "opus"], "standard input: it is empty"),
-        (["a.enc", "-", "opus", "--password-file", "empty"], "empty: it is empty"),
-    ],
-)
-def test_no_password_or_two(folder: Path, words: list[str], message: str) -> None:
-    """A usage error, before anything is read or written."""
-    (folder / "p").write_bytes(b"EncryptMe")
-    (folder / "empty").write_bytes(b"")
-    with nothing_changes(folder):
-        result = run(*words, cwd=folder)
-    assert result.code == 2
-    assert result.lines[0].startswith(f"error: {message}")
-
-
-def test_a_file_without_line_ends(folder: Path) -> None:
-    """The wrong file is not read to its end, which it may not have."""
-    result = run("a.enc", "-", "opus", "--password-file", "/dev/zero", cwd=folder)
-    assert result.code == 2
-    assert result.lines == ["error: /dev/zero: the first line is too long for a secret"]
-
-
 def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:
     """In a terminal without an encoding for it, a typed letter is a usage error."""
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -196,52 +183,10 @@ def test_a_prompt_where_text_cannot_be_read(folder: Path) -> None:
     assert "the password is not text in the encoding of this terminal" in screen.text
 
 
-def test_a_password_file_that_is_not_there(folder: Path) -> None:
-    """The line names the option, since its value may be the password itself."""
-    result = run("a.enc", "-", "opus", "--password-file", "Secret123", cwd=folder)
-    assert result.code == 1
-    assert result.lines == ["error: --password-file: No such file or directory"]
-
-
-def test_a_password_file_that_is_not_in_its_directory(folder: Path) -> None:
-    """What begins with a directory is a name, and is shown."""
-    path = (folder / "none").as_posix()
-    result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
-    assert result.lines == [f"error: {path}: No such file or directory"]
-
-
-def test_a_password_file_that_cannot_be_read(folder: Path) -> None:
-    """It is there, so it is named."""
-    (folder / "p").mkdir()
-    result = run("a.enc", "-", "opus", "--password-file", "p", cwd=folder)
-    assert result.lines == [f"error: p: {'Permission denied' if IS_WINDOWS else 'Is a directory'}"]
-
-
-def test_a_recording_from_stdin_with_its_password_elsewhere(
-    folder: Path, encrypted_audio: bytes
-) -> None:
-    """`- -` works as long as stdin serves one of the two only."""
-    env = {ENVIRONMENT_VARIABLE: PASSWORD}
-    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO
-
-
-def test_the_halves_of_a_character_are_put_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_halves_of_a_character_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """A console of Windows hands them over one by one; what was no text stays as it is."""
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
     for typed, expected in (("p\ud83d\udd10", "p\U0001f510"), ("caf\udce9", "caf\udce9")):
         monkeypatch.setattr(click, "prompt", lambda *_, typed=typed, **__: typed)
-        monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
-        terminal = _Terminal(_WindowsConsoleIO(), "utf-8")
-        console = Console("filedecryptor", terminal, None, None)
+        console = Console("filedecryptor", Terminal(), None, None)
         assert find_password(console, "-", [], stdin_is=None).secrets == (expected,)
-
-
-class _WindowsConsoleIO(io.BytesIO):
-    """What is below a terminal of Windows is of a class with this name."""
-
-
-class _Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        """Return True."""
-        return True

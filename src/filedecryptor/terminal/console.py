@@ -1,7 +1,7 @@
 """The standard streams of a program: what is read from them, and all that is printed.
 
-Others may have left a stream in non-blocking mode: then it is waited for. That mode belongs to the
-pipe, not to the process, so switching it off would disturb those who share it.
+Another program may have left a stream in non-blocking mode: then it is waited for. That mode
+belongs to the pipe, not to the process, so switching it off would disturb those who share it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import BufferedIOBase, BytesIO, FileIO, TextIOWrapper, UnsupportedOperation
 from threading import RLock
@@ -29,18 +29,14 @@ from filedecryptor.errors import (
 STANDARD_STREAM = "-"
 """The name of standard input and output on the command line."""
 
-RETRY_INTERVAL = 0.02
+_POLL_INTERVAL = 0.02
 """Seconds until a stream is tried again where the system cannot tell when it is ready."""
 
 
 class Console:
-    """A program's name and its standard streams.
+    """A program's name, which begins each line on standard error, and its standard streams.
 
-    Args:
-        program: The name, which begins each line on standard error.
-        stdin: Standard input; None if it is closed, as for the other two.
-        stdout: Standard output.
-        stderr: Standard error.
+    A stream is None if it is closed.
     """
 
     def __init__(
@@ -51,6 +47,7 @@ class Console:
         self.stdout = stdout
         self.stderr = stderr
         self._status = ""
+        self._said: set[str] = set()
         self._lock = RLock()
 
     @classmethod
@@ -59,11 +56,7 @@ class Console:
         return cls(program, sys.stdin, sys.stdout, sys.stderr)
 
     def open_standard_input(self) -> PatientFile | BufferedIOBase:
-        """Return standard input as a binary file; closing it leaves the stream open.
-
-        Raises:
-            UsageError: It is closed already.
-        """
+        """Return standard input as a binary file; closing it leaves the stream open."""
         if self.stdin is None:
             raise UsageError("standard input is closed")
         try:
@@ -80,11 +73,7 @@ class Console:
         return _names(path, self.stdout)
 
     def refuse_overwriting(self, source: FileIO) -> None:
-        """Check that standard output is not redirected into the file that is read.
-
-        Raises:
-            UsageError: It is.
-        """
+        """Raise a `UsageError` if standard output is redirected into the file that is read."""
         with suppress(UnsupportedOperation):
             found = os.fstat(self.stdout.fileno()) if self.stdout else None
             if found and stat.S_ISREG(found.st_mode) and _are_one(found, os.fstat(source.fileno())):
@@ -92,28 +81,25 @@ class Console:
 
     def say(self, line: str) -> None:
         """Write a line for people to standard error, escaping what would not be shown as it is."""
-        with self._above_status():
-            self._write_text(f"{self.program}: {printable(line)}\n")
+        self.say_text(f"{self.program}: {printable(line)}")
 
     def say_text(self, text: str) -> None:
         """Write lines of our own to standard error, without the program's name."""
         with self._above_status():
             self._write_text(f"{text}\n")
 
-    def say_error(
-        self, error: Failure, is_news: Callable[[str], bool] = lambda _: True
-    ) -> ExitCode:
-        """Say what went wrong, and what can be done about it; return the exit code for it.
-
-        Args:
-            error: What went wrong.
-            is_news: Returns whether a hint is to be said.
-        """
+    def say_error(self, error: Failure) -> ExitCode:
+        """Say what went wrong, and what can be done about it; return the exit code for it."""
         self.say(f"error: {described(error)}")
-        hint = hint_of(error)
-        if hint is not None and is_news(hint):
+        if (hint := hint_of(error)) and self.is_news(hint):
             self.say(f"hint: {hint}")
         return exit_code_of(error)
+
+    def is_news(self, text: str) -> bool:
+        """Return whether this is called for the first time with a text, which is then said."""
+        is_news = text not in self._said
+        self._said.add(text)
+        return is_news
 
     @property
     def can_redraw(self) -> bool:
@@ -121,9 +107,9 @@ class Console:
         return is_terminal(self.stderr) and os.environ.get("TERM") != "dumb"
 
     def show_status(self, line: str) -> None:
-        """Show a line below all others, in the place of the one before it; nothing if empty.
+        """Replace the status line; an empty string removes it.
 
-        Where that cannot be, it is a line like others.
+        On what is not a terminal it is a line like others.
         """
         with self._lock:
             if self.can_redraw:
@@ -160,23 +146,14 @@ class Console:
                 write_all(self.stderr, text.encode(_encoding_of(self.stderr), "backslashreplace"))
 
     def write_line(self, line: bytes) -> None:
-        """Write a line to standard output: byte for byte, but escaped where that is a terminal.
-
-        Raises:
-            OSError: Standard output does not take it.
-        """
+        """Write a line to standard output: byte for byte, but escaped where that is a terminal."""
         if is_terminal(self.stdout):
             line = os.fsencode(printable(os.fsdecode(line)))
         with self._above_status():
             self.write(line + b"\n")
 
     def write(self, data: bytes) -> None:
-        """Write bytes to standard output as they are.
-
-        Raises:
-            UsageError: Standard output is closed.
-            OSError: It does not take all of them.
-        """
+        """Write bytes to standard output as they are."""
         if self.stdout is None:
             raise UsageError("standard output is closed")
         with errors_naming("standard output"):
@@ -197,7 +174,7 @@ class Console:
 
 
 class PatientFile(FileIO):
-    """A file for reading that has not ended as long as more may come."""
+    """A file for reading that waits for more in non-blocking mode."""
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
@@ -239,12 +216,7 @@ def _are_one(found: os.stat_result, other: os.stat_result) -> bool:
 
 
 def write_all(stream: TextIO, data: bytes) -> None:
-    """Write all of `data` past Python's buffers, so that nothing is left to fail at its end.
-
-    Raises:
-        BrokenPipeError: Whoever read it has left.
-        OSError: The stream does not take it.
-    """
+    """Write all of `data` past Python's buffers, so that nothing is left to fail at exit."""
     raw = _raw(stream)
     rest = memoryview(data)
     while rest:
@@ -275,17 +247,14 @@ def described(error: Failure) -> str:
     return f"{str(error.filename) or repr('')}: {cause_of(error)}"
 
 
-_IN_USE = {errno.EBUSY, errno.ETXTBSY} | ({errno.EACCES} if sys.platform == "win32" else set())
-"""What the system answers where a file is open elsewhere; of Windows also where it is forbidden."""
-
-
 def hint_of(error: Failure) -> str | None:
     """Return what can be done about an error; None if there is nothing."""
     if isinstance(error, FileDecryptorError):
         return error.hint
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "make room, then run this again"
-    if error.errno in _IN_USE and not os.path.isdir(error.filename or ""):
+    in_use = {errno.EBUSY, errno.ETXTBSY, errno.EACCES if sys.platform == "win32" else errno.EBUSY}
+    if error.errno in in_use and not os.path.isdir(error.filename or ""):
         return "if another program has it open, close it there, then run this again"
     if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
         return "for standard output, use '-o -'"
@@ -300,9 +269,8 @@ def _wait_for(descriptor: int, *, writing: bool) -> None:
     if sys.platform == "win32":
         import time
 
-        time.sleep(RETRY_INTERVAL)  # its `select` knows sockets only
+        time.sleep(_POLL_INTERVAL)  # its `select` knows sockets only
         return
     import select
 
-    wanted = [descriptor]
-    select.select([] if writing else wanted, wanted if writing else [], [])
+    select.select([] if writing else [descriptor], [descriptor] if writing else [], [])

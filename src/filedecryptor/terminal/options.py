@@ -33,16 +33,9 @@ class Program(click.Command):
     """
 
     def main(
-        self,
-        args: Sequence[str] | None = None,
-        *_args: object,
-        **_options: object,
+        self, args: Sequence[str] | None = None, *_args: object, **_options: object
     ) -> NoReturn:
-        """Run the command with the streams of this process, and exit with its exit code.
-
-        Args:
-            args: The command line; None for that of this process.
-        """
+        """Run the command with the streams of this process, and exit with its exit code."""
         console = Console.of_process(self.name or "")
         words = sys.argv[1:] if args is None else args
         sys.exit(exit_code(console, lambda: self.run(words, console)))
@@ -59,14 +52,8 @@ class Program(click.Command):
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
 
-        Args:
-            args: The command line.
-            console: The streams.
-
-        Raises:
-            UsageError: The arguments make no sense. The error repeats none of them, since any may
-                be a secret.
-            KeyboardInterrupt: The answer to a question was Ctrl-C.
+        A `UsageError` repeats no argument, since any may be a secret. Ctrl-C at a prompt raises
+        `KeyboardInterrupt`.
         """
         name = self.name or ""
         try:
@@ -87,11 +74,9 @@ class Program(click.Command):
 
 
 class Path(click.ParamType[str]):
-    """A path, an address, or `-`, passed on as it is. Shells complete it.
+    """A path, an address, or `-`, passed on as it is, which shells complete.
 
-    Args:
-        kind: Whether names of files or of directories complete it.
-        words: Returns other words that may stand in its place.
+    Names of files or directories complete it, or the `words` that may stand in its place.
     """
 
     name = "path"
@@ -126,25 +111,15 @@ jobs_option = partial(click.option, "-j", "--jobs", metavar="N", type=click.IntR
 
 def output_options(command: Function) -> Function:
     """Add the options that choose what is printed: --json, --quiet, --progress."""
-    for option in (
-        click.option(
-            "--progress/--no-progress",
-            default=None,
-            help="Show a progress bar (default: in a terminal, for long work).",
-        ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", is_flag=True, help="Write a JSON object for each recording."),
-    ):
-        command = option(command)
-    return command
+    progress = "Show a progress bar (default: in a terminal, for long work)."
+    command = click.option("--progress/--no-progress", default=None, help=progress)(command)
+    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")(command)
+    objects = "Write a JSON object for each recording."
+    return click.option("--json", is_flag=True, help=objects)(command)
 
 
 def exit_codes(*without: ExitCode) -> str:
-    """Return the part of a help text that lists the exit codes.
-
-    Args:
-        without: Those that the command does not have.
-    """
+    """Return the part of a help text that lists the exit codes, some left out."""
     lines = [f"{code.value:<4}{code.meaning}" for code in ExitCode if code not in without]
     return "\n".join(["\b", "Exit codes:", *lines])
 
@@ -152,66 +127,46 @@ def exit_codes(*without: ExitCode) -> str:
 def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) -> UsageError:
     """Return our error for click's, without the words that click quotes: any may be a secret.
 
-    Args:
-        error: What click raised.
-        program: The name of the program, for a hint.
-        args: The command line.
-    """
-    hint = f"see '{program} --help'"
-    if isinstance(error, click.NoSuchOption):
-        return _unknown_option(error, args)
-    return UsageError(_in_our_words(error), hint=hint)
-
-
-def _unknown_option(error: click.NoSuchOption, args: Sequence[str]) -> UsageError:
-    """Return the error for an option that there is not, which says where it stands."""
-    name = error.option_name
-    places = (
-        number
-        for number, word in enumerate(args, 1)
-        if word.partition("=")[0] == name
-        or (name[:2] != "--" and word[:1] == "-" and word[:2] != "--" and name[-1:] in word[1:])
-    )
-    place = next(places, None)
-    hint = "put '--' before a name or a password that begins with '-'"
-    context = error.ctx
-    command = context.command if context else None
-    if error.possibilities:
-        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
-    elif isinstance(command, click.Group) and context:
-        hint = f"options follow the command: {context.info_name} COMMAND [OPTIONS]"
-    where = "" if place is None else f": argument {place}"
-    return UsageError(f"unknown option{where}", hint=hint)
-
-
-def _in_our_words(error: click.UsageError) -> str:
-    """Return what is wrong, by the class of the error. The names of options are our own.
-
     Where click has one class for several faults, its text tells them apart, but is not shown.
+    The names of options are our own.
     """
+    command = error.ctx.command if error.ctx else None
+    commands = sorted(command.commands) if isinstance(command, click.Group) else []
+    cause = "the arguments make no sense"
+    if isinstance(error, click.NoSuchOption):
+        return _unknown_option(error, args, in_group=bool(commands))
     if isinstance(error, click.BadParameter):
         name = error.param.get_error_hint(error.ctx) if error.param else "an option"
+        cause = f"invalid value for {name}{_allowed(error.param)}"
         if isinstance(error, click.MissingParameter):
-            return f"missing argument {name}"
-        return f"invalid value for {name}{_allowed(error.param)}"
-    if isinstance(error, click.BadOptionUsage):
+            cause = f"missing argument {name}"
+    elif isinstance(error, click.BadOptionUsage):
         takes_none = error.message.endswith("does not take a value.")
         fault = "does not take a value" if takes_none else "requires an argument"
-        return f"option '{error.option_name}' {fault}"
-    for message in ("Missing command", "No such command"):
-        if error.message.startswith(message):
-            return f"{message.lower()}{_commands(error)}"
-    if error.message.startswith("Got unexpected extra argument"):
-        return "there are more arguments than the command takes"
-    return "the arguments make no sense"
+        cause = f"option '{error.option_name}' {fault}"
+    elif error.message.startswith(("Missing command", "No such command")):
+        fault = "missing" if error.message.startswith("Missing command") else "no such"
+        cause = f"{fault} command: there are {', '.join(commands)}"
+    elif error.message.startswith("Got unexpected extra argument"):
+        cause = "there are more arguments than the command takes"
+    return UsageError(cause, hint=f"see '{program} --help'")
 
 
-def _commands(error: click.UsageError) -> str:
-    """Return the names of the commands that there are, as the end of a sentence."""
-    command = error.ctx.command if error.ctx else None
-    if not isinstance(command, click.Group):
-        return ""
-    return f": there are {', '.join(sorted(command.commands))}"
+def _unknown_option(
+    error: click.NoSuchOption, args: Sequence[str], *, in_group: bool
+) -> UsageError:
+    """Return the error for an option that does not exist, which says where it stands."""
+    name = error.option_name
+    hint = "put '--' before a name or a password that begins with '-'"
+    if error.possibilities:
+        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    elif in_group and error.ctx:
+        hint = f"options follow the command: {error.ctx.info_name} COMMAND [OPTIONS]"
+    for number, word in enumerate(args, 1):
+        is_among_letters = name[:2] != "--" and word[:1] == "-" and word[:2] != "--"
+        if word.partition("=")[0] == name or (is_among_letters and name[-1:] in word[1:]):
+            return UsageError(f"unknown option: argument {number}", hint=hint)
+    return UsageError("unknown option", hint=hint)
 
 
 def _allowed(parameter: click.Parameter | None) -> str:

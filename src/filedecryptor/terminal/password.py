@@ -10,69 +10,56 @@ from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 from typing import Any
 
-from filedecryptor.errors import UsageError
+from filedecryptor.errors import AuthenticationError, Failure, UsageError
 from filedecryptor.terminal.console import Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
-STANDARD_INPUT = "standard input"
-FIRST_LINE = "the first line of standard input"
+_FIRST_LINE = "the first line of standard input"
 
-LONGEST_LINE = 1 << 20
+_LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
-
-_NAMES_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
 class Found:
     """Passwords, and where they came from. They show in no `repr`.
 
-    Attributes:
-        secrets: The passwords.
-        origin: Where they came from, as a sentence without its end.
-        word: The argument that is the password, if one is.
-
-    Args:
-        origins: Where each of them came from.
+    `word` is the argument that is the password, if one is.
     """
 
     def __init__(
         self, *secrets: str | bytes, origins: Sequence[str], word: str | None = None
     ) -> None:
         self.secrets = secrets
-        self.word = word
         what = "password" if len(secrets) == 1 else "passwords"
         self.origin = f"the {what} came from {', '.join(origins)}"
+        self._word = word
+
+    def explain(self, error: Failure | None) -> None:
+        """Let a failed authentication say where the password came from, or what may be wrong."""
+        if isinstance(error, AuthenticationError):
+            from filedecryptor.core.secrets import with_origin
+            from filedecryptor.terminal.arguments import misplaced
+
+            with_origin(error, self.origin, None if self._word is None else misplaced(self._word))
 
 
 def find_password(
     console: Console, word: str | None, password_files: Sequence[str], *, stdin_is: str | None
 ) -> Found:
-    """Return the password that PASSWORD stands for, or several that may be it.
+    """Return the password that PASSWORD stands for, or several that are tried in turn.
 
-    Args:
-        console: Where it can be asked for.
-        word: PASSWORD as it was given; `-` or None means that the password is elsewhere.
-        password_files: Files whose first lines they are; `-` is standard input.
-        stdin_is: What else standard input is, if anything.
-
-    Raises:
-        UsageError: There is no password, or there are two.
-        OSError: A password file cannot be read.
+    A `word` that is None or `-` means that the password is elsewhere. `stdin_is` says what else
+    standard input is, if anything.
     """
     if word not in {None, "-"}:
-        if password_files:
-            raise UsageError("there are two passwords: give PASSWORD as '-' with --password-file")
         return Found(str(word), origins=["the command line"], word=word)
     if password_files:
-        return _in_files(console, password_files, stdin_is=stdin_is)
+        return _in_files(console, password_files, stdin_is)
     if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
         return Found(value, origins=[ENVIRONMENT_VARIABLE])
-    _refuse_taken(stdin_is)
-    if is_terminal(console.stdin):
-        return Found(_ask(), origins=["the prompt"])
     try:
-        secret = _first_line(console.open_standard_input(), STANDARD_INPUT)
+        secret, origin = _from_standard_input(console, stdin_is)
     except UsageError as error:
         error.hint = (
             error.hint
@@ -80,45 +67,40 @@ def find_password(
             "so the password is looked for here"
         )
         raise
-    return Found(secret, origins=[FIRST_LINE])
+    return Found(secret, origins=[origin])
 
 
-def _in_files(console: Console, paths: Sequence[str], *, stdin_is: str | None) -> Found:
+def _in_files(console: Console, paths: Sequence[str], stdin_is: str | None) -> Found:
     secrets: list[str | bytes] = []
     origins: list[str] = []
     for path in paths:
-        if not console.is_standard_input(path):
-            secrets.append(first_line(path, "--password-file"))
-            origins.append(path)
-            continue
-        _refuse_taken(stdin_is or ("another one" if FIRST_LINE in origins else None))
-        if is_terminal(console.stdin):
-            secrets.append(_ask())
-            origins.append("the prompt")
+        secret: str | bytes
+        if console.is_standard_input(path):
+            another = "another one" if _FIRST_LINE in origins else None
+            secret, origin = _from_standard_input(console, stdin_is or another)
         else:
-            secrets.append(_first_line(console.open_standard_input(), STANDARD_INPUT))
-            origins.append(FIRST_LINE)
+            secret, origin = first_line(path, "--password-file"), path
+        secrets.append(secret)
+        origins.append(origin)
     return Found(*secrets, origins=origins)
 
 
-def _refuse_taken(stdin_is: str | None) -> None:
+def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | bytes, str]:
+    """Return what is typed or read there, and where that came from."""
     if stdin_is is not None:
         raise UsageError(
             f"standard input cannot be both {stdin_is} and the password",
             hint=f"use --password-file, or set {ENVIRONMENT_VARIABLE}",
         )
+    if is_terminal(console.stdin):
+        return _ask(), "the prompt"
+    return _first_line(console.open_standard_input(), "standard input"), _FIRST_LINE
 
 
 def first_line(path: str, option: str) -> bytes:
     """Return the first line of a file, which is a secret, without its line end.
 
-    Args:
-        path: The file.
-        option: The option that named it, for errors: somebody may have given the secret itself.
-
-    Raises:
-        UsageError: There is none, or it is too long.
-        OSError: The file cannot be read.
+    If the path may be the secret itself, errors name the option instead.
     """
     if error := may_be_secret(path):
         raise OSError(error.errno, error.strerror, option)
@@ -128,7 +110,7 @@ def first_line(path: str, option: str) -> bytes:
 def may_be_secret(word: str) -> OSError | None:
     """Return why there is no file of this name, if it may be a secret in the wrong place.
 
-    A word that begins with a directory that is there is a name.
+    A word that begins with an existing directory is a name.
     """
     directory = os.path.dirname(word)
     if directory.strip("./\\") and os.path.isdir(directory):
@@ -136,7 +118,8 @@ def may_be_secret(word: str) -> OSError | None:
     try:
         os.lstat(word)
     except OSError as error:
-        return error if error.errno in _NAMES_NOTHING else None
+        names_nothing = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
+        return error if error.errno in names_nothing else None
     return None
 
 
@@ -156,13 +139,13 @@ def _ask() -> str:
 
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
     with BufferedReader(file) as buffered:
-        line = buffered.readline(LONGEST_LINE)
+        line = buffered.readline(_LONGEST_LINE)
         if encoding := _utf_16_of(line):
             line = _in_utf_8(line, buffered, encoding, origin)
     line = line.removeprefix(BOM_UTF8)
     if not line:
         raise UsageError("it is empty", filename=origin)
-    if len(line) >= LONGEST_LINE:
+    if len(line) >= _LONGEST_LINE:
         raise UsageError("the first line is too long for a secret", filename=origin)
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
@@ -177,27 +160,18 @@ def _utf_16_of(line: bytes) -> str | None:
 
 
 def _in_utf_8(line: bytes, buffered: BufferedReader[Any], encoding: str, origin: str) -> bytes:
-    """Return a line of UTF-16 in UTF-8.
-
-    Args:
-        line: What has been read of it: up to a byte that would be a line end in ASCII.
-        buffered: Where the rest is.
-        encoding: The encoding.
-        origin: What errors speak of.
-    """
+    """Return a line of UTF-16, of which a part up to an ASCII line end has been read, in UTF-8."""
     decoder = getincrementaldecoder(encoding)()
     with suppress(UnicodeDecodeError):  # which carries the secret, and must not be chained
         text = decoder.decode(line)
-        while "\n" not in text and len(text) < LONGEST_LINE:
-            line = buffered.readline(LONGEST_LINE)
+        while line and "\n" not in text and len(text) < _LONGEST_LINE:
+            line = buffered.readline(_LONGEST_LINE)
             text += decoder.decode(line, final=not line)
-            if not line:
-                break
         return "".join(text.partition("\n")[:2]).encode()
     raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
 
 
-def text_of(data: bytes) -> bytes:
+def as_utf_8(data: bytes) -> bytes:
     """Return what a file holds in UTF-8, if tools of Windows have marked it as UTF-16 or UTF-8."""
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return data.decode("utf-16", "replace").encode("utf-8", "replace")

@@ -10,21 +10,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
 from contextlib import suppress
-from types import FrameType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
     from filedecryptor.terminal.console import Console
 
-RETRY_INTERVAL = 0.02
+_RETRY_INTERVAL = 0.02
 """Seconds until a signal is delivered again that came at a bad moment."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """The names of numbers in glibc's malloc.h."""
 
-KEPT_MEMORY = 32 * 1024 * 1024
+_KEPT_MEMORY = 32 * 1024 * 1024
 """Bytes of a heap that are kept for the next recording; the most that glibc takes for both."""
 
 deferring_packages: set[str] = set()
@@ -47,10 +49,8 @@ def run_program(
 ) -> int:
     """Run a program in this process and return its exit code.
 
-    Args:
-        name: What it is called in its messages.
-        start: Does what its second argument, the command line, asks for; returns the exit code.
-        discard_unfinished: Removes what is half-done after an interruption.
+    `start` does what the command line asks for. After an interruption, `discard_unfinished`
+    removes what is half-done.
     """
     try:
         interruption = _Interruption()
@@ -73,7 +73,7 @@ def run_program(
 
 
 def exit_code(console: Console, start: Callable[[], int]) -> int:
-    """Call a function that returns an exit code; say what it raises, and return the code for that.
+    """Return the exit code that `start` returns, or say what it raises and return the code for that.
 
     A `KeyboardInterrupt` is passed on.
     """
@@ -81,14 +81,14 @@ def exit_code(console: Console, start: Callable[[], int]) -> int:
 
     try:
         return start()
-    except BrokenPipeError:  # whoever read the output has left, and needs no message
+    except BrokenPipeError:  # a reader who left needs no message
         return ExitCode.FAILED
     except (FileDecryptorError, OSError) as error:
         return console.say_error(error)
     except MemoryError:
         console.say("error: there is not enough memory")
         return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001 - nobody can do anything with a traceback
+    except Exception as error:  # noqa: BLE001 - a traceback helps no user
         return console.say_error(unexpected(error))
 
 
@@ -106,12 +106,11 @@ def _set_limits() -> None:
 
 
 def share_one_heap() -> None:
-    """Make all threads take their memory from one heap, and keep that for the next recording.
+    """Let all threads share one heap, and keep its memory for the next recording.
 
-    The C library would give each thread a heap of its own, which keeps megabytes that its thread
-    no longer needs. Python lets one thread run at a time, so they hardly ever wait for each
-    other. And it would give back what a recording took, page by page, and ask for it again: that
-    takes as long as decrypting it.
+    The C library would give each thread a heap, which keeps megabytes that its thread no longer
+    needs. As Python lets one thread run at a time, they hardly ever wait for each other. And it
+    would give back what a recording took, page by page, which takes as long as decrypting.
     """
     if sys.platform == "linux":
         import ctypes
@@ -119,22 +118,20 @@ def share_one_heap() -> None:
         with suppress(AttributeError):  # not every C library has it
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(_M_ARENA_MAX, 1)
-            mallopt(_M_TRIM_THRESHOLD, KEPT_MEMORY)
-            mallopt(_M_MMAP_THRESHOLD, KEPT_MEMORY)
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_MEMORY)
+            mallopt(_M_MMAP_THRESHOLD, _KEPT_MEMORY)
 
 
 class _Interruption:
     """Turns the signals that ask a program to end into one `KeyboardInterrupt`.
 
-    So the `with` blocks clean up, whichever it was.
-
-    Attributes:
-        over: Set by the first signal, since the clean-up is short and must not be torn, and at
-            the end of the work. From then on signals are ignored.
+    So the `with` blocks clean up, whichever signal it was.
     """
 
     def __init__(self) -> None:
-        self.over = False
+        # Set by the first signal, as the clean-up is short and must not be torn, and at the end of
+        # the work. From then on signals are ignored.
+        self._is_over = False
         self._number: int = signal.SIGINT
         self._report = sys.unraisablehook
         sys.unraisablehook = self._see_what_is_dropped
@@ -143,58 +140,62 @@ class _Interruption:
                 signal.signal(number, self._interrupt)
 
     def heeded(self, start: Callable[[Console, Sequence[str]], int], console: Console) -> int:
-        """Start the work; what becomes of that does not matter if it was interrupted.
+        """Start the work; if it is interrupted, its result or error does not matter.
 
         Before 3.12, Python makes a `RuntimeError` of what is raised while it makes a class.
         """
         try:
             return start(console, sys.argv[1:])
         finally:
-            if self.over:
+            if self._is_over:
                 raise KeyboardInterrupt
 
     def end(self) -> None:
-        """Let no signal change any more what has been decided, also while the interpreter ends."""
-        self.over = True
+        """Ignore signals from now on, so that the exit code stands, also at interpreter exit."""
+        self._is_over = True
         for number in ENDING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.over:
+        if self._is_over:
             return
         if _must_defer(frame):
             _send_soon(number)
             return
-        self.over, self._number = True, number
+        self._is_over, self._number = True, number
         raise KeyboardInterrupt
 
     def _see_what_is_dropped(self, dropped: sys.UnraisableHookArgs) -> None:
-        """Interrupt once more if that was where Python drops exceptions, as in `__del__`."""
+        """Interrupt once more if Python has dropped the exception, as it does in `__del__`."""
         if dropped.exc_type is KeyboardInterrupt:
-            self.over = False
+            self._is_over = False
             _send_soon(self._number)
         else:
             self._report(dropped)
 
 
+def _must_defer(frame: FrameType | None) -> bool:
+    """Return whether a function of the `deferring_packages` is running, or the hook above.
+
+    Python drops what is raised in that hook as well, and nothing would see it.
+    """
+    hook = _Interruption._see_what_is_dropped.__code__  # noqa: SLF001 - of this module
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in deferring_packages or frame.f_code is hook:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _send_soon(number: int) -> None:
-    retry = threading.Timer(RETRY_INTERVAL, _send, [number])
-    retry.daemon = True
-    retry.start()
+    # Unlike `Thread.start`, this waits for nothing, so the signal cannot come too early again.
+    _thread.start_new_thread(_send, (number,))
 
 
 def _send(number: int) -> None:
+    time.sleep(_RETRY_INTERVAL)
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
         _thread.interrupt_main(signal.Signals(number))
-
-
-def _must_defer(frame: FrameType | None) -> bool:
-    """Return whether a function of the `deferring_packages` is running."""
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if package in deferring_packages:
-            return True
-        frame = frame.f_back
-    return False

@@ -34,7 +34,7 @@ SMALLEST_BAR = 8
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
 
-SizeOf = Callable[[str], int]
+_SizeOf = Callable[[str], int]
 
 
 class Progress:
@@ -49,17 +49,12 @@ class Progress:
 
 @contextmanager
 def progress(
-    console: Console, inputs: Iterable[str], files: int, size_of: SizeOf, *, show: bool | None
+    console: Console, inputs: Iterable[str], files: int, size_of: _SizeOf, *, show: bool | None
 ) -> Iterator[Progress]:
-    """Show how far the work is.
+    """Show how far the work is: as a bar, or without a terminal as a line now and then.
 
-    Args:
-        console: Where to show it.
-        inputs: What is to be read. Without any, the bar moves by files instead of bytes.
-        files: How many inputs there are.
-        size_of: Returns the length of an input in bytes, 0 if it is not known.
-        show: Whether to show a bar; if None, where standard error is a terminal and the work is
-            long. Without a terminal it is a line now and then.
+    If `show` is None, only in a terminal and for long work. `size_of` returns the length of an
+    input in bytes, 0 if it is not known; without `inputs`, the bar moves by files instead.
     """
     terminal = console.can_redraw
     if show is False or console.stderr is None or not (show or terminal):
@@ -72,16 +67,15 @@ def progress(
         return
     bar = _Bar(console, files, size, size_of, terminal=terminal)
     try:
-        bar.begin()
         yield bar
-        bar.finish()
+        bar.draw(is_finished=True)
     finally:
         console.keep_status()
 
 
 class _Bar(Progress):
     def __init__(
-        self, console: Console, files: int, size: int, size_of: SizeOf, *, terminal: bool
+        self, console: Console, files: int, size: int, size_of: _SizeOf, *, terminal: bool
     ) -> None:
         self._console = console
         self._files = files
@@ -92,7 +86,10 @@ class _Bar(Progress):
         self._begin = self._drawn_at = time.monotonic()
         self._under_way: dict[str, int] = {}
         self._bytes = self._done = self._failed = 0
-        self._is_finished = False
+        if terminal:
+            self.draw()
+        else:
+            console.show_status("begun")
 
     def advance(self, name: str, count: int) -> None:
         with self._lock:
@@ -114,66 +111,43 @@ class _Bar(Progress):
         if time.monotonic() - self._drawn_at >= interval:
             self.draw()
 
-    def begin(self) -> None:
-        """Show that the work has begun."""
-        if self._terminal:
-            self.draw()
-        else:
-            self._console.show_status("begun")
-
-    def finish(self) -> None:
-        """Show that the work is done."""
-        self._is_finished = True
-        self.draw()
-
-    def draw(self) -> None:
+    def draw(self, *, is_finished: bool = False) -> None:
         """Show the state as it is now."""
         self._drawn_at = time.monotonic()
-        seconds = self._drawn_at - self._begin
+        seconds = max(self._drawn_at - self._begin, 0.001)
         facts = self._facts(seconds)
         if not self._terminal:
             self._console.show_status(" ".join(facts))
             return
-        room = self._columns() - 1 - len("[] ")
-        part = self._part()
+        done, whole = (self._bytes, self._size) if self._size else (self._done, self._files)
+        part = 1.0 if is_finished or not whole else min(1.0, done / whole)
+        if 0 < part < 1:
+            left = round(seconds / part * (1 - part))
+            facts.insert(0, f"{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}")
+        columns = USUAL_COLUMNS
+        with suppress(OSError):  # a terminal that has gone is no reason to stop the work
+            stream = self._console.stderr
+            columns = (stream and os.get_terminal_size(stream.fileno()).columns) or columns
+        room = columns - 1 - len("[] ")
         words = f"{part:4.0%}"
-        for fact in [*_time_left(seconds, part), *facts]:
+        for fact in facts:
             if len(words) + 1 + len(fact) <= room - SMALLEST_BAR:
                 words += f" {fact}"
         width = max(0, room - len(words))
         filled = "#" * int(part * width)
         self._console.show_status(f"[{filled:-<{width}}] {words}"[: room + len("[] ")])
 
-    def _columns(self) -> int:
-        stream = self._console.stderr
-        with suppress(OSError):  # a terminal that has gone is no reason to stop the work
-            return (stream and os.get_terminal_size(stream.fileno()).columns) or USUAL_COLUMNS
-        return USUAL_COLUMNS
-
-    def _part(self) -> float:
-        """Return how much of the work is done, from 0 to 1."""
-        done, whole = (self._bytes, self._size) if self._size else (self._done, self._files)
-        return 1.0 if self._is_finished or not whole else min(1.0, done / whole)
-
     def _facts(self, seconds: float) -> list[str]:
-        """Return what is worth knowing after some seconds, the most worth first."""
-        facts = []
-        if self._files > 1:
-            facts.append(f"{self._done}/{self._files} files")
-        if self._failed:
-            facts.append(f"{self._failed} failed")
-        seconds = max(seconds, 0.001)
+        """Return what to show after some seconds, the most important first."""
         whole = f"/{self._size // MEGABYTE}" if self._size else ""
-        facts.append(f"{self._bytes // MEGABYTE}{whole} MB")
-        facts.append(f"{self._bytes / MEGABYTE / seconds:.0f} MB/s")
-        if self._files > 1 and self._bytes < self._done * LARGE:
-            facts.append(f"{self._done / seconds:.1f} recordings/s")
+        facts = [
+            f"{self._bytes // MEGABYTE}{whole} MB",
+            f"{self._bytes / MEGABYTE / seconds:.0f} MB/s",
+        ]
+        if self._failed:
+            facts.insert(0, f"{self._failed} failed")
+        if self._files > 1:
+            facts.insert(0, f"{self._done}/{self._files} files")
+            if self._bytes < self._done * LARGE:
+                facts.append(f"{self._done / seconds:.1f} recordings/s")
         return facts
-
-
-def _time_left(seconds: float, part: float) -> list[str]:
-    """Return the time left if some part of the work has taken some seconds; nothing if unknown."""
-    if not 0 < part < 1:
-        return []
-    left = round(seconds / part * (1 - part))
-    return [f"{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}"]
