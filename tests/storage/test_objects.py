@@ -70,7 +70,7 @@ def test_one_recording(night: Bucket, tmp_path: Path) -> None:
 
 
 def test_a_folder_into_another(night: Bucket, tmp_path: Path) -> None:
-    """Subfolders are kept; what is no recording, or only begins alike, stays out."""
+    """Subfolders are kept; other objects, and those whose key only begins alike, stay out."""
     before = night.contents()
     verified = night.run("--verify", f"{night.url}/in", "-", "auto", cwd=tmp_path)
     assert (verified.code, verified.lines[-1][:12]) == (0, "3 verified; ")
@@ -418,7 +418,7 @@ def test_what_fails_leaves_no_object_and_no_upload(
 def test_an_object_that_appears_meanwhile_stays(
     bucket: Bucket, tmp_path: Path, size: int, if_exists: str, code: int
 ) -> None:
-    """Whoever came first wins, and no upload is left behind."""
+    """The first one wins, and no upload is left behind."""
     recording = encrypt(bytes(size), PASSWORD)
     words = ["-", "-", "wav", "-o", f"{bucket.url}/a.wav", "--if-exists", if_exists]
     process = subprocess.Popen(

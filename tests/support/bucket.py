@@ -13,7 +13,6 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from filedecryptor.storage.s3 import S3
 from support.commands import Result, run
 from support.recordings import PASSWORD
 
@@ -61,6 +60,8 @@ class Bucket:
 
     def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
         """Set the way to the server in the environment of this process."""
+        from filedecryptor.storage.s3 import S3
+
         for name, value in {**self.env, **more}.items():
             monkeypatch.setenv(name, value)
         S3.clear_instance_cache()
