@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -13,7 +15,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from support.commands import Result, run
+from support.commands import COMMAND, Result, run
 from support.recordings import PASSWORD
 
 
@@ -89,6 +91,18 @@ class Bucket:
         """Run the command with the way to the server and the password in its environment."""
         return run(
             *words, cwd=cwd, env={**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
+        )
+
+    def start(self, *words: str, cwd: Path, **env: str) -> subprocess.Popen[bytes]:
+        """Start the command in the same way, with pipes for its streams."""
+        more = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **env}
+        return subprocess.Popen(
+            [COMMAND, *words],
+            cwd=cwd,
+            env={**os.environ, **more},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
 
