@@ -306,8 +306,7 @@ def _rename(file: PendingFile, temporary: str, written: Written, *, replace: boo
 def regular_file(path: str) -> os.stat_result | None:
     """Return what is known of a file, links followed; None if there is none, or a link to nowhere.
 
-    Raises:
-        OSError: It is a directory, a device or the like.
+    Raise an `OSError` for a directory, a device or the like.
     """
     try:
         found = os.lstat(path)
