@@ -44,7 +44,7 @@ WORKER = r"tcp://127\.0\.0\.1:\d+"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of two workers that nobody harms."""
+    """A cluster of two workers that all tests may use."""
     with running(tmp_path_factory.mktemp("cluster") / "it", "", "") as cluster:
         yield cluster
 
@@ -318,7 +318,8 @@ def test_a_cluster_that_goes_away(
 ) -> None:
     """It is waited for, but not for ever: the summary, one clear line, and what is done stays."""
     with running(tmp_path / "cluster", "", "") as cluster:
-        command = impatient("NO_WORKERS_TIMEOUT" if harmed == "workers" else "SILENCE_INTERVAL")
+        is_noticed = said[0].endswith("went away")
+        command = [COMMAND] if is_noticed else impatient("NO_WORKERS_TIMEOUT")
         process = begin(cluster, tmp_path, outputs=10, command=command)
         for each in [cluster.scheduler] if harmed == "scheduler" else cluster.workers:
             each.send_signal(getattr(signal, signal_name))

@@ -36,7 +36,7 @@ def test_an_output_that_is_the_input_is_refused(here: Path, target: str, source:
 
 
 def test_other_outputs(here: Path) -> None:
-    """A new name, another file, a link to nowhere or to itself are fine; what is no file is not."""
+    """A new name, another file, a link to nowhere or to itself are fine; a directory and a pipe are not."""
     for name in ("a.enc", "old"):
         (here / name).touch()
     (here / "dangling").symlink_to("nowhere")

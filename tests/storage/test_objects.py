@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from support import odd_disk
-from support.commands import COMMAND, run, wait_until, wait_until_read
+from support.commands import run, wait_until, wait_until_read
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
 
@@ -70,7 +70,7 @@ def test_one_recording(night: Bucket, tmp_path: Path) -> None:
 
 
 def test_a_folder_into_another(night: Bucket, tmp_path: Path) -> None:
-    """Subfolders are kept; what is no recording, or only begins alike, stays out."""
+    """Subfolders are kept; other objects, and those whose key only begins alike, stay out."""
     before = night.contents()
     verified = night.run("--verify", f"{night.url}/in", "-", "auto", cwd=tmp_path)
     assert (verified.code, verified.lines[-1][:12]) == (0, "3 verified; ")
@@ -418,16 +418,10 @@ def test_what_fails_leaves_no_object_and_no_upload(
 def test_an_object_that_appears_meanwhile_stays(
     bucket: Bucket, tmp_path: Path, size: int, if_exists: str, code: int
 ) -> None:
-    """Whoever came first wins, and no upload is left behind."""
+    """The first one wins, and no upload is left behind."""
     recording = encrypt(bytes(size), PASSWORD)
     words = ["-", "-", "wav", "-o", f"{bucket.url}/a.wav", "--if-exists", if_exists]
-    process = subprocess.Popen(
-        [COMMAND, *words],
-        cwd=tmp_path,
-        env={**os.environ, **bucket.env, "FILEDECRYPTOR_PASSWORD": PASSWORD},
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = bucket.start(*words, cwd=tmp_path)
     assert process.stdin
     process.stdin.write(recording[:44])
     process.stdin.flush()
@@ -484,13 +478,7 @@ def test_a_signal_in_the_middle(bucket: Bucket, tmp_path: Path, name: str) -> No
     recording = encrypt(AUDIO, PASSWORD)
     for number in range(80):
         bucket.put(f"{number}.enc", recording)
-    process = subprocess.Popen(
-        [COMMAND, bucket.url, PASSWORD, "auto"],
-        cwd=tmp_path,
-        env={**os.environ, **bucket.env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = bucket.start(bucket.url, "-", "auto", cwd=tmp_path)
     assert process.stdout
     for _ in range(10):
         process.stdout.readline()
@@ -520,13 +508,8 @@ def test_an_interruption_leaves_no_upload(bucket: Bucket, tmp_path: Path, second
     for name in "bcd":
         bucket.put(f"big/{name}.enc", recording)
     with proxy(bucket.env["AWS_ENDPOINT_URL"], slow) as store:
-        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-        process = subprocess.Popen(
-            [COMMAND, f"{bucket.url}/big/", "-", "x"],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            stderr=subprocess.PIPE,
-        )
+        words = [f"{bucket.url}/big/", "-", "x"]
+        process = bucket.start(*words, cwd=tmp_path, AWS_ENDPOINT_URL=store.url)
         wait_until(lambda: len(parts) >= 3)
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)

@@ -299,7 +299,7 @@ def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
 def test_what_is_refused_leaves_the_old_output_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, *, pending: bool
 ) -> None:
-    """The error names the target, since nobody knows the file that was to become it."""
+    """The error names the target, rather than the temporary file."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
     owner = PendingFile if function == "write" else os
@@ -320,7 +320,7 @@ def test_what_is_refused_leaves_the_old_output_and_nothing_else(
 def test_an_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Whenever it comes, even when a file has just been made and nobody holds it yet."""
+    """Whenever it comes, even when a file has just been made."""
     real = getattr(os, moment)
     target = tmp_path / "x"
     target.write_bytes(b"old")

@@ -133,7 +133,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_errors_of_stores_are_ours(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is no OSError becomes a StorageError, whatever the store calls it."""
+    """A store's own exceptions become a StorageError."""
     unreachable = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
     bucket.use(monkeypatch, **unreachable)
     with pytest.raises(StorageError) as caught:

@@ -79,7 +79,7 @@ def test_an_open_file_gets_its_name(tmp_path: Path, name: str, *, replace: bool)
 
 @windows_only
 def test_what_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
-    """By the rename itself, so nobody can come between."""
+    """By the rename itself, so no other program can come between."""
     (tmp_path / "a.opus").write_bytes(b"old")
     with pytest.raises(FileExistsError):
         output.publish(str(tmp_path / "a.opus"), io.BytesIO(AUDIO), replace=False)
@@ -87,7 +87,7 @@ def test_what_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
 
 
 HOLDING = "import sys, time; file = open(sys.argv[1], 'rb'); print(flush=True); time.sleep({})"
-"""A player that has a file open, as most programs open it: nobody else may rename it."""
+"""A player that has a file open, as most programs open it: no other may rename it."""
 
 
 @windows_only
@@ -113,7 +113,7 @@ def test_an_output_that_is_open_elsewhere(folder: Path, seconds: float, code: in
 
 
 def test_three_runs_of_one_output(folder: Path, encrypted_audio: bytes) -> None:
-    """None of them fails, whoever is the last, and the output is whole."""
+    """None of them fails, and the output is whole."""
     runs = (
         "import sys; from pathlib import Path; from support.commands import run\n"
         "for _ in range(25):\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -13,8 +15,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from filedecryptor.storage.s3 import S3
-from support.commands import Result, run
+from support.commands import COMMAND, Result, run
 from support.recordings import PASSWORD
 
 
@@ -61,6 +62,8 @@ class Bucket:
 
     def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
         """Set the way to the server in the environment of this process."""
+        from filedecryptor.storage.s3 import S3
+
         for name, value in {**self.env, **more}.items():
             monkeypatch.setenv(name, value)
         S3.clear_instance_cache()
@@ -88,6 +91,18 @@ class Bucket:
         """Run the command with the way to the server and the password in its environment."""
         return run(
             *words, cwd=cwd, env={**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
+        )
+
+    def start(self, *words: str, cwd: Path, **env: str) -> subprocess.Popen[bytes]:
+        """Start the command in the same way, with pipes for its streams."""
+        more = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **env}
+        return subprocess.Popen(
+            [COMMAND, *words],
+            cwd=cwd,
+            env={**os.environ, **more},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
 

@@ -126,19 +126,11 @@ def run_plan(
             warn(what)
         said.add(what)
 
+    jobs = workers.jobs or usable_cpus()
     if workers.executor is None:
-        running = _in_threads(
-            plan,
-            password,
-            workers.jobs or usable_cpus(),
-            expected=len(plan) if plan.if_exists == "replace" else 0,
-            has_objects=plan.has_objects,
-            warn=warn_once,
-            check=plan.check,
-            on_progress=on_progress,
-        )
+        running = _in_threads(plan, password, jobs, warn_once, on_progress)
     else:
-        running = _by_executor(plan, password, workers, workers.executor, warn_once)
+        running = _by_executor(plan, GroupWork(password), workers, jobs, warn_once)
     with closing(running):
         for outcome in chain(plan.failures, running):
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
@@ -155,15 +147,10 @@ def run_plan(
 
 
 def _by_executor(
-    plan: Plan,
-    password: Secret,
-    workers: Workers,
-    executor: Executor,
-    warn: Callable[[str], object],
+    plan: Plan, work: GroupWork, workers: Workers, jobs: int, warn: Callable[[str], object]
 ) -> Generator[Outcome]:
-    jobs = workers.jobs or usable_cpus()
+    executor = cast("Executor", workers.executor)
     size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
-    work = GroupWork(password)
 
     def submit(group: list[Job] | Outcome) -> Future[GroupResult]:
         future: Future[GroupResult] = Future()
@@ -204,14 +191,7 @@ class GroupWork:
     def __call__(self, group: list[Job]) -> GroupResult:
         """Do the jobs, one file on the processor at a time."""
         warnings: list[str] = []
-        outcomes = _in_threads(
-            group,
-            self._password,
-            1,
-            expected=len(group),
-            has_objects=any(is_url(job.input) or is_url(job.named_after or "") for job in group),
-            warn=warnings.append,
-        )
+        outcomes = _in_threads(group, self._password, 1, warnings.append)
         return [_placed(outcome) for outcome in outcomes], warnings
 
 
@@ -258,18 +238,18 @@ def _worker_failures(group: list[Job], error: Exception) -> list[Outcome]:
 
 
 def _in_threads(
-    items: Iterable[Job],
+    items: Plan | list[Job],
     password: Secret,
     jobs: int,
-    *,
-    expected: int,
-    has_objects: bool,
     warn: Callable[[str], object],
-    check: Callable[[Job, Written], Outcome | None] = lambda _job, _written: None,
     on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Generator[Outcome]:
+    """Do the jobs of a plan, or some that have been checked already."""
+    plan = items if isinstance(items, Plan) else None
+    paths = () if plan else (path for job in items for path in (job.input, job.named_after or ""))
+    has_objects = plan.has_objects if plan else any(map(is_url, paths))
+    keys = Keys(jobs, 0 if plan and plan.if_exists != "replace" else len(items))
     passwords = Passwords.of(password)
-    keys = Keys(jobs, expected)
     load()  # where memory or files to open are scarce, this fails once, here
     written = Written()
     fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
@@ -284,7 +264,7 @@ def _in_threads(
     outcomes = in_threads(
         items,
         work,
-        check=lambda job: check(job, written),
+        check=lambda job: plan.check(job, written) if plan else None,
         threads=threads,
         on_progress=lambda job, count: on_progress(job.input, count),
     )

@@ -234,11 +234,7 @@ def do_job(
 
 
 def _publish(
-    job: Job,
-    target: str,
-    content: Content,
-    publish: Callable[..., None],
-    written: Written,
+    job: Job, target: str, content: Content, publish: Callable[..., None], written: Written
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
     try:

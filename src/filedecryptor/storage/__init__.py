@@ -60,11 +60,7 @@ class Storage(Protocol):
 
 
 def storage_of(path: str) -> Storage:
-    """Return the storage that a path or an address belongs to.
-
-    Raises:
-        UsageError: It is neither, but nearly an address.
-    """
+    """Return the storage that a path or an address belongs to; refuse what is nearly an address."""
     if is_url(path):
         from filedecryptor.storage import objects
 

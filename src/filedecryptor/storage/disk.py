@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from io import FileIO
+from io import BytesIO, FileIO
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import names, output
@@ -21,16 +21,12 @@ from filedecryptor.storage.output import (
     temporary_name,
 )
 
+is_directory = os.path.isdir
 real_path = names.real_path
 attributes_of = output.attributes_of
 nameless = output.nameless
 publish = output.publish
 discard_unfinished = output.discard_unfinished
-
-
-def is_directory(path: str) -> bool:
-    """Return whether `path` is to be searched for recordings."""
-    return os.path.isdir(path)
 
 
 def make_directory(path: str) -> None:
@@ -83,8 +79,7 @@ def try_writing(directory: str, size: int) -> None:
         temporary_name(directory) as path,
         PendingFile(path, path) as file,
     ):
-        file.write_all(memoryview(bytes(size)))
-        file.finish()
+        file.fill(BytesIO(bytes(size)))
 
 
 def write_to_stream(path: str, data: bytes) -> bool:
@@ -110,9 +105,7 @@ def write_to_stream(path: str, data: bytes) -> bool:
 
 
 def recordings_below(
-    directory: str,
-    on_error: Callable[[str, Failure], object],
-    on_link: Callable[[str], object],
+    directory: str, on_error: Callable[[str, Failure], object], on_link: Callable[[str], object]
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder at or below a directory that holds recordings.
 

@@ -120,7 +120,7 @@ class PendingFile(FileIO):
                 flags = getattr(os, "O_TMPFILE", 0) if nameless else os.O_CREAT | os.O_EXCL
                 descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
-        self._target = target
+        self.target = target
         found = os.fstat(descriptor)
         # What a new file gets follows from the umask or an access control list of the directory.
         self._permissions = stat.S_IMODE(found.st_mode)
@@ -128,14 +128,16 @@ class PendingFile(FileIO):
         _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
 
     def fill(self, content: BinaryIO) -> None:
-        """Write all that is in another file."""
-        content.seek(0)
-        while piece := content.read(CHUNK_SIZE):
-            self.write_all(memoryview(piece))
+        """Write all that is in another file, and finish."""
+        if content is not self:
+            content.seek(0)
+            while piece := content.read(CHUNK_SIZE):
+                self.write_all(memoryview(piece))
+        self.finish()
 
     def write_all(self, data: memoryview) -> None:
         """Write all of `data`, however little the system takes at once."""
-        with errors_naming(self._target, instead=True):
+        with errors_naming(self.target, instead=True):
             while data:
                 data = data[self.write(data) :]
 
@@ -178,10 +180,10 @@ class Written:
         self._lock = Lock()
 
     @contextmanager
-    def adding(self, file: PendingFile, target: str) -> Iterator[None]:
+    def adding(self, file: PendingFile) -> Iterator[None]:
         """Remember a file that gets its name inside; forget it if that fails."""
-        identity = _identity(os.fstat(file.fileno()), target)
-        self._targets[identity] = target
+        identity = _identity(os.fstat(file.fileno()), file.target)
+        self._targets[identity] = file.target
         try:
             yield
         except BaseException:  # its identity may then be that of any new file
@@ -240,12 +242,17 @@ def publish(
     directory = os.path.dirname(target) or "."
     with errors_naming(target, instead=True), temporary_name(directory) as temporary:
         file = content if isinstance(content, PendingFile) else nameless(target, attributes)
-        if file is None or not _link(file, content, target, temporary, written, replace=replace):
+        is_named = False
+        if file is not None:
+            file.target = target  # with `auto`, it was meant for another name in the directory
+            with nullcontext() if file is content else file:
+                file.fill(content)
+                is_named = _link(file, temporary, written, replace=replace)
+        if not is_named:
             with PendingFile(temporary, target, attributes.mode) as file:
                 file.fill(content)
-                file.finish()
-                with written.adding(file, target):
-                    _rename(file, temporary, target, written, replace=replace)
+                with written.adding(file):
+                    _rename(file, temporary, written, replace=replace)
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:
@@ -254,42 +261,29 @@ def publish(
             os.utime(target, ns=times, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
 
-def _link(
-    file: PendingFile,
-    content: BinaryIO,
-    target: str,
-    temporary: str,
-    written: Written,
-    *,
-    replace: bool,
-) -> bool:
-    """Finish a file without a name and name it; return whether this file system can do that."""
-    with nullcontext() if file is content else file:
-        if file is not content:
-            file.fill(content)
-        file.finish()
-        try:
-            with written.adding(file, target):
-                file.link(target)
-        except FileExistsError:
-            if not replace:
-                raise
-        except OSError:  # nor has such a file any name in /proc, perhaps
-            return False
-        else:
-            return True
-        with written.adding(file, target):  # only a rename replaces anything
-            with naming:
-                file.link(temporary)
-            with written.replacing(target):
-                os.replace(temporary, target)
+def _link(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> bool:
+    """Name a file that has no name; return whether this file system can do that."""
+    try:
+        with written.adding(file):
+            file.link(file.target)
+    except FileExistsError:
+        if not replace:
+            raise
+    except OSError:  # nor has such a file any name in /proc, perhaps
+        return False
+    else:
         return True
+    with written.adding(file):  # only a rename replaces anything
+        with naming:
+            file.link(temporary)
+        with written.replacing(file.target):
+            os.replace(temporary, file.target)
+    return True
 
 
-def _rename(
-    file: PendingFile, temporary: str, target: str, written: Written, *, replace: bool
-) -> None:
+def _rename(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> None:
     """Give a file that has a temporary name its own, and close it."""
+    target = file.target
     if sys.platform == "win32":  # where others could hold it once it is closed
         with written.replacing(target) if replace else nullcontext():
             windows.rename(file.fileno(), target, replace=replace)
@@ -312,8 +306,7 @@ def _rename(
 def regular_file(path: str) -> os.stat_result | None:
     """Return what is known of a file, links followed; None if there is none, or a link to nowhere.
 
-    Raises:
-        OSError: It is a directory, a device or the like.
+    Raise an `OSError` for a directory, a device or the like.
     """
     try:
         found = os.lstat(path)
