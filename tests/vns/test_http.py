@@ -86,15 +86,31 @@ def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
     pause = http.Pause()
     begin = time.monotonic()
-    assert pause.begin(begin, 0.2) == pause.begin(begin, 0.3) == 1  # it was under way already
+    pause.begin(begin, 0.2)
+    pause.begin(begin, 0.3)
     first, second = (pause.wait(lambda: None) - begin for _ in range(2))
     assert first > 0.299
     assert second >= first + http.SPACING
-    assert pause.begin(time.monotonic(), 60) == 2
+    pause.begin(time.monotonic(), 60)
     with pytest.raises(KeyboardInterrupt):
         pause.wait(_interrupt)
-    pause.note_answer()
-    assert pause.begin(time.monotonic() + 60, None) == 1
+
+
+def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each refusal of a request that began after the last pause, if no time is asked for."""
+    monkeypatch.setattr(http, "BUSY_PAUSE", 0.2)
+    pause = http.Pause()
+    seconds = []
+    for _ in range(2):
+        for _ in range(3):
+            waited = pause.wait(lambda: None)
+            pause.begin(waited, None)
+            pause.begin(waited, None)
+        begin = time.monotonic()
+        pause.wait(lambda: None)
+        seconds.append(time.monotonic() - begin)
+        pause.note_answer()
+    assert all(0.4 <= pause < 0.8 + 0.3 for pause in seconds)
 
 
 def _interrupt() -> None:

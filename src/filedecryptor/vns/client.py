@@ -244,15 +244,15 @@ class Client:
     def _persistently(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
         """Make a request, again while it fails for a reason that may pass.
 
-        An attempt does not count if it brought a download on. While the server gets too many
-        requests, what counts is how often that was so before any of them got through.
+        An attempt does not count if it brought a download on, or if the server gets too many
+        requests, but others got through since the attempt before.
         """
 
         def go_on() -> None:
             self._network.left(1)
             on_progress(0)
 
-        failures, earliest = 0, 0.0
+        failures, earliest, answers = 0, 0.0, self._pause.answers
         while True:
             failure = None
             waited = self._pause.wait(go_on, earliest)
@@ -263,14 +263,16 @@ class Client:
             finally:
                 if not isinstance(failure, BusyError):
                     self._pause.note_answer()
+            is_counted = not failure.has_progressed
             if isinstance(failure, BusyError):
-                if self._pause.begin(waited, failure.retry_after) >= ATTEMPTS:
-                    raise ApiError(str(failure))
-                continue
-            failures = 0 if failure.has_progressed else failures + 1
+                is_counted = self._pause.answers == answers
+                answers = self._pause.answers
+                self._pause.begin(waited, failure.retry_after)
+            failures = failures + 1 if is_counted else 0
             if failures >= ATTEMPTS:
                 raise ApiError(str(failure))
-            earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
+            if not isinstance(failure, BusyError):
+                earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
 
     @contextmanager
     def _answer(

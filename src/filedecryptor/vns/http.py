@@ -53,8 +53,9 @@ class Pause:
     """A pause of all threads of a client, when the server gets too many requests."""
 
     def __init__(self) -> None:
+        self.answers = 0  # to requests that were not refused
         self._lock = Lock()
-        self._refusals = 0
+        self._refusals = 0  # since the last such answer
         self._until = self._next = 0.0
 
     def wait(self, on_wait: Callable[[], object], earliest: float = 0) -> float:
@@ -69,21 +70,20 @@ class Pause:
                     return now
             time.sleep(min(rest, WAKING_INTERVAL))
 
-    def begin(self, waited: float, retry_after: float | None) -> int:
-        """Let all threads pause, and return how often that was so since a request got through.
+    def begin(self, waited: float, retry_after: float | None) -> None:
+        """Let all threads pause, each time longer if the server asks for no time.
 
-        A refusal is not counted again if its request began (`waited`) before the last pause ended.
+        A refusal says nothing new if its request began (`waited`) before the last pause ended.
         """
         with self._lock:
-            if waited >= self._until:
-                self._refusals += 1
+            self._refusals += waited >= self._until
             pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
             self._until = max(self._until, time.monotonic() + pause)
-            return self._refusals
 
     def note_answer(self) -> None:
         """Note that a request was not refused."""
         with self._lock:
+            self.answers += 1
             self._refusals = 0
 
 
