@@ -34,6 +34,7 @@ from filedecryptor.vns import client, http
         ("http://127.0.0.1:8080", ("http", "127.0.0.1", 8080), True),
         ("http://LOCALHOST", ("http", "localhost", 80), True),
         ("http://localhost.example", ("http", "localhost.example", 80), False),
+        ("http://127.0.0.999", ("http", "127.0.0.999", 80), False),
         ("http://127.0.0.1.example", ("http", "127.0.0.1.example", 80), False),
     ],
 )

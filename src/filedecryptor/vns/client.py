@@ -35,10 +35,7 @@ PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)")
 
 
 def says_no(body: bytes) -> bool:
-    """Return whether an answer says, in spite of its status, that nothing was done.
-
-    A page does: it comes from something else than the API.
-    """
+    """Return whether an answer says that nothing was done, as a page does, whatever its status."""
     try:
         found = listing.fields(json.loads(body or b"null"))
     except (ValueError, RecursionError):
@@ -229,11 +226,8 @@ class Client:
     def _in_each_spelling(
         self, guid: Guid, request: Callable[[str], Result], on_progress: OnProgress
     ) -> Result:
-        """Make a request with a GUID as it is written, and then in small letters if it is unknown.
-
-        UsageError is raised for anything else: it must not become part of an address.
-        """
-        session = listing.session(guid)
+        """Make a request with a GUID as it is written, and then in small letters if it is unknown."""
+        session = listing.session(guid)  # or an error: nothing else becomes part of an address
         try:
             return self._persistently(lambda: request(session.spelling), on_progress)
         except NotFoundError:

@@ -36,7 +36,8 @@ def address_of(url: str, base: str = "") -> SplitResult | None:
 
 def is_loopback(address: SplitResult) -> bool:
     """Return whether an address leads to this machine."""
-    return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", address.hostname or "") is not None
+    number = r"127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}"
+    return re.fullmatch(rf"localhost|::1|{number}", address.hostname or "") is not None
 
 
 def origin(address: SplitResult) -> tuple[str, str, int]:
