@@ -22,7 +22,8 @@ from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
 
-from filedecryptor.vns import client, http
+from filedecryptor.errors import ApiError
+from filedecryptor.vns import Client, client, http
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_a_trickling_server_is_given_up(
 
 
 def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
-    """If what it sends is little, but enough."""
+    """If what it sends is little, but enough, also if the time ends between two pieces."""
     api.recordings[ONE] = encrypt(MP3)
 
     def send_slowly(handler: Handler) -> bool:
@@ -145,13 +146,13 @@ def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
             return False
         body = handler.server.recordings[ONE]
         handler.send(200, b"", Content_Length=str(len(body)))
-        for begin in range(0, len(body), 2000):
-            handler.wfile.write(body[begin : begin + 2000])
-            time.sleep(0.1)
+        for begin in range(0, len(body), 4000):
+            handler.wfile.write(body[begin : begin + 4000])
+            time.sleep(0.4)
         return True
 
     api.behaviours.append(send_slowly)
-    assert vns(api, "archive", ".", "--timeout", "2", cwd=tmp_path).code == 0
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
     assert api.count("GET", f"{PATH}/{ONE}") == 1
 
 
@@ -264,6 +265,9 @@ def test_encryption(api: Server, tmp_path: Path) -> None:
     said = f"error: the certificate of {server} is not trusted: self-signed certificate"
     assert (refused.code, refused.lines[0], api.seen) == (7, said, [])
     assert "SSL_CERT_FILE" in refused.lines[1]
+    with pytest.raises(ApiError) as raised:
+        Client(TOKEN, url=f"https://{server}").list_recordings()
+    assert raised.value.__context__ is None  # which would hold the request and its token
     assert vns(api, *words, cwd=tmp_path, SSL_CERT_FILE=str(certificate)).code == 0
     assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
 

@@ -298,13 +298,11 @@ class _Stream(httpcore.NetworkStream):
             with suppress(httpcore.ReadTimeout):
                 data = self._stream.read(max_bytes, min(rest, WAKING_INTERVAL))
             self._waited += time.monotonic() - begin
-            if data is None and self._waited >= most:
-                raise TooSlowError if self._count else httpcore.ReadTimeout
-        self._count += len(data)
-        if self._waited >= most:
-            if self._count < LEAST_SPEED * self._waited:
-                raise TooSlowError
-            self._begin()
+            self._count += len(data or b"")
+            if self._waited >= most:
+                if self._count < LEAST_SPEED * self._waited:
+                    raise TooSlowError if self._count else httpcore.ReadTimeout
+                self._begin()
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
