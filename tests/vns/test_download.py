@@ -44,6 +44,8 @@ def test_it_goes_on_where_it_was(long: Server) -> None:
     assert downloaded(long) == (LONG, True)
     assert behaviour.ranges[:3] == [None, "bytes=100000-", "bytes=200000-"]
     assert len(behaviour.ranges) == 11
+    conditions = [headers.get("If-Range") for _, _, headers in long.seen]
+    assert conditions == [None, *['"1"'] * 10]
 
 
 @pytest.mark.parametrize("tag", [None, 'W/"1"', ""])

@@ -22,7 +22,8 @@ from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
 
-from filedecryptor.vns import client, http
+from filedecryptor.errors import ApiError
+from filedecryptor.vns import Client, client, http
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ from filedecryptor.vns import client, http
         ("http://127.0.0.1:8080", ("http", "127.0.0.1", 8080), True),
         ("http://LOCALHOST", ("http", "localhost", 80), True),
         ("http://localhost.example", ("http", "localhost.example", 80), False),
+        ("http://127.0.0.999", ("http", "127.0.0.999", 80), False),
         ("http://127.0.0.1.example", ("http", "127.0.0.1.example", 80), False),
     ],
 )
@@ -86,15 +88,31 @@ def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
     pause = http.Pause()
     begin = time.monotonic()
-    assert pause.begin(begin, 0.2) == pause.begin(begin, 0.3) == 1  # it was under way already
+    pause.begin(begin, 0.2)
+    pause.begin(begin, 0.3)
     first, second = (pause.wait(lambda: None) - begin for _ in range(2))
     assert first > 0.299
     assert second >= first + http.SPACING
-    assert pause.begin(time.monotonic(), 60) == 2
+    pause.begin(time.monotonic(), 60)
     with pytest.raises(KeyboardInterrupt):
         pause.wait(_interrupt)
-    pause.note_answer()
-    assert pause.begin(time.monotonic() + 60, None) == 1
+
+
+def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each refusal of a request that began after the last pause, if no time is asked for."""
+    monkeypatch.setattr(http, "BUSY_PAUSE", 0.2)
+    pause = http.Pause()
+    seconds = []
+    for _ in range(2):
+        for _ in range(3):
+            waited = pause.wait(lambda: None)
+            pause.begin(waited, None)
+            pause.begin(waited, None)
+        begin = time.monotonic()
+        pause.wait(lambda: None)
+        seconds.append(time.monotonic() - begin)
+        pause.note_answer()
+    assert all(0.4 <= pause < 0.8 + 0.3 for pause in seconds)
 
 
 def _interrupt() -> None:
@@ -120,7 +138,7 @@ def test_a_trickling_server_is_given_up(
 
 
 def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
-    """If what it sends is little, but enough."""
+    """If what it sends is little, but enough, also if the time ends between two pieces."""
     api.recordings[ONE] = encrypt(MP3)
 
     def send_slowly(handler: Handler) -> bool:
@@ -128,13 +146,13 @@ def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
             return False
         body = handler.server.recordings[ONE]
         handler.send(200, b"", Content_Length=str(len(body)))
-        for begin in range(0, len(body), 2000):
-            handler.wfile.write(body[begin : begin + 2000])
-            time.sleep(0.1)
+        for begin in range(0, len(body), 4000):
+            handler.wfile.write(body[begin : begin + 4000])
+            time.sleep(0.4)
         return True
 
     api.behaviours.append(send_slowly)
-    assert vns(api, "archive", ".", "--timeout", "2", cwd=tmp_path).code == 0
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
     assert api.count("GET", f"{PATH}/{ONE}") == 1
 
 
@@ -247,6 +265,9 @@ def test_encryption(api: Server, tmp_path: Path) -> None:
     said = f"error: the certificate of {server} is not trusted: self-signed certificate"
     assert (refused.code, refused.lines[0], api.seen) == (7, said, [])
     assert "SSL_CERT_FILE" in refused.lines[1]
+    with pytest.raises(ApiError) as raised:
+        Client(TOKEN, url=f"https://{server}").list_recordings()
+    assert raised.value.__context__ is None  # which would hold the request and its token
     assert vns(api, *words, cwd=tmp_path, SSL_CERT_FILE=str(certificate)).code == 0
     assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
 

@@ -35,10 +35,7 @@ PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)")
 
 
 def says_no(body: bytes) -> bool:
-    """Return whether an answer says, in spite of its status, that nothing was done.
-
-    A page does: it comes from something else than the API.
-    """
+    """Return whether an answer says that nothing was done, as a page does, whatever its status."""
     try:
         found = listing.fields(json.loads(body or b"null"))
     except (ValueError, RecursionError):
@@ -229,11 +226,8 @@ class Client:
     def _in_each_spelling(
         self, guid: Guid, request: Callable[[str], Result], on_progress: OnProgress
     ) -> Result:
-        """Make a request with a GUID as it is written, and then in small letters if it is unknown.
-
-        UsageError is raised for anything else: it must not become part of an address.
-        """
-        session = listing.session(guid)
+        """Make a request with a GUID as it is written, and then in small letters if it is unknown."""
+        session = listing.session(guid)  # or an error: nothing else becomes part of an address
         try:
             return self._persistently(lambda: request(session.spelling), on_progress)
         except NotFoundError:
@@ -244,15 +238,15 @@ class Client:
     def _persistently(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
         """Make a request, again while it fails for a reason that may pass.
 
-        An attempt does not count if it brought a download on. While the server gets too many
-        requests, what counts is how often that was so before any of them got through.
+        An attempt does not count if it brought a download on, or if the server gets too many
+        requests, but others got through since the attempt before.
         """
 
         def go_on() -> None:
             self._network.left(1)
             on_progress(0)
 
-        failures, earliest = 0, 0.0
+        failures, earliest, answers = 0, 0.0, self._pause.answers
         while True:
             failure = None
             waited = self._pause.wait(go_on, earliest)
@@ -263,14 +257,16 @@ class Client:
             finally:
                 if not isinstance(failure, BusyError):
                     self._pause.note_answer()
+            is_counted = not failure.has_progressed
             if isinstance(failure, BusyError):
-                if self._pause.begin(waited, failure.retry_after) >= ATTEMPTS:
-                    raise ApiError(str(failure))
-                continue
-            failures = 0 if failure.has_progressed else failures + 1
+                is_counted = self._pause.answers == answers
+                answers = self._pause.answers
+                self._pause.begin(waited, failure.retry_after)
+            failures = failures + 1 if is_counted else 0
             if failures >= ATTEMPTS:
                 raise ApiError(str(failure))
-            earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
+            if not isinstance(failure, BusyError):
+                earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
 
     @contextmanager
     def _answer(

@@ -31,10 +31,7 @@ class Download:
         return {"Range": f"bytes={self._count}-", **condition}
 
     def receive(self, answer: Answer) -> bool:
-        """Write the body of an answer, and return whether its whole length was announced.
-
-        It raises PassingError if that is not all, or does not fit what is there.
-        """
+        """Write what an answer brings, and return whether the length of the whole was announced."""
         if answer.status == HTTPStatus.OK:
             self._begin(answer)
         else:

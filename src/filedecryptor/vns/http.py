@@ -36,7 +36,8 @@ def address_of(url: str, base: str = "") -> SplitResult | None:
 
 def is_loopback(address: SplitResult) -> bool:
     """Return whether an address leads to this machine."""
-    return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", address.hostname or "") is not None
+    number = r"127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}"
+    return re.fullmatch(rf"localhost|::1|{number}", address.hostname or "") is not None
 
 
 def origin(address: SplitResult) -> tuple[str, str, int]:
@@ -53,8 +54,9 @@ class Pause:
     """A pause of all threads of a client, when the server gets too many requests."""
 
     def __init__(self) -> None:
+        self.answers = 0  # to requests that were not refused
         self._lock = Lock()
-        self._refusals = 0
+        self._refusals = 0  # since the last such answer
         self._until = self._next = 0.0
 
     def wait(self, on_wait: Callable[[], object], earliest: float = 0) -> float:
@@ -69,21 +71,20 @@ class Pause:
                     return now
             time.sleep(min(rest, WAKING_INTERVAL))
 
-    def begin(self, waited: float, retry_after: float | None) -> int:
-        """Let all threads pause, and return how often that was so since a request got through.
+    def begin(self, waited: float, retry_after: float | None) -> None:
+        """Let all threads pause, each time longer if the server asks for no time.
 
-        A refusal is not counted again if its request began (`waited`) before the last pause ended.
+        A refusal says nothing new if its request began (`waited`) before the last pause ended.
         """
         with self._lock:
-            if waited >= self._until:
-                self._refusals += 1
+            self._refusals += waited >= self._until
             pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
             self._until = max(self._until, time.monotonic() + pause)
-            return self._refusals
 
     def note_answer(self) -> None:
         """Note that a request was not refused."""
         with self._lock:
+            self.answers += 1
             self._refusals = 0
 
 
@@ -297,13 +298,11 @@ class _Stream(httpcore.NetworkStream):
             with suppress(httpcore.ReadTimeout):
                 data = self._stream.read(max_bytes, min(rest, WAKING_INTERVAL))
             self._waited += time.monotonic() - begin
-            if data is None and self._waited >= most:
-                raise TooSlowError if self._count else httpcore.ReadTimeout
-        self._count += len(data)
-        if self._waited >= most:
-            if self._count < LEAST_SPEED * self._waited:
-                raise TooSlowError
-            self._begin()
+            self._count += len(data or b"")
+            if self._waited >= most:
+                if self._count < LEAST_SPEED * self._waited:
+                    raise TooSlowError if self._count else httpcore.ReadTimeout
+                self._begin()
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002

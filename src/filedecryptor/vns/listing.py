@@ -85,10 +85,7 @@ class Listing(NamedTuple):
         return self._entries()[0]
 
     def recordings(self) -> tuple[list[Recording], list[str]]:
-        """Return the recordings, each once, and as text what else is in the list.
-
-        The oldest come first, since they are purged first, and after them those without a time.
-        """
+        """Return the recordings, the first to be purged first, and as text what else is listed."""
         entries, name = self._entries()
         found: dict[UUID, Recording] = {}
         others: dict[str, None] = {}
@@ -194,10 +191,7 @@ def _as_json(value: object) -> str:
 
 
 def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str, object]]]:
-    """Return the entries as the columns and the rows of a table, the oldest first.
-
-    Where entries hold a time, a column shows what is left until the purge, as of now (`at`).
-    """
+    """Return the columns and rows of a table, with the time left at `at` if entries hold times."""
     rows = [dict(entry) if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > MOST_COLUMNS:

@@ -33,7 +33,7 @@ def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noq
             found = _since_1970(float(match[1]))
         elif "," in text:
             found = parsedate_to_datetime(text)
-        elif may_be_number:
+        elif may_be_number and (not text or re.fullmatch(r"\d{10}|\d{13}", text)):
             found = _since_1970(float(value))
         else:
             return None
