@@ -21,7 +21,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.jobs.job import AUTO, IfExists, Job, size_of, try_job
 from filedecryptor.storage import disk, storage_of
-from filedecryptor.storage.names import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_url
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap

@@ -36,7 +36,7 @@ from filedecryptor.audio import FORMATS, SAMPLE_SIZE, Head, detect
 from filedecryptor.cli import main as cli_main
 from filedecryptor.core.format import EncReader
 from filedecryptor.errors import ApiError, AuthenticationError, NotEncError, UsageError
-from filedecryptor.storage.output import TEMPORARY_PREFIX
+from filedecryptor.storage.atomic import TEMPORARY_PREFIX
 from filedecryptor.terminal.arguments import Given, told_apart
 from filedecryptor.terminal.console import printable
 from filedecryptor.terminal.process import ENDING_SIGNALS

@@ -15,7 +15,7 @@ from support.recordings import PASSWORD, encrypt
 from filedecryptor import AuthenticationError
 from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.jobs.job import Job, Shared, do_job
-from filedecryptor.storage.output import Written
+from filedecryptor.storage.atomic import Written
 
 AUDIO = os.urandom(3 * CHUNK_SIZE)
 PIECES = 4

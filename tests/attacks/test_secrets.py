@@ -138,7 +138,7 @@ INJECTED = [
     ("core.decryptor.derive_key", "MemoryError", "a.enc PASSWORD opus", 1, NO_MEMORY),
     ("core.decryptor.derive_key", "RuntimeError", "a.enc PASSWORD opus", 1, UNEXPECTED),
     ("core.decryptor.derive_key", "KeyboardInterrupt", "a.enc PASSWORD opus", 130, "interrupted"),
-    ("storage.output.PendingFile.write_all", "ENOSPC", "long.enc PASSWORD wav", 1, "No space left"),
+    ("storage.atomic.PendingFile.write_all", "ENOSPC", "long.enc PASSWORD wav", 1, "No space left"),
     ("terminal.console.Console.write", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
 ]
 

@@ -143,7 +143,7 @@ INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
     ("filedecryptor.storage.disk.nameless", "ENOSPC", 1),
-    ("filedecryptor.storage.output.PendingFile.write_all", "ENOSPC", 1),
+    ("filedecryptor.storage.atomic.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
@@ -205,7 +205,7 @@ def test_exceptions_and_logs_tell_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor does an exception lead to one of `httpcore`, which holds the request and its token."""
-    monkeypatch.setattr("filedecryptor.vns.client.PAUSE", 0)
+    monkeypatch.setattr("filedecryptor.vns.retry.PAUSE", 0)
     url = account.api.url
     if name == "gone":
         with serving() as server:

@@ -21,8 +21,8 @@ from filedecryptor.core.decryptor import decrypted
 from filedecryptor.core.format import SMALLEST_SIZE
 from filedecryptor.core.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning, PrivateFile
 from filedecryptor.jobs.job import Job, Shared, do_job
-from filedecryptor.storage import output
-from filedecryptor.storage.output import Written
+from filedecryptor.storage import atomic
+from filedecryptor.storage.atomic import Written
 
 LIMIT = 2 * HEAD_SIZE
 LONG = os.urandom(MEMORY_LIMIT + 1)
@@ -154,7 +154,7 @@ def test_an_abandoned_publication_ends_at_the_next_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is no longer waited for: what was begun is taken back."""
-    monkeypatch.setattr(output, "nameless", lambda *_: None)
+    monkeypatch.setattr(atomic, "nameless", lambda *_: None)
     (tmp_path / "a.enc").write_bytes(encrypt(AUDIO, PASSWORD))
 
     def on_progress(count: int) -> None:

@@ -59,7 +59,7 @@ def logs() -> Iterator[None]:
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer is waited for two seconds only."""
-    monkeypatch.setattr("filedecryptor.jobs.cluster.TIMEOUT", 2)
+    monkeypatch.setattr("filedecryptor.jobs.cluster.ANSWER_TIMEOUT", 2)
 
 
 def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
@@ -84,7 +84,7 @@ def impatient(timeout: str) -> list[str]:
     """Return a command that waits no longer than 3 seconds where it would wait a minute."""
     code = (
         "import sys; from filedecryptor.jobs import cluster, workers; from filedecryptor.__main__ import main;"
-        f"cluster.TIMEOUT = 2; cluster.{timeout} = 3; workers.WATCH_INTERVAL = 1.0; sys.exit(main())"
+        f"cluster.ANSWER_TIMEOUT = 2; cluster.{timeout} = 3; workers.WATCH_INTERVAL = 1.0; sys.exit(main())"
     )
     return [sys.executable, "-c", code]
 
@@ -458,7 +458,7 @@ def test_a_cluster_that_cannot_do_the_work(
 ) -> None:
     """It is said at once, before anything is done, with the worker that is the reason."""
     if not hint:  # what is waited for will not come
-        monkeypatch.setattr("filedecryptor.jobs.cluster.TIMEOUT", 2)
+        monkeypatch.setattr("filedecryptor.jobs.cluster.ANSWER_TIMEOUT", 2)
     make_recordings(tmp_path / "in", 1)
     with running(tmp_path / "cluster", *(code.replace("frozen", "") for code in codes)) as cluster:
         if "frozen" in codes:
@@ -547,7 +547,7 @@ def test_ctrl_c_is_seen_while_the_cluster_does_not_answer() -> None:
     """Though it wakes nobody, as on Windows."""
     code = (
         "import _thread, threading; from filedecryptor.jobs import cluster\n"
-        "cluster.TIMEOUT = 60\n"
+        "cluster.ANSWER_TIMEOUT = 60\n"
         "threading.Timer(0.5, _thread.interrupt_main).start()\n"
         "try: cluster._answer('tcp://x', lambda: threading.Event().wait())\n"
         "except KeyboardInterrupt: print('interrupted')\n"

@@ -19,7 +19,7 @@ from support.lanes import one_constant_changed
 
 from filedecryptor.lanes import machine
 from filedecryptor.lanes.compiler import KERNELS
-from filedecryptor.lanes.machine import ENOUGH, MEMORY_NEEDED, Machine, compiled, has_room
+from filedecryptor.lanes.machine import ENOUGH_KEYS, MEMORY_NEEDED, Machine, compiled, has_room
 
 llvmlite = pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
@@ -43,7 +43,7 @@ def made_ready() -> Machine:
     return found
 
 
-@pytest.mark.parametrize("jobs", [[3] * 3 * ENOUGH, [4] * (4 * ENOUGH - 1) + [2]])
+@pytest.mark.parametrize("jobs", [[3] * 3 * ENOUGH_KEYS, [4] * (4 * ENOUGH_KEYS - 1) + [2]])
 def test_lanes_are_made_ready_once_there_is_enough_to_do(
     monkeypatch: pytest.MonkeyPatch, jobs: list[int]
 ) -> None:
@@ -67,10 +67,10 @@ def test_a_forked_process_has_lanes_of_its_own() -> None:
     """Though the thread that was making them ready is not in it."""
     code = (
         "import os, time\n"
-        "from filedecryptor.lanes.machine import ENOUGH, MACHINE\n"
-        "MACHINE.expect(ENOUGH, 1)\n"
+        "from filedecryptor.lanes.machine import ENOUGH_KEYS, MACHINE\n"
+        "MACHINE.expect(ENOUGH_KEYS, 1)\n"
         "if not os.fork():\n"
-        "    MACHINE.expect(ENOUGH, 1)\n"
+        "    MACHINE.expect(ENOUGH_KEYS, 1)\n"
         "    deadline = time.monotonic() + 30\n"
         "    while MACHINE.lanes and not MACHINE.in_use and time.monotonic() < deadline:\n"
         "        time.sleep(0.01)\n"
@@ -106,7 +106,7 @@ def test_where_there_can_be_none_nothing_changes(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         found = Machine()
-        found.expect(ENOUGH, 1)
+        found.expect(ENOUGH_KEYS, 1)
         assert state(found) == NONE
     for name in ("true", "no_such_program", "", None):
         with monkeypatch.context() as patch:
@@ -238,8 +238,8 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, end: str) -> None:
     code = (
         "import os, pathlib, sys, time\n"
         "sys.path.insert(0, os.getcwd())\n"
-        "from filedecryptor.lanes.machine import ENOUGH, MACHINE\n"
-        "MACHINE.expect(ENOUGH, 1)\n"
+        "from filedecryptor.lanes.machine import ENOUGH_KEYS, MACHINE\n"
+        "MACHINE.expect(ENOUGH_KEYS, 1)\n"
         "while not pathlib.Path('begun').exists(): time.sleep(0.01)\n"
         "print(flush=True); sys.stdin.readline()\n"
         f"{end}\n"

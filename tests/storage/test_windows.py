@@ -13,7 +13,7 @@ from support.commands import run
 from support.folders import contents
 from support.recordings import AUDIO, CUSTOMIZED, PASSWORD
 
-from filedecryptor.storage import output, windows
+from filedecryptor.storage import atomic, windows
 from filedecryptor.storage.windows import is_impossible, patiently
 
 windows_only = pytest.mark.skipif(sys.platform != "win32", reason="Windows only")
@@ -47,7 +47,7 @@ def test_what_is_refused_for_a_moment_is_done_later() -> None:
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was refused; anything else is no matter of time."""
-    monkeypatch.setattr(windows, "PATIENCE", 0.1)
+    monkeypatch.setattr(windows, "SHARING_PATIENCE", 0.1)
     attempts = []
 
     def attempt() -> None:
@@ -73,7 +73,7 @@ def test_an_open_file_gets_its_name(tmp_path: Path, name: str, *, replace: bool)
     if replace:
         (tmp_path / name).write_bytes(b"old")
     content = io.BytesIO(AUDIO)
-    output.publish(str(tmp_path / name), content, replace=replace)
+    atomic.publish(str(tmp_path / name), content, replace=replace)
     assert contents(tmp_path) == {name: AUDIO}
 
 
@@ -82,7 +82,7 @@ def test_what_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
     """By the rename itself, so no other program can come between."""
     (tmp_path / "a.opus").write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        output.publish(str(tmp_path / "a.opus"), io.BytesIO(AUDIO), replace=False)
+        atomic.publish(str(tmp_path / "a.opus"), io.BytesIO(AUDIO), replace=False)
     assert contents(tmp_path) == {"a.opus": b"old"}
 
 

@@ -194,10 +194,10 @@ def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
 def test_windows_ends_like_others(folder: Path, name: str) -> None:
     """Ctrl-Break too: nothing is left behind, and the exit code is 130."""
     code = (
-        "import signal, sys; from filedecryptor.storage import output\n"
+        "import signal, sys; from filedecryptor.storage import atomic\n"
         "from filedecryptor.__main__ import main\n"
-        "fill = output.PendingFile.fill\n"
-        f"output.PendingFile.fill = lambda *args: (fill(*args), signal.raise_signal(signal.{name}))\n"
+        "fill = atomic.PendingFile.fill\n"
+        f"atomic.PendingFile.fill = lambda *args: (fill(*args), signal.raise_signal(signal.{name}))\n"
         "sys.exit(main())"
     )
     with nothing_changes(folder):

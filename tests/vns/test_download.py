@@ -16,7 +16,7 @@ from support.recordings import AUDIO, MP3, WAV, encrypt
 from support.vns import ONE, Resuming, breaking, stored, vns
 
 from filedecryptor.errors import ApiError
-from filedecryptor.vns import Client, client
+from filedecryptor.vns import Client, retry
 
 LONG = bytes(range(256)) * 4000
 OTHER = LONG[::-1]
@@ -128,7 +128,7 @@ def test_there_is_a_pause_before_each_attempt(
     api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A longer one each time."""
-    monkeypatch.setattr(client, "PAUSE", 0.2)
+    monkeypatch.setattr(retry, "PAUSE", 0.2)
     api.behaviours.append(breaking("cut", 3))
     begin = time.monotonic()
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0

@@ -23,7 +23,7 @@ from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
 
 from filedecryptor.errors import ApiError
-from filedecryptor.vns import Client, client, http
+from filedecryptor.vns import Client, client, http, retry
 
 
 @pytest.mark.parametrize(
@@ -71,43 +71,43 @@ def test_invalid_addresses(url: str) -> None:
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     """Seconds, fractions and dates, but never more than a minute; None for anything else."""
-    assert http.retry_after(value) == seconds
+    assert retry.retry_after(value) == seconds
     then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
-    assert 28 < (http.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
+    assert 28 < (retry.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
 
 
 def test_backoff() -> None:
     """Twice as long each time, randomly shorter, never more than a minute."""
-    found = {http.backoff(1, 3) for _ in range(100)}
+    found = {retry.backoff(1, 3) for _ in range(100)}
     assert all(2 <= seconds <= 4 for seconds in found)
     assert len(found) > 50
-    assert http.backoff(1, 10_000) <= 60
+    assert retry.backoff(1, 10_000) <= 60
 
 
 def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
-    pause = http.Pause()
+    pause = retry.Retries()
     begin = time.monotonic()
-    pause.begin(begin, 0.2)
-    pause.begin(begin, 0.3)
+    pause.pause(begin, 0.2)
+    pause.pause(begin, 0.3)
     first, second = (pause.wait(lambda: None) - begin for _ in range(2))
     assert first > 0.299
-    assert second >= first + http.SPACING
-    pause.begin(time.monotonic(), 60)
+    assert second >= first + retry.SPACING
+    pause.pause(time.monotonic(), 60)
     with pytest.raises(KeyboardInterrupt):
         pause.wait(_interrupt)
 
 
 def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """By each refusal of a request that began after the last pause, if no time is asked for."""
-    monkeypatch.setattr(http, "BUSY_PAUSE", 0.2)
-    pause = http.Pause()
+    monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
+    pause = retry.Retries()
     seconds = []
     for _ in range(2):
         for _ in range(3):
             waited = pause.wait(lambda: None)
-            pause.begin(waited, None)
-            pause.begin(waited, None)
+            pause.pause(waited, None)
+            pause.pause(waited, None)
         begin = time.monotonic()
         pause.wait(lambda: None)
         seconds.append(time.monotonic() - begin)

@@ -21,8 +21,8 @@ from support.recordings import AUDIO, encrypt
 from support.store_proxy import Answer, Request, proxy, refusal
 from support.vns import NUMBERED, ONE, THREE, TWO, answering, environment, stored, vns, vns_process
 
-from filedecryptor.storage.output import PendingFile
-from filedecryptor.vns.archive import FAILURES_IN_A_ROW
+from filedecryptor.storage.atomic import PendingFile
+from filedecryptor.vns.archive import DELETIONS_REFUSED
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -291,5 +291,5 @@ def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
     assert result.code == 6
     assert len(result.stdout.splitlines()) == COUNT
     refused = result.stderr.count("stored, but not deleted")
-    assert FAILURES_IN_A_ROW <= refused < FAILURES_IN_A_ROW + 10  # some are under way by then
+    assert DELETIONS_REFUSED <= refused < DELETIONS_REFUSED + 10  # some are under way by then
     assert sum(command == "DELETE" for command, _, _ in many.seen) == refused

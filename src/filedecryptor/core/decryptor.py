@@ -27,7 +27,7 @@ OnProgress: TypeAlias = Callable[[int], object]
 Result = TypeVar("Result")
 
 
-class Keys(Protocol):
+class KeyDeriver(Protocol):
     """What derives the keys of several recordings."""
 
     def use(
@@ -72,7 +72,7 @@ def verify(
     beginning: Beginning,
     secret: Secret,
     on_progress: OnProgress = ignore,
-    keys: Keys | None = None,
+    keys: KeyDeriver | None = None,
 ) -> Content:
     """Authenticate a recording, drop its audio, and return what is known of that."""
 
@@ -87,7 +87,7 @@ def decrypted(
     secret: Secret,
     on_progress: OnProgress = ignore,
     nameless: Callable[[], LongFile | None] = lambda: None,
-    keys: Keys | None = None,
+    keys: KeyDeriver | None = None,
 ) -> tuple[BinaryIO, Content]:
     """Return the authenticated audio of a recording as a file, and what is known of it.
 
@@ -121,7 +121,7 @@ def _authenticated(
     secret: Secret,
     attempt: Callable[[Beginning, bytearray], tuple[Result, Content]],
     on_progress: OnProgress,
-    keys: Keys | None,
+    keys: KeyDeriver | None,
 ) -> tuple[Result, Content]:
     """Return what an attempt does under the key of the password that is right."""
     passwords = Passwords.of(secret)

@@ -26,8 +26,8 @@ from filedecryptor.jobs.workers import (
 )
 from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import UNCONDITIONAL
-from filedecryptor.storage.names import absolute, clean_extension, is_url
-from filedecryptor.storage.output import Written
+from filedecryptor.storage.atomic import Written
+from filedecryptor.storage.paths import absolute, clean_extension, is_url
 
 THREADS_PER_JOB = 2
 """Threads for each file that is worked on: the processors are busy while files are flushed."""

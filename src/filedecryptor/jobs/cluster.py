@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError, missing_extra
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
+from filedecryptor.storage.atomic import PendingFile, temporary_name
 from filedecryptor.storage.disk import make_directory
-from filedecryptor.storage.output import PendingFile, temporary_name
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -29,7 +29,7 @@ PACKAGE = "distributed"
 
 PROTOCOLS = ("tcp://", "tls://")
 
-TIMEOUT = 10
+ANSWER_TIMEOUT = 10
 """Seconds to wait for an answer of the scheduler, and of all workers."""
 
 NO_WORKERS_TIMEOUT = 60
@@ -79,8 +79,8 @@ def _connect(address: str) -> Client:
     try:
         # A client would wait endlessly for something that accepts connections and says nothing,
         # and would not go quietly if it found no scheduler.
-        asyncio.run(asyncio.wait_for(_identity(address), TIMEOUT))
-        return Client(address, timeout=TIMEOUT, set_as_default=False)
+        asyncio.run(asyncio.wait_for(_identity(address), ANSWER_TIMEOUT))
+        return Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False)
     except (TypeError, ValueError):
         raise UsageError(
             "the address, or Dask's TLS configuration, is not valid", filename=address
@@ -99,7 +99,7 @@ async def _identity(address: str) -> object:
 
 def _check_versions(client: Client, address: str) -> None:
     """Check that there are workers, and that each of them has this version of the package."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + ANSWER_TIMEOUT
     while not _answer(address, client.nthreads):
         if time.monotonic() > deadline:
             raise ClusterError("the cluster has no workers", filename=address)
@@ -132,7 +132,7 @@ def _check_sharing(client: Client, address: str, directory: str) -> None:
 def _answer(
     address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
-    """Return the answer of a cluster, waiting for it no longer than `TIMEOUT`."""
+    """Return the answer of a cluster, waiting for it no longer than `ANSWER_TIMEOUT`."""
     found: list[dict[str, Any]] = []
 
     def wait() -> None:
@@ -141,12 +141,12 @@ def _answer(
 
     thread = Thread(target=wait, daemon=True)
     thread.start()
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + ANSWER_TIMEOUT
     while thread.is_alive() and time.monotonic() < deadline:
         thread.join(WAKING_INTERVAL)
     if not found:
         raise ClusterError(
-            f"the cluster does not answer within {TIMEOUT} seconds", filename=address
+            f"the cluster does not answer within {ANSWER_TIMEOUT} seconds", filename=address
         )
     return found[0]
 

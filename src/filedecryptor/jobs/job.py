@@ -27,8 +27,8 @@ from filedecryptor.errors import (
     unexpected,
 )
 from filedecryptor.storage import remark, storage_of
-from filedecryptor.storage.names import clean_extension, is_url, replace_suffix, split
-from filedecryptor.storage.output import NEW, PendingFile, Written
+from filedecryptor.storage.atomic import NEW, PendingFile, Written
+from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix, split
 
 if TYPE_CHECKING:
     from pathlib import Path

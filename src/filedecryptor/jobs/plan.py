@@ -13,8 +13,8 @@ from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageErro
 from filedecryptor.jobs import job as jobs
 from filedecryptor.jobs.job import AUTO, IfExists, Job, check_if_exists, size_of
 from filedecryptor.storage import storage_of
-from filedecryptor.storage.names import is_plain, is_url, join, split
-from filedecryptor.storage.output import Written
+from filedecryptor.storage.atomic import Written
+from filedecryptor.storage.paths import is_plain, is_url, join, split
 
 Place: TypeAlias = tuple[str, str]
 """A directory and a name in it."""

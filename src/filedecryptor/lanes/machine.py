@@ -15,7 +15,7 @@ from filedecryptor.errors import in_one_line
 if TYPE_CHECKING:
     from filedecryptor.lanes.kernel import Lanes
 
-ENOUGH = 6
+ENOUGH_KEYS = 6
 """Keys for each job after which the lanes are made ready: a smaller batch would not gain."""
 
 EXPECTED_LANES = 4
@@ -76,7 +76,7 @@ class Machine:
 
     def expect(self, keys: int, jobs: int) -> None:
         """Have the lanes made ready if so many keys are enough for so many jobs."""
-        if keys < ENOUGH * jobs:
+        if keys < ENOUGH_KEYS * jobs:
             return
         with self._lock:
             if not self._is_hopeful or self._has_begun:

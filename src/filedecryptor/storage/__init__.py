@@ -15,8 +15,8 @@ from typing import BinaryIO, Protocol
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import disk
-from filedecryptor.storage.names import is_half_url, is_url
-from filedecryptor.storage.output import Attributes, PendingFile, Written, regular_file
+from filedecryptor.storage.atomic import Attributes, PendingFile, Written, regular_file
+from filedecryptor.storage.paths import is_half_url, is_url
 
 UNCONDITIONAL = (
     "this store knows no conditional writes: an object that another program creates in the last "

@@ -11,22 +11,22 @@ from contextlib import suppress
 from io import BytesIO, FileIO
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
-from filedecryptor.storage import names, output
-from filedecryptor.storage.names import SUFFIX, is_possible, is_url
-from filedecryptor.storage.output import (
+from filedecryptor.storage import atomic, paths
+from filedecryptor.storage.atomic import (
     PendingFile,
     flush,
     flush_directory,
     regular_file,
     temporary_name,
 )
+from filedecryptor.storage.paths import SUFFIX, is_possible, is_url
 
 is_directory = os.path.isdir
-real_path = names.real_path
-attributes_of = output.attributes_of
-nameless = output.nameless
-publish = output.publish
-discard_unfinished = output.discard_unfinished
+real_path = paths.real_path
+attributes_of = atomic.attributes_of
+nameless = atomic.nameless
+publish = atomic.publish
+discard_unfinished = atomic.discard_unfinished
 
 
 def make_directory(path: str) -> None:

@@ -2,198 +2,39 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import contextmanager, suppress
 from io import BytesIO
-from threading import Condition, Event, Semaphore, Thread
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
-from filedecryptor.core.format import CHUNK_SIZE, Source
+from filedecryptor.core.format import Source
 from filedecryptor.errors import (
     Failure,
     StorageError,
-    UnavailableError,
     UsageError,
     errors_naming,
-    in_one_line,
-    missing_extra,
 )
-from filedecryptor.storage.names import SUFFIX, join
-from filedecryptor.storage.output import NEW, Attributes
+from filedecryptor.storage import uploads
+from filedecryptor.storage.atomic import NEW, Attributes
+from filedecryptor.storage.paths import SUFFIX, join
+from filedecryptor.storage.stores import MARKS, asking, translated
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-    from fsspec.spec import AbstractBufferedFile
 
-MARKS = ("::", "?versionId=")
-"""What fsspec and s3fs do not take for a part of a key: chains, and versions of objects."""
+publish = uploads.publish
+discard_unfinished = uploads.discard_unfinished
 
 READ_AHEAD = 1 << 20
 """Bytes asked for at once, unless the reader has room for more."""
 
-SMALL_UPLOAD = 1 << 20
-"""Bytes of audio that any number of threads may send at once."""
-
-LARGEST_PIECE = 8 << 20
-"""Bytes of audio that are sent in one request, rather than in parts."""
-
-SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
-"""The first in bytes (Amazon S3, "Multipart upload limits")."""
-
-DISCARD_TIME = 5.0
-"""Seconds that a store has to forget unfinished uploads."""
-
 TRIAL = ".filedecryptor.tmp"
 """The name of an object that is written to see whether one can be."""
-
-_large_uploads = Semaphore(2)
-"""Bounds the memory that uploads take which are not small."""
-
-_changed = Condition()
-_under_way: dict[int, AbstractBufferedFile] = {}
-"""Uploads in parts; guarded by `_changed`."""
-
-_interrupted = Event()
-
-
-def resolve(url: str) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of an address, and the key of the object there."""
-    if any(mark in url for mark in MARKS):
-        raise UsageError("chains and versions of objects are not understood")
-    if url.lower().startswith(("file:", "local:")):  # which would be written in place
-        raise UsageError("this is on the disk", hint="give the path alone")
-    try:
-        # What is listed is never remembered: other programs change it too.
-        if url.startswith(("s3://", "s3a://")):
-            from filedecryptor.storage.s3 import S3
-
-            file_system = S3(use_listings_cache=False)
-            return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
-        from fsspec import url_to_fs
-
-        return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
-    except ImportError as error:
-        missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
-        is_ours = missing in {"fsspec", "s3", "s3a"}
-        hint = missing_extra("s3") if is_ours else str(error)
-        raise UsageError("the package for such addresses is not installed", hint=hint) from None
-    except ValueError as error:
-        raise UsageError(in_one_line(error)) from None
-
-
-def _translated(error: Exception) -> Failure:
-    """Return our error for what a store raised; each store has exceptions of its own."""
-    for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
-        if isinstance(error, kind):
-            return OSError(number, error.strerror or os.strerror(number))
-    # The text of some begins with their number.
-    cause = in_one_line(getattr(error, "strerror", None) or error)
-    if isinstance(error, (ConnectionError, TimeoutError)):
-        return UnavailableError(cause)
-    return StorageError(cause)
-
-
-@contextmanager
-def _asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """Yield the file system and the key of an address; what is raised inside is our error for it."""
-    with errors_naming(url, translate=_translated):
-        yield resolve(url)
-
-
-def publish(
-    target: str,
-    content: BinaryIO,
-    *,
-    replace: bool,
-    written: object = None,  # noqa: ARG001 - keys that differ never name the same object
-    attributes: object = None,  # noqa: ARG001 - objects have none
-) -> None:
-    """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
-    size = content.seek(0, io.SEEK_END)
-    content.seek(0)
-    with nullcontext() if size <= SMALL_UPLOAD else _large_uploads:
-        if size > LARGEST_PIECE:
-            _send_in_parts(target, content, size, replace=replace)
-            return
-        data = content.read()
-        with _asking(target) as (file_system, key):
-            _refuse_if_interrupted()
-            if not replace:
-                _look(file_system, key)
-            file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
-
-
-def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
-    part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
-    store_errors = partial(errors_naming, target, translate=_translated)
-    with store_errors():
-        file_system, key = resolve(target)
-        upload = file_system.open(key, "wb" if replace else "xb", part_size)
-    with _aborted_on_error(upload):
-        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
-            with store_errors():
-                _refuse_if_interrupted()
-                upload.write(piece)
-        with store_errors():
-            _refuse_if_interrupted()
-            if not replace:
-                _look(file_system, key)
-            upload.close()
-
-
-def _look(file_system: AbstractFileSystem, key: str) -> None:
-    """Refuse to replace an object; not every store has requests that refuse it themselves."""
-    if file_system.exists(key):
-        raise FileExistsError
-
-
-@contextmanager
-def _aborted_on_error(upload: AbstractBufferedFile) -> Iterator[None]:
-    with _changed:
-        _under_way[id(upload)] = upload
-    try:
-        yield
-    except BaseException:
-        _abort(upload)
-        raise
-    finally:
-        with _changed:
-            del _under_way[id(upload)]
-            _changed.notify_all()
-
-
-def _abort(upload: AbstractBufferedFile) -> None:
-    upload.closed = True  # or its destructor would complete it, cut off as it is
-    with suppress(Exception):  # the store may refuse that as well
-        upload.discard()
-
-
-def _refuse_if_interrupted() -> None:
-    if _interrupted.is_set():
-        raise StorageError("the run has been interrupted")
-
-
-def discard_unfinished() -> None:
-    """Abort every upload of this process that is under way, and let no new one begin.
-
-    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
-    """
-    _interrupted.set()
-    with _changed:
-        # Their own threads abort them, once a part has arrived.
-        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
-        for upload in _under_way.values():
-            Thread(target=_abort, args=[upload], daemon=True).start()
-        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
 
 
 def is_directory(path: str) -> bool:
     """Return whether there is a folder or a bucket of that name, and no object."""
-    with _asking(path) as (file_system, key):
+    with asking(path) as (file_system, key):
         if "/" not in key or path.endswith("/"):
             return True
         try:  # an object comes first: what is below it is found with a slash at the end
@@ -208,7 +49,7 @@ def recordings_below(
     on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
-    with _asking(directory) as (file_system, root):
+    with asking(directory) as (file_system, root):
         keys = file_system.find(root)
     folders: dict[str, list[str]] = {}
     for key in keys:
@@ -227,7 +68,7 @@ def sizes_in(directory: str) -> dict[str, int]:
     """Return the objects in a folder by name, with their lengths in bytes."""
     if directory.endswith("/"):  # whose name is empty: fsspec cannot ask for it
         return {}
-    with _asking(directory) as (file_system, key):
+    with asking(directory) as (file_system, key):
         try:
             entries = file_system.ls(key, detail=True)
         except FileNotFoundError:
@@ -242,7 +83,7 @@ def sizes_in(directory: str) -> dict[str, int]:
 
 def real_path(path: str) -> str:
     """Return the canonical address."""
-    with _asking(path) as (file_system, key):
+    with asking(path) as (file_system, key):
         slashes = len(path) - len(path.rstrip("/"))
         # One slash marks a folder. More of them are folders without a name.
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
@@ -250,7 +91,7 @@ def real_path(path: str) -> str:
 
 def size_of(path: str) -> int | None:
     """Return the length of an object in bytes; None if it is not there."""
-    with _asking(path) as (file_system, key):
+    with asking(path) as (file_system, key):
         try:
             found = file_system.info(key)
         except FileNotFoundError:
@@ -266,7 +107,7 @@ def try_writing(directory: str, size: int) -> None:
     """Write an object of so many bytes to a folder, and remove it, if that is allowed as well."""
     path = join(directory, TRIAL)
     publish(path, BytesIO(bytes(size)), replace=True)
-    with suppress(OSError, StorageError), _asking(path) as (file_system, key):
+    with suppress(OSError, StorageError), asking(path) as (file_system, key):
         file_system.rm_file(key)
 
 
@@ -292,7 +133,7 @@ def nameless(target: str, attributes: Attributes = NEW) -> None:
 @contextmanager
 def open_source(path: str) -> Iterator[ObjectReader]:
     """Open a recording. Nothing is asked of the store before it is read."""
-    with _asking(path) as (file_system, key):
+    with asking(path) as (file_system, key):
         reader = ObjectReader(path, file_system, key)
     yield reader
 
@@ -327,7 +168,7 @@ class ObjectReader:
     def _fetch(self, count: int) -> bytes:
         """Return the next bytes; fewer than asked for are the last."""
         begin = self._position
-        with errors_naming(self._path, translate=_translated):
+        with errors_naming(self._path, translate=translated):
             try:
                 data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
             except Exception:

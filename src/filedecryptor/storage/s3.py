@@ -28,7 +28,7 @@ from s3fs.core import S3_RETRYABLE_ERRORS
 
 from filedecryptor.errors import FileDecryptorError, StorageError, UnavailableError, in_one_line
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # What its event loop logs of connections that were given up would be printed, were there no handler.
 logging.getLogger("asyncio").addHandler(logging.NullHandler())
@@ -40,10 +40,15 @@ A store that does not answer at all is waited for 15 seconds, so a request ends 
 """
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 4.0
+LONGEST_WAIT = 4.0
 """Seconds before a request is made again; twice as long each time, and randomly shorter."""
 
-PASSING = {"ConditionalRequestConflict", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch"}
+PASSING_CODES = {
+    "ConditionalRequestConflict",
+    "RequestTimeout",
+    "SlowDown",
+    "XAmzContentSHA256Mismatch",
+}
 """Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
 
 NO_CONDITIONS = {400, 405, 501}
@@ -101,7 +106,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
                 raise
 
         try:
-            return await self._persistently(request)
+            return await self._with_retries(request)
         except ClientError as error:
             if method == "put_object" and await self._has(error, parameters):
                 return {}
@@ -114,7 +119,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     async def _cat_file(self, path: str, **limits: int) -> bytes:
         call: Callable[[], Awaitable[bytes]] = partial(super()._cat_file, path, **limits)
-        return await self._persistently(call)
+        return await self._with_retries(call)
 
     async def _has(self, error: ClientError, parameters: dict[str, Any]) -> bool:
         """Return whether the object in the way is the one that was sent: an answer was lost."""
@@ -149,7 +154,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     exists = sync_wrapper(_exists)
 
-    async def _persistently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _with_retries(self, request: Callable[[], Awaitable[Result]]) -> Result:
         """Make a request, and repeat it while it fails for a temporary reason."""
         tries: int | None = self.session.get_config_variable("max_attempts")
         pause = FIRST_PAUSE
@@ -166,7 +171,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
                 if tries == 0 or time.monotonic() + pause > deadline:
                     raise UnavailableError(_sentence(failure)) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_WAIT)
 
 
 def _session(settings: dict[str, Any]) -> AioSession:
@@ -191,7 +196,7 @@ def _is_passing(failure: BaseException) -> bool:
         return isinstance(failure, S3_RETRYABLE_ERRORS)
     status = _status(failure)
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING
+    return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING_CODES
 
 
 def _code(failure: ClientError) -> str:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-PATIENCE = 2.0
+SHARING_PATIENCE = 2.0
 """Seconds to wait for another program, such as a scanner, that has a file open for a moment."""
 
 RETRY_INTERVAL = 0.02
@@ -32,8 +32,8 @@ def is_impossible(name: str) -> bool:
 
 
 def patiently(function: Callable[[], object]) -> None:
-    """Call a function, again while it is refused, for `PATIENCE` seconds at most."""
-    deadline = time.monotonic() + PATIENCE
+    """Call a function, again while it is refused, for `SHARING_PATIENCE` seconds at most."""
+    deadline = time.monotonic() + SHARING_PATIENCE
     while True:
         try:
             function()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from filedecryptor.audio import FORMATS
 from filedecryptor.errors import UsageError
 from filedecryptor.jobs.job import AUTO
-from filedecryptor.storage.names import SUFFIX, is_url
+from filedecryptor.storage.paths import SUFFIX, is_url
 
 USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 ORDER = f"the order is {USAGE}"

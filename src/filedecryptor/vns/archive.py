@@ -49,7 +49,7 @@ from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Re
 DOWNLOADS_PER_CPU = 4
 """Downloads at once for each CPU that this process may use: most of them wait for the network."""
 
-FAILURES_IN_A_ROW = 20
+DELETIONS_REFUSED = 20
 """Deletions that fail, with none among them that succeeds, until no more are tried."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -386,7 +386,7 @@ class Archive:
         """Delete on the server what is safe here, if that is wanted."""
         if not self._delete_after or not record.may_be_deleted:
             return outcome
-        if self._not_deleted >= FAILURES_IN_A_ROW:
+        if self._not_deleted >= DELETIONS_REFUSED:
             return outcome if outcome.status == "skipped" else outcome._replace(status="stored")
         is_deleted = False
         try:
@@ -404,7 +404,7 @@ class Archive:
                 what = "stored, but not deleted"
                 hint = "the next run with --delete-after tries it again"
                 self._not_deleted += 1
-                if self._not_deleted >= FAILURES_IN_A_ROW:
+                if self._not_deleted >= DELETIONS_REFUSED:
                     hint = "no more are deleted now: the next run with --delete-after does it"
             found = FileDecryptorError(
                 f"{what}: {cause_of(error)}", hint=hint, filename=record.guid

@@ -38,7 +38,7 @@ from filedecryptor.vns.records import Records
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
 
-GO_ON = "run this again: what is stored is not fetched again"
+TO_CONTINUE = "run this again: what is stored is not fetched again"
 
 WIDEST_COLUMN = 120
 """Characters that a column takes in every line; a longer cell lengthens its own line only."""
@@ -380,7 +380,7 @@ def archive(
         many=True,
         check=check,
         keep_others_out=not dry_run,
-        go_on=GO_ON,
+        go_on=TO_CONTINUE,
         **options,
     ) as night:
         night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from html import unescape
@@ -19,8 +18,9 @@ from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
 from filedecryptor.vns import http, listing
 from filedecryptor.vns.download import Download
-from filedecryptor.vns.http import Answer, BusyError, PassingError
+from filedecryptor.vns.http import Answer
 from filedecryptor.vns.listing import SHOWN, Listing, SessionGuid
+from filedecryptor.vns.retry import BusyError, PassingError, Retries, retry_after
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
 
@@ -67,15 +67,13 @@ BASE_URL = "https://vnsapi.voiceelements.com"
 RECORDINGS = "/api/customer/recordings"
 TIMEOUT = 60.0  # seconds to wait for an answer, and for each piece of it
 LONGEST_TIMEOUT = 3600
-ATTEMPTS = 5  # how often a request is made before it counts as failed
-PAUSE = 0.5  # seconds before the second attempt; twice as long before each of the next
 LARGEST_LIST = 256 << 20  # bytes in memory: those of more than a million recordings
 MAX_REDIRECTS = 5
 
 # Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
 REDIRECTS = {301, 302, 303, 307, 308}
 TOO_MANY_REQUESTS = 429
-PASSING = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
+PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
 
 Result = TypeVar("Result")
 Guid: TypeAlias = UUID | SessionGuid | str
@@ -119,7 +117,7 @@ class Client:
         self._address = address
         self._token = token
         self._network = http.Network(timeout, max_time)
-        self._pause = http.Pause()
+        self._retries = Retries()
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +148,7 @@ class Client:
                 # Whatever is made of it, the token must not be in that.
                 return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
 
-        return self._persistently(request, ignore)
+        return self._with_retries(request, ignore)
 
     def download(self, guid: Guid, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
@@ -229,44 +227,20 @@ class Client:
         """Make a request with a GUID as it is written, and then in small letters if it is unknown."""
         session = listing.session(guid)  # or an error: nothing else becomes part of an address
         try:
-            return self._persistently(lambda: request(session.spelling), on_progress)
+            return self._with_retries(lambda: request(session.spelling), on_progress)
         except NotFoundError:
             if session.spelling == str(session):
                 raise
-            return self._persistently(lambda: request(str(session)), on_progress)
+            return self._with_retries(lambda: request(str(session)), on_progress)
 
-    def _persistently(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
-        """Make a request, again while it fails for a reason that may pass.
-
-        An attempt does not count if it brought a download on, or if the server gets too many
-        requests, but others got through since the attempt before.
-        """
+    def _with_retries(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
+        """Make a request, again while it fails for a reason that may pass."""
 
         def go_on() -> None:
             self._network.left(1)
             on_progress(0)
 
-        failures, earliest, answers = 0, 0.0, self._pause.answers
-        while True:
-            failure = None
-            waited = self._pause.wait(go_on, earliest)
-            try:
-                return request()
-            except PassingError as error:
-                failure = error
-            finally:
-                if not isinstance(failure, BusyError):
-                    self._pause.note_answer()
-            is_counted = not failure.has_progressed
-            if isinstance(failure, BusyError):
-                is_counted = self._pause.answers == answers
-                answers = self._pause.answers
-                self._pause.begin(waited, failure.retry_after)
-            failures = failures + 1 if is_counted else 0
-            if failures >= ATTEMPTS:
-                raise ApiError(str(failure))
-            if not isinstance(failure, BusyError):
-                earliest = time.monotonic() + http.backoff(PAUSE, max(failures, 1))
+        return self._retries.make(request, go_on)
 
     @contextmanager
     def _answer(
@@ -323,8 +297,8 @@ class Client:
             )
         if status in {404, 410}:
             return NotFoundError(f"the API has no such recording {reason}")
-        if status in PASSING:
-            wait = http.retry_after(answer.headers.get("retry-after"))
+        if status in PASSING_STATUSES:
+            wait = retry_after(answer.headers.get("retry-after"))
             if wait is not None or status == TOO_MANY_REQUESTS:
                 return BusyError(f"the API kept failing {reason}", wait)
             return PassingError(f"the API kept failing {reason}")

@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import BinaryIO
 
 from filedecryptor.core.decryptor import OnProgress
-from filedecryptor.vns.http import Answer, PassingError
+from filedecryptor.vns.http import Answer
+from filedecryptor.vns.retry import PassingError
 
-ENOUGH = 64 * 1024  # progress in bytes with which a failed attempt does not count
+PROGRESS = 64 * 1024  # progress in bytes with which a failed attempt does not count
 
 
 class Download:
@@ -46,7 +47,7 @@ class Download:
                 self._on_progress(len(piece))
         except PassingError as failure:
             self._furthest = max(before, self._count)
-            failure.has_progressed = self._can_go_on and self._furthest - before >= ENOUGH
+            failure.has_progressed = self._can_go_on and self._furthest - before >= PROGRESS
             raise
         if self._length is not None and self._count != self._length:
             raise PassingError(f"the download ended after {self._count} of {self._length} bytes")

@@ -1,13 +1,12 @@
-"""HTTP whose every byte is watched: addresses, limits of time, and one shared pause."""
+"""HTTP whose every byte is watched: addresses, connections, and limits of time."""
 
 from __future__ import annotations
 
 import math
-import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import httpcore
 
 from filedecryptor.errors import ApiError, in_one_line
 from filedecryptor.jobs.workers import WAKING_INTERVAL
-from filedecryptor.vns import times
+from filedecryptor.vns.retry import PassingError
 
 PORTS = {"https": 443, "http": 80}
 
@@ -45,65 +44,6 @@ def origin(address: SplitResult) -> tuple[str, str, int]:
     return address.scheme, address.hostname or "", address.port or PORTS[address.scheme]
 
 
-LONGEST_PAUSE = 60.0  # seconds between two attempts, whatever the server asks for
-BUSY_PAUSE = 0.5  # seconds of the first pause of all threads, if the server asks for none
-SPACING = 0.1  # seconds between the beginnings of two requests, from the first refusal on
-
-
-class Pause:
-    """A pause of all threads of a client, when the server gets too many requests."""
-
-    def __init__(self) -> None:
-        self.answers = 0  # to requests that were not refused
-        self._lock = Lock()
-        self._refusals = 0  # since the last such answer
-        self._until = self._next = 0.0
-
-    def wait(self, on_wait: Callable[[], object], earliest: float = 0) -> float:
-        """Wait until the next request may begin, and return the time; `on_wait` may raise."""
-        while True:
-            on_wait()
-            with self._lock:
-                now = time.monotonic()
-                rest = max(self._until, self._next, earliest) - now
-                if rest <= 0:
-                    self._next = now + (SPACING if self._until else 0)
-                    return now
-            time.sleep(min(rest, WAKING_INTERVAL))
-
-    def begin(self, waited: float, retry_after: float | None) -> None:
-        """Let all threads pause, each time longer if the server asks for no time.
-
-        A refusal says nothing new if its request began (`waited`) before the last pause ended.
-        """
-        with self._lock:
-            self._refusals += waited >= self._until
-            pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
-            self._until = max(self._until, time.monotonic() + pause)
-
-    def note_answer(self) -> None:
-        """Note that a request was not refused."""
-        with self._lock:
-            self.answers += 1
-            self._refusals = 0
-
-
-def backoff(first_pause: float, attempt: int) -> float:
-    """Return the seconds to wait after a failed attempt: exponential, and randomly shorter."""
-    longest = min(LONGEST_PAUSE, first_pause * 2.0 ** min(attempt - 1, 30))
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
-
-
-def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, if any (RFC 9110, 10.2.3)."""
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        then = times.parse(value, may_be_number=False)
-        seconds = 0 if then is None else (then - times.now()).total_seconds()
-    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None  # not a number is not either
-
-
 LEAST_SPEED = 1000  # bytes a second; a server that sends less for a whole timeout is given up
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEP_ALIVE = 5.0  # seconds that an idle connection is kept for the next request
@@ -128,21 +68,6 @@ _CAUSES: dict[type[Exception], str] = {
     **dict.fromkeys((httpcore.NetworkError, httpcore.ProtocolError, OverflowError), _BREAKS_OFF),
     ValueError: "the answer of {server} is not valid HTTP",  # a number that h11 cannot read
 }
-
-
-class PassingError(Exception):
-    """A failure that may pass: the request can be made again."""
-
-    has_progressed = False
-    """Whether the request brought a download on, before it failed."""
-
-
-class BusyError(PassingError):
-    """The server gets too many requests, or asks for a pause of so many seconds."""
-
-    def __init__(self, cause: str, retry_after: float | None) -> None:
-        super().__init__(cause)
-        self.retry_after = retry_after
 
 
 class Answer(NamedTuple):

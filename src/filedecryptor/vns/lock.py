@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from filedecryptor.errors import FileDecryptorError, errors_naming
 from filedecryptor.storage import storage_of
-from filedecryptor.storage.names import is_url, join
+from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 
 LOCK_NAME = ".vns-recordings.lock"

@@ -18,7 +18,7 @@ from filedecryptor.errors import (
     Outcome,
 )
 from filedecryptor.storage import contents_of, disk, write_bytes
-from filedecryptor.storage.names import is_url, join
+from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import progress

@@ -14,8 +14,8 @@ from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
-from filedecryptor.storage.names import is_url, join
-from filedecryptor.storage.output import PendingFile, Written
+from filedecryptor.storage.atomic import PendingFile, Written
+from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
 

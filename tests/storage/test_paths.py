@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filedecryptor.errors import UsageError
-from filedecryptor.storage.names import (
+from filedecryptor.storage.paths import (
     absolute,
     clean_extension,
     is_possible,

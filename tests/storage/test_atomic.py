@@ -29,8 +29,8 @@ from support.posix import (
 )
 
 from filedecryptor.errors import UsageError
-from filedecryptor.storage import output
-from filedecryptor.storage.output import PendingFile, Written, nameless
+from filedecryptor.storage import atomic
+from filedecryptor.storage.atomic import PendingFile, Written, nameless
 
 AUDIO = os.urandom(600_000)
 
@@ -76,7 +76,7 @@ def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, *
         file.write_all(memoryview(data))
         content = file
     with content:
-        output.publish(str(target), content, **{"replace": True, **how})
+        atomic.publish(str(target), content, **{"replace": True, **how})
 
 
 def open_files() -> int:
@@ -167,8 +167,8 @@ def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
     with nameless(str(target)) or io.BytesIO() as file:
         file.write(AUDIO)
         with pytest.raises(FileExistsError):
-            output.publish(str(target), file, replace=False)
-        output.publish(str(target), file, replace=True)
+            atomic.publish(str(target), file, replace=False)
+        atomic.publish(str(target), file, replace=True)
     assert contents(tmp_path) == {"x": AUDIO}
 
 
@@ -283,8 +283,8 @@ def test_a_directory_that_cannot_be_flushed(
 def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
     code = (
-        "import io, sys; from filedecryptor.storage import output; "
-        "output.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
+        "import io, sys; from filedecryptor.storage import atomic; "
+        "atomic.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
     )
     tmp_path.chmod(0o300)
     subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
@@ -517,18 +517,18 @@ def test_at_the_end_of_the_process_nothing_appears_any_more(
     before = contents(tmp_path)
     code = (
         "import io, os, sys, threading, time\n"
-        "from filedecryptor.storage import output\n"
+        "from filedecryptor.storage import atomic\n"
         f"target = {str(tmp_path / 'x')!r}\n"
-        f"if {is_named}: output.nameless = lambda *_: None\n"
+        f"if {is_named}: atomic.nameless = lambda *_: None\n"
         "class Content(io.BytesIO):\n"
         "    def read(self, size=-1):\n"
         "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
         "begun = threading.Event()\n"
         "def publish(content):\n"
-        "    output.publish(target, content, replace=True)\n"
+        "    atomic.publish(target, content, replace=True)\n"
         "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
         "begun.wait(); time.sleep(0.1)\n"
-        "output.discard_unfinished()\n"
+        "atomic.discard_unfinished()\n"
         "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
         "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
     )

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import windows
-from filedecryptor.storage.names import real_path
+from filedecryptor.storage.paths import real_path
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 
