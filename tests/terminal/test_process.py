@@ -173,16 +173,23 @@ def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_a_signal_while_the_interpreter_ends_changes_nothing(
+    is_interrupted: bool,  # noqa: FBT001
+) -> None:
     """All is done by then, and the exit code must say so; here the C library ends very slowly."""
+    words = ["-", PASSWORD, "opus"] if is_interrupted else ["--help"]
     code = (
         "import ctypes, sys; from filedecryptor.__main__ import main; "
         "libc = ctypes.CDLL(None); libc.__cxa_atexit(libc.pause, None, None); "
-        "sys.argv = ['filedecryptor', '--help']; sys.exit(main())"
+        f"sys.argv = ['filedecryptor', *{words}]; sys.exit(main())"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    time.sleep(2)
-    process.send_signal(signal.SIGTERM)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    for _ in range(1 + is_interrupted):
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None
     process.kill()

@@ -61,6 +61,7 @@ def run_program(
         code = exit_code(console, lambda: interruption.heeded(start, console))
         interruption.end()
     except KeyboardInterrupt:
+        _ignore_signals()
         from filedecryptor.errors import ExitCode
         from filedecryptor.terminal.console import Console
 
@@ -103,6 +104,12 @@ def _set_limits() -> None:
     with suppress(OSError, ValueError):  # macOS allows fewer than it says
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _ignore_signals() -> None:
+    """Ignore the signals in the system itself: Python ends by giving up its own handlers."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def share_one_heap() -> None:
@@ -151,10 +158,9 @@ class _Interruption:
                 raise KeyboardInterrupt
 
     def end(self) -> None:
-        """Ignore signals from now on, so that the exit code stands, also at interpreter exit."""
+        """Ignore signals from now on, so that the exit code stands."""
         self._is_over = True
-        for number in ENDING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._is_over:
