@@ -46,22 +46,13 @@ from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
 
-DOWNLOADS_PER_CPU = 4
-"""Downloads at once for each CPU that this process may use: most of them wait for the network."""
-
-DELETIONS_REFUSED = 20
-"""Deletions that fail, with none among them that succeeds, until no more are tried."""
-
+DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
+DELETIONS_REFUSED = 20  # deletions that fail in a row, until no more are tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
-ROOM = 1 << 20
-"""Bytes that a disk with room for more recordings takes: those of some minutes."""
-
-INTERVAL = 60.0
-"""Seconds for which the list, or the place of the archive, is taken to work."""
-
-NOT_TRIED = "not tried"
-"""The status of a recording that was left out after a failure that concerns all of them."""
+ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
+INTERVAL = 60.0  # seconds for which the list, or the place of the archive, is taken to work
+NOT_TRIED = "not tried"  # the status of what was left out after a failure that concerns all
 
 
 class Archive:

@@ -44,9 +44,7 @@ from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
-
-WIDEST_COLUMN = 120
-"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
+WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -224,13 +222,13 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
         for record in records:
             console.write_line(json.dumps(record).encode("ascii"))
         return reporter.report.code
-    rows = []
-    for record in records:
-        entry = record.pop("entry")
-        del record["sha256"]
-        rows.append({**(entry if isinstance(entry, dict) else {}), **record})
+    rows = [
+        record["entry"] | record if isinstance(record["entry"], dict) else record
+        for record in records
+    ]
     own = ("file", "size", "authenticated", "fetched", "deleted")
-    named = (key for row in rows for key in row if key not in {"guid", "format"})
+    hidden = {"guid", "format", "sha256", "entry"}
+    named = (key for row in rows for key in row if key not in hidden)
     columns = list(dict.fromkeys([*own, *named]))
     for line in table(columns[: listing.MOST_COLUMNS], rows):
         console.write_line(line.encode())

@@ -41,14 +41,9 @@ METRICS = {
     "in seconds since 1970.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"
-"""The file in which an archive remembers its runs."""
-
-LARGEST_MEMORY = 4096
-"""Bytes that are read of it."""
-
-LONGEST_GAP = timedelta(days=6)
-"""Time between complete runs after which recordings are about to be purged, or have been."""
+MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
+LARGEST_MEMORY = 4096  # bytes that are read of it
+LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
 class Runs:

@@ -20,21 +20,11 @@ from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
 
-UNKNOWN = "unknown"
-"""The extension of authenticated audio that is not opus, mp3 or wav."""
-
-UNVERIFIED = "unverified"
-"""Comes before the extension of a recording that may be truncated."""
-
-ENCRYPTED = "enc"
-"""The extension of a recording that was stored without being decrypted."""
-
-LARGEST = 16 << 20
-"""Bytes of a record that are read; one has some hundred."""
-
-FEW = 20
-"""So many recordings are looked up one by one; for more, the directory is listed."""
-
+UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
+UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
+ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
+LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
+FEW = 20  # so many recordings are looked up one by one; for more, the directory is listed
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAME = re.compile(rf"({_GUID})\.json")
 _FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
