@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import re
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,12 +49,11 @@ class Directory:
 
     def versions(self) -> dict[str, object]:
         """Return the names of all files, each with what changes whenever the file does."""
-        with os.scandir(self.path) as entries:
-            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            found = {file.name: file.stat(follow_symlinks=False) for file in files}
+        found = {path.name: path.lstat() for path in self.path.iterdir()}
         return {
             name: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
             for name, one in found.items()
+            if stat.S_ISREG(one.st_mode)
         }
 
     def read(self, name: str) -> bytes | None:
