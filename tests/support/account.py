@@ -15,6 +15,7 @@ from uuid import UUID
 from support import encryptor
 from support.api_server import Handler, Server
 from support.recordings import AUDIO, ITERATIONS, MP3, PASSWORD, WAV
+from support.vns import meanwhile
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -121,14 +122,13 @@ class Account:
         self.calls: dict[str, Call] = {}
         self.lost: list[str] = []
         self._seen: dict[str, tuple[object, bytes | str]] = {}
-        server.behaviours.append(self._witness)
+        server.behaviours.append(meanwhile(self._witness))
 
-    def _witness(self, handler: Handler) -> bool:
+    def _witness(self, handler: Handler) -> None:
         """Look, at the moment of a deletion, whether the archive holds the recording."""
         call = self.calls.get(handler.guid) if handler.command == "DELETE" else None
         if call is not None and not _is_held(call, self.place.read):
             self.lost.append(call.guid)
-        return False
 
     def take_calls(self, chance: random.Random, count: int) -> None:
         """Let so many calls be recorded: any format, encrypted or not, one in ten of some MB."""

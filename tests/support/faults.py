@@ -32,6 +32,7 @@ from support.commands import AS_ANYBODY
 from support.night import Night
 from support.posix import IS_ROOT
 from support.store_proxy import Answer, Request, refusal
+from support.vns import meanwhile
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
@@ -292,7 +293,7 @@ def altered(chance: Random, data: bytes) -> bytes:
 def takes_its_time(night: Night) -> None:
     """Let the server be slow, perhaps, so that other things come while recordings do."""
     pause = night.chance.choice([0, 0.02, 0.1])
-    night.server.behaviours.append(lambda _: bool(time.sleep(pause)))  # type: ignore[func-returns-value]
+    night.server.behaviours.append(meanwhile(lambda _: time.sleep(pause)))
 
 
 def signalled(*names: str, count: int = 1) -> Fault:

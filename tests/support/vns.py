@@ -130,10 +130,17 @@ def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
     )
 
 
-def slow(_: Handler) -> bool:
-    """Answer late."""
-    time.sleep(1)
-    return False
+def meanwhile(act: Callable[[Handler], object]) -> Any:
+    """Return a behaviour that lets something happen, and then leaves the request to the server."""
+
+    def behave(handler: Handler) -> bool:
+        act(handler)
+        return False
+
+    return behave
+
+
+slow = meanwhile(lambda _: time.sleep(1))
 
 
 def breaking(how: str, times: int) -> Any:

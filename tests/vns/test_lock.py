@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-from support.api_server import PATH, Handler, Server
+from support.api_server import PATH, Server
 from support.commands import VNS, wait_until
 from support.posix import IS_WINDOWS, fcntl, make_fifo, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, environment, stored, vns, vns_process
+from support.vns import ONE, THREE, TWO, environment, meanwhile, stored, vns, vns_process
 
 from filedecryptor.errors import FileDecryptorError
 from filedecryptor.vns import lock
@@ -206,13 +206,7 @@ def test_a_directory_that_cannot_be_written_to(api: Server, tmp_path: Path) -> N
 def test_a_run_that_was_killed(api: Server, tmp_path: Path) -> None:
     """While it is there, the next one is kept out; then no more."""
     over = Event()
-
-    def wait(handler: Handler) -> bool:
-        if handler.path.endswith(ONE):
-            over.wait(60)
-        return False
-
-    api.behaviours.append(wait)
+    api.behaviours.append(meanwhile(lambda handler: handler.guid == ONE and over.wait(60)))
     process = subprocess.Popen([VNS, "archive", "calls"], cwd=tmp_path, env=environment(api))
     wait_until(lambda: api.count("GET", f"{PATH}/{ONE}") > 0)
     result = vns(api, "archive", "calls", cwd=tmp_path)

@@ -149,8 +149,8 @@ def test_a_complete_run_is_remembered(api: Server, tmp_path: Path) -> None:
     vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
     assert set(remembered(tmp_path)) == {"first"}
     vns(api, "archive", ".", cwd=tmp_path)
-    assert set(remembered(tmp_path)) == {"first", "complete"}
-    set_back(tmp_path, first=timedelta(days=3), complete=timedelta(days=3))
+    assert set(remembered(tmp_path)) == {"complete"}
+    set_back(tmp_path, complete=timedelta(days=3))
     vns(api, "archive", ".", "--since", "2026-01-01", cwd=tmp_path)
     assert remembered(tmp_path)["complete"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
 
@@ -182,9 +182,7 @@ def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data:
     """It is no reason to fail."""
     (tmp_path / MEMORY).write_text(data)
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    found = remembered(tmp_path)
-    assert found.keys() == {"first", "complete"}
-    assert found["first"] == found["complete"]
+    assert remembered(tmp_path).keys() == {"complete"}
 
 
 @posix_only("permissions")

@@ -67,16 +67,14 @@ def _open(path: str) -> int:
     """Return the descriptor of the lock, which other users can open as well."""
     try:
         descriptor = os.open(path, _FLAGS | _SAFE, 0o644)
-    except PermissionError:
+    except PermissionError as error:
         if os.path.isdir(path):  # which Windows tells in this way
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
-        if not os.path.lexists(path):
-            raise
         try:  # it is another user's
             descriptor = os.open(path, os.O_RDONLY | _SAFE)
-        except PermissionError:
-            if os.lstat(path).st_size:
-                raise
+        except OSError:
+            if storage_of(path).size_of(path) != 0:
+                raise error from None
             descriptor = _replaced(path)  # an earlier version has left it for its user alone
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):

@@ -47,7 +47,7 @@ LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings a
 
 
 class Runs:
-    """What an archive remembers of its runs: when the first began, and the last complete one."""
+    """What an archive remembers: its last complete run, or its first one if none was complete."""
 
     def __init__(self, directory: str) -> None:
         self._path = join(directory, MEMORY_NAME)
@@ -66,21 +66,20 @@ class Runs:
 
     def end(self, *, complete: bool) -> str | None:
         """Remember that a run has ended; return a warning if the last complete one is long ago."""
-        first, before = self._first or self._began, self.complete
+        now = times.shown(self._began)
+        last = self.complete or self._first
+        what = (
+            "the last complete run was at {}" if self.complete else "no run since {} was complete"
+        )
         if complete:
             self.complete = self._began
-        if complete or self._first is None:
-            fields = {"first": times.shown(first)}
-            if self.complete is not None:
-                fields["complete"] = times.shown(self.complete)
+        if complete or last is None:
+            fields = {"complete" if complete else "first": now}
             write_bytes(self._path, json.dumps(fields).encode("ascii") + b"\n")
-        if self._began - (before or first) <= LONGEST_GAP:
+        if last is None or self._began - last <= LONGEST_GAP:
             return None
-        what = f"no run since {times.shown(first)} was complete"
-        if before is not None:
-            what = f"the last complete run was at {times.shown(before)}"
         kept = f"VNS keeps a recording for {times.KEPT.days} days"
-        return f"{what}, and it is {times.shown(self._began)}: {kept}"
+        return f"{what.format(times.shown(last))}, and it is {now}: {kept}"
 
 
 @dataclass
