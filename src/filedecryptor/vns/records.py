@@ -94,16 +94,15 @@ class Records:
             return None
 
     def holds(self, record: Record, on_progress: OnProgress = ignore, *, read: bool) -> bool:
-        """Return whether the file of a record is there in its length, and if it is `read`, the same."""
+        """Return whether a record's file is there in its length and, if it is `read`, unaltered."""
         try:
             if self._sizes is not None:
                 size = self._sizes.get(record.file)
             else:
                 size = self._storage.size_of(self.path(record.file))
-            is_there = size == record.size
-            return is_there and (
-                not read or self._sha256(record.file, on_progress) == record.sha256
-            )
+            if size != record.size:
+                return False
+            return not read or self._sha256(record.file, on_progress) == record.sha256
         except FileNotFoundError:
             return False
 
