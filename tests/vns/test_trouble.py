@@ -100,6 +100,7 @@ def test_a_full_disk(many: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert_stopped(result, many, tmp_path)
 
 
+@posix_only("disks that can be made so small")
 def test_a_recording_that_does_not_fit(many: Server, tmp_path: Path) -> None:
     """Others may, so they are fetched as long as there is room for such."""
     many.recordings = {THREE: encrypt(AUDIO + os.urandom(9_000_000))} | many.recordings
