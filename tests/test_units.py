@@ -42,8 +42,7 @@ UNITS = {
 
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 
-EXPOSURE = 20
-"""Tenths of what `systemd-analyze security` calls the exposure level; below is `OK`."""
+EXPOSURE = 20  # tenths of what `systemd-analyze security` calls the exposure level; below is `OK`
 
 
 def test_each_program_has_a_unit_and_a_timer() -> None:

@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import pytest
@@ -36,6 +36,7 @@ from filedecryptor.vns.lock import locked
 
 FAILING = str(Path(__file__).parents[1] / "support" / "failing.py")
 WRONG_TOKEN = 'kT5wrong"token%0Gz'
+Case = TypeVar("Case")
 SECRETS = (TOKEN, WRONG_TOKEN, NOT_ASCII)
 
 
@@ -45,15 +46,11 @@ class Account(NamedTuple):
     api: Server
     place: Place
 
-    def variables(self, **more: str) -> dict[str, str]:
-        """Return the environment in which the command reaches the server."""
-        env = {**DEVELOPER, **self.place.env, "VNS_API_URL": self.api.url, "VNS_API_TOKEN": TOKEN}
-        return {**env, ENVIRONMENT_VARIABLE: NOT_ASCII, **more}
-
     def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
         """Start a command; the first word may be a program of its own."""
         command = words if words[0].startswith("/") else (VNS, *words)
-        env = {**os.environ, **self.variables(**more)}
+        api = {"VNS_API_URL": self.api.url, "VNS_API_TOKEN": TOKEN, ENVIRONMENT_VARIABLE: NOT_ASCII}
+        env = {**os.environ, **DEVELOPER, **self.place.env, **api, **more}
         return subprocess.Popen(
             command, cwd=self.place.work, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
         )
@@ -117,9 +114,16 @@ SERVERS: dict[str, tuple[Behaviour, int]] = {
 }
 
 
+def side_by_side(cases: Iterable[Case], test: Callable[[Case], None]) -> None:
+    """Test all cases at once, since most of it waits."""
+    with ThreadPoolExecutor(20) as pool:
+        for _ in pool.map(test, cases):
+            pass
+
+
 @pytest.mark.slow
 def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) -> None:
-    """Each kind of failure, in the list and in a download; side by side, since most of it waits."""
+    """Each kind of failure, in the list and in a download."""
 
     def one(name: str) -> None:
         behaviour, code = SERVERS[name]
@@ -133,9 +137,7 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
                 assert here.end(here.start("download", ONE, "--json")) in {code, 1, 3, 4}, name
             assert any(seen[2].get("Token") == TOKEN for seen in server.seen), name
 
-    with ThreadPoolExecutor(len(SERVERS)) as pool:
-        for _ in pool.map(one, SERVERS):
-            pass
+    side_by_side(SERVERS, one)
 
 
 # The function that fails, how, and the exit code of `archive`.
@@ -153,7 +155,7 @@ INJECTED = [
 
 @pytest.mark.slow
 def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) -> None:
-    """Each step that the system can refuse is refused; side by side, since some of it waits."""
+    """Each step that the system can refuse is refused."""
 
     def one(case: tuple[str, str, int]) -> None:
         function, error, code = case
@@ -162,9 +164,7 @@ def test_a_failing_system_makes_nobody_talk(account: Account, tmp_path: Path) ->
         words = (sys.executable, FAILING, function, error, "--vns", "archive", "calls")
         assert here.end(here.start(*words)) == code, case
 
-    with ThreadPoolExecutor(len(INJECTED)) as pool:
-        for _ in pool.map(one, INJECTED):
-            pass
+    side_by_side(INJECTED, one)
 
 
 @pytest.mark.slow

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import re
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,7 @@ from uuid import UUID
 from support import encryptor
 from support.api_server import Handler, Server
 from support.recordings import AUDIO, ITERATIONS, MP3, PASSWORD, WAV
+from support.vns import meanwhile
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -49,12 +50,11 @@ class Directory:
 
     def versions(self) -> dict[str, object]:
         """Return the names of all files, each with what changes whenever the file does."""
-        with os.scandir(self.path) as entries:
-            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            found = {file.name: file.stat(follow_symlinks=False) for file in files}
+        found = {path.name: path.lstat() for path in self.path.iterdir()}
         return {
             name: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
             for name, one in found.items()
+            if stat.S_ISREG(one.st_mode)
         }
 
     def read(self, name: str) -> bytes | None:
@@ -122,14 +122,13 @@ class Account:
         self.calls: dict[str, Call] = {}
         self.lost: list[str] = []
         self._seen: dict[str, tuple[object, bytes | str]] = {}
-        server.behaviours.append(self._witness)
+        server.behaviours.append(meanwhile(self._witness))
 
-    def _witness(self, handler: Handler) -> bool:
+    def _witness(self, handler: Handler) -> None:
         """Look, at the moment of a deletion, whether the archive holds the recording."""
         call = self.calls.get(handler.guid) if handler.command == "DELETE" else None
         if call is not None and not _is_held(call, self.place.read):
             self.lost.append(call.guid)
-        return False
 
     def take_calls(self, chance: random.Random, count: int) -> None:
         """Let so many calls be recorded: any format, encrypted or not, one in ten of some MB."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,9 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
+from random import Random
 from threading import Lock
 
 import pytest
@@ -25,16 +28,20 @@ import pytest
 from support import odd_disk
 from support.account import Call, Directory
 from support.api_server import PATH, Handler
+from support.commands import AS_ANYBODY
 from support.night import Night
 from support.posix import IS_ROOT
 from support.store_proxy import Answer, Request, refusal
+from support.vns import meanwhile
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
 """Says what a fault must not keep the run from doing; its arguments are the night and the calls."""
 
 YEAR = 365 * 24 * 60 * 60
+LANES_BEGIN = 45  # calls with which the optional lanes begin
 PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1>Please sign in.</body></html>"
+ODD_LISTS = [*b" [] {} null \0\xff true [[[".split(b" "), b'{"error": "no"}', PAGE]
 REFUSALS = [200, 204, 302, 400, 401, 403, 404]
 PASSING = [429, 500, 503]
 """Statuses that the program takes for passing trouble: it asks again, after a pause."""
@@ -91,17 +98,18 @@ def refused(
     method: str = "GET",
     times: Sequence[int | None] = (None,),
     new_calls: int = 0,
+    is_list: bool = False,
 ) -> Fault:
-    """Return the fault that some recordings, or their deletions, are refused, so many times."""
+    """Return the fault that some recordings, their deletions or the list are refused, and how often."""
 
     def fault(night: Night) -> None:
         night.account.take_calls(night.chance, new_calls)
-        calls = night.some()
+        calls = [] if is_list else night.some()
         status, count = night.chance.choice(statuses), night.chance.choice(times)
         if method == "DELETE" and status in PASSING:
             count = 1
         night.draw(f"status {status}", f"times: {count}")
-        answer_with(night, method, paths_of(calls), sending(status), count)
+        answer_with(night, method, paths_of(calls) or [PATH], sending(status), count)
         then(night, *calls)
 
     return fault
@@ -188,7 +196,7 @@ def as_anybody(night: Night) -> None:
     """Let the run have no more rights than any user."""
     if IS_ROOT and not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
-    night.is_anybody()
+    night.prefix = AS_ANYBODY
 
 
 def set_mode(night: Night, path: Path, mode: int, usual: int) -> None:
@@ -242,20 +250,50 @@ def put_odd_thing(night: Night, name: str) -> None:
 
 # What was stored before
 
+Change = Callable[[Random, bytes], bytes | None]
+"""Returns what is in the place of a file's bytes; None if it is gone."""
 
-# Locks
+
+def damaged(suffix: str, change: Change, *words: str) -> Fault:
+    """Return the fault that some records or audio files hold something else: all is fetched again."""
+
+    def fault(night: Night) -> None:
+        for call in night.stored(night.chance.randint(1, 5)):
+            name = call.record if suffix == "json" else call.name
+            data = change(night.chance, night.place.read(name) or b"")
+            night.draw("gone" if data is None else f"{len(data)} bytes, {data[:10]!r}")
+            night.put(name, data)
+        night.words += words
+        night.is_harmless()
+
+    return fault
+
+
+def spoilt(chance: Random, data: bytes) -> bytes | None:
+    """Let a record be empty, cut, gone, another's or nonsense."""
+    other = re.sub(rb"[0-9a-f]{8}-", b"00000000-", data)
+    odd = [data[: len(data) // 2], b"", other, None, bytes(len(data)), b"null", b"\xff\xfe\x80"]
+    return chance.choice(odd)
+
+
+def cut(chance: Random, data: bytes) -> bytes | None:
+    """Let audio be gone or cut."""
+    return chance.choice([None, data[: chance.randrange(len(data))]])
+
+
+def altered(chance: Random, data: bytes) -> bytes:
+    """Let audio have its length, and another byte."""
+    place = chance.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+# Signals, secrets, the store
 
 
 def takes_its_time(night: Night) -> None:
     """Let the server be slow, perhaps, so that other things come while recordings do."""
     pause = night.chance.choice([0, 0.02, 0.1])
-    night.server.behaviours.append(lambda _: bool(time.sleep(pause)))  # type: ignore[func-returns-value]
-
-
-# Memory, signals, the clock, secrets
-
-LANES_BEGIN = 45
-"""Calls with which the optional lanes begin."""
+    night.server.behaviours.append(meanwhile(lambda _: time.sleep(pause)))
 
 
 def signalled(*names: str, count: int = 1) -> Fault:
@@ -279,9 +317,11 @@ def token_file_ends_in(*ends: bytes) -> Fault:
     return fault
 
 
-# The store
-
 BUSY = refusal(503, "SlowDown", "Please reduce your rate")
+DENIED = refusal(403, "AccessDenied", "Access Denied")
+UNCONDITIONAL = refusal(
+    501, "NotImplemented", "A header you provided implies functionality that is not implemented"
+)
 
 
 def store_answers(
@@ -289,15 +329,12 @@ def store_answers(
 ) -> None:
     """Let a share of some requests be answered otherwise, or by hanging up if it is None."""
     draws = [night.chance.random() < share for _ in range(997)]
-    asked = [0]
+    asked = count()
     night.draw("hangs up" if answer is None else answer.status)
 
     def behave(request: Request, forward: Callable[[Request], Answer]) -> Answer | None:
-        if is_concerned(request):
-            asked[0] += 1
-            if draws[asked[0] % len(draws)]:
-                return answer
-        return forward(request)
+        is_drawn = is_concerned(request) and draws[next(asked) % len(draws)]
+        return answer if is_drawn else forward(request)
 
     night.undo.callback(setattr, night.store, "behaviour", night.store.behaviour)
     night.store.behaviour = behave
@@ -320,30 +357,15 @@ class Anywhere(Night):
     the_token_file_has_a_line_end_of_windows = token_file_ends_in(b"\r\n")
     the_token_file_has_a_blank = token_file_ends_in(b" \n", b"\t\n")
 
-    def the_list_is_refused(self) -> None:
-        """All night."""
-        status = self.chance.choice([*REFUSALS, *PASSING])
-        self.draw(f"status {status}")
-        answer_with(self, "GET", [PATH], sending(status))
-        self.limit_time()
+    the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
+    records_are_damaged = damaged("json", spoilt)
+    audio_is_damaged = damaged("audio", cut)
+    audio_is_altered = damaged("audio", altered, "--check")
 
     def the_list_makes_no_sense(self) -> None:
         """It is cut, empty, null, or something else."""
         body = self.server.listing()
-        cut = body[: self.chance.randrange(len(body))]
-        odd = (
-            b"",
-            b"[]",
-            b"{}",
-            b"null",
-            b"\0\xff",
-            b"true",
-            b'{"error": "no"}',
-            b"[[[",
-            PAGE,
-            cut,
-        )
-        body = self.chance.choice(odd)
+        body = self.chance.choice([*ODD_LISTS, body[: self.chance.randrange(len(body))]])
         self.draw(body)
         list_is(self, body)
 
@@ -365,9 +387,8 @@ class Anywhere(Night):
 
     def deletions_are_only_said(self) -> None:
         """The server says that it has deleted, or that it has not, with a status that means success."""
-        body = self.chance.choice(
-            [b"", b'{"success": true}', b'{"success": false, "error": "busy"}']
-        )
+        said = ["", '{"success": true}', '{"success": false, "error": "busy"}']
+        body = self.chance.choice(said).encode()
         self.draw(body)
         answer_with(self, "DELETE", paths_of(self.some()), lambda handler: handler.send(200, body))
         self.concerns()
@@ -396,35 +417,6 @@ class Anywhere(Night):
         for call in self.some():
             data = self.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
             self.put(call.name, data)
-        self.is_harmless()
-
-    def records_are_damaged(self) -> None:
-        """They are empty, cut, gone, another's or nonsense: the recordings are fetched again."""
-        for call in self.stored(self.chance.randint(1, 5)):
-            data = self.place.read(call.record) or b""
-            other = data.replace(call.guid[:8].encode(), b"00000000")
-            zeros, cut = bytes(len(data)), data[: len(data) // 2]
-            new = self.chance.choice([cut, b"", other, None, zeros, b"null", b"\xff\xfe\x80"])
-            self.draw("gone" if new is None else new[:10])
-            self.put(call.record, new)
-        self.is_harmless()
-
-    def audio_is_damaged(self) -> None:
-        """Some of what the server still has is cut or gone here: it is fetched again."""
-        for call in self.stored(self.chance.randint(1, 5)):
-            data = self.place.read(call.name) or b""
-            cut = self.chance.choice([None, data[: self.chance.randrange(len(data))]])
-            self.draw("gone" if cut is None else f"{len(cut)} bytes of {len(data)}")
-            self.put(call.name, cut)
-        self.is_harmless()
-
-    def audio_is_altered(self) -> None:
-        """It has its length, and another byte: with `--check`, it is fetched again."""
-        for call in self.stored(self.chance.randint(1, 5)):
-            data = bytearray(self.place.read(call.name) or b"")
-            data[self.chance.randrange(len(data))] ^= 1
-            self.put(call.name, bytes(data))
-        self.words.append("--check")
         self.is_harmless()
 
     def what_is_remembered_is_damaged(self) -> None:
@@ -550,12 +542,10 @@ class OnDisk(Anywhere):
 
     def a_lock_was_left_behind(self) -> None:
         """By a run that is no more, on whatever machine; only a lock that is held keeps others out."""
-        who = self.chance.choice(
-            ["", "process 1 on there, since 2026-11-24T02:15:00Z\n", "\0" * 99]
-        )
+        other = "process 1 on there, since 2026-11-24T02:15:00Z\n"
+        who = self.chance.choice(["", other, "\0" * 99])
         self.draw(who)
-        for name in (".vns-recordings.lock", ".vns-recordings.holder"):
-            self.place.write(name, who.encode())
+        self.place.write(".vns-recordings.lock", who.encode())
         self.is_harmless()
 
     def the_lock_cannot_be_used(self) -> None:
@@ -575,10 +565,8 @@ class InStore(Anywhere):
 
     def the_store_knows_no_conditions(self) -> None:
         """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
-        text = "A header you provided implies functionality that is not implemented"
-        answer = refusal(501, "NotImplemented", text)
         store_answers(
-            self, answer, lambda request: "if-none-match" in map(str.lower, request.headers)
+            self, UNCONDITIONAL, lambda request: "if-none-match" in map(str.lower, request.headers)
         )
         self.is_harmless()
 
@@ -599,16 +587,11 @@ class InStore(Anywhere):
         """The credentials are not for one of the things that are asked."""
         method = self.chance.choice(["GET", "HEAD", "PUT", "DELETE"])
         self.draw(method)
-        answer = refusal(403, "AccessDenied", "Access Denied")
-        store_answers(self, answer, lambda request: request.method == method)
+        store_answers(self, DENIED, lambda request: request.method == method)
 
     def a_marker_was_left_behind(self) -> None:
-        """In a store, by a run that was killed: perhaps with this one's number, or before its time."""
-        host = self.chance.choice([socket.gethostname(), "elsewhere"])
-        process = self.chance.choice([1, os.getpid(), 2**22 + 1])
-        since = self.chance.choice(["2099-01-01", "2020-01-01", time.strftime("%Y-%m-%d")])
-        marker = {"host": host, "process": process, "since": f"{since}T00:00:00Z", "id": "x"}
-        self.draw(marker)
+        """In a store, by a run that was killed, or that has this one's number."""
+        marker = {"host": socket.gethostname(), "process": os.getpid(), "since": "2099-01-01"}
         self.place.write(".vns-recordings.lock", json.dumps(marker).encode())
         self.is_harmless()
 

@@ -22,11 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-NOBODY = 65534
-"""The user and the group that stand for any others."""
-
-IMPOSSIBLE = 77
-"""The exit code if it cannot be imitated here; standard error says why."""
+NOBODY = 65534  # the user and the group that stand for any others
+IMPOSSIBLE = 77  # the exit code if it cannot be imitated here; standard error says why
 
 Unit = dict[str, list[str]]
 

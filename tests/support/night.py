@@ -21,16 +21,12 @@ import pytest
 
 from support.account import Account, Call
 from support.api_server import TOKEN
-from support.commands import AS_ANYBODY, VNS
+from support.commands import VNS
 from support.recordings import PASSWORD
 from support.store_proxy import Answer, Behaviour, Request
 
-DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130}
-"""The exit codes of the README."""
-
-LONGEST = 60
-"""Seconds after which a run counts as one that never ends."""
-
+DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130}  # the exit codes of the README
+LONGEST = 60  # seconds after which a run counts as one that never ends
 TEMPORARY = re.compile(r"\.filedecryptor-.*\.tmp")
 
 UNDER_MDWE = """
@@ -133,10 +129,6 @@ class Night:
         self.words += ["--max-time", "1.5"]
         self._concerned = None
 
-    def is_anybody(self) -> None:
-        """Take from root what makes it root."""
-        self.prefix = AS_ANYBODY
-
     def with_limit(self, option: str, number: int) -> None:
         """Set a limit of the shell's `ulimit`."""
         self.draw(f"ulimit {option} {number}")
@@ -150,8 +142,8 @@ class Night:
 
     def send(self, *signals: signal.Signals) -> None:
         """Send these at random moments, from the start of a run to half as long after its end."""
-        moments = [self.chance.uniform(0, 1.5 * self.seconds) for _ in signals]
-        self._signals = list(zip(sorted(moments), signals, strict=True))
+        moments = sorted(self.chance.uniform(0, 1.5 * self.seconds) for _ in signals)
+        self._signals = list(zip(moments, signals, strict=True))
         self.draw(", ".join(f"{name.name} after {at:.3f} s" for at, name in self._signals))
 
     def some(self) -> list[Call]:

@@ -29,18 +29,9 @@ except (ImportError, OSError):  # the latter without its library
 
 REASON = "needs /dev/fuse, fusermount3 and mfusepy"
 
-REFUSED = {
-    "flock",
-    "fsync",
-    "fsyncdir",
-    "link",
-    "rename_open",
-    "rename_over",
-    "unlink_open",
-    "write",
-}
-REFUSED |= {"read"}  # of a file whose name does not begin with a dot
-"""What such a disk can be told to refuse."""
+REFUSED = {"flock", "fsync", "fsyncdir", "link", "read", "rename_open", "rename_over"}
+REFUSED |= {"unlink_open", "write"}
+"""What such a disk can be told to refuse; `read` only of names that do not begin with a dot."""
 
 BUSY = ("fsyncdir=EOPNOTSUPP", "link=EOPNOTSUPP", "rename_open=EBUSY", "unlink_open=EBUSY")
 """The habits of a disk that is `busy`."""

@@ -85,19 +85,6 @@ def write_record(
     (folder / f"{guid}.json").write_text(json.dumps(known | (fields or {})))
 
 
-def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
-    """Return a behaviour that answers the first requests of a recording with these."""
-    left = list(statuses)
-
-    def behave(handler: Handler) -> bool:
-        if handler.path != path or not left:
-            return False
-        handler.send(left.pop(0), b"{}", **headers)
-        return True
-
-    return behave
-
-
 def answering(
     status: int,
     body: bytes = b"",
@@ -107,33 +94,59 @@ def answering(
     times: int | None = None,
 ) -> Any:
     """Return a behaviour that answers for these recordings, or for all, so often or always."""
+
+    def is_concerned(handler: Handler) -> bool:
+        return handler.path != PATH and (guids is None or handler.guid in guids)
+
+    return _instead(lambda handler: handler.send(status, body), is_concerned, command, times)
+
+
+def _instead(
+    answer: Callable[[Handler], object],
+    is_concerned: Callable[[Handler], bool] = lambda handler: handler.path == f"{PATH}/{ONE}",
+    command: str = "GET",
+    times: int | None = None,
+) -> Any:
+    """Return a behaviour that answers some requests in another way, so often or always."""
     left = [0] * (10**6 if times is None else times)
 
     def behave(handler: Handler) -> bool:
-        is_concerned = handler.path != PATH and (guids is None or handler.guid in guids)
-        if handler.command != command or not is_concerned or not left:
+        if handler.command != command or not is_concerned(handler) or not left:
             return False
         left.pop()
-        handler.send(status, body)
+        answer(handler)
         return True
 
     return behave
 
 
-def slow(_: Handler) -> bool:
-    """Answer late."""
-    time.sleep(1)
-    return False
+def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
+    """Return a behaviour that answers the first requests of a recording with these."""
+    left = list(statuses)
+    return _instead(
+        lambda handler: handler.send(left.pop(0), b"{}", **headers),
+        lambda handler: handler.path == path,
+        times=len(statuses),
+    )
+
+
+def meanwhile(act: Callable[[Handler], object]) -> Any:
+    """Return a behaviour that lets something happen, and then leaves the request to the server."""
+
+    def behave(handler: Handler) -> bool:
+        act(handler)
+        return False
+
+    return behave
+
+
+slow = meanwhile(lambda _: time.sleep(1))
 
 
 def breaking(how: str, times: int) -> Any:
     """Return a behaviour that breaks the body of a recording in the middle."""
-    left = [how] * times
 
-    def behave(handler: Handler) -> bool:
-        if handler.path != f"{PATH}/{ONE}" or handler.command != "GET" or not left:
-            return False
-        left.pop()
+    def answer(handler: Handler) -> None:
         body = handler.server.recordings[ONE]
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
@@ -147,52 +160,44 @@ def breaking(how: str, times: int) -> Any:
             time.sleep(3)
         handler.close_connection = True
         handler.connection.close()
-        return True
 
-    return behave
+    return _instead(answer, times=times)
 
 
 def sending(body: bytes, status: int = 200, **headers: str) -> Any:
     """Return a behaviour that answers for a recording in raw bytes, and then hangs up."""
 
-    def behave(handler: Handler) -> bool:
-        if handler.path != f"{PATH}/{ONE}" or handler.command != "GET":
-            return False
+    def answer(handler: Handler) -> None:
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(body)
         handler.close_connection = True
-        return True
 
-    return behave
+    return _instead(answer)
+
+
+TRICKLES = {
+    "status": b"HTTP/1.1 200 ",
+    "headers": b"HTTP/1.1 200 OK\r\nX-Wait: ",
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;wait=",
+}
 
 
 def trickling(part: str, seconds: float = 0.05, path: str = f"{PATH}/{ONE}") -> Any:
-    """Return a behaviour that sends a part a byte at a time, for as long as anybody listens.
+    """Return a behaviour that sends a part a byte at a time, for as long as anybody listens."""
 
-    The part is `status`, `headers`, `body` or `chunks`.
-    """
-
-    def behave(handler: Handler) -> bool:
-        if handler.path != path or handler.command != "GET":
-            return False
-        begin = {
-            "status": b"HTTP/1.1 200 ",
-            "headers": b"HTTP/1.1 200 OK\r\nX-Wait: ",
-            "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
-            "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;wait=",
-        }
-        handler.wfile.write(begin[part])
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(TRICKLES[part])
         with suppress(OSError):
             while True:
                 handler.wfile.write(b"x")
                 time.sleep(seconds)
         handler.close_connection = True
-        return True
 
-    return behave
+    return _instead(answer, lambda handler: handler.path == path)
 
 
 def limiting(per_second: float, retry_after: str | None) -> Any:

@@ -30,6 +30,7 @@ from support.vns import (
     answering,
     breaking,
     environment,
+    meanwhile,
     record,
     sending,
     stored,
@@ -89,13 +90,9 @@ def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
 
 def on_deletion(api: Server, act: Callable[[str], object]) -> None:
     """Let something happen at the moment in which the server is told to delete a GUID."""
-
-    def behave(handler: Handler) -> bool:
-        if handler.command == "DELETE":
-            act(handler.guid)
-        return False
-
-    api.behaviours.append(behave)
+    api.behaviours.append(
+        meanwhile(lambda handler: handler.command == "DELETE" and act(handler.guid))
+    )
 
 
 def test_archive(api: Server, place: Place) -> None:
@@ -227,10 +224,11 @@ def test_keep_encrypted_with_a_wrong_password(api: Server, place: Place) -> None
 
 def test_download_fetches_again(api: Server, place: Place) -> None:
     """The same stays as it is; something else gives way to what is authenticated."""
+    guid = ONE.replace("-", "").upper()  # any spelling will do
     seen = []
     for audio in (AUDIO, AUDIO, AUDIO + b"more"):
         api.recordings[ONE] = encrypt(audio)
-        result = place.run("download", ONE, "-d", place.url)
+        result = place.run("download", guid, "-d", place.url)
         assert result == (0, f"{place.url}/{ONE}.opus\n".encode(), "")
         assert place.recordings() == {f"{ONE}.opus": audio}
         seen.append(place.files.versions()[f"{ONE}.opus"])
@@ -384,14 +382,13 @@ def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place, other
         place.files.remove(name)
     api.recordings |= dict.fromkeys(NUMBERED[:others], encrypt(AUDIO))
 
-    def behave(handler: Handler) -> bool:
+    def fetch(handler: Handler) -> None:
         if handler.path == f"{PATH}/{ONE}" and ONE in api.recordings:
             for name, data in files.items():
                 place.files.write(name, data)
             del api.recordings[ONE]
-        return False
 
-    api.behaviours.append(behave)
+    api.behaviours.append(meanwhile(fetch))
     result = place.run("archive", place.url, "--json")
     outcomes = [json.loads(line) for line in result.stdout.splitlines()[:-1]]
     assert result.code == 0
@@ -416,28 +413,22 @@ def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> Non
     now: list[str] = []
     most: list[int] = []
 
-    def watching(handler: Handler) -> bool:
+    def watch(handler: Handler) -> None:
         if handler.path != PATH:
             now.append(handler.path)
             most.append(len(now))
             time.sleep(0.05)
             now.remove(handler.path)
-        return False
 
     api.recordings = dict.fromkeys(NUMBERED[:20], encrypt(AUDIO))
-    api.behaviours.append(watching)
+    api.behaviours.append(meanwhile(watch))
     assert vns(api, "archive", ".", "-j", "2", cwd=tmp_path).code == 0
     assert max(most) == 2
 
 
 def test_leaving_early_asks_for_no_more(api: Server, tmp_path: Path) -> None:
     """Those that wait for their turn to download have waited in vain; a `Path` will do."""
-
-    def late(_: Handler) -> bool:
-        time.sleep(0.1)
-        return False
-
-    api.behaviours.append(late)
+    api.behaviours.append(meanwhile(lambda _: time.sleep(0.1)))
     api.recordings = dict.fromkeys(NUMBERED[:20], encrypt(AUDIO))
     archive = Archive(Client(TOKEN, url=api.url), tmp_path / "calls", password=PASSWORD)
     outcomes = archive.fetch(NUMBERED[:20], jobs=1)

@@ -22,15 +22,6 @@ from support.terminal import run_in_terminal
 from support.vns import NUMBERED, ONE, THREE, TWO, environment, failing, stored, vns, vns_process
 
 
-def test_download(api: Server, tmp_path: Path) -> None:
-    """Named ones, in any spelling, again if they are there."""
-    (tmp_path / f"{ONE}.opus").write_bytes(b"old")
-    result = vns(api, "download", ONE.replace("-", "").upper(), cwd=tmp_path)
-    assert result == (0, f"./{ONE}.opus\n".encode(), "")
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
-    assert vns(api, "download", ONE, "-d", "new", cwd=tmp_path).stdout.startswith(b"new/")
-
-
 def test_download_of_what_is_not_there(api: Server, tmp_path: Path) -> None:
     """404 names the GUID; what is no GUID never becomes part of an address."""
     result = vns(api, "download", TWO, "../../x", ONE, cwd=tmp_path)
@@ -61,34 +52,27 @@ def test_list(api: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", ["full", "left"])
-@pytest.mark.parametrize("command", ["archive", "delete"])
+@pytest.mark.parametrize("words", [["archive", "calls"], ["delete", "--yes", ONE, TWO, THREE]])
 def test_the_work_goes_on_without_standard_output(
-    api: Server, tmp_path: Path, command: str, stream: str
+    api: Server, tmp_path: Path, words: list[str], stream: str
 ) -> None:
     """A full log must not cost recordings: it is said once, and the exit code tells."""
-    for guid in (TWO, THREE):
-        api.recordings[guid] = encrypt(AUDIO, PASSWORD)
-    words = {"archive": ["archive", "calls"], "delete": ["delete", "--yes", ONE, TWO, THREE]}
+    api.recordings |= {guid: encrypt(AUDIO, PASSWORD) for guid in (TWO, THREE)}
     if stream == "full":
         output, cause = os.open("/dev/full", os.O_WRONLY), "No space left on device"
     else:
         reading, output = os.pipe()
         os.close(reading)
         cause = "Broken pipe"
-    env = environment(api)
-    done = subprocess.run(
-        [VNS, *words[command]], check=False, cwd=tmp_path, env=env, stdout=output, stderr=-1
-    )
+    result = run_process(*words, cwd=tmp_path, env=environment(api), command=(VNS,), stdout=output)
     os.close(output)
-    lines = done.stderr.decode().splitlines()
     said = f"{cause}; the work goes on, its results are not shown"
-    assert done.returncode == 1
-    assert lines[0] == f"vns-recordings: error: standard output: {said}"
-    if command == "archive":
+    assert result.code == 1
+    assert result.lines[0] == f"vns-recordings: error: standard output: {said}"
+    if words[0] == "archive":
         assert len(stored(tmp_path / "calls")) == 3
     else:
-        assert api.deleted == [ONE, TWO, THREE]
-        assert len(lines) == 1
+        assert (api.deleted, len(result.lines)) == ([ONE, TWO, THREE], 1)
 
 
 def test_what_a_terminal_gets_is_harmless(api: Server, tmp_path: Path) -> None:
@@ -105,10 +89,20 @@ def test_what_a_terminal_gets_is_harmless(api: Server, tmp_path: Path) -> None:
     assert "\x1b[31m" not in screen.text
 
 
+def start(command: list[str], api: Server, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a command without standard input."""
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(api), stdin=none, stdout=pipe, stderr=pipe
+    )
+
+
 def test_delete(api: Server, tmp_path: Path) -> None:
     """Only with consent; what is not there is an error."""
-    refused = vns(api, "delete", ONE, cwd=tmp_path)
-    assert (refused.code, api.deleted) == (2, [])
+    process = start([VNS, "delete", ONE], api, tmp_path)  # no terminal, though Windows says it is
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, api.deleted) == (2, [])
+    assert b"standard input is not a terminal" in stderr
     result = vns(api, "delete", "--yes", ONE, TWO, cwd=tmp_path)
     assert (result.code, result.stdout) == (1, f"{ONE}\n".encode())
     assert api.deleted == [ONE]
@@ -231,18 +225,6 @@ def test_progress(api: Server, tmp_path: Path) -> None:
     assert re.search(r"100%.* 0 MB", screen.text)
 
 
-def start(command: list[str], api: Server, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command without standard input."""
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(api),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
 @posix_only("signals from elsewhere")
 def test_an_interrupted_run_leaves_nothing_half_done(api: Server, tmp_path: Path) -> None:
     """The summary is printed, the exit code is 130."""
@@ -292,24 +274,16 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
 def test_all_ways_to_run_the_command_agree(api: Server, tmp_path: Path) -> None:
     """As a program and by click's runner: the same code, the same words."""
     (tmp_path / "token").write_text("wrong")
-    for words, code in (
-        (["list"], 0),
-        (["download", TWO], 1),
-        (["delete", "--yes", TWO], 1),
-        (["delete", ONE], 2),
-        (["list", "--token-file", "token"], 6),
-        (["nonsense"], 2),
-        ([], 2),
-    ):
-        found = vns(api, *words, cwd=tmp_path)
+    codes = {
+        "list": 0,
+        f"download {TWO}": 1,
+        f"delete --yes {TWO}": 1,
+        f"delete {ONE}": 2,
+        "list --token-file token": 6,
+        "nonsense": 2,
+        "": 2,
+    }
+    for words, code in codes.items():
+        found = vns(api, *words.split(), cwd=tmp_path)
         assert found.code == code
-        assert vns_process(api, *words, cwd=tmp_path) == found
-
-
-def test_nobody_is_asked_whether_to_delete_where_nobody_is(api: Server, tmp_path: Path) -> None:
-    """Standard input of a service is no terminal, also where Windows says that it is."""
-    process = start([VNS, "delete", ONE], api, tmp_path)
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert b"standard input is not a terminal" in stderr
-    assert api.deleted == []
+        assert vns_process(api, *words.split(), cwd=tmp_path) == found

@@ -46,22 +46,13 @@ from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
 
-DOWNLOADS_PER_CPU = 4
-"""Downloads at once for each CPU that this process may use: most of them wait for the network."""
-
-DELETIONS_REFUSED = 20
-"""Deletions that fail, with none among them that succeeds, until no more are tried."""
-
+DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
+DELETIONS_REFUSED = 20  # deletions that fail in a row, until no more are tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
-ROOM = 1 << 20
-"""Bytes that a disk with room for more recordings takes: those of some minutes."""
-
-INTERVAL = 60.0
-"""Seconds for which the list, or the place of the archive, is taken to work."""
-
-NOT_TRIED = "not tried"
-"""The status of a recording that was left out after a failure that concerns all of them."""
+ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
+INTERVAL = 60.0  # seconds for which the list, or the place of the archive, is taken to work
+NOT_TRIED = "not tried"  # the status of what was left out after a failure that concerns all
 
 
 class Archive:
@@ -137,6 +128,10 @@ class Archive:
         def threads() -> int:
             return affordable(max(downloads, keys.threads))
 
+        def advance(recording: Recording, count: int) -> None:
+            if on_progress is not None:
+                on_progress(str(recording.guid), count)
+
         self._again = again
         self._records = Records(self._directory, len(wanted))
         self._keys, self._memory_limit = keys, memory_of_each(threads())
@@ -144,11 +139,6 @@ class Archive:
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._worked: dict[Callable[..., object], float] = {}  # when it did, by what was tried
         self._not_deleted = 0  # in a row
-
-        def advance(recording: Recording, count: int) -> None:
-            if on_progress is not None:
-                on_progress(str(recording.guid), count)
-
         outcomes = in_threads(
             wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
         )
@@ -161,21 +151,22 @@ class Archive:
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
         wanted = list(recordings)
-        records = Records(self._directory, len(wanted))
+        self._records = Records(self._directory, len(wanted))
         for recording in wanted:
             name = str(recording.guid)
             try:
-                record = self._present(records, recording, ignore)
+                with errors_naming(name):
+                    record = self._present(recording)
             except (FileDecryptorError, OSError) as error:
-                records.refuse_if_general(error)
-                yield failure(name, error)
+                self._records.refuse_if_general(error)
+                yield failed(name, error)
                 continue
             if record is None:
                 yield Outcome(name, None, None, None, "to fetch")
             elif self._delete_after and record.may_be_deleted:
                 yield Outcome(name, None, record.format, record.size, "to delete")
             else:
-                yield _skipped(records, record)
+                yield self._skipped(record)
 
     def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Read what is in the archive, and yield what became of each recording.
@@ -189,31 +180,28 @@ class Archive:
             OSError: The directory cannot be read.
             UnavailableError: The store does not answer.
         """
-        records = Records(self._directory)
+        self._records = Records(self._directory)
         done = {str(recording.guid) for recording in recordings}
-        for guid, record, error in records.all(without=done, read=True):
+        for guid, record, error in self._records.all(without=done, read=True):
             if error is not None:
-                yield failure(guid, error)
+                yield failed(guid, error)
             elif record is not None:
-                path = records.path(record.file)
-                yield Outcome(guid, path, record.format, record.size, "verified")
+                yield self._outcome(record, "verified")
 
     def _present(
-        self, records: Records, recording: Recording, on_progress: OnProgress
+        self, recording: Recording, on_progress: OnProgress = ignore, records: Records | None = None
     ) -> Record | None:
         """Return the record of a recording that is there as it was stored; None if it is not.
 
         With a password, a recording kept as `.enc` counts as missing.
         """
+        records = records or self._records
         record = records.find(recording.guid)
-        is_there = (
-            record is not None
-            and record.is_whole
-            and records.has_file(record)
-            and not (record.is_encrypted and self._password is not None)
-            and (not self._check or records.has_same_bytes(record, on_progress))
-        )
-        return record if is_there else None
+        if record is None or not record.is_whole:
+            return None
+        if record.is_encrypted and self._password is not None:
+            return None
+        return record if records.holds(record, on_progress, read=self._check) else None
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
@@ -222,9 +210,9 @@ class Archive:
         if self._again or self._delete_after or self._check or self._records.are_remote:
             return None
         with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
-            record = self._present(self._records, recording, ignore)
-            if record is not None and not _lacks_entry(record, recording):
-                return _skipped(self._records, record)
+            record = self._present(recording)
+            if record is not None and record.entry is not None:
+                return self._skipped(record)
         return None
 
     def _attempt(self, recording: Recording, on_progress: OnProgress) -> Outcome:
@@ -237,31 +225,26 @@ class Archive:
             if self._reason is not None:
                 return _not_tried(recording, self._reason)
             try:
-                return self._fetched(recording, on_progress, turn.close)
+                with errors_naming(name):
+                    return self._fetch_one(recording, on_progress, turn.close)
             except (FileDecryptorError, OSError) as error:
-                reason = self._reason_after(error)
-                return failure(name, error) if reason is None else _not_tried(recording, reason)
+                # The first error that concerns all recordings is one's failure.
+                with self._lock:
+                    if self._reason is not None:
+                        return _not_tried(recording, self._reason)
+                    if self._is_general(error):
+                        self._reason = error
+                return failed(name, error)
             except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
                 return failed(name, unexpected(error, name))
 
-    def _reason_after(self, error: Failure) -> Failure | None:
-        """Return why a recording counts as not tried; None if it has failed with the error.
-
-        This may wait for the server. The first error that concerns all recordings is one's failure.
-        """
-        with self._lock:
-            reason = self._reason
-            if reason is None and self._is_general(error):
-                self._reason = error
-            return reason
-
     def _is_general(self, error: Failure) -> bool:
-        """Return whether all other recordings would fail with this error as well."""
+        """Return whether all other recordings would fail as well; this may wait for the server."""
         if isinstance(error, TimeOverError):
             return True
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return not self._works(self._records.try_writing, ROOM, seconds=0)
         if isinstance(error, (OSError, StorageError)):
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                return not self._works(self._records.try_writing, ROOM, seconds=0)
             return not self._works(self._records.try_writing, 1)  # files may have to be short
         if not isinstance(error, (ApiError, TokenError)):
             return False
@@ -283,15 +266,16 @@ class Archive:
         self._worked[attempt] = time.monotonic()
         return True
 
-    def _fetched(
+    def _fetch_one(
         self, recording: Recording, on_progress: OnProgress, downloaded: Callable[[], object]
     ) -> Outcome:
+        """Fetch, store and delete what is wanted; call `downloaded` before the decryption."""
         records = self._records
-        if not self._again and (record := self._present(records, recording, on_progress)):
-            if _lacks_entry(record, recording):
+        if not self._again and (record := self._present(recording, on_progress)):
+            if record.entry is None and recording.entry is not None:  # it is listed only now
                 record = record._replace(entry=recording.entry)
                 records.write(record)
-            return self._deleted(recording, record, _skipped(records, record), on_progress)
+            return self._delete_if_safe(recording, record, self._skipped(record), on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
         with storage_of(path).nameless(path) or PrivateFile() as raw:
@@ -301,21 +285,20 @@ class Archive:
                         recording.session, cast("BinaryIO", raw), on_progress
                     )
             except NotFoundError:
-                if self._again:
-                    raise
                 # Another run may have stored and deleted it since the directory was listed.
-                record = self._present(Records(self._directory), recording, on_progress)
+                unlisted = Records(self._directory)
+                record = None if self._again else self._present(recording, on_progress, unlisted)
                 if record is None:
                     raise
-                return _skipped(records, record)
+                return self._skipped(record)
             downloaded()
-            record, outcome = self._stored(recording, raw, on_progress, is_complete=is_complete)
+            record, outcome = self._store(recording, raw, on_progress, is_complete=is_complete)
         if record.entry is None and (known := records.find(recording.guid)):
             record = record._replace(entry=known.entry)
         records.write(record)
-        return self._deleted(recording, record, outcome, on_progress)
+        return self._delete_if_safe(recording, record, outcome, on_progress)
 
-    def _stored(
+    def _store(
         self, recording: Recording, raw: FileIO, on_progress: OnProgress, *, is_complete: bool
     ) -> tuple[Record, Outcome]:
         """Store a download, decrypted if it can be, under the name that fits what it is.
@@ -330,11 +313,11 @@ class Archive:
         error: FileDecryptorError | None = None
         if self._password is not None and size >= SMALLEST_SIZE:
             if self._keep_encrypted and plain_format is None and kind_of(head) is None:
-                kept = self._records.store(recording, file, ENCRYPTED, None, on_progress)
+                kept = self._records.store(recording, file, ENCRYPTED, on_progress)
                 if self._records.find(recording.guid) is None:
                     self._records.write(kept)
             try:
-                return self._decrypted(recording, raw, self._password, on_progress)
+                return self._store_decrypted(recording, raw, self._password, on_progress)
             except AuthenticationError as refusal:
                 error = refusal
         if plain_format is None or size < SMALLEST_SIZE:
@@ -349,10 +332,10 @@ class Archive:
         extension = plain_format or ENCRYPTED
         if note is not None:
             extension = f"{UNVERIFIED}.{extension}"
-        record = self._records.store(recording, file, extension, plain_format, on_progress)
-        return record, self._outcome(record, "stored", note)
+        record = self._records.store(recording, file, extension, on_progress)
+        return record, self._outcome(record, "stored", note or remark())
 
-    def _decrypted(
+    def _store_decrypted(
         self, recording: Recording, raw: FileIO, password: Passwords, on_progress: OnProgress
     ) -> tuple[Record, Outcome]:
         target = self._records.path(f"{recording.guid}.{UNKNOWN}")
@@ -367,9 +350,9 @@ class Archive:
         with audio_file as file:
             extension = content.format or UNKNOWN
             record = self._records.store(
-                recording, file, extension, content.format, on_progress, authenticated=True
+                recording, file, extension, on_progress, authenticated=True
             )
-        outcome = self._outcome(record, "decrypted")._replace(password=content.password)
+        outcome = self._outcome(record, "decrypted", remark())._replace(password=content.password)
         if content.format is None:
             cause = f"the recording is intact, and stored as {record.file}; {content.unknown}"
             error = UnknownFormatError(cause, filename=record.guid)
@@ -378,9 +361,12 @@ class Archive:
 
     def _outcome(self, record: Record, status: str, note: str | None = None) -> Outcome:
         path = self._records.path(record.file)
-        return Outcome(record.guid, path, record.format, record.size, status, note=note or remark())
+        return Outcome(record.guid, path, record.format, record.size, status, note=note)
 
-    def _deleted(
+    def _skipped(self, record: Record) -> Outcome:
+        return Outcome(record.guid, self._records.path(record.file), None, None, "skipped")
+
+    def _delete_if_safe(
         self, recording: Recording, record: Record, outcome: Outcome, on_progress: OnProgress
     ) -> Outcome:
         """Delete on the server what is safe here, if that is wanted."""
@@ -397,10 +383,9 @@ class Archive:
             self._not_deleted = 0
             self._records.write(record._replace(deleted=times.shown(times.now())))
         except (FileDecryptorError, OSError) as error:
-            if is_deleted:
-                what = "stored and deleted, but not noted"
-                hint = "nothing is lost: only the time of its deletion is not in its record"
-            else:
+            what = "stored and deleted, but not noted"
+            hint = "nothing is lost: only the time of its deletion is not in its record"
+            if not is_deleted:
                 what = "stored, but not deleted"
                 hint = "the next run with --delete-after tries it again"
                 self._not_deleted += 1
@@ -414,21 +399,5 @@ class Archive:
         return outcome
 
 
-def _lacks_entry(record: Record, recording: Recording) -> bool:
-    """Return whether a recording was fetched without a list, and is listed now."""
-    return record.entry is None and recording.entry is not None
-
-
-def _skipped(records: Records, record: Record) -> Outcome:
-    return Outcome(record.guid, records.path(record.file), None, None, "skipped")
-
-
 def _not_tried(recording: Recording, reason: Failure) -> Outcome:
     return Outcome(str(recording.guid), None, None, None, NOT_TRIED, reason)
-
-
-def failure(name: object, error: Failure) -> Outcome:
-    """Return the outcome of a recording that could not be fetched."""
-    if error.filename is None:
-        error.filename = str(name)
-    return failed(str(name), error)

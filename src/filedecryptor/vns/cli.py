@@ -12,7 +12,14 @@ from uuid import UUID
 
 import click
 
-from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, UsageError
+from filedecryptor.errors import (
+    ApiError,
+    ExitCode,
+    FileDecryptorError,
+    UsageError,
+    errors_naming,
+    failed,
+)
 from filedecryptor.storage import storage_of
 from filedecryptor.terminal.console import Console, is_terminal, printable
 from filedecryptor.terminal.options import (
@@ -25,23 +32,19 @@ from filedecryptor.terminal.options import (
     password_file_option,
     version_option,
 )
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password, first_line
 from filedecryptor.terminal.report import Reporter, reporting
 from filedecryptor.vns import listing, times
-from filedecryptor.vns.archive import Archive, failure
+from filedecryptor.vns.archive import Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
-from filedecryptor.vns.listing import Recording, guid_of, session, signs_of_more
+from filedecryptor.vns.listing import Recording, as_json, guid_of, session
 from filedecryptor.vns.lock import locked
 from filedecryptor.vns.nightly import Nightly, incomplete
 from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
-
-TO_CONTINUE = "run this again: what is stored is not fetched again"
-
-WIDEST_COLUMN = 120
-"""Characters that a column takes in every line; a longer cell lengthens its own line only."""
+WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -118,15 +121,6 @@ def _client(
     return client
 
 
-def _passwords(paths: Sequence[str]) -> Found | None:
-    """Return the recordings' passwords, from files or else the environment; None without any."""
-    if paths:
-        secrets = [first_line(path, "--password-file") for path in paths]
-        return Found(*secrets, origins=paths)
-    value = os.environ.get(ENVIRONMENT_VARIABLE)
-    return None if value is None else Found(value, origins=[ENVIRONMENT_VARIABLE])
-
-
 @contextmanager
 def _fetching(
     console: Console,
@@ -146,31 +140,27 @@ def _fetching(
     **api: Any,
 ) -> Iterator[Nightly]:
     """Yield what fetches recordings into a directory; print the summary on exit."""
-    client, found = _client(**api), _passwords(password_file)
+    client, found = _client(**api), None
+    if password_file or ENVIRONMENT_VARIABLE in os.environ:
+        found = find_password(console, None, password_file, stdin_is=None)
+    secrets = found.secrets if found else ()
     archive = Archive(
         client,
         directory,
-        password=found.secrets if found else None,
+        password=secrets or None,
         keep_encrypted=keep_encrypted,
         delete_after=delete_after,
         check=check,
     )
-    passwords = len(found.secrets) if found else 1
+    count = len(secrets)
     with (
         locked(directory) if keep_others_out else nullcontext(),
         reporting(
-            console, quiet=quiet, json=json, many=many, passwords=passwords, go_on=go_on
+            console, quiet=quiet, json=json, many=many, passwords=count, go_on=go_on
         ) as reporter,
     ):
-        yield Nightly(
-            console,
-            reporter,
-            client,
-            archive,
-            jobs=jobs,
-            show=False if quiet else progress,
-            origin=found.origin if found else None,
-        )
+        show = False if quiet else progress
+        yield Nightly(console, reporter, client, archive, found, jobs, show)
 
 
 @click.group(
@@ -213,8 +203,8 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
         for row in table(*listing.table(found.entries(), times.now())):
             console.write_line(row.encode())
     with suppress(ApiError):  # a list that is not understood is shown as it came all the same
-        if signs := signs_of_more(found):
-            return console.say_error(incomplete(signs))
+        if error := incomplete(found):
+            return console.say_error(error)
     return ExitCode.DONE
 
 
@@ -232,13 +222,13 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
         for record in records:
             console.write_line(json.dumps(record).encode("ascii"))
         return reporter.report.code
-    rows = []
-    for record in records:
-        entry = record.pop("entry")
-        del record["sha256"]
-        rows.append({**(entry if isinstance(entry, dict) else {}), **record})
+    rows = [
+        record["entry"] | record if isinstance(record["entry"], dict) else record
+        for record in records
+    ]
     own = ("file", "size", "authenticated", "fetched", "deleted")
-    named = (key for row in rows for key in row if key not in {"guid", "format"})
+    hidden = {"guid", "format", "sha256", "entry"}
+    named = (key for row in rows for key in row if key not in hidden)
     columns = list(dict.fromkeys([*own, *named]))
     for line in table(columns[: listing.MOST_COLUMNS], rows):
         console.write_line(line.encode())
@@ -261,14 +251,8 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Itera
 def _rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
     yield list(map(printable, columns))
     for row in rows:
-        yield [printable(_cell(row.get(column))) for column in columns]
-
-
-def _cell(value: object) -> str:
-    try:
-        return value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:  # reading allows for a little more depth than writing
-        return "..."
+        cells = (row.get(column) for column in columns)
+        yield [printable(cell if isinstance(cell, str) else as_json(cell)) for cell in cells]
 
 
 @main.command(short_help="Download recordings, and decrypt them.")
@@ -293,8 +277,7 @@ def download(
             if guid := guid_of(text):
                 recordings.setdefault(guid.guid, Recording(guid))
             else:
-                error = FileDecryptorError("this is not a GUID")
-                fetching.reporter.add(failure(text, error))
+                fetching.refuse(text)
         fetching.fetch(list(recordings.values()), again=True)
     return fetching.reporter.report.code
 
@@ -319,12 +302,14 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
             return ExitCode.DONE
     reporter = Reporter(console, quiet=False, json=False, many=len(parsed) > 1)
     for guid in parsed:
+        name = str(guid)
         try:
-            client.delete(guid)
+            with errors_naming(name):
+                client.delete(guid)
         except FileDecryptorError as error:
-            reporter.add(failure(guid, error))
+            reporter.add(failed(name, error))
         else:
-            reporter.write_result(str(guid).encode())
+            reporter.write_result(name.encode())
     return reporter.report.code
 
 
@@ -380,7 +365,7 @@ def archive(
         many=True,
         check=check,
         keep_others_out=not dry_run,
-        go_on=TO_CONTINUE,
+        go_on="run this again: what is stored is not fetched again",
         **options,
     ) as night:
         night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)

@@ -93,7 +93,7 @@ class Listing(NamedTuple):
             text = _value(entry, name) if isinstance(entry, dict) else entry
             session = guid_of(text)
             if session is None:
-                others[text if isinstance(text, str) else _as_json(entry)] = None
+                others[text if isinstance(text, str) else as_json(entry)] = None
             else:
                 found.setdefault(session.guid, Recording(session, entry, time_of(entry)))
         return sorted(found.values(), key=lambda one: one.time or times.NEVER), list(others)
@@ -183,7 +183,8 @@ def not_understood(data: bytes) -> ApiError:
     )
 
 
-def _as_json(value: object) -> str:
+def as_json(value: object) -> str:
+    """Return a value as JSON, or dots if it is nested too deep for that."""
     try:
         return json.dumps(value)
     except RecursionError:  # reading allows for a little more depth than writing

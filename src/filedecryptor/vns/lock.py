@@ -23,31 +23,17 @@ from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 
 LOCK_NAME = ".vns-recordings.lock"
-
-BEAT = 1.0
-"""Seconds after which a run writes to its lock again, on a disk that has no locks of its own."""
-
-PATIENCE = 10.0
-"""Seconds without a beat after which the run that has written the lock is over."""
-
-LONGEST_SAYING = 200
-"""Bytes of what the other run says of itself."""
-
-_FAR = 1 << 30
-"""The byte that is locked on Windows, where other processes cannot read a locked one."""
-
+BEAT = 1.0  # seconds after which a run writes to its lock again, on a disk that has no locks
+PATIENCE = 10.0  # seconds without a beat after which the run that has written the lock is over
+LONGEST_SAYING = 200  # bytes of what the other run says of itself
+_FAR = 1 << 30  # the byte that is locked on Windows, where other processes cannot read a locked one
 _FLAGS = os.O_RDWR | os.O_CREAT
 _SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Keep other runs out of a directory, which is made if it is not there.
-
-    Raises:
-        FileDecryptorError: Another run is in it, or nothing can be written to it.
-        OSError: The disk is full.
-    """
+    """Keep other runs out of a directory, which is made if it is not there."""
     if is_url(directory):
         yield
         return
@@ -59,15 +45,11 @@ def locked(directory: str) -> Iterator[None]:
         stack.callback(os.close, descriptor)
         now = times.shown(times.now())
         own = f"process {os.getpid()} on {socket.gethostname()}, since {now}\n".encode()
-        has_locked = _has_locked(descriptor, path)
-        if has_locked:
+        if _has_locked(descriptor, path):
             _write(descriptor, own)
+            stack.callback(_write, descriptor, b"")
         else:
-            own += uuid4().hex.encode()
-            _claim(descriptor, path, own)
-        stack.callback(_write, descriptor, b"")
-        if not has_locked:
-            stack.enter_context(_beating(descriptor, own))
+            stack.enter_context(_beating(descriptor, path, own + uuid4().hex.encode()))
         yield
 
 
@@ -85,16 +67,14 @@ def _open(path: str) -> int:
     """Return the descriptor of the lock, which other users can open as well."""
     try:
         descriptor = os.open(path, _FLAGS | _SAFE, 0o644)
-    except PermissionError:
+    except PermissionError as error:
         if os.path.isdir(path):  # which Windows tells in this way
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
-        if not os.path.lexists(path):
-            raise
         try:  # it is another user's
             descriptor = os.open(path, os.O_RDONLY | _SAFE)
-        except PermissionError:
-            if os.lstat(path).st_size:
-                raise
+        except OSError:
+            if storage_of(path).size_of(path) != 0:
+                raise error from None
             descriptor = _replaced(path)  # an earlier version has left it for its user alone
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
@@ -158,8 +138,9 @@ def _claim(descriptor: int, path: str, own: bytes) -> None:
 
 
 @contextmanager
-def _beating(descriptor: int, own: bytes) -> Iterator[None]:
-    """Write something new to the lock again and again."""
+def _beating(descriptor: int, path: str, own: bytes) -> Iterator[None]:
+    """Claim the lock, and write something new to it again and again."""
+    _claim(descriptor, path, own)
     ended = Event()
 
     def beat() -> None:
@@ -175,6 +156,7 @@ def _beating(descriptor: int, own: bytes) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(PATIENCE)
+        _write(descriptor, b"")
 
 
 def _said(path: str) -> bytes:

@@ -7,27 +7,29 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from filedecryptor.core.secrets import with_origin
 from filedecryptor.errors import (
     ApiError,
-    AuthenticationError,
     ExitCode,
     FileDecryptorError,
     Outcome,
+    exit_code_of,
+    failed,
 )
 from filedecryptor.storage import contents_of, disk, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.password import Found
 from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import progress
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import times
-from filedecryptor.vns.archive import NOT_TRIED, Archive, failure
+from filedecryptor.vns.archive import NOT_TRIED, Archive
 from filedecryptor.vns.client import Client
 from filedecryptor.vns.http import TimeOverError
-from filedecryptor.vns.listing import Recording, signs_of_more
+from filedecryptor.vns.listing import Listing, Recording, signs_of_more
 
 METRICS = {
     "listed": "Recordings that the API lists.",
@@ -39,27 +41,13 @@ METRICS = {
     "in seconds since 1970.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"
-"""The file in which an archive remembers its runs."""
-
-LARGEST_MEMORY = 4096
-"""Bytes that are read of it."""
-
-LONGEST_GAP = timedelta(days=6)
-"""Time between complete runs after which recordings are about to be purged, or have been."""
-
-
-def exposition(figures: Mapping[str, float]) -> bytes:
-    """Return figures in the text format of Prometheus."""
-    lines = []
-    for name, value in figures.items():
-        metric = f"vns_recordings_{name}"
-        lines += [f"# HELP {metric} {METRICS[name]}", f"# TYPE {metric} gauge", f"{metric} {value}"]
-    return "".join(f"{line}\n" for line in lines).encode("ascii")
+MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
+LARGEST_MEMORY = 4096  # bytes that are read of it
+LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
 class Runs:
-    """What an archive remembers of its runs: when the first began, and the last complete one."""
+    """What an archive remembers: its last complete run, or its first one if none was complete."""
 
     def __init__(self, directory: str) -> None:
         self._path = join(directory, MEMORY_NAME)
@@ -78,74 +66,65 @@ class Runs:
 
     def end(self, *, complete: bool) -> str | None:
         """Remember that a run has ended; return a warning if the last complete one is long ago."""
-        before, first = self.complete, self._first or self._began
+        now = times.shown(self._began)
+        last = self.complete or self._first
+        what = (
+            "the last complete run was at {}" if self.complete else "no run since {} was complete"
+        )
         if complete:
             self.complete = self._began
-        if complete or self._first is None:
-            fields = {"first": times.shown(first)}
-            if self.complete is not None:
-                fields["complete"] = times.shown(self.complete)
+        if complete or last is None:
+            fields = {"complete" if complete else "first": now}
             write_bytes(self._path, json.dumps(fields).encode("ascii") + b"\n")
-        if self._began - (before or first) <= LONGEST_GAP:
+        if last is None or self._began - last <= LONGEST_GAP:
             return None
-        what = f"the last complete run was at {times.shown(before or first)}"
-        if before is None:
-            what = f"no run since {times.shown(first)} was complete"
         kept = f"VNS keeps a recording for {times.KEPT.days} days"
-        return f"{what}, and it is {times.shown(self._began)}: {kept}"
+        return f"{what.format(times.shown(last))}, and it is {now}: {kept}"
 
 
+@dataclass
 class Nightly:
     """Fetches recordings into an archive, and reports what becomes of each.
 
-    With `jobs` or `show` being None, `Archive` and the terminal decide; `origin` is the sentence
-    that says where the password came from.
+    With `jobs` or `show` being None, `Archive` and the terminal decide.
     """
 
-    def __init__(
-        self,
-        console: Console,
-        reporter: Reporter,
-        client: Client,
-        archive: Archive,
-        *,
-        jobs: int | None,
-        show: bool | None,
-        origin: str | None,
-    ) -> None:
-        self.reporter = reporter
-        self._console = console
-        self._client = client
-        self._archive = archive
-        self._jobs = jobs
-        self._show = show
-        self._origin = origin
-        self._begin = time.monotonic()
-        self._listed = self._left_out = 0
+    console: Console
+    reporter: Reporter
+    client: Client
+    archive: Archive
+    passwords: Found | None
+    jobs: int | None
+    show: bool | None
+    begin: float = field(default_factory=time.monotonic)
+    listed: int = 0
+    left_out: int = 0
+
+    def refuse(self, text: str) -> None:
+        """Report what stands where a GUID should."""
+        error = FileDecryptorError("this is not a GUID", filename=text)
+        self.reporter.add(failed(text, error))
 
     def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> set[str]:
         """Fetch recordings, `again` if they are there, and return the GUIDs not tried."""
         share_one_heap()
         not_tried: list[Outcome] = []
-        with (
-            progress(self._console, (), len(recordings), lambda _: 0, show=self._show) as shown,
-            closing(
-                self._archive.fetch(
-                    recordings,
-                    jobs=self._jobs,
-                    again=again,
-                    on_progress=shown.advance,
-                    warn=self.reporter.warn,
-                )
-            ) as outcomes,
-        ):
-            for outcome in outcomes:
-                if self._origin is not None and isinstance(outcome.error, AuthenticationError):
-                    with_origin(outcome.error, self._origin)
-                self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
-                shown.count(outcome)
-                if outcome.status == NOT_TRIED:
-                    not_tried.append(outcome)
+        with progress(self.console, (), len(recordings), lambda _: 0, show=self.show) as shown:
+            outcomes = self.archive.fetch(
+                recordings,
+                jobs=self.jobs,
+                again=again,
+                on_progress=shown.advance,
+                warn=self.reporter.warn,
+            )
+            with closing(outcomes):
+                for outcome in outcomes:
+                    if outcome.status == NOT_TRIED:
+                        not_tried.append(outcome)
+                    if self.passwords is not None:
+                        self.passwords.explain(outcome.error)
+                    self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
+                    shown.count(outcome)
         if not_tried:
             self.reporter.say_error(_rest(not_tried))
         return {outcome.input for outcome in not_tried}
@@ -171,11 +150,11 @@ class Nightly:
             with self._errors_said():
                 looked_at = self._fetch_listed(since, dry_run=dry_run)
             with self._errors_said():
-                for outcome in self._archive.check_others(looked_at) if check else ():
+                for outcome in self.archive.check_others(looked_at) if check else ():
                     self.reporter.add(outcome)
             if not (report.codes or report.counts):
                 self.reporter.say(
-                    "there is nothing to do" if self._listed else "the API lists no recordings"
+                    "there is nothing to do" if self.listed else "the API lists no recordings"
                 )
         except BaseException:
             report.codes.add(ExitCode.INTERRUPTED)
@@ -195,21 +174,21 @@ class Nightly:
 
     def _fetch_listed(self, since: datetime | None, *, dry_run: bool) -> Sequence[Recording]:
         """Fetch what is missing, and return the recordings that have been looked at."""
-        listing = self._client.list_recordings()
+        listing = self.client.list_recordings()
         recordings, others = listing.recordings()
-        self._listed = len(recordings) + len(others)
+        self.listed = len(recordings) + len(others)
         for text in others:
-            self.reporter.add(failure(text, FileDecryptorError("this is not a GUID")))
-        if signs := signs_of_more(listing):
-            self.reporter.say_error(incomplete(signs))
+            self.refuse(text)
+        if error := incomplete(listing):
+            self.reporter.say_error(error)
         if since is not None:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
-            self._left_out = self._listed - len(others) - len(recordings)
-            self.reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
+            self.left_out = self.listed - len(others) - len(recordings)
+            self.reporter.note(f"left out, of calls before {times.shown(since)}: {self.left_out}")
         if not dry_run:
             not_tried = self.fetch(recordings)
             return [one for one in recordings if str(one.guid) not in not_tried]
-        for outcome in self._archive.plan(recordings):
+        for outcome in self.archive.plan(recordings):
             self.reporter.add(outcome)
         return recordings
 
@@ -219,51 +198,58 @@ class Nightly:
             if warning := runs.end(complete=is_complete):
                 self.reporter.warn(warning)
         report = self.reporter.report
+        last = runs.complete
         figures: dict[str, float] = {
-            "listed": self._listed,
+            "listed": self.listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
             "failed": report.counts["failed"] + report.counts[NOT_TRIED],
             "bytes": report.size,
-            "seconds": round(time.monotonic() - self._begin, 3),
+            "seconds": round(time.monotonic() - self.begin, 3),
         }
-        last = runs.complete
-        self.reporter.add_object(
-            {
-                "summary": True,
-                **figures,
-                "last_complete": None if last is None else times.shown(last),
-                "left_out": self._left_out,
-                "statuses": dict(report.counts),
-                "code": report.code,
-            }
-        )
+        summary = {
+            "last_complete": None if last is None else times.shown(last),
+            "left_out": self.left_out,
+            "statuses": dict(report.counts),
+            "code": report.code,
+        }
+        self.reporter.add_object({"summary": True, **figures, **summary})
         if metrics is not None:
             if last is not None:
                 figures["last_complete_timestamp_seconds"] = last.timestamp()
-            data = exposition(figures)
             with self._errors_said():
-                if self._console.is_standard_output(metrics):
-                    self._console.write(data)
-                elif is_url(metrics) or not disk.write_to_stream(metrics, data):
-                    target = os.path.realpath(metrics) if os.path.islink(metrics) else metrics
-                    write_bytes(target, data)
+                self._write_figures(figures, metrics)
+
+    def _write_figures(self, figures: Mapping[str, float], path: str) -> None:
+        """Write figures in the text format of Prometheus."""
+        text = ""
+        for name, value in figures.items():
+            metric = f"vns_recordings_{name}"
+            text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {value}\n"
+        data = text.encode("ascii")
+        if self.console.is_standard_output(path):
+            self.console.write(data)
+        elif is_url(path) or not disk.write_to_stream(path, data):
+            write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
 
 
 def _rest(not_tried: Sequence[Outcome]) -> FileDecryptorError:
     """Return the error for recordings that were not tried, with the exit code of the reason."""
-    what = f"{len(not_tried)} recording{'s' if len(not_tried) > 1 else ''} not tried"
     reason = not_tried[0].error
-    hint = "run this again once that is mended; what is stored is not fetched again"
-    if isinstance(reason, TimeOverError):
-        hint = "run this again: what is stored is not fetched again"
-    found = FileDecryptorError(f"{what}, since all would have failed the same way", hint=hint)
-    if isinstance(reason, FileDecryptorError):
-        found.exit_code = reason.exit_code
+    mended = "" if isinstance(reason, TimeOverError) else " once that is mended"
+    found = FileDecryptorError(
+        f"{len(not_tried)} recording{'s' if len(not_tried) > 1 else ''} not tried, since all would "
+        "have failed the same way",
+        hint=f"run this again{mended}: what is stored is not fetched again",
+    )
+    if reason is not None:
+        found.exit_code = exit_code_of(reason)
     return found
 
 
-def incomplete(signs: Sequence[str]) -> ApiError:
-    """Return the error for a list that is one page of several, as the signs show."""
+def incomplete(listing: Listing) -> ApiError | None:
+    """Return the error for a list that is one page of several; None if nothing shows that."""
+    if not (signs := signs_of_more(listing)):
+        return None
     return ApiError(
         f"the list looks incomplete (one page of several): {'; '.join(signs)}",
         hint="all that it names is fetched; for the others, ask the vendor, or use download GUID",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
@@ -14,55 +15,33 @@ from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
-from filedecryptor.storage.atomic import PendingFile, Written
+from filedecryptor.storage.atomic import PendingFile
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
 
-UNKNOWN = "unknown"
-"""The extension of authenticated audio that is not opus, mp3 or wav."""
-
-UNVERIFIED = "unverified"
-"""Comes before the extension of a recording that may be truncated."""
-
-ENCRYPTED = "enc"
-"""The extension of a recording that was stored without being decrypted."""
-
-LARGEST = 16 << 20
-"""Bytes of a record that are read; one has some hundred."""
-
-FEW = 20
-"""So many recordings are looked up one by one; for more, the directory is listed."""
-
+UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
+UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
+ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
+LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
+FEW = 20  # so many recordings are looked up one by one; for more, the directory is listed
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAME = re.compile(rf"({_GUID})\.json")
 _FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
 
 
 class Record(NamedTuple):
-    """What is known of a recording that was fetched.
+    """What is known of a recording that was fetched; in its JSON, the fields have these names."""
 
-    Attributes:
-        guid: Its `sessionGuid`, in small letters.
-        entry: What the list said of it, as it came; None if it was fetched without a list.
-        file: The name of the file that holds it.
-        format: `opus`, `mp3` or `wav`; None if it is encrypted, or none of these.
-        size: The file's length in bytes.
-        sha256: The file's SHA-256, in hexadecimal (FIPS 180-4).
-        authenticated: Whether it was decrypted, and so is what was recorded.
-        fetched: When it was fetched, in UTC.
-        deleted: When it was deleted on the server, in UTC; None if it was not.
-    """
-
-    guid: str
-    entry: object
-    file: str
-    format: str | None
+    guid: str  # in small letters
+    entry: object  # what the list said of it, as it came; None if it was fetched without a list
+    file: str  # the name of the file that holds it
+    format: str | None  # `opus`, `mp3` or `wav`; None if it is encrypted, or none of these
     size: int
-    sha256: str
-    authenticated: bool
-    fetched: str
-    deleted: str | None = None
+    sha256: str  # of the file, in hexadecimal (FIPS 180-4)
+    authenticated: bool  # whether it was decrypted, and so is what was recorded
+    fetched: str  # when, in UTC, as is the next
+    deleted: str | None = None  # when it was deleted on the server
 
     @property
     def is_encrypted(self) -> bool:
@@ -114,17 +93,16 @@ class Records:
         except FileNotFoundError:
             return None
 
-    def has_file(self, record: Record) -> bool:
-        """Return whether the file of a record is there, in the length that was stored."""
-        if self._sizes is not None:
-            return self._sizes.get(record.file) == record.size
-        return self._storage.size_of(self.path(record.file)) == record.size
-
-    def has_same_bytes(self, record: Record, on_progress: OnProgress) -> bool:
-        """Return whether the file of a record holds what was stored; it is read for that."""
+    def holds(self, record: Record, on_progress: OnProgress = ignore, *, read: bool) -> bool:
+        """Return whether a record's file is there in its length and, if it is `read`, unaltered."""
         try:
-            has_size = self.has_file(record)
-            return has_size and self._sha256(record.file, on_progress) == record.sha256
+            if self._sizes is not None:
+                size = self._sizes.get(record.file)
+            else:
+                size = self._storage.size_of(self.path(record.file))
+            if size != record.size:
+                return False
+            return not read or self._sha256(record.file, on_progress) == record.sha256
         except FileNotFoundError:
             return False
 
@@ -160,7 +138,7 @@ class Records:
             record = self._read(name)
             if record is None:
                 error = FileDecryptorError("this is not the record of a recording")
-            elif not (self.has_same_bytes(record, ignore) if read else self.has_file(record)):
+            elif not self.holds(record, read=read):
                 error = FileDecryptorError("it is missing, or is not what was stored")
         except (FileDecryptorError, OSError) as refusal:
             self.refuse_if_general(refusal)
@@ -203,7 +181,6 @@ class Records:
         recording: Recording,
         content: BinaryIO,
         extension: str,
-        audio_format: str | None,
         on_progress: OnProgress,
         *,
         authenticated: bool = False,
@@ -214,6 +191,8 @@ class Records:
         one is longer.
         """
         name = f"{recording.guid}.{extension}"
+        kind = extension.rpartition(".")[2]
+        publish = partial(self._storage.publish, self.path(name))
         if not isinstance(content, PendingFile):  # which is not read to be published
             content = cast("BinaryIO", Watched(content, on_progress))
         digest = hashlib.sha256()
@@ -224,26 +203,23 @@ class Records:
             size += len(piece)
         sha256 = digest.hexdigest()
         try:
-            self._publish(name, content, replace=False)
+            publish(content, replace=False)
         except FileExistsError:
             there = self._storage.size_of(self.path(name)) or 0
             if f".{UNVERIFIED}." in name and there > size:
                 size, sha256 = there, self._sha256(name, on_progress)
             elif there != size or self._sha256(name, on_progress) != sha256:
-                self._publish(name, content, replace=True)
+                publish(content, replace=True)
         return Record(
             guid=str(recording.guid),
             entry=recording.entry,
             file=name,
-            format=audio_format,
+            format=None if kind in {ENCRYPTED, UNKNOWN} else kind,
             size=size,
             sha256=sha256,
             authenticated=authenticated,
             fetched=times.shown(times.now()),
         )
-
-    def _publish(self, name: str, content: BinaryIO, *, replace: bool) -> None:
-        self._storage.publish(self.path(name), content, replace=replace, written=Written())
 
     def flush(self, record: Record) -> None:
         """Bring a record and its file to the disk, also if another run has put them there."""
