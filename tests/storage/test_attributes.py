@@ -12,7 +12,7 @@ from support.commands import COMMAND, run, run_process
 from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, encrypt
 
-from filedecryptor.storage import atomic, disk
+from filedecryptor.storage import atomic
 
 TIME = 1_700_000_000_123_456_700
 """Nanoseconds since 1970, as fine as NTFS keeps them."""
@@ -26,7 +26,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     """Let new files have names, or none, where there is such a thing."""
     if request.param == "with a name":
         monkeypatch.setattr(atomic, "nameless", lambda *_: None)
-        monkeypatch.setattr(disk, "nameless", lambda *_: None)
 
 
 def recording(folder: Path, audio: bytes = AUDIO, mode: int = 0o600) -> Path:

@@ -32,8 +32,7 @@ from support.store_proxy import Answer, Request, proxy
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError
 from filedecryptor.storage import objects
-from filedecryptor.storage.objects import READ_AHEAD, publish
-from filedecryptor.storage.uploads import LARGEST_PIECE
+from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD, publish
 
 Forward = Callable[[Request], Answer]
 

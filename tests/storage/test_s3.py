@@ -29,7 +29,7 @@ from filedecryptor import open_recording
 from filedecryptor.errors import StorageError, missing_extra
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW, decrypt_files
 from filedecryptor.storage import UNCONDITIONAL
-from filedecryptor.storage.uploads import LARGEST_PIECE
+from filedecryptor.storage.objects import LARGEST_PIECE
 
 Forward = Callable[[Request], Answer]
 Handler = Callable[[Request, Forward], Answer | None]

@@ -23,10 +23,7 @@ from filedecryptor.storage.paths import SUFFIX, is_possible, is_url
 
 is_directory = os.path.isdir
 real_path = paths.real_path
-attributes_of = atomic.attributes_of
-nameless = atomic.nameless
 publish = atomic.publish
-discard_unfinished = atomic.discard_unfinished
 
 
 def make_directory(path: str) -> None:
@@ -63,12 +60,9 @@ def sizes_in(directory: str) -> dict[str, int | None]:
 def flush_file(path: str) -> None:
     """Bring a file that is there already to the disk, and its name."""
     # Windows flushes only what is open for writing.
-    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
-    try:
-        with errors_naming(path):
-            flush(descriptor)
-    finally:
-        os.close(descriptor)
+    mode = "r+b" if sys.platform == "win32" else "rb"
+    with errors_naming(path), open(path, mode, buffering=0) as file:
+        flush(file.fileno())
     flush_directory(os.path.dirname(path) or ".")
 
 
