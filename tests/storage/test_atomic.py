@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.commands import AS_ANYBODY
+from support.commands import AS_ANYBODY, COMMAND, run
 from support.folders import contents
 from support.posix import (
     IS_ROOT,
@@ -27,6 +27,7 @@ from support.posix import (
     make_socket,
     posix_only,
 )
+from support.recordings import PASSWORD, encrypt
 
 from filedecryptor.errors import UsageError
 from filedecryptor.storage import atomic
@@ -104,9 +105,9 @@ def test_a_published_file_is_whole_and_alone(
 ) -> None:
     """It replaces what was there, or a link, which is not followed; nothing else is left.
 
-    The longest name leaves room for a temporary one.
+    The longest name leaves room for a temporary one, and is the one that was meant.
     """
-    name = "x" * 255
+    name = "\u00e9 \U0001f3a7" + "x" * 248
     target = tmp_path / name
     (tmp_path / "precious").write_bytes(b"precious")
     if isinstance(old, bytes):
@@ -144,32 +145,22 @@ def test_nothing_but_a_file_is_replaced(tmp_path: Path, make: Any, *, pending: b
 def test_without_replace_an_existing_file_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes | str, *, links: bool
 ) -> None:
-    """A link to nowhere as well, and where the file system has no hard links at all."""
+    """A link to nowhere as well, and without hard links; what was refused can be published after all."""
     if IS_WINE and isinstance(old, str):
         pytest.skip("wine takes a link to nowhere for nothing")
     if not links:
         monkeypatch.setattr(os, "link", failing(errno.EOPNOTSUPP))
     target = tmp_path / "x"
     target.write_bytes(old) if isinstance(old, bytes) else target.symlink_to(old)
-    with pytest.raises(FileExistsError) as caught:
-        publish(target, replace=False)
-    assert (caught.value.filename, caught.value.errno) == (str(target), errno.EEXIST)
-    assert contents(tmp_path) == {"x": old}
-    publish(tmp_path / "y", replace=False)
-    assert contents(tmp_path) == {"x": old, "y": AUDIO}
-
-
-@in_each_way
-def test_it_can_be_published_again_after_it_was_refused(tmp_path: Path) -> None:
-    """If what exists must give way after all, nothing is written anew."""
-    target = tmp_path / "x"
-    target.write_bytes(b"old")
     with nameless(str(target)) or io.BytesIO() as file:
         file.write(AUDIO)
-        with pytest.raises(FileExistsError):
+        with pytest.raises(FileExistsError) as caught:
             atomic.publish(str(target), file, replace=False)
+        assert (caught.value.filename, caught.value.errno) == (str(target), errno.EEXIST)
+        assert contents(tmp_path) == {"x": old}
         atomic.publish(str(target), file, replace=True)
-    assert contents(tmp_path) == {"x": AUDIO}
+    publish(tmp_path / "y", replace=False)
+    assert contents(tmp_path) == {"x": AUDIO, "y": AUDIO}
 
 
 @posix_only("permissions of this kind")
@@ -294,47 +285,40 @@ def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
 
 @posix_only("calls of this kind")
 @pytest.mark.parametrize("pending", [True, False])
-@pytest.mark.parametrize("function", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("function", ["open", "write", "fsync", "replace"])
+@pytest.mark.parametrize("is_refused", [True, False])
 @in_each_way
-def test_what_is_refused_leaves_the_old_output_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, *, pending: bool
+def test_what_fails_leaves_the_old_output_and_nothing_else(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    *,
+    pending: bool,
+    is_refused: bool,
 ) -> None:
-    """The error names the target, rather than the temporary file."""
+    """Be it refused, which names the target, or interrupted, even when a file has just been made."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
-    owner = PendingFile if function == "write" else os
-    monkeypatch.setattr(owner, function, failing(errno.EIO))
-    before = open_files()
-    with pytest.raises(OSError, match="Input/output") as caught:
-        publish(target, pending=pending)
-    assert caught.value.filename == str(target)
-    assert contents(tmp_path) == {"x": b"old"}
-    del caught
-    gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
-    assert open_files() <= before
-
-
-@posix_only("calls of this kind")
-@pytest.mark.parametrize("moment", ["open", "fsync", "replace"])
-@in_each_way
-def test_an_interruption_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    """Whenever it comes, even when a file has just been made."""
-    real = getattr(os, moment)
-    target = tmp_path / "x"
-    target.write_bytes(b"old")
+    owner: Any = PendingFile if function == "write" else os
+    real = getattr(owner, function)
 
     def interrupted(*words: Any, **options: Any) -> NoReturn:
-        if moment != "replace":
+        if function != "replace":
             real(*words, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, moment, interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        publish(target)
+    before = open_files()
+    monkeypatch.setattr(owner, function, failing(errno.EIO) if is_refused else interrupted)
+    with pytest.raises(OSError if is_refused else KeyboardInterrupt) as caught:
+        publish(target, pending=pending)
     monkeypatch.undo()
+    if isinstance(caught.value, OSError):
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(target))
     assert contents(tmp_path) == {"x": b"old"}
+    del caught
+    gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
+    if is_refused or function != "open":  # whose descriptor nobody has
+        assert open_files() <= before
 
 
 @posix_only("calls of this kind")
@@ -360,19 +344,30 @@ def test_a_file_that_another_has_put_in_place_is_not_published(
 
 
 @pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.parametrize("numbered", [True, False])
 @in_each_way
-def test_a_run_replaces_nothing_of_its_own(tmp_path: Path, *, replace: bool) -> None:
-    """Two names may be one file, on a disk that ignores case, for instance; here they just are."""
+def test_a_run_replaces_nothing_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool, numbered: bool
+) -> None:
+    """Two names may be one file. Some drives of Windows number no files: a path tells them there."""
+
+    def unnumbered(found: os.stat_result) -> os.stat_result:
+        return os.stat_result((found.st_mode, 0, *found[2:]))
+
+    for name in () if numbered else ("fstat", "lstat"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
     written = Written()
-    publish(tmp_path / "x", b"first", written=written)
+    for name in "xy":
+        publish(tmp_path / name, name.encode(), written=written)
     with pytest.raises(UsageError if replace else FileExistsError):
-        publish(tmp_path / "x", b"second", replace=replace, written=written)
-    assert contents(tmp_path) == {"x": b"first"}
-    with pytest.raises(UsageError, match="same output"):
+        publish(os.path.join(tmp_path, ".", "x"), b"z", replace=replace, written=written)
+    assert contents(tmp_path) == {"x": b"x", "y": b"y"}
+    with pytest.raises(UsageError, match="same output as another input"):
         written.refuse(str(tmp_path / "x"))
     written.refuse(str(tmp_path / "nowhere"))
     publish(tmp_path / "x", b"another run's")
-    assert contents(tmp_path) == {"x": b"another run's"}
+    assert contents(tmp_path) == {"x": b"another run's", "y": b"y"}
 
 
 @posix_only("calls of this kind")
@@ -453,19 +448,18 @@ def test_files_of_two_disks_are_not_mixed_up(tmp_path: Path) -> None:
             subprocess.run(["umount", disk], check=False, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize("can", [True, False])
 def test_a_flush_reaches_the_disk_itself_on_macos(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, can: bool
 ) -> None:
     """Past the disk's own cache, where fsync(2) would leave it; by fsync(2) where it must be."""
-    asked: list[tuple[int, int]] = []
+    asked: list[int] = []
     synced: list[int] = []
-    refusal: list[OSError] = []
 
-    def fcntl_of_macos(descriptor: int, command: int) -> int:
-        asked.append((descriptor, command))
-        if refusal:
-            raise refusal[0]
-        return 0
+    def fcntl_of_macos(_: int, command: int) -> None:
+        asked.append(command)
+        if not can:
+            raise OSError(errno.ENOTSUP, "no such thing on this disk")
 
     fcntl = pytest.importorskip("fcntl", reason="Windows has no fcntl")
     monkeypatch.setattr(fcntl, "fcntl", fcntl_of_macos)
@@ -473,31 +467,8 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(sys, "platform", "darwin")
     publish(tmp_path / "a")
-    assert len(asked) == 2  # the file, and the directory
-    assert {command for _, command in asked} == {51}
-    assert synced == []
-    refusal.append(OSError(errno.ENOTSUP, "no such thing on this disk"))
-    publish(tmp_path / "a")
-    assert len(synced) == 2
-
-
-def test_a_run_replaces_nothing_of_its_own_where_files_have_no_identity(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on some drives of Windows: there it is known by its path."""
-    written = Written()
-
-    def unnumbered(found: os.stat_result) -> os.stat_result:
-        return os.stat_result((found.st_mode, 0, *found[2:]))
-
-    for name in ("fstat", "lstat"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
-    for name in "ab":
-        publish(tmp_path / name, name.encode(), written=written)
-    with pytest.raises(UsageError, match="same output as another input"):
-        publish(os.path.join(tmp_path, ".", "a"), written=written)
-    assert contents(tmp_path) == {"a": b"a", "b": b"b"}
+    assert asked == [51, 51]  # the file, and the directory
+    assert len(synced) == (0 if can else 2)
 
 
 # What killed runs leave.
@@ -588,3 +559,93 @@ def test_what_others_left_stays(tmp_path: Path) -> None:
     os.chown(tmp_path / LEFTOVER, 65534, 65534)
     publish(tmp_path / "x")
     assert contents(tmp_path) == {LEFTOVER: b"old", "x": AUDIO}
+
+
+# What an audio file has in common with its recording.
+
+TIME = 1_700_000_000_123_456_700
+"""Nanoseconds since 1970, as fine as NTFS keeps them."""
+
+SHORT, LONG = b"OggS", b"OggS" + bytes(9_000_000)
+"""The latter is more than stays in memory."""
+
+
+def put_recording(folder: Path, audio: bytes = SHORT, mode: int = 0o600) -> Path:
+    """Make a recording with permissions and a time of its own."""
+    path = folder / "a.enc"
+    path.write_bytes(encrypt(audio))
+    path.chmod(mode)
+    os.utime(path, ns=(TIME, TIME))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "umask", "expected"),
+    [
+        (0o600, 0o022, 0o600),
+        (0o640, 0o022, 0o640),
+        (0o644, 0o077, 0o600),
+        (0o666, 0o022, 0o644),
+        (0o755, 0o002, 0o644),
+        (0o444, 0o022, 0o444),
+        (0o4711, 0o000, 0o600),
+    ],
+    ids=oct,
+)
+@pytest.mark.parametrize("audio", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("named", [True, False])
+def test_time_and_permissions_are_those_of_the_recording(  # noqa: PLR0917 - a table
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    umask: int,
+    expected: int,
+    audio: bytes,
+    *,
+    named: bool,
+) -> None:
+    """Less the umask, in place of others that an output had; no file is ever open to more."""
+    asked = []
+    real = os.open
+
+    def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0)) and ".enc" not in path:
+            asked.append(mode & ~umask)
+        return real(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", watched)
+    if named:
+        monkeypatch.setattr(atomic, "nameless", lambda *_: None)
+    put_recording(tmp_path, audio, mode)
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            assert run("a.enc", PASSWORD, "opus", cwd=tmp_path).code == 0
+            found = (tmp_path / "a.opus").stat()
+            assert found.st_mtime_ns == TIME
+            if not IS_WINDOWS:
+                assert stat.S_IMODE(found.st_mode) == expected
+                assert asked
+                assert not any(mode & ~(expected | 0o600) for mode in asked)
+            (tmp_path / "a.opus").chmod(0o666)
+        assert run(".", PASSWORD, "opus", "-d", "out", cwd=tmp_path).code == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out" / "a.opus").stat().st_mtime_ns == TIME
+
+
+@pytest.mark.parametrize("is_pipe", [True, False])
+def test_standard_input_counts_if_it_is_a_file(tmp_path: Path, *, is_pipe: bool) -> None:
+    """From a pipe, the audio is new, with what the umask leaves."""
+    path = put_recording(tmp_path)
+    (tmp_path / "new").touch()
+    expected = (tmp_path / "new" if is_pipe else path).stat()
+    words = [COMMAND, "-", PASSWORD, "opus", "-o", "x.opus"]
+    if is_pipe:
+        subprocess.run(words, check=True, cwd=tmp_path, input=path.read_bytes())
+    else:
+        with path.open("rb") as stdin:
+            subprocess.run(words, check=True, cwd=tmp_path, stdin=stdin)
+    found = (tmp_path / "x.opus").stat()
+    assert found.st_mode == expected.st_mode
+    assert abs(found.st_mtime_ns - expected.st_mtime_ns) <= (60e9 if is_pipe else 0)
