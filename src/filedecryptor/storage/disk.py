@@ -28,14 +28,13 @@ publish = atomic.publish
 
 def make_directory(path: str) -> None:
     """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
-    parents = []
-    missing = path
-    while not os.path.isdir(missing) and (parent := os.path.dirname(missing)) != missing:
-        parents.append(parent or ".")
-        missing = parent
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path) or "."
+    if parent != path and not os.path.lexists(parent):
+        make_directory(parent)
     os.makedirs(path, exist_ok=True)
-    for parent in parents:
-        flush_directory(parent)
+    flush_directory(parent)
 
 
 def size_of(path: str | int) -> int | None:
