@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.commands import AS_ANYBODY, COMMAND, run
+from support.commands import AS_ANYBODY, COMMAND
 from support.folders import contents
 from support.posix import (
     IS_ROOT,
@@ -31,9 +31,12 @@ from support.recordings import PASSWORD, encrypt
 
 from filedecryptor.errors import UsageError
 from filedecryptor.storage import atomic
-from filedecryptor.storage.atomic import PendingFile, Written, nameless
+from filedecryptor.storage.atomic import Attributes, PendingFile, Written, nameless
 
 AUDIO = os.urandom(600_000)
+
+TIME = 1_700_000_000_123_456_700
+"""Nanoseconds since 1970, as fine as NTFS keeps them."""
 
 WAYS = {
     "without a name": None,
@@ -164,31 +167,52 @@ def test_without_replace_an_existing_file_stays(
 
 
 @posix_only("permissions of this kind")
-@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o027])
+@pytest.mark.parametrize(
+    ("mode", "umask", "expected"),
+    [
+        (0o666, 0o000, 0o666),
+        (0o666, 0o022, 0o644),
+        (0o666, 0o027, 0o640),
+        (0o640, 0o022, 0o640),
+        (0o644, 0o077, 0o600),
+        (0o444, 0o022, 0o444),
+        (0o600, 0o000, 0o600),
+    ],
+    ids=oct,
+)
 @in_each_way
-def test_permissions_are_those_of_any_new_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, umask: int, expected: int
 ) -> None:
-    """As the umask leaves them; until all is written, however little at once, its owner's alone."""
+    """Until all is written, however little at once, they are the owner's alone."""
+    asked = []
     modes = set()
-    write = PendingFile.write
+    open_file, write = os.open, PendingFile.write
+
+    def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0)):
+            asked.append(mode & ~umask)
+        return open_file(path, flags, mode, **more)
 
     def little(file: PendingFile, data: Any) -> int:
         found = os.fstat(file.fileno())
         modes.add((found.st_mode & 0o777, found.st_uid))
         return write(file, data[:70_000])
 
+    monkeypatch.setattr(os, "open", watched)
     monkeypatch.setattr(PendingFile, "write", little)
     target = tmp_path / "x"
     target.write_bytes(b"old")
     target.chmod(0o604)
     before = os.umask(umask)
     try:
-        publish(target)
+        publish(target, attributes=Attributes(mode, TIME))
     finally:
         os.umask(before)
+    assert set(asked) == {expected}  # whoever opened it when it was made could read it all
     assert modes == {(0o600, os.geteuid())}
-    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert target.stat().st_mode & 0o777 == expected
+    assert target.stat().st_mtime_ns == TIME
     assert contents(tmp_path) == {"x": AUDIO}
 
 
@@ -242,18 +266,9 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
 
 
 @posix_only("directories that can be flushed")
-@pytest.mark.parametrize(
-    ("number", "passes"),
-    [
-        (errno.EINVAL, True),
-        (errno.EBADF, True),
-        (errno.EACCES, True),
-        (errno.ENOTSUP, True),
-        (errno.EIO, False),
-    ],
-)
+@pytest.mark.parametrize("number", [*sorted(atomic.CANNOT_FLUSH), errno.EIO])
 def test_a_directory_that_cannot_be_flushed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, passes: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Where the file system has no such thing it is fine; a failing disk is not."""
     fsync = os.fsync
@@ -265,7 +280,7 @@ def test_a_directory_that_cannot_be_flushed(
 
     monkeypatch.setattr(os, "fsync", refuse_directories)
     before = open_files()
-    with nullcontext() if passes else pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(OSError, match="Input") if number == errno.EIO else nullcontext():
         publish(tmp_path / "x")
     assert contents(tmp_path) == {"x": AUDIO}
     assert open_files() <= before
@@ -563,89 +578,32 @@ def test_what_others_left_stays(tmp_path: Path) -> None:
 
 # What an audio file has in common with its recording.
 
-TIME = 1_700_000_000_123_456_700
-"""Nanoseconds since 1970, as fine as NTFS keeps them."""
-
-SHORT, LONG = b"OggS", b"OggS" + bytes(9_000_000)
-"""The latter is more than stays in memory."""
+LONG = b"OggS" + bytes(9_000_000)
+"""More than stays in memory."""
 
 
-def put_recording(folder: Path, audio: bytes = SHORT, mode: int = 0o600) -> Path:
-    """Make a recording with permissions and a time of its own."""
-    path = folder / "a.enc"
+@pytest.mark.parametrize("audio", [b"OggS", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("given", ["path", "folder", "file", "pipe"])
+def test_an_output_is_as_its_recording(tmp_path: Path, given: str, audio: bytes) -> None:
+    """In time and permissions, also on standard input; audio from a pipe is as any new file."""
+    path = tmp_path / "in" / "a.enc"
+    path.parent.mkdir()
     path.write_bytes(encrypt(audio))
-    path.chmod(mode)
+    path.chmod(0o4751)
     os.utime(path, ns=(TIME, TIME))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("mode", "umask", "expected"),
-    [
-        (0o600, 0o022, 0o600),
-        (0o640, 0o022, 0o640),
-        (0o644, 0o077, 0o600),
-        (0o666, 0o022, 0o644),
-        (0o755, 0o002, 0o644),
-        (0o444, 0o022, 0o444),
-        (0o4711, 0o000, 0o600),
-    ],
-    ids=oct,
-)
-@pytest.mark.parametrize("audio", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("named", [True, False])
-def test_time_and_permissions_are_those_of_the_recording(  # noqa: PLR0917 - a table
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mode: int,
-    umask: int,
-    expected: int,
-    audio: bytes,
-    *,
-    named: bool,
-) -> None:
-    """Less the umask, in place of others that an output had; no file is ever open to more."""
-    asked = []
-    real = os.open
-
-    def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
-        if flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0)) and ".enc" not in path:
-            asked.append(mode & ~umask)
-        return real(path, flags, mode, **more)
-
-    monkeypatch.setattr(os, "open", watched)
-    if named:
-        monkeypatch.setattr(atomic, "nameless", lambda *_: None)
-    put_recording(tmp_path, audio, mode)
-    before = os.umask(umask)
-    try:
-        for _ in range(2):
-            assert run("a.enc", PASSWORD, "opus", cwd=tmp_path).code == 0
-            found = (tmp_path / "a.opus").stat()
-            assert found.st_mtime_ns == TIME
-            if not IS_WINDOWS:
-                assert stat.S_IMODE(found.st_mode) == expected
-                assert asked
-                assert not any(mode & ~(expected | 0o600) for mode in asked)
-            (tmp_path / "a.opus").chmod(0o666)
-        assert run(".", PASSWORD, "opus", "-d", "out", cwd=tmp_path).code == 0
-    finally:
-        os.umask(before)
-    assert (tmp_path / "out" / "a.opus").stat().st_mtime_ns == TIME
-
-
-@pytest.mark.parametrize("is_pipe", [True, False])
-def test_standard_input_counts_if_it_is_a_file(tmp_path: Path, *, is_pipe: bool) -> None:
-    """From a pipe, the audio is new, with what the umask leaves."""
-    path = put_recording(tmp_path)
-    (tmp_path / "new").touch()
-    expected = (tmp_path / "new" if is_pipe else path).stat()
-    words = [COMMAND, "-", PASSWORD, "opus", "-o", "x.opus"]
-    if is_pipe:
-        subprocess.run(words, check=True, cwd=tmp_path, input=path.read_bytes())
+    named = {"path": "in/a.enc -o a.opus", "folder": "in -d ."}
+    words = named.get(given, "- -o a.opus").split()
+    command = [COMMAND, *words, PASSWORD, "opus"]
+    with path.open("rb") as file:
+        if given == "pipe":
+            subprocess.run(command, check=True, cwd=tmp_path, input=file.read())
+        else:
+            subprocess.run(command, check=True, cwd=tmp_path, stdin=file)
+    found = (tmp_path / "a.opus").stat()
+    if given == "pipe":
+        (tmp_path / "new").touch()
+        assert found.st_mode == (tmp_path / "new").stat().st_mode
+        assert abs(found.st_mtime - time.time()) < 60
     else:
-        with path.open("rb") as stdin:
-            subprocess.run(words, check=True, cwd=tmp_path, stdin=stdin)
-    found = (tmp_path / "x.opus").stat()
-    assert found.st_mode == expected.st_mode
-    assert abs(found.st_mtime_ns - expected.st_mtime_ns) <= (60e9 if is_pipe else 0)
+        assert found.st_mtime_ns == TIME
+        assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
