@@ -70,6 +70,11 @@ def answering(method: str, answer: Answer | None) -> Handler:
     return lambda request, forward: answer if request.method == method else forward(request)
 
 
+UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+NOBODY = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
+NOBODY["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -81,22 +86,8 @@ def answering(method: str, answer: Answer | None) -> Handler:
         ("s3://b/a.enc?versionId=1", {}, "chains and versions of objects are not understood", 2),
         ("file:///a.enc", {}, "this is on the disk", 2),
         ("zip://a.enc::s3://b/x.zip", {}, "chains and versions of objects are not", 2),
-        (
-            "s3://bucket/a.enc",
-            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
-            "Could not connect to the endpoint",
-            1,
-        ),
-        (
-            "s3://bucket/a.enc",
-            {
-                "AWS_ACCESS_KEY_ID": "",
-                "AWS_SECRET_ACCESS_KEY": "",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            },
-            "Unable to locate credentials",
-            1,
-        ),
+        ("s3://bucket/a.enc", UNREACHABLE, "Could not connect to the endpoint", 1),
+        ("s3://bucket/a.enc", NOBODY, "Unable to locate credentials", 1),
     ],
 )
 def test_what_is_wrong_with_an_address(
