@@ -36,7 +36,7 @@ USES = {
     "cryptography": {"core.crypto"},
     "llvmlite": {"lanes.compiler"},
     "distributed": {"jobs.cluster"},
-    "fsspec": {"storage.objects", "storage.stores", "storage.uploads", "storage.s3"},
+    "fsspec": {"storage.objects", "storage.s3"},
     "s3fs": {"storage.s3"},
     "httpcore": {"vns.http"},
 }

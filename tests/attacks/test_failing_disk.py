@@ -1,4 +1,4 @@
-"""The disk says no: exit 1, a clear line, and the old output as it was.
+"""The disk says no: exit 1, a clear line, and the old output as it was; or it lacks something.
 
 A full disk, a limit of the file's size and directories that cannot be written to are in the tests
 of the command.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import begin
+from support import odd_disk
+from support.commands import begin, run
 from support.folders import contents, nothing_changes
 from support.posix import posix_only
-from support.recordings import AUDIO, PASSWORD
+from support.recordings import AUDIO, PASSWORD, encrypt
 
 FAILING = Path(__file__).parents[1] / "support" / "failing.py"
 
@@ -92,3 +94,44 @@ def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: byt
         b"filedecryptor: hint: there is no directory sub",
     ]
     assert contents(folder) == {"a.enc": encrypted_audio}
+
+
+# Disks that lack what others have.
+
+LONG = AUDIO + bytes(9_000_000)
+
+
+@pytest.fixture
+def odd(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of the kind that the test asks for."""
+    with odd_disk.mounted(tmp_path, request.param) as path:
+        yield path
+
+
+@pytest.mark.parametrize("odd", ["busy"], indirect=True)
+@pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
+@pytest.mark.parametrize("audio", [AUDIO, LONG], ids=["short", "long"])
+def test_a_disk_that_leaves_open_files_alone(odd: Path, audio: bytes, if_exists: str) -> None:
+    """It renames and removes only what is closed, links nothing, and flushes no directories."""
+    recording = encrypt(audio, PASSWORD)
+    (odd / "a.enc").write_bytes(recording)
+    result = run("--if-exists", if_exists, "a.enc", PASSWORD, "opus", cwd=odd)
+    assert (result.code, result.stdout, result.stderr) == (0, b"a.opus\n", "")
+    assert contents(odd) == {"a.enc": recording, "a.opus": audio}
+    if if_exists == "replace":
+        (odd / "a.opus").write_bytes(b"old")
+        assert run("a.enc", PASSWORD, "opus", cwd=odd).code == 0
+        assert contents(odd) == {"a.enc": recording, "a.opus": audio}
+
+
+@pytest.mark.parametrize("odd", ["busy", "folding"], indirect=True)
+@pytest.mark.parametrize("audio", [AUDIO, LONG], ids=["short", "long"])
+def test_what_fails_leaves_nothing_there(odd: Path, audio: bytes) -> None:
+    """A wrong password writes nothing, and an output that appears meanwhile is left alone."""
+    (odd / "a.enc").write_bytes(encrypt(audio, PASSWORD))
+    before = contents(odd)
+    assert run("a.enc", "wrong", "opus", cwd=odd).code == 3
+    assert contents(odd) == before
+    (odd / "a.opus").mkdir()
+    assert run("a.enc", PASSWORD, "opus", cwd=odd).code == 1
+    assert contents(odd) == {**before, "a.opus": None}

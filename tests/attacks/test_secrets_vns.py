@@ -144,7 +144,7 @@ def test_a_failing_server_makes_nobody_talk(account: Account, tmp_path: Path) ->
 INJECTED = [
     ("os.fsync", "EIO", 1),
     ("os.replace", "EACCES", 0),
-    ("filedecryptor.storage.disk.nameless", "ENOSPC", 1),
+    ("filedecryptor.storage.atomic.nameless", "ENOSPC", 1),
     ("filedecryptor.storage.atomic.PendingFile.write_all", "ENOSPC", 1),
     ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),

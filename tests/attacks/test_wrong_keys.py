@@ -112,7 +112,7 @@ def test_a_batch(  # noqa: PLR0917 - a table
     if size > 1_000:
         monkeypatch.setattr(workers, "MEMORY", 1)
     if not has_nameless:
-        monkeypatch.setattr("filedecryptor.storage.disk.nameless", lambda *_: None)
+        monkeypatch.setattr("filedecryptor.storage.atomic.nameless", lambda *_: None)
     expected = fill(tmp_path, size)
     names = sorted(path.name for path in tmp_path.iterdir())
     result = run(*names, PASSWORD, "wav", "--json", *options, cwd=tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from support import odd_disk
-from support.commands import run, wait_until, wait_until_read
+from support.commands import run, run_process, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
 
@@ -32,8 +31,7 @@ from support.store_proxy import Answer, Request, proxy
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError
 from filedecryptor.storage import objects
-from filedecryptor.storage.objects import READ_AHEAD, publish
-from filedecryptor.storage.uploads import LARGEST_PIECE
+from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD, publish
 
 Forward = Callable[[Request], Answer]
 
@@ -61,82 +59,74 @@ OUTPUTS = {
 }
 
 
-def test_one_recording(night: Bucket, tmp_path: Path) -> None:
-    """Beside its recording, with the address on standard output."""
+ALL = {f"in/{name}": audio for name, audio in OUTPUTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "expected", "last"),
+    [
+        ("in/a.enc", ["opus"], {"in/a.opus": OUTPUTS["a.opus"]}, None),
+        ("in", ["auto"], ALL, "3 decrypted; "),
+        ("in/", ["auto", "--verify"], {}, "3 verified; "),
+        ("", ["auto"], ALL, "3 decrypted, 1 failed; "),
+        ("none/", ["auto"], {}, "{}/none/: there is no .enc file in it"),
+    ],
+)
+def test_an_object_a_folder_or_a_bucket(  # noqa: PLR0917 - a table
+    night: Bucket, tmp_path: Path, key: str, words: list[str], expected: dict[str, bytes], last: str
+) -> None:
+    """Beside the recordings, with the addresses on standard output; other objects stay out."""
     before = night.contents()
-    result = night.run(f"{night.url}/in/a.enc", PASSWORD, "opus", cwd=tmp_path)
-    assert result == (0, f"{night.url}/in/a.opus\n".encode(), "")
-    assert added(night, before) == {"in/a.opus": OUTPUTS["a.opus"]}
+    result = night.run(f"{night.url}/{key}", "-", *words, cwd=tmp_path)
+    assert result.code == (0 if key else 4), result
+    assert added(night, before) == expected
+    assert sorted(result.stdout.decode().splitlines()) == [
+        f"{night.url}/{key}" for key in sorted(expected)
+    ]
+    if last is None:
+        assert result.stderr == ""
+    else:
+        assert result.lines[-1].startswith(last.format(night.url))
+    if not key:
+        said = f"error: {night.url}/inside.enc: not an .enc file: it is 17 bytes long"
+        assert said in result.stderr
     assert contents(tmp_path) == {}
 
 
-def test_a_folder_into_another(night: Bucket, tmp_path: Path) -> None:
-    """Subfolders are kept; other objects, and those whose key only begins alike, stay out."""
-    before = night.contents()
-    verified = night.run("--verify", f"{night.url}/in", "-", "auto", cwd=tmp_path)
-    assert (verified.code, verified.lines[-1][:12]) == (0, "3 verified; ")
-    assert added(night, before) == {}
-    result = night.run(f"{night.url}/in/", "-", "auto", "-d", f"{night.url}/out", cwd=tmp_path)
-    assert result.code == 0, result
-    assert added(night, before) == {f"out/{name}": audio for name, audio in OUTPUTS.items()}
-    lines = result.stdout.decode().splitlines()
-    assert sorted(lines) == sorted(f"{night.url}/out/{name}" for name in OUTPUTS)
-    assert re.fullmatch(r"3 decrypted; 0\.\d MB of audio in \d+\.\d s", result.lines[-1])
-
-
-def test_the_whole_bucket(night: Bucket, tmp_path: Path) -> None:
-    """A bucket is a folder too; one failure does not stop the others."""
-    result = night.run(night.url, "-", "auto", cwd=tmp_path)
-    assert result.code == 4
-    assert f"error: {night.url}/inside.enc: not an .enc file: it is 17 bytes long" in result.stderr
-    assert {f"in/{name}" for name in OUTPUTS} <= set(night.keys())
-
-
-def test_from_the_store_to_the_disk_and_back(night: Bucket, tmp_path: Path) -> None:
-    """Input and output may be in different places."""
-    assert night.run(f"{night.url}/in", "-", "auto", "-d", "out", cwd=tmp_path).code == 0
+def test_between_the_store_and_other_places(night: Bucket, tmp_path: Path) -> None:
+    """Input and output may be on the disk, or the streams; a second run believes lengths only."""
+    skip = ["--if-exists", "skip"]
+    words = [f"{night.url}/in", "-", "auto", "-d", "out"]
+    assert night.run(*words, cwd=tmp_path).code == 0
     found = {f"out/{name}": audio for name, audio in OUTPUTS.items()}
     assert contents(tmp_path) == {**found, "out": None, "out/late": None}
-    (tmp_path / "z.enc").write_bytes(encrypt(AUDIO, PASSWORD))
+    (tmp_path / "new").touch()
+    new, written = (tmp_path / "new").stat(), (tmp_path / "out" / "a.opus").stat()
+    assert written.st_mtime_ns % 1_000_000_000 == 0  # as the store tells the object's time
+    assert abs(written.st_mtime - new.st_mtime) < 600
+    assert written.st_mode == new.st_mode  # an object has no permissions to take
+    (tmp_path / "new").unlink()
+    assert night.run(*words, *skip, cwd=tmp_path).stdout == b""
+    (tmp_path / "out" / "a.opus").write_bytes(b"cut")
+    again = night.run(*words, *skip, cwd=tmp_path)
+    assert (again.code, again.stdout.decode()) == (0, f"{Path('out/a.opus')}\n")
+    assert "3 bytes, not the 14165" in again.lines[0]
+    assert contents(tmp_path) == {**found, "out": None, "out/late": None}
+
+    recording, output = night.get("in/a.enc"), f"{night.url}/x/y.opus"
+    (tmp_path / "z.enc").write_bytes(recording)
     before = night.contents()
-    result = night.run("z.enc", "-", "opus", "-o", f"{night.url}/x/y.opus", cwd=tmp_path)
-    assert result == (0, f"{night.url}/x/y.opus\n".encode(), "")
-    assert added(night, before) == {"x/y.opus": AUDIO}
+    words = ["z.enc", "-", "opus", "-o", output]
+    assert night.run(*words, cwd=tmp_path) == (0, f"{output}\n".encode(), "")
+    assert night.run(*words, *skip, cwd=tmp_path).stdout == b""
+    assert added(night, before) == {"x/y.opus": OUTPUTS["a.opus"]}
 
-
-def test_to_standard_output(night: Bucket, tmp_path: Path) -> None:
-    """And from standard input to an object."""
-    url = f"{night.url}/in/a.enc"
-    assert night.run(url, "-", "opus", "-o", "-", cwd=tmp_path).stdout == OUTPUTS["a.opus"]
-    words = ["-", "-", "opus", "-o", f"{night.url}/new.opus"]
+    shown = night.run(f"{night.url}/in/a.enc", "-", "opus", "-o", "-", cwd=tmp_path).stdout
+    assert shown == OUTPUTS["a.opus"]
     env = {**night.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-    assert run(*words, cwd=tmp_path, env=env, stdin=night.get("in/a.enc")).code == 0
+    words = ["-", "-", "opus", "-o", f"{night.url}/new.opus"]
+    assert run(*words, cwd=tmp_path, env=env, stdin=recording).code == 0
     assert night.get("new.opus") == OUTPUTS["a.opus"]
-
-
-def test_a_mix_of_good_and_bad(night: Bucket, tmp_path: Path) -> None:
-    """Each is told apart as on the disk; the good ones are done."""
-    good = night.get("in/a.enc")
-    bad = {"altered": good[:-1] + bytes([good[-1] ^ 1]), "short": good[:43], "empty": b""}
-    for name, data in {**bad, "plain": AUDIO}.items():
-        night.put(f"in/{name}.enc", data)
-    before = night.contents()
-    inputs = [f"{night.url}/in", f"{night.url}/gone.enc"]
-    result = night.run(*inputs, "-", "auto", "--json", "-d", f"{night.url}/out", cwd=tmp_path)
-    assert result.code == 1
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    found = {line["input"].rpartition("/")[2].partition(".")[0]: line for line in lines}
-    assert {name: line["code"] for name, line in found.items()} == {
-        **dict.fromkeys(("a", "b c", "d"), 0),
-        **dict.fromkeys(("altered", "plain"), 3),
-        **dict.fromkeys(("short", "empty"), 4),
-        "gone": 1,
-    }
-    assert found["gone"]["error"] == "The specified key does not exist."
-    assert found["a"]["output"] == f"{night.url}/out/a.opus"
-    assert found["a"]["size"] == len(OUTPUTS["a.opus"])
-    assert "this is plain opus audio already" in result.stderr
-    assert added(night, before) == {f"out/{name}": audio for name, audio in OUTPUTS.items()}
 
 
 @pytest.mark.parametrize("key", ["in/a.enc", "in/"])
@@ -161,24 +151,6 @@ def test_an_object_that_is_there(night: Bucket, tmp_path: Path, key: str) -> Non
         f"error: {night.url}/in/a.wav: File exists" in night.run(*words, "fail", cwd=tmp_path).lines
     )
     assert added(night, before) == {}
-
-
-def test_skip_between_the_store_and_the_disk(night: Bucket, tmp_path: Path) -> None:
-    """A second run believes what is as long as the audio, and nothing else."""
-    (tmp_path / "a.enc").write_bytes(night.get("in/a.enc"))
-    for words, output in (
-        ([f"{night.url}/in", "-", "auto", "-d", "out"], "out/a.opus"),
-        (["a.enc", "-", "auto", "-d", f"{night.url}/up"], f"{night.url}/up/a.opus"),
-    ):
-        assert night.run(*words, cwd=tmp_path).code == 0
-        assert night.run(*words, "--if-exists", "skip", cwd=tmp_path).stdout == b""
-        if output.startswith("out"):
-            (tmp_path / output).write_bytes(b"cut")
-        else:
-            night.put("up/a.opus", b"cut")
-        done = night.run(*words, "--if-exists", "skip", cwd=tmp_path)
-        assert (done.code, done.stdout.decode()) == (0, output + "\n")
-        assert "3 bytes, not the 14165" in done.lines[0]
 
 
 NAMES = [
@@ -278,23 +250,20 @@ def test_collisions_are_refused(night: Bucket, tmp_path: Path) -> None:
     assert added(night, before) == {}
 
 
-def test_an_empty_folder(bucket: Bucket, tmp_path: Path) -> None:
-    """There is nothing to do, and that is said."""
-    bucket.put("in/notes.txt", b"")
-    result = bucket.run(f"{bucket.url}/in/", "-", "auto", cwd=tmp_path)
-    assert (result.code, result.stdout) == (0, b"")
-    assert result.lines == [f"{bucket.url}/in/: there is no .enc file in it"]
-
-
 def test_from_python(night: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses are taken where paths are, but for `decrypt_file`, which returns a path."""
+    url = f"{night.url}/in/a.enc"
     night.use(monkeypatch)
-    with open_recording(f"{night.url}/in/a.enc", PASSWORD) as recording:
+    with open_recording(url, PASSWORD) as recording:
         assert recording.read() == OUTPUTS["a.opus"]
     with pytest.raises(AuthenticationError):
-        open_recording(f"{night.url}/in/a.enc", "wrong")
+        open_recording(url, "wrong")
     with pytest.raises(UsageError):
-        decrypt_file(f"{night.url}/in/a.enc", PASSWORD, "opus")
+        decrypt_file(url, PASSWORD, "opus")
+    night.use(monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+    with pytest.raises(StorageError) as caught:
+        open_recording(url, PASSWORD)
+    assert (caught.value.filename, caught.value.__cause__) == (url, None)
 
 
 @pytest.mark.slow
@@ -321,20 +290,6 @@ def unchanged(request: Request, forward: Forward) -> Answer:
     return forward(request)
 
 
-def test_few_requests(with_recording: Bucket, tmp_path: Path) -> None:
-    """A short recording is one request to read, and one to write."""
-    bucket = with_recording
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], unchanged) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        assert bucket.run(f"{bucket.url}/in/", "-", "x", cwd=tmp_path, env=env).code == 0
-    methods = [(request.method, request.path.partition("?")[0]) for request in store.requests]
-    assert methods == [
-        ("GET", f"/{bucket.name}"),
-        ("GET", f"/{bucket.name}/in/a.enc"),
-        ("PUT", f"/{bucket.name}/in/a.x"),
-    ]
-
-
 @pytest.mark.parametrize("size", [0, 44, READ_AHEAD, READ_AHEAD + 1, 2 * READ_AHEAD])
 def test_a_reader_finds_the_end(
     with_recording: Bucket, monkeypatch: pytest.MonkeyPatch, size: int
@@ -352,19 +307,27 @@ def test_a_reader_finds_the_end(
     assert read == data
 
 
-def test_sizes_come_with_the_listing(
-    with_recording: Bucket, monkeypatch: pytest.MonkeyPatch
+def test_few_requests(
+    with_recording: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No object is asked for alone."""
+    """A short recording is one to read, and one to write; a listing tells names and sizes."""
     bucket, url = with_recording, with_recording.url
-    bucket.put("in/b.enc", b"12345")
-    bucket.put("in/late/c.enc", b"123")
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], unchanged) as store:
-        bucket.use(monkeypatch, AWS_ENDPOINT_URL=store.url)
+    with proxy(bucket.env["AWS_ENDPOINT_URL"], lambda request, forward: forward(request)) as store:
+        env = {"AWS_ENDPOINT_URL": store.url}
+        assert bucket.run(f"{url}/in/", "-", "x", cwd=tmp_path, env=env).code == 0
+        methods = [(request.method, request.path.partition("?")[0]) for request in store.requests]
+        assert methods == [
+            ("GET", f"/{bucket.name}"),
+            ("GET", f"/{bucket.name}/in/a.enc"),
+            ("PUT", f"/{bucket.name}/in/a.x"),
+        ]
+        store.requests.clear()
+        bucket.put("in/late/c.enc", b"123")
+        bucket.use(monkeypatch, **env)
         found = list(objects.recordings_below(url, print, print))
-        assert found == [(f"{url}/in/", ["a.enc", "b.enc"], []), (f"{url}/in/late/", ["c.enc"], [])]
+        assert found == [(f"{url}/in/", ["a.enc"], []), (f"{url}/in/late/", ["c.enc"], [])]
         assert len(store.requests) == 1
-        sizes = {"a.enc": len(bucket.get("in/a.enc")), "b.enc": 5}
+        sizes = {"a.enc": len(bucket.get("in/a.enc")), "a.x": len(AUDIO)}
         assert objects.sizes_in(f"{url}/in") == sizes
         assert len(store.requests) == 2
         assert objects.sizes_in(f"{url}/nowhere") == {}
@@ -372,76 +335,40 @@ def test_sizes_come_with_the_listing(
         assert objects.size_of(f"{url}/in/none.enc") is None
 
 
-def test_a_file_takes_the_time_of_its_object(night: Bucket, tmp_path: Path) -> None:
-    """As the store tells it, in whole seconds; an object has no permissions to take."""
-    result = night.run(f"{night.url}/in/a.enc", "-", "opus", "-o", "a.opus", cwd=tmp_path)
-    assert result.code == 0
-    found = (tmp_path / "a.opus").stat()
-    assert found.st_mtime_ns % 1_000_000_000 == 0
-    assert abs(found.st_mtime - time.time()) < 600
-    (tmp_path / "new").touch()
-    assert found.st_mode == (tmp_path / "new").stat().st_mode
-
-
 # Objects appear whole or not at all.
-
-
-@pytest.mark.parametrize("size", [0, 1, LARGE])
-def test_audio_of_any_size(bucket: Bucket, tmp_path: Path, size: int) -> None:
-    """Sent at once or in parts, it arrives whole, and replaces what was there."""
-    audio = os.urandom(size)
-    bucket.put("a.enc", encrypt(audio, PASSWORD))
-    bucket.put("a.wav", b"old")
-    assert bucket.run(f"{bucket.url}/a.enc", "-", "wav", cwd=tmp_path).code == 0
-    assert bucket.contents()["a.wav"] == audio
 
 
 @pytest.mark.parametrize("size", [0, 1000, LARGE])
 @pytest.mark.parametrize("many", [[], ["-d"]])
-def test_what_fails_leaves_no_object_and_no_upload(
+def test_an_object_appears_whole_or_not_at_all(
     bucket: Bucket, tmp_path: Path, size: int, many: list[str]
 ) -> None:
-    """Nothing is sent before the tag has verified; what was there stays."""
-    recording = bytearray(encrypt(os.urandom(size), PASSWORD))
-    recording[-1] ^= 1
-    bucket.put("in/a.enc", bytes(recording))
-    bucket.put("in/a.wav", b"old")
+    """Nothing is sent before the tag has verified, neither at once nor in parts; what was there stays."""
+    audio = os.urandom(size)
+    recording = encrypt(audio, PASSWORD)
+    folder = "out" if many else "in"
+    bucket.put("in/a.enc", recording[:-1] + bytes([recording[-1] ^ 1]))
+    bucket.put(f"{folder}/a.wav", b"old")
     before = bucket.contents()
     where = [*many, f"{bucket.url}/out"] if many else []
-    result = bucket.run(f"{bucket.url}/in/a.enc", "-", "wav", *where, cwd=tmp_path)
+    words = [f"{bucket.url}/in/a.enc", "-", "wav", *where]
+    result = bucket.run(*words, cwd=tmp_path)
     assert result.code == 3
     assert result.lines[0].startswith(f"error: {bucket.url}/in/a.enc: authentication failed")
-    assert added(bucket, before) == {}
-
-
-@pytest.mark.parametrize("size", [0, 1000, LARGE])
-@pytest.mark.parametrize(("if_exists", "code"), [("skip", 0), ("fail", 1)])
-def test_an_object_that_appears_meanwhile_stays(
-    bucket: Bucket, tmp_path: Path, size: int, if_exists: str, code: int
-) -> None:
-    """The first one wins, and no upload is left behind."""
-    recording = encrypt(bytes(size), PASSWORD)
-    words = ["-", "-", "wav", "-o", f"{bucket.url}/a.wav", "--if-exists", if_exists]
-    process = bucket.start(*words, cwd=tmp_path)
-    assert process.stdin
-    process.stdin.write(recording[:44])
-    process.stdin.flush()
-    wait_until_read(process.stdin)  # before that, it has looked for the output
-    first = b"1" * size
-    bucket.put("a.wav", first)
-    _, stderr = process.communicate(recording[44:], timeout=60)
-    assert process.returncode == code, stderr
-    assert bucket.contents() == {"a.wav": first}
-    assert (b"File exists" if code else b"skipped") in stderr
+    assert bucket.contents() == before
+    bucket.put("in/a.enc", recording)
+    assert bucket.run(*words, cwd=tmp_path).code == 0
+    assert bucket.contents() == {"in/a.enc": recording, f"{folder}/a.wav": audio}
 
 
 class Refusing(AbstractBufferedFile):  # type: ignore[misc]
     """An upload of which the store takes the first part only, and refuses even to forget it."""
 
+    parts = 0
     completed = False
 
     def _initiate_upload(self) -> None:
-        self.parts = 0
+        """Begin with the first part."""
 
     def _upload_chunk(self, final: bool = False) -> bool:  # noqa: FBT001, FBT002 - fsspec's own
         self.parts += 1
@@ -457,8 +384,6 @@ class Refusing(AbstractBufferedFile):  # type: ignore[misc]
 
 class RefusingStore(AbstractFileSystem):  # type: ignore[misc]
     """A store of such uploads."""
-
-    protocol = "refusing"
 
     def _open(self, path: str, mode: str, block_size: int, **_: object) -> Refusing:
         return Refusing(self, path, mode, block_size)
@@ -522,20 +447,11 @@ def test_an_interruption_leaves_no_upload(bucket: Bucket, tmp_path: Path, second
 
 def test_no_temporary_directory_is_needed(with_recording: Bucket, tmp_path: Path) -> None:
     """Not for a recording that fits in memory."""
-    code = (
-        "import sys, tempfile; from filedecryptor import __main__\n"
-        "def none(): raise FileNotFoundError('no usable temporary directory')\n"
-        "tempfile._get_default_tempdir = none; sys.exit(__main__.main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, f"{with_recording.url}/in/a.enc", PASSWORD, "x"],
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, **with_recording.env},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    failing = str(Path(__file__).parents[1] / "support" / "failing.py")
+    command = (sys.executable, failing, "tempfile._get_default_tempdir", "ENOENT", "--")
+    words = (f"{with_recording.url}/in/a.enc", PASSWORD, "x")
+    done = run_process(*words, cwd=tmp_path, env=with_recording.env, command=command)
+    assert done.code == 0, done.stderr
     assert with_recording.get("in/a.x") == AUDIO
 
 

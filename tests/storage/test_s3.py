@@ -25,11 +25,10 @@ from support.store_proxy import (
     refusing_conditions,
 )
 
-from filedecryptor import open_recording
-from filedecryptor.errors import StorageError, missing_extra
+from filedecryptor.errors import missing_extra
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW, decrypt_files
 from filedecryptor.storage import UNCONDITIONAL
-from filedecryptor.storage.uploads import LARGEST_PIECE
+from filedecryptor.storage.objects import LARGEST_PIECE
 
 Forward = Callable[[Request], Answer]
 Handler = Callable[[Request, Forward], Answer | None]
@@ -41,7 +40,7 @@ SLOW_DOWN = refusal(503, "SlowDown", "Please reduce your request rate.")
 
 
 class Store:
-    """A bucket behind a proxy, and the requests that were made there."""
+    """A bucket with one recording, behind a proxy, and the requests that were made there."""
 
     def __init__(self, bucket: Bucket, folder: Path) -> None:
         self.bucket = bucket
@@ -61,20 +60,19 @@ class Store:
 
 
 @pytest.fixture
-def bucket(with_recording: Bucket) -> Bucket:
-    """A bucket with one recording."""
-    return with_recording
-
-
-@pytest.fixture
-def store(bucket: Bucket, tmp_path: Path) -> Store:
+def store(with_recording: Bucket, tmp_path: Path) -> Store:
     """That bucket behind a proxy."""
-    return Store(bucket, tmp_path)
+    return Store(with_recording, tmp_path)
 
 
 def answering(method: str, answer: Answer | None) -> Handler:
     """Return what gives all requests of a method the same answer."""
     return lambda request, forward: answer if request.method == method else forward(request)
+
+
+UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+NOBODY = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
+NOBODY["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 @pytest.mark.parametrize(
@@ -88,22 +86,8 @@ def answering(method: str, answer: Answer | None) -> Handler:
         ("s3://b/a.enc?versionId=1", {}, "chains and versions of objects are not understood", 2),
         ("file:///a.enc", {}, "this is on the disk", 2),
         ("zip://a.enc::s3://b/x.zip", {}, "chains and versions of objects are not", 2),
-        (
-            "s3://bucket/a.enc",
-            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
-            "Could not connect to the endpoint",
-            1,
-        ),
-        (
-            "s3://bucket/a.enc",
-            {
-                "AWS_ACCESS_KEY_ID": "",
-                "AWS_SECRET_ACCESS_KEY": "",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            },
-            "Unable to locate credentials",
-            1,
-        ),
+        ("s3://bucket/a.enc", UNREACHABLE, "Could not connect to the endpoint", 1),
+        ("s3://bucket/a.enc", NOBODY, "Unable to locate credentials", 1),
     ],
 )
 def test_what_is_wrong_with_an_address(
@@ -130,16 +114,6 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
         "error: s3://b/a.enc: the package for such addresses is not installed",
         f"hint: {missing_extra('s3')}",
     ]
-
-
-def test_errors_of_stores_are_ours(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store's own exceptions become a StorageError."""
-    unreachable = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
-    bucket.use(monkeypatch, **unreachable)
-    with pytest.raises(StorageError) as caught:
-        open_recording("s3://bucket/a.enc", PASSWORD)
-    assert caught.value.filename == "s3://bucket/a.enc"
-    assert caught.value.__cause__ is None
 
 
 REFUSALS = [
@@ -182,17 +156,6 @@ def test_the_stores_own_sentence_about_an_address(store: Store, code: str, word:
     assert result.lines[0] == f"error: {word}: {message}"
 
 
-def test_what_the_credentials_do_not_allow(store: Store) -> None:
-    """The output is named, and the permission that is missing."""
-    no_writing = answering("PUT", refusal(403, "AccessDenied", "Access Denied"))
-    result = store.run(no_writing, "in/a.enc", "opus")
-    assert result.code == 1
-    assert result.lines == [
-        f"error: {store.bucket.url}/in/a.opus: Access Denied",
-        "hint: the credentials need s3:PutObject for this",
-    ]
-
-
 def test_nothing_else_is_printed(bucket: Bucket, tmp_path: Path) -> None:
     """The library would tell of connections that it has left open."""
     bucket.put("plain.enc", encrypt(AUDIO))
@@ -215,8 +178,9 @@ def test_a_sentence_is_one_line_without_secrets(store: Store) -> None:
     assert "hush" not in result.stderr
 
 
-def test_a_missing_object_is_not_a_missing_bucket(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_missing_object_is_not_a_missing_bucket(with_recording: Bucket, tmp_path: Path) -> None:
     """Each is told by the store's own sentence."""
+    bucket = with_recording
     result = bucket.run(f"{bucket.url}/gone.enc", "-", "opus", cwd=tmp_path)
     assert result.lines == [f"error: {bucket.url}/gone.enc: The specified key does not exist."]
     words = [f"{bucket.url}/in/a.enc", "-", "opus", "-d", "s3://gone"]
@@ -288,25 +252,6 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, count: int) -> Non
     assert hint.startswith("hint: ")
 
 
-@pytest.mark.parametrize("size", [1000, LARGE])
-@pytest.mark.parametrize(("if_exists", "code"), [("skip", 0), ("fail", 1)])
-def test_without_conditional_writes_it_looks_before_it_sends(
-    store: Store, size: int, if_exists: str, code: int
-) -> None:
-    """An object that appears while the recording is read stays."""
-
-    def unconditional(request: Request, forward: Forward) -> Answer:
-        headers = {name: text for name, text in request.headers.items() if name != "If-None-Match"}
-        if request.method == "GET" and request.path.endswith("b.enc"):
-            store.bucket.put("in/b.x", bytes(size))
-        return forward(request._replace(headers=headers))
-
-    store.bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
-    result = store.run(unconditional, "in/b.enc", "x", "--if-exists", if_exists)
-    assert result.code == code, result
-    assert store.bucket.contents()["in/b.x"] == bytes(size)
-
-
 NO_CONDITIONS = {
     "501": NOT_IMPLEMENTED,
     "501 without a word": Answer(501, {}, b""),
@@ -343,22 +288,27 @@ def test_a_store_that_refuses_conditions(
     assert [found[f"in/{name}.x"] for name in "abc"] == [audio, audio, bytes(size)]
 
 
-@pytest.mark.parametrize("size", [1000, LARGE])
+@pytest.mark.parametrize("size", [0, 1000, LARGE])
 @pytest.mark.parametrize("if_exists", ["skip", "fail"])
-@pytest.mark.parametrize("answer", [NO_CONDITIONS["501"], NO_CONDITIONS["400"]])
-def test_what_appears_before_a_condition_is_refused_stays(
-    store: Store, answer: Answer, if_exists: str, size: int
+@pytest.mark.parametrize("knows", ["conditions", "nothing of them", "501", "400"])
+def test_an_object_that_appears_meanwhile_stays(
+    store: Store, knows: str, if_exists: str, size: int
 ) -> None:
     """It is looked for once more, before anything is sent without a condition."""
 
-    def refuse(request: Request, forward: Forward) -> Answer:
-        if is_conditional(request):
+    def handle(request: Request, forward: Forward) -> Answer:
+        is_late = knows != "nothing of them"
+        if is_conditional(request) if is_late else request.path.endswith("b.enc"):
             store.bucket.put("in/b.x", bytes(size))
-            return answer
-        return forward(request)
+            if knows in NO_CONDITIONS:
+                return NO_CONDITIONS[knows]
+        if is_late:
+            return forward(request)
+        headers = {name: text for name, text in request.headers.items() if name != "If-None-Match"}
+        return forward(request._replace(headers=headers))
 
     store.bucket.put("in/b.enc", encrypt(os.urandom(size), PASSWORD))
-    result = store.run(refuse, "in/b.enc", "x", "--if-exists", if_exists)
+    result = store.run(handle, "in/b.enc", "x", "--if-exists", if_exists)
     if if_exists == "skip":
         assert (result.code, result.stdout) == (0, b"")
     else:
@@ -370,7 +320,7 @@ def test_what_appears_before_a_condition_is_refused_stays(
 def test_the_note_is_in_an_outcome(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """From Python it is that of one recording, though many find it out side by side."""
     for number in range(8):
-        bucket.put(f"many/{number}.enc", bucket.get("in/a.enc"))
+        bucket.put(f"many/{number}.enc", encrypt(AUDIO))
     with proxy(bucket.env["AWS_ENDPOINT_URL"], refusing_conditions()) as store:
         bucket.use(monkeypatch, AWS_ENDPOINT_URL=store.url)
         outcomes = list(decrypt_files([f"{bucket.url}/many"], PASSWORD, "x", if_exists="skip"))
@@ -411,15 +361,23 @@ def test_another_refusal_stays_an_error(store: Store, size: int, answers: list[A
 
 @pytest.mark.parametrize(("method", "name"), [("GET", "a.enc"), ("PUT", "a.x")])
 @pytest.mark.parametrize(
-    "words", ["A header you provided implies functionality that is not implemented", ""]
+    ("answer", "said"),
+    [
+        (NOT_IMPLEMENTED, "A header you provided implies functionality that is not implemented"),
+        (NO_CONDITIONS["501 without a word"], "Not Implemented"),
+        (refusal(403, "AccessDenied", "Access Denied"), "Access Denied"),
+    ],
 )
-def test_what_a_store_does_not_implement(store: Store, method: str, name: str, words: str) -> None:
+def test_what_a_store_does_not_implement_or_allow(
+    store: Store, method: str, name: str, answer: Answer, said: str
+) -> None:
     """It is not asked for again: its sentence is told at once, or the status."""
-    answer = NO_CONDITIONS["501" if words else "501 without a word"]
     result = store.run(answering(method, answer), "in/a.enc", "x")
     assert result.code == 1
-    said = f"error: {store.bucket.url}/in/{name}: {words or 'Not Implemented'}"
-    assert result.lines == [said]
+    expected = [f"error: {store.bucket.url}/in/{name}: {said}"]
+    if answer.status == 403:
+        expected.append(f"hint: the credentials need s3:{method.title()}Object for this")
+    assert result.lines == expected
     assert [request.method for request in store.requests].count(method) == 1
 
 

@@ -26,7 +26,7 @@ from filedecryptor.errors import (
     failed,
     unexpected,
 )
-from filedecryptor.storage import remark, storage_of
+from filedecryptor.storage import atomic, remark, storage_of
 from filedecryptor.storage.atomic import NEW, PendingFile, Written
 from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix, split
 
@@ -203,8 +203,8 @@ def do_job(
             shared = Shared(Written())
             if done := check(job, shared.written, source):
                 return done
-        storage = storage_of(job.input)
-        with storage.open_source(job.input) if source is None else nullcontext(source) as opened:
+        opening = storage_of(job.input).open_source
+        with opening(job.input) if source is None else nullcontext(source) as opened:
             beginning = Beginning(opened, shared.memory_limit)
             if job.verify:
                 content = verify(beginning, password, on_progress, shared.keys)
@@ -214,8 +214,8 @@ def do_job(
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
             first = job.targets()[0]
-            attributes = NEW if is_url(first) else storage.attributes_of(opened)
-            nameless = partial(storage_of(first).nameless, first, attributes)
+            attributes = NEW if is_url(first) else atomic.attributes_of(opened)
+            nameless = partial(atomic.nameless, first, attributes)
             recording, content = decrypted(beginning, password, on_progress, nameless, shared.keys)
             with recording:
                 target = job.target(content)

@@ -14,8 +14,8 @@ from typing import BinaryIO, Protocol
 
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import Failure, UsageError, errors_naming
-from filedecryptor.storage import disk
-from filedecryptor.storage.atomic import Attributes, PendingFile, Written, regular_file
+from filedecryptor.storage import atomic, disk
+from filedecryptor.storage.atomic import Attributes, Written, regular_file
 from filedecryptor.storage.paths import is_half_url, is_url
 
 UNCONDITIONAL = (
@@ -45,8 +45,6 @@ class Storage(Protocol):
     def make_directory(self, path: str, /) -> None: ...
     def open_source(self, path: str, /) -> AbstractContextManager[Source]: ...
     def check_target(self, target: str, source: str | int | None, /) -> None: ...
-    def attributes_of(self, source: Source, /) -> Attributes: ...
-    def nameless(self, target: str, attributes: Attributes = ..., /) -> PendingFile | None: ...
     def publish(
         self,
         target: str,
@@ -96,12 +94,12 @@ def contents_of(path: str, largest: int) -> bytes | None:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a small file or object whole, in the place of an earlier one."""
-    storage_of(path).publish(path, BytesIO(data), replace=True, written=Written())
+    storage_of(path).publish(path, BytesIO(data), replace=True)
 
 
 def discard_unfinished() -> None:
     """Remove what is being written, and let nothing more begin: the process is about to end."""
-    disk.discard_unfinished()
+    atomic.discard_unfinished()
     if objects := sys.modules.get("filedecryptor.storage.objects"):
         objects.discard_unfinished()
 

@@ -12,13 +12,13 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from io import FileIO
-from threading import Lock
+from threading import Lock, RLock
 from typing import BinaryIO, NamedTuple
 
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import windows
-from filedecryptor.storage.paths import real_path
+from filedecryptor.storage.paths import is_url, real_path
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 
@@ -51,12 +51,13 @@ NEW = Attributes()
 
 
 def attributes_of(source: Source) -> Attributes:
-    """Return what an output takes over from an open recording: nothing if it is no file."""
+    """Return what an output takes over from an open recording: nothing of a pipe."""
     if isinstance(source, FileIO):
         found = os.fstat(source.fileno())
         if stat.S_ISREG(found.st_mode):
             return Attributes(stat.S_IMODE(found.st_mode) & 0o666, found.st_mtime_ns)
-    return NEW
+    modified = getattr(source, "modified", None)  # of an object
+    return Attributes(modified=modified()) if modified else NEW
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def _remove_leftovers(directory: str, now: float) -> None:
 
 
 class PendingFile(FileIO):
-    """A new file that only its owner can read until it is finished, with `mode` at most.
+    """A new file that only its owner can read until it is filled, with `mode` at most.
 
     Its path is its name; or its directory, if it is nameless (open(2), `O_TMPFILE`): then it cannot
     be foreseen or blocked, and is gone once it is closed, however that happens. Errors name the
@@ -111,29 +112,22 @@ class PendingFile(FileIO):
     """
 
     def __init__(
-        self, path: str, target: str, mode: int = 0o666, *, nameless: bool = False
+        self, path: str, target: str, mode: int = 0o666, *, is_nameless: bool = False
     ) -> None:
-        with nullcontext() if nameless else naming:
+        with nullcontext() if is_nameless else naming:
             if sys.platform == "win32":
                 descriptor = windows.create(path)
             else:
-                flags = getattr(os, "O_TMPFILE", 0) if nameless else os.O_CREAT | os.O_EXCL
+                flags = getattr(os, "O_TMPFILE", 0) if is_nameless else os.O_CREAT | os.O_EXCL
                 descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
         self.target = target
+        self.is_nameless = is_nameless
         found = os.fstat(descriptor)
         # What a new file gets follows from the umask or an access control list of the directory.
         self._permissions = stat.S_IMODE(found.st_mode)
         self._permit(0o600)
         _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
-
-    def fill(self, content: BinaryIO) -> None:
-        """Write all that is in another file, and finish."""
-        if content is not self:
-            content.seek(0)
-            while piece := content.read(CHUNK_SIZE):
-                self.write_all(memoryview(piece))
-        self.finish()
 
     def write_all(self, data: memoryview) -> None:
         """Write all of `data`, however little the system takes at once."""
@@ -141,8 +135,12 @@ class PendingFile(FileIO):
             while data:
                 data = data[self.write(data) :]
 
-    def finish(self) -> None:
-        """Give it its permissions, and bring it to the disk."""
+    def fill(self, content: BinaryIO) -> None:
+        """Write all that is in another file, give this one its permissions, and flush it."""
+        if content is not self:
+            content.seek(0)
+            while piece := content.read(CHUNK_SIZE):
+                self.write_all(memoryview(piece))
         self._permit(self._permissions)
         flush(self.fileno())
 
@@ -161,10 +159,10 @@ class PendingFile(FileIO):
 
 def nameless(target: str, attributes: Attributes = NEW) -> PendingFile | None:
     """Return a file without a name that `publish` can name; None if there is no such thing."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and not is_url(target):
         with suppress(OSError):  # whatever is wrong with the disk, the next attempt tells
             directory = os.path.dirname(target) or "."
-            return PendingFile(directory, target, attributes.mode, nameless=True)
+            return PendingFile(directory, target, attributes.mode, is_nameless=True)
     return None
 
 
@@ -176,30 +174,24 @@ class Written:
     """
 
     def __init__(self) -> None:
+        self.lock = RLock()
+        """Held while an output gets its name, so that nobody looks before it is added."""
         self._targets: dict[Hashable, str] = {}
-        self._lock = Lock()
 
-    @contextmanager
-    def adding(self, file: PendingFile) -> Iterator[None]:
-        """Remember a file that gets its name inside; forget it if that fails."""
-        identity = _identity(os.fstat(file.fileno()), file.target)
-        self._targets[identity] = file.target
-        try:
-            yield
-        except BaseException:  # its identity may then be that of any new file
-            self._targets.pop(identity, None)
-            raise
+    def add(self, target: str, found: os.stat_result) -> None:
+        """Remember an output."""
+        self._targets[_identity(found, target)] = target
 
     def claim(self, target: str) -> None:
         """Remember an output that was there and counts as done, unless it has other names."""
         with suppress(OSError):
             found = os.lstat(target)
             if found.st_nlink == 1:
-                self._targets[_identity(found, target)] = target
+                self.add(target, found)
 
     def refuse(self, target: str) -> None:
         """Raise a `UsageError` for an output that is that of another input of this run."""
-        with suppress(FileNotFoundError):
+        with self.lock, suppress(FileNotFoundError):
             found = os.lstat(target)
             own = self._targets.get(_identity(found, target))
             # Another program may have replaced it meanwhile, and its number be a new file's.
@@ -208,14 +200,6 @@ class Written:
                     f"it would have the same output as another input, {own!r}",
                     hint="decrypt them one after the other, with other names or directories",
                 )
-
-    @contextmanager
-    def replacing(self, target: str) -> Iterator[None]:
-        """Let a regular file be replaced inside, but none that this run has written."""
-        with self._lock:  # or two threads might look before either of them renames
-            self.refuse(target)
-            regular_file(target)
-            yield
 
 
 def _identity(found: os.stat_result, path: str) -> Hashable:
@@ -247,12 +231,11 @@ def publish(
             file.target = target  # with `auto`, it was meant for another name in the directory
             with nullcontext() if file is content else file:
                 file.fill(content)
-                is_named = _link(file, temporary, written, replace=replace)
+                is_named = _name(file, temporary, written, replace=replace)
         if not is_named:
             with PendingFile(temporary, target, attributes.mode) as file:
                 file.fill(content)
-                with written.adding(file):
-                    _rename(file, temporary, written, replace=replace)
+                _name(file, temporary, written, replace=replace)
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:
@@ -261,39 +244,43 @@ def publish(
             os.utime(target, ns=times, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
 
-def _link(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> bool:
-    """Name a file that has no name; return whether this file system can do that."""
-    try:
-        with written.adding(file):
-            file.link(file.target)
-    except FileExistsError:
-        if not replace:
-            raise
-    except OSError:  # nor has such a file any name in /proc, perhaps
-        return False
-    else:
-        return True
-    with written.adding(file):  # only a rename replaces anything
-        with naming:
-            file.link(temporary)
-        with written.replacing(file.target):
-            os.replace(temporary, file.target)
+def _name(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> bool:
+    """Give a file its name; return False if it has none, and this file system gives it none."""
+    target, found = file.target, os.fstat(file.fileno())
+    with written.lock:
+        is_named = False
+        if file.is_nameless:
+            try:
+                file.link(target)
+                is_named = True
+            except FileExistsError:
+                if not replace:
+                    raise
+                with naming:  # only a rename replaces anything
+                    file.link(temporary)
+            except OSError:  # nor has such a file any name in /proc, perhaps
+                return False
+        if not is_named:
+            if replace:
+                written.refuse(target)
+                regular_file(target)
+            _rename(file, temporary, replace=replace)
+        written.add(target, found)
     return True
 
 
-def _rename(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> None:
-    """Give a file that has a temporary name its own, and close it."""
+def _rename(file: PendingFile, temporary: str, *, replace: bool) -> None:
+    """Give a file that has a temporary name its own."""
     target = file.target
     if sys.platform == "win32":  # where others could hold it once it is closed
-        with written.replacing(target) if replace else nullcontext():
-            windows.rename(file.fileno(), target, replace=replace)
+        windows.rename(file.fileno(), target, replace=replace)
         return
     if not os.path.samestat(os.fstat(file.fileno()), os.lstat(temporary)):
         raise OSError(errno.EBUSY, "Another program has taken the temporary file away")
-    file.close()  # not every system renames what is open
+    if not file.is_nameless:  # which its caller may go on reading
+        file.close()  # not every system renames what is open
     if replace:
-        with written.replacing(target):
-            os.replace(temporary, target)
+        os.replace(temporary, target)
         return
     try:
         os.link(temporary, target)  # unlike a rename, this never replaces anything

@@ -23,22 +23,18 @@ from filedecryptor.storage.paths import SUFFIX, is_possible, is_url
 
 is_directory = os.path.isdir
 real_path = paths.real_path
-attributes_of = atomic.attributes_of
-nameless = atomic.nameless
 publish = atomic.publish
-discard_unfinished = atomic.discard_unfinished
 
 
 def make_directory(path: str) -> None:
     """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
-    parents = []
-    missing = path
-    while not os.path.isdir(missing) and (parent := os.path.dirname(missing)) != missing:
-        parents.append(parent or ".")
-        missing = parent
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path) or "."
+    if parent != path and not os.path.lexists(parent):
+        make_directory(parent)
     os.makedirs(path, exist_ok=True)
-    for parent in parents:
-        flush_directory(parent)
+    flush_directory(parent)
 
 
 def size_of(path: str | int) -> int | None:
@@ -63,12 +59,9 @@ def sizes_in(directory: str) -> dict[str, int | None]:
 def flush_file(path: str) -> None:
     """Bring a file that is there already to the disk, and its name."""
     # Windows flushes only what is open for writing.
-    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
-    try:
-        with errors_naming(path):
-            flush(descriptor)
-    finally:
-        os.close(descriptor)
+    mode = "r+b" if sys.platform == "win32" else "rb"
+    with errors_naming(path), open(path, mode, buffering=0) as file:
+        flush(file.fileno())
     flush_directory(os.path.dirname(path) or ".")
 
 

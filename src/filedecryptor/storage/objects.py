@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from io import BytesIO
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
+from threading import Condition, Event, Semaphore, Thread
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from filedecryptor.core.format import Source
+from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import (
     Failure,
     StorageError,
+    UnavailableError,
     UsageError,
     errors_naming,
+    in_one_line,
+    missing_extra,
 )
-from filedecryptor.storage import uploads
-from filedecryptor.storage.atomic import NEW, Attributes
 from filedecryptor.storage.paths import SUFFIX, join
-from filedecryptor.storage.stores import MARKS, asking, translated
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+    from fsspec.spec import AbstractBufferedFile
 
-publish = uploads.publish
-discard_unfinished = uploads.discard_unfinished
+MARKS = ("::", "?versionId=")
+"""What fsspec and s3fs do not take for a part of a key: chains, and versions of objects."""
 
 READ_AHEAD = 1 << 20
 """Bytes asked for at once, unless the reader has room for more."""
@@ -31,37 +36,94 @@ READ_AHEAD = 1 << 20
 TRIAL = ".filedecryptor.tmp"
 """The name of an object that is written to see whether one can be."""
 
+SMALL_UPLOAD = 1 << 20
+"""Bytes of audio that any number of threads may send at once."""
+
+LARGEST_PIECE = 8 << 20
+"""Bytes of audio that are sent in one request, rather than in parts."""
+
+SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
+"""The first in bytes (Amazon S3, "Multipart upload limits")."""
+
+DISCARD_TIME = 5.0
+"""Seconds that a store has to forget unfinished uploads."""
+
+_large_uploads = Semaphore(2)
+"""Bounds the memory that uploads take which are not small."""
+
+_changed = Condition()
+_under_way: dict[int, AbstractBufferedFile] = {}
+"""Uploads in parts; guarded by `_changed`."""
+
+_interrupted = Event()
+
+
+def resolve(url: str) -> tuple[AbstractFileSystem, str]:
+    """Return the file system of an address, and the key of the object there."""
+    if any(mark in url for mark in MARKS):
+        raise UsageError("chains and versions of objects are not understood")
+    if url.lower().startswith(("file:", "local:")):  # which would be written in place
+        raise UsageError("this is on the disk", hint="give the path alone")
+    try:
+        # What is listed is never remembered: other programs change it too.
+        if url.startswith(("s3://", "s3a://")):
+            from filedecryptor.storage.s3 import S3
+
+            file_system = S3(use_listings_cache=False)
+            return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
+        from fsspec import url_to_fs
+
+        return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
+    except ImportError as error:
+        missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
+        is_ours = missing in {"fsspec", "s3", "s3a"}
+        hint = missing_extra("s3") if is_ours else str(error)
+        raise UsageError("the package for such addresses is not installed", hint=hint) from None
+    except ValueError as error:
+        raise UsageError(in_one_line(error)) from None
+
+
+def translated(error: Exception) -> Failure:
+    """Return our error for what a store raised; each store has exceptions of its own."""
+    for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
+        if isinstance(error, kind):
+            return OSError(number, error.strerror or os.strerror(number))
+    # The text of some begins with their number.
+    cause = in_one_line(getattr(error, "strerror", None) or error)
+    is_passing = isinstance(error, (ConnectionError, TimeoutError))
+    return (UnavailableError if is_passing else StorageError)(cause)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """Yield the file system and the key of an address; what is raised inside is our error for it."""
+    with errors_naming(url, translate=translated):
+        yield resolve(url)
+
+
+def _found(path: str) -> dict[str, Any] | None:
+    """Return what a store tells of an object or a folder; None if there is none."""
+    with asking(path) as (file_system, key):
+        try:
+            return cast("dict[str, Any]", file_system.info(key))
+        except FileNotFoundError:
+            return None
+
 
 def is_directory(path: str) -> bool:
     """Return whether there is a folder or a bucket of that name, and no object."""
-    with asking(path) as (file_system, key):
+    with asking(path) as (_, key):
         if "/" not in key or path.endswith("/"):
             return True
-        try:  # an object comes first: what is below it is found with a slash at the end
-            return bool(file_system.info(key)["type"] == "directory")
-        except FileNotFoundError:
-            return False
+    # An object comes first: what is below it is found with a slash at the end.
+    found = _found(path)
+    return found is not None and found["type"] == "directory"
 
 
-def recordings_below(
-    directory: str,
-    on_error: Callable[[str, Failure], object],
-    on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
-    with asking(directory) as (file_system, root):
-        keys = file_system.find(root)
-    folders: dict[str, list[str]] = {}
-    for key in keys:
-        folder, slash, name = key[len(root) :].rpartition("/")
-        if slash and name.lower().endswith(SUFFIX):
-            if any(mark in key for mark in MARKS):
-                error = StorageError(f"an address cannot hold {' or '.join(MARKS)}")
-                on_error(f"{directory.rstrip('/')}{key[len(root) :]}", error)
-            else:
-                folders.setdefault(folder, []).append(name)
-    for folder, names in folders.items():
-        yield f"{directory.rstrip('/')}{folder}/", sorted(names), []
+def size_of(path: str) -> int | None:
+    """Return the length of an object in bytes; None if it is not there."""
+    found = _found(path)
+    return None if found is None or found["type"] == "directory" else int(found["size"] or 0)
 
 
 def sizes_in(directory: str) -> dict[str, int]:
@@ -73,12 +135,34 @@ def sizes_in(directory: str) -> dict[str, int]:
             entries = file_system.ls(key, detail=True)
         except FileNotFoundError:
             return {}
-    sizes = {}
-    for entry in entries:
-        folder, _, name = entry["name"].rpartition("/")
-        if folder == key and entry["type"] != "directory":
-            sizes[name] = int(entry["size"] or 0)
-    return sizes
+    return {
+        entry["name"].rpartition("/")[2]: int(entry["size"] or 0)
+        for entry in entries
+        if entry["name"].rpartition("/")[0] == key and entry["type"] != "directory"
+    }
+
+
+def recordings_below(
+    directory: str,
+    on_error: Callable[[str, Failure], object],
+    on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
+    with asking(directory) as (file_system, root):
+        keys = file_system.find(root)
+    base = directory.rstrip("/")
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        folder, slash, name = key[len(root) :].rpartition("/")
+        if not slash or not name.lower().endswith(SUFFIX):
+            continue
+        if any(mark in key for mark in MARKS):
+            error = StorageError(f"an address cannot hold {' or '.join(MARKS)}")
+            on_error(f"{base}{key[len(root) :]}", error)
+        else:
+            folders.setdefault(f"{base}{folder}/", []).append(name)
+    for folder, names in folders.items():
+        yield folder, sorted(names), []
 
 
 def real_path(path: str) -> str:
@@ -89,30 +173,20 @@ def real_path(path: str) -> str:
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
-def size_of(path: str) -> int | None:
-    """Return the length of an object in bytes; None if it is not there."""
-    with asking(path) as (file_system, key):
-        try:
-            found = file_system.info(key)
-        except FileNotFoundError:
-            return None
-        return None if found["type"] == "directory" else int(found["size"] or 0)
-
-
 def flush_file(path: str) -> None:
     """Do nothing: what a store has taken, it has."""
+
+
+def make_directory(path: str) -> None:
+    """Do nothing: an object store has no directories, and its buckets are not for us to make."""
 
 
 def try_writing(directory: str, size: int) -> None:
     """Write an object of so many bytes to a folder, and remove it, if that is allowed as well."""
     path = join(directory, TRIAL)
-    publish(path, BytesIO(bytes(size)), replace=True)
+    publish(path, io.BytesIO(bytes(size)), replace=True)
     with suppress(OSError, StorageError), asking(path) as (file_system, key):
         file_system.rm_file(key)
-
-
-def make_directory(path: str) -> None:
-    """Do nothing: an object store has no directories, and its buckets are not for us to make."""
 
 
 def check_target(target: str, source: str | int | None) -> None:
@@ -121,31 +195,18 @@ def check_target(target: str, source: str | int | None) -> None:
         raise UsageError("the output would replace the input", filename=target)
 
 
-def attributes_of(source: Source) -> Attributes:
-    """Return what an output on the disk takes over from an object: its time, if it is known."""
-    return Attributes(modified=source.modified()) if isinstance(source, ObjectReader) else NEW
-
-
-def nameless(target: str, attributes: Attributes = NEW) -> None:
-    """Return None: a store keeps nothing without a key."""
-
-
-@contextmanager
-def open_source(path: str) -> Iterator[ObjectReader]:
+def open_source(path: str) -> AbstractContextManager[ObjectReader]:
     """Open a recording. Nothing is asked of the store before it is read."""
-    with asking(path) as (file_system, key):
-        reader = ObjectReader(path, file_system, key)
-    yield reader
+    return nullcontext(ObjectReader(path))
 
 
 class ObjectReader:
     """An object being read from its beginning to its end."""
 
-    def __init__(self, path: str, file_system: AbstractFileSystem, key: str) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._file_system = file_system
-        self._key = key
-        self._position = 0
+        with asking(path) as (self._file_system, self._key):
+            self._position = 0
         self._block = memoryview(b"")
         self._ended = False
 
@@ -184,3 +245,81 @@ class ObjectReader:
         with suppress(Exception):  # the first error is the one to tell
             return bool(self._file_system.info(self._key)["size"] == position)
         return False
+
+
+def publish(
+    target: str,
+    content: BinaryIO,
+    *,
+    replace: bool,
+    written: object = None,  # noqa: ARG001 - keys that differ never name the same object
+    attributes: object = None,  # noqa: ARG001 - objects have none
+) -> None:
+    """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
+    size = content.seek(0, io.SEEK_END)
+    content.seek(0)
+    with nullcontext() if size <= SMALL_UPLOAD else _large_uploads:
+        if size > LARGEST_PIECE:
+            _send_in_parts(target, content, size, replace=replace)
+            return
+        data = content.read()
+        with asking(target) as (file_system, key):
+            _look(file_system, key, replace=replace)
+            file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
+
+
+def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
+    """Send a file piece by piece, and abort the upload whatever is raised."""
+    part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
+    store_errors = partial(errors_naming, target, translate=translated)
+    with asking(target) as (file_system, key):
+        upload = file_system.open(key, "wb" if replace else "xb", part_size)
+    with _changed:
+        _under_way[id(upload)] = upload
+    try:
+        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            with store_errors():
+                _refuse_if_interrupted()
+                upload.write(piece)
+        with store_errors():
+            _look(file_system, key, replace=replace)
+            upload.close()
+    except BaseException:
+        _abort(upload)
+        raise
+    finally:
+        with _changed:
+            del _under_way[id(upload)]
+            _changed.notify_all()
+
+
+def _look(file_system: AbstractFileSystem, key: str, *, replace: bool) -> None:
+    """Refuse to replace an object; not every store has requests that refuse it themselves."""
+    _refuse_if_interrupted()
+    if not replace and file_system.exists(key):
+        raise FileExistsError
+
+
+def _refuse_if_interrupted() -> None:
+    if _interrupted.is_set():
+        raise StorageError("the run has been interrupted")
+
+
+def _abort(upload: AbstractBufferedFile) -> None:
+    upload.closed = True  # or its destructor would complete it, cut off as it is
+    with suppress(Exception):  # the store may refuse that as well
+        upload.discard()
+
+
+def discard_unfinished() -> None:
+    """Abort every upload of this process that is under way, and let no new one begin.
+
+    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
+    """
+    _interrupted.set()
+    with _changed:
+        # Their own threads abort them, once a part has arrived.
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
+        for upload in _under_way.values():
+            Thread(target=_abort, args=[upload], daemon=True).start()
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)

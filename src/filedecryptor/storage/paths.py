@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 
@@ -12,15 +13,11 @@ from filedecryptor.storage.windows import is_impossible
 SUFFIX = ".enc"
 """What a directory's recordings end with, in any case."""
 
-SCHEME_MARKS = str.maketrans("", "", "+.-")
-
 
 def is_url(path: str) -> bool:
     """Return whether this is the address of an object: a scheme (RFC 3986), `://` and the rest."""
-    scheme, separator, _ = path.partition("://")
-    is_long = len(scheme) > 1  # longer than the name of a drive, as in `C://`
-    has_scheme = is_long and scheme.isascii() and scheme[0].isalpha()
-    return bool(separator) and has_scheme and scheme.translate(SCHEME_MARKS).isalnum()
+    # A scheme is longer than the name of a drive, as in `C://`.
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
 
 
 def is_half_url(path: str) -> bool:

@@ -146,11 +146,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
     async def _exists(self, path: str) -> bool:
         """Return whether there is such an object, rather than only a folder."""
         bucket, key, _ = self.split_path(path)
-        try:
-            await self._call_s3("head_object", Bucket=bucket, Key=key)
-        except FileNotFoundError:
-            return False
-        return True
+        with suppress(FileNotFoundError):
+            return bool(await self._call_s3("head_object", Bucket=bucket, Key=key))
+        return False
 
     exists = sync_wrapper(_exists)
 

@@ -50,7 +50,7 @@ if sys.platform == "win32":
     import msvcrt
     import os
     import struct
-    from ctypes import wintypes
+    from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, LPVOID
 
     _GENERIC_READ_AND_WRITE, _DELETE = 0xC0000000, 0x00010000
     _SHARE_ALL = 0x7
@@ -61,19 +61,11 @@ if sys.platform == "win32":
 
     _system = ctypes.WinDLL("kernel32", use_last_error=True)
     _create_file = _system.CreateFileW
-    _create_file.restype = wintypes.HANDLE
-    _create_file.argtypes = [
-        wintypes.LPCWSTR,
-        wintypes.DWORD,
-        wintypes.DWORD,
-        wintypes.LPVOID,
-        wintypes.DWORD,
-        wintypes.DWORD,
-        wintypes.HANDLE,
-    ]
+    _create_file.restype = HANDLE
+    _create_file.argtypes = [LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE]
     _set_information = _system.SetFileInformationByHandle
-    _set_information.restype = wintypes.BOOL
-    _set_information.argtypes = [wintypes.HANDLE, ctypes.c_int, wintypes.LPVOID, wintypes.DWORD]
+    _set_information.restype = BOOL
+    _set_information.argtypes = [HANDLE, ctypes.c_int, LPVOID, DWORD]
 
     def _last_error() -> OSError:
         """Return what went wrong, in the words of Python's own functions: without a full stop."""

@@ -39,7 +39,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.jobs.workers import affordable, in_threads, memory_of_each, usable_cpus
 from filedecryptor.lanes.keys import Keys, warn_by_python
-from filedecryptor.storage import remark, storage_of
+from filedecryptor.storage import atomic, remark, storage_of
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import Client, foreign
 from filedecryptor.vns.http import TimeOverError
@@ -278,7 +278,7 @@ class Archive:
             return self._delete_if_safe(recording, record, self._skipped(record), on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
-        with storage_of(path).nameless(path) or PrivateFile() as raw:
+        with atomic.nameless(path) or PrivateFile() as raw:
             try:
                 with errors_naming(path, instead=True):
                     is_complete = self._client.download(
@@ -344,7 +344,7 @@ class Archive:
             Beginning(raw, self._memory_limit),
             password,
             on_progress,
-            lambda: storage_of(target).nameless(target),
+            lambda: atomic.nameless(target),
             keys=self._keys,
         )
         with audio_file as file:
