@@ -259,11 +259,8 @@ def _do_all(
 
         plan = Plan(
             filenames,
-            job.extension,
-            output_dir=output_dir,
-            if_exists=job.if_exists,
-            verify=job.verify,
-            unknown_as=job.unknown_as,
+            job,
+            output_dir,
             is_distributed=options.cluster is not None,
         )
         for link in plan.links:

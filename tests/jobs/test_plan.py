@@ -14,6 +14,7 @@ from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor import UsageError
+from filedecryptor.jobs.job import Job
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.storage.disk import check_target
 
@@ -44,13 +45,13 @@ def test_names_that_differ_in_case_or_accents(here: Path, names: list[str]) -> N
     make(here, *names)
     sources = sorted({name[0] for name in names})
     with nothing_changes(here):
-        plan = Plan(sources, "auto", output_dir="out/new", is_distributed=True)
+        plan = Plan(sources, Job("", "auto"), output_dir="out/new", is_distributed=True)
     assert len(plan) == 0
     assert [outcome.input for outcome in plan.failures] == names
     assert f"same output as '{names[0]}'" in str(plan.failures[1].error)
-    assert len(Plan(sources, "auto", output_dir="out/new")) == 2
+    assert len(Plan(sources, Job("", "auto"), output_dir="out/new")) == 2
     pytest.importorskip("fsspec")
-    assert len(Plan(sources, "auto", output_dir="memory://out", is_distributed=True)) == 2
+    assert len(Plan(sources, Job("", "auto"), output_dir="memory://out", is_distributed=True)) == 2
 
 
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
@@ -85,7 +86,7 @@ def test_an_input_on_a_disk_that_ignores_case_is_not_replaced(here: Path, disk: 
     assert result.code == 2
     assert result.lines[:2] == [
         "error: call.enc: its output would replace the input 'CALL.WAV'",
-        "error: CALL.WAV: the output would replace the input",
+        "error: CALL.wav: the output would replace the input",
     ]
 
 
@@ -94,9 +95,28 @@ def test_an_input_is_known_by_its_identity(here: Path) -> None:
     """As where the disk ignores case: the name that the output would take is that of an input."""
     make(here, "CALL.WAV", "call.enc")
     (here / "call.wav").hardlink_to(here / "CALL.WAV")
-    plan = Plan(["call.enc", "CALL.WAV"], "wav")
+    plan = Plan(["call.enc", "CALL.WAV"], Job("", "wav"))
     [failure] = plan.failures
     assert str(failure.error) == "call.enc: its output would replace the input 'CALL.WAV'"
+
+
+@posix_only("disks that tell case apart")
+@pytest.mark.parametrize("extension", ["opus", "auto", "gz", "tar.gz", "x.opus", "a..b"])
+def test_every_collision_is_found(here: Path, extension: str) -> None:
+    """As if each output were compared with each other one and with each input."""
+    stems = ["a", "A", "a.opus", "a.wav", "a.opus.wav", "a.x", "a.tar", "a.tar.gz", "a.", "a..b"]
+    names = [f"{stem}.enc" for stem in [*stems, "", ".", ".opus", "opus", "opus.opus"]]
+    names += ["a.wav", "a.gz", "a.b"]
+    make(here, *names)
+    job = Job("", extension)
+    targets = {name: set(job._replace(input=name).targets()) for name in names}
+    expected = [
+        name
+        for name in names
+        for others in [[other for other in names if other != name]]
+        if any(targets[name] & {other, *targets[other]} for other in others)
+    ]
+    assert [outcome.input for outcome in Plan(names, job).failures] == expected
 
 
 def test_directories_of_other_case_that_are_still_to_be_made(
@@ -105,7 +125,7 @@ def test_directories_of_other_case_that_are_still_to_be_made(
     """As Windows has them: what is not there has no case of its own yet."""
     make(here, "x/Sub/call.enc", "y/sub/call.enc")
     monkeypatch.setattr(os.path, "normcase", str.lower)
-    plan = Plan(["x", "y"], "wav", output_dir="OUT")
+    plan = Plan(["x", "y"], Job("", "wav"), output_dir="OUT")
     assert ["same output" in str(outcome.error) for outcome in plan.failures] == [True, True]
 
 

@@ -97,9 +97,8 @@ def decrypt_files(
     place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
         [place(os.fspath(source)) for source in sources],
-        clean_extension(output_extension),
-        output_dir=None if output_dir is None else place(os.fspath(output_dir)),
-        if_exists=if_exists,
+        Job("", clean_extension(output_extension), if_exists=if_exists),
+        None if output_dir is None else place(os.fspath(output_dir)),
         is_distributed=executor is not None,
     )
     return run_plan(plan, password, Workers(jobs, executor))
@@ -248,7 +247,7 @@ def _in_threads(
     plan = items if isinstance(items, Plan) else None
     paths = () if plan else (path for job in items for path in (job.input, job.named_after or ""))
     has_objects = plan.has_objects if plan else any(map(is_url, paths))
-    keys = Keys(jobs, 0 if plan and plan.if_exists != "replace" else len(items))
+    keys = Keys(jobs, 0 if plan and plan.job.if_exists != "replace" else len(items))
     passwords = Passwords.of(password)
     load()  # where memory or files to open are scarce, this fails once, here
     written = Written()

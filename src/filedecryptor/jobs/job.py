@@ -71,9 +71,10 @@ class Job(NamedTuple):
             return ()
         if self.output is not None:
             return (self.output,)
-        return replace_suffix(self.named_after or self.input, self._extensions())
+        return replace_suffix(self.named_after or self.input, self.extensions())
 
-    def _extensions(self) -> tuple[str, ...]:
+    def extensions(self) -> tuple[str, ...]:
+        """Return those that an output may get."""
         if self.extension != AUTO:
             return (self.extension,)
         more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
@@ -91,7 +92,7 @@ class Job(NamedTuple):
                 hint="name the output's extension instead of 'auto', or store such audio by"
                 " --unknown-as",
             )
-        return targets[self._extensions().index(extension)]
+        return targets[self.extensions().index(extension)]
 
     def outcome(
         self, content: Content, status: str, output: str | None = None, note: str | None = None
