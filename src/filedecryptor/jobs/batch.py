@@ -19,6 +19,7 @@ from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
     affordable,
+    ended_with,
     in_threads,
     memory_of_each,
     submit_bounded,
@@ -132,11 +133,9 @@ def run_plan(
         running = _by_executor(plan, GroupWork(password), workers, jobs, warn_once)
     with closing(running):
         for outcome in chain(plan.failures, running):
+            yield outcome._replace(note=None) if outcome.note in said else outcome
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
-                yield outcome._replace(note=None) if outcome.note in said else outcome
-                said.add(outcome.note)
-            else:
-                yield outcome
+                said.add(UNCONDITIONAL)
             failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
             if failures == FAILURES_IN_A_ROW:
                 raise UnavailableError(
@@ -152,14 +151,12 @@ def _by_executor(
     size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
 
     def submit(group: list[Job] | Outcome) -> Future[GroupResult]:
-        future: Future[GroupResult] = Future()
+        if not isinstance(group, list):
+            return ended_with(([group], []))
         try:
-            if isinstance(group, list):
-                return executor.submit(work, group)
-            future.set_result(([group], []))
+            return executor.submit(work, group)
         except BrokenExecutor as error:
-            future.set_exception(error)
-        return future
+            return ended_with((_worker_failures(group, error), []))
 
     ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, workers.watch)
     with closing(ended):
@@ -216,7 +213,7 @@ def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
-        if outcome := plan.check(job, Written()):
+        if outcome := plan.without_work(job, Written()):
             yield outcome
             continue
         group.append(job)
@@ -263,7 +260,7 @@ def _in_threads(
     outcomes = in_threads(
         items,
         work,
-        check=lambda job: plan.check(job, written) if plan else None,
+        check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
         on_progress=lambda job, count: on_progress(job.input, count),
     )

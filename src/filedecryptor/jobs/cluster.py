@@ -16,7 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filedecryptor import __version__
-from filedecryptor.errors import ClusterError, UsageError, missing_extra
+from filedecryptor.errors import ClusterError, UsageError, errors_naming, missing_extra
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
 from filedecryptor.storage.atomic import PendingFile, temporary_name
 from filedecryptor.storage.disk import make_directory
@@ -59,10 +59,11 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
 
     client = _connect(address)
     try:
-        _check_versions(client, address)
-        if directory is not None:
-            _check_sharing(client, address, directory)
-        jobs = sum(_answer(address, client.nthreads).values())
+        with errors_naming(address):
+            _check_versions(client)
+            if directory is not None:
+                _check_sharing(client, directory)
+            jobs = sum(_answer(client.nthreads).values())
         yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):
         cause = "the scheduler went away"
@@ -97,40 +98,36 @@ async def _identity(address: str) -> object:
         return await scheduler.identity()
 
 
-def _check_versions(client: Client, address: str) -> None:
+def _check_versions(client: Client) -> None:
     """Check that there are workers, and that each of them has this version of the package."""
     deadline = time.monotonic() + ANSWER_TIMEOUT
-    while not _answer(address, client.nthreads):
+    while not _answer(client.nthreads):
         if time.monotonic() > deadline:
-            raise ClusterError("the cluster has no workers", filename=address)
+            raise ClusterError("the cluster has no workers")
         time.sleep(0.1)
-    versions = _answer(address, client.run, version, "filedecryptor", on_error="return")
+    versions = _answer(client.run, version, "filedecryptor", on_error="return")
     for worker, found in versions.items():
         if found != __version__:
             has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
-            raise ClusterError(
-                f"worker {worker} has {has}",
-                hint=f"install filedecryptor {__version__} there, with the extras that it needs",
-                filename=address,
-            )
+            hint = f"install filedecryptor {__version__} there, with the extras that it needs"
+            raise ClusterError(f"worker {worker} has {has}", hint=hint)
 
 
-def _check_sharing(client: Client, address: str, directory: str) -> None:
+def _check_sharing(client: Client, directory: str) -> None:
     """Check that every worker sees what is written to a directory here."""
     make_directory(directory)
     with temporary_name(directory) as path, PendingFile(path, path):
-        seen = _answer(address, client.run, os.path.exists, path)
+        seen = _answer(client.run, os.path.exists, path)
     for worker, sees in seen.items():
         if not sees:
             raise ClusterError(
                 f"worker {worker} does not see what is written to {directory}",
                 hint="use a directory that all machines share, or an object store",
-                filename=address,
             )
 
 
 def _answer(
-    address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
+    ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
     """Return the answer of a cluster, waiting for it no longer than `ANSWER_TIMEOUT`."""
     found: list[dict[str, Any]] = []
@@ -145,9 +142,7 @@ def _answer(
     while thread.is_alive() and time.monotonic() < deadline:
         thread.join(WAKING_INTERVAL)
     if not found:
-        raise ClusterError(
-            f"the cluster does not answer within {ANSWER_TIMEOUT} seconds", filename=address
-        )
+        raise ClusterError(f"the cluster does not answer within {ANSWER_TIMEOUT} seconds")
     return found[0]
 
 
@@ -162,7 +157,8 @@ class _Watch:
         self._told = -math.inf
 
     def __call__(self, seconds: float) -> None:
-        workers = _answer(self._address, self._client.processing)
+        with errors_naming(self._address):
+            workers = _answer(self._client.processing)
         now = time.monotonic()
         if workers:
             self._missing_since = None

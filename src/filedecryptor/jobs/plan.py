@@ -11,8 +11,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageError, failed
-from filedecryptor.jobs import job as jobs
-from filedecryptor.jobs.job import Job, check_if_exists, size_of
+from filedecryptor.jobs.job import Job, check_if_exists, size_of, without_work
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import is_plain, is_url, join, split
@@ -84,10 +83,10 @@ class Plan:
             named_after = None if self._output_dir is None else join(output_dir, name)
             yield self.job._replace(input=join(directory, name), named_after=named_after)
 
-    def check(self, job: Job, written: Written) -> Outcome | None:
+    def without_work(self, job: Job, written: Written) -> Outcome | None:
         """Return the outcome of a job that needs no work: its output exists, or cannot be written."""
         try:
-            return jobs.check(job, written, size_of=self._size_of)
+            return without_work(job, written, length_of=self._size_of)
         except (FileDecryptorError, OSError) as error:
             return failed(job.input, error)
 

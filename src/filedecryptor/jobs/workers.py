@@ -85,11 +85,8 @@ def in_threads(
         return work(item, advance)
 
     def submit(item: Item) -> Future[Result]:
-        if (result := check(item)) is None:
-            return pool.submit(task, item)
-        future: Future[Result] = Future()
-        future.set_result(result)
-        return future
+        result = check(item)
+        return pool.submit(task, item) if result is None else ended_with(result)
 
     try:
         for _, future in submit_bounded(items, submit, lambda: threads() * 2):
@@ -100,6 +97,13 @@ def in_threads(
 
 class _AbandonedError(Exception):
     """Raised in a worker thread to stop abandoned work."""
+
+
+def ended_with(result: Result) -> Future[Result]:
+    """Return the future of what is done already."""
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
 
 
 def submit_bounded(
