@@ -379,6 +379,7 @@ def test_names_and_passwords_of_any_bytes(folder: Path, make_enc: MakeEnc) -> No
         ("a.enc P opus --unknown-as x", "--unknown-as is for audio that 'auto' does not know"),
         ("a.enc P auto --unknown-as .auto", "--unknown-as takes an extension, and 'auto' is none"),
         ("--cluster tcp://x:1 a.enc P opus -o x", "a cluster reads and writes files and objects"),
+        ("--cluster tcp://x:1 - P opus", "a cluster reads and writes files and objects"),
         ("--cluster tcp://x:1 a.enc P opus -j 2", "--jobs is for this machine; a cluster has its"),
     ],
 )

@@ -120,6 +120,9 @@ def finish(process: subprocess.Popen[bytes]) -> tuple[int, list[str]]:
 def test_a_directory(cluster: Cluster, tmp_path: Path) -> None:
     """The outputs are those of the batch command; their paths mean the same everywhere."""
     make_recordings(tmp_path / "in", 30)
+    with nothing_changes(tmp_path):
+        verified = on(cluster, "--verify", "in", "-", "auto", cwd=tmp_path)
+    assert verified.lines[-1].startswith("30 verified; ")
     result = on(cluster, "in", "-", "auto", "-d", "out", cwd=tmp_path)
     assert result.code == 0, result.stderr
     outputs = {f"{number:03}.opus": AUDIO for number in range(30)}
@@ -182,20 +185,6 @@ def test_failures(cluster: Cluster, tmp_path: Path) -> None:
         *[1, 3, 4],
     ]
     assert result.stdout.count(b"(on worker tcp://127.0.0.1:") == 3
-
-
-def test_verify_and_skip(cluster: Cluster, tmp_path: Path) -> None:
-    """They do on a cluster what they do elsewhere."""
-    make_recordings(tmp_path / "in", 6)
-    with nothing_changes(tmp_path):
-        verified = on(cluster, "--verify", "in", "-", "auto", cwd=tmp_path)
-    assert verified.lines[-1].startswith("6 verified; ")
-    (tmp_path / "in" / "003.wav").write_bytes(bytes(len(AUDIO)))
-    (tmp_path / "in" / "004.opus").write_bytes(b"cut")
-    done = on(cluster, "in", "-", "auto", "--if-exists", "skip", cwd=tmp_path)
-    assert done.lines[-1].startswith("5 decrypted, 1 skipped; ")
-    assert "004.opus: 3 bytes, not the 14165 of the recording: done again" in done.stderr
-    assert (tmp_path / "in" / "004.opus").read_bytes() == AUDIO
 
 
 def test_the_password_shows_nowhere(tmp_path: Path) -> None:
@@ -514,9 +503,6 @@ def test_a_wrong_address(folder: Path, kind: str, impatience: None) -> None:
         ("127.0.0.1:8786 .", "a cluster's address begins with tcp:// or tls://"),
         ("tcp:// .", "is not valid"),
         ("tls://127.0.0.1:1 .", "is not valid"),
-        ("tcp://127.0.0.1:1 -j 2 .", "--jobs is for this machine"),
-        ("tcp://127.0.0.1:1 -", "a cluster reads and writes files and objects"),
-        ("tcp://127.0.0.1:1 -o x a.enc", "a cluster reads and writes files and objects"),
     ],
 )
 def test_usage(folder: Path, words: str, message: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.commands import run
 from support.folders import nothing_changes
-from support.posix import posix_only
+from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor import UsageError
@@ -130,8 +130,8 @@ def test_directories_of_other_case_that_are_still_to_be_made(
 
 
 @posix_only("links for everybody")
-def test_linked_folders_are_mentioned(folder: Path) -> None:
-    """Once each, as one line, unless it is to be quiet; a link that leads nowhere is none."""
+def test_links_and_pipes_in_a_tree(folder: Path) -> None:
+    """A link to a recording is one. Links to directories are mentioned, and not followed."""
     (folder / "there").mkdir()
     shutil.copy(folder / "a.enc", folder / "there" / "b.enc")
     below = folder / "in"
@@ -141,13 +141,23 @@ def test_linked_folders_are_mentioned(folder: Path) -> None:
     (below / "x.enc").symlink_to("../there")
     (below / "gone").symlink_to("nowhere")
     (below / "self").symlink_to("self")
+    (below / "loop").symlink_to(".")
+    (below / "linked.enc").symlink_to("a.enc")
+    (below / "self.enc").symlink_to("self.enc")
+    (below / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"left behind")
+    make_fifo(below / "pipe.enc")
     result = run("in", PASSWORD, "opus", cwd=folder)
-    assert (result.code, result.stdout) == (0, b"in/a.opus\n")
-    assert sorted(result.lines[:2]) == [
+    assert result.code == 1
+    assert sorted(result.stdout.splitlines()) == [b"in/a.opus", b"in/linked.opus"]
+    assert (below / "linked.opus").read_bytes() == AUDIO
+    assert "error: in/self.enc: Too many levels of symbolic links" in result.lines
+    assert sorted(line for line in result.lines if line.startswith("note: ")) == [
+        "note: in/loop: a link to a directory, which is not followed",
         "note: in/sub/line\\nend: a link to a directory, which is not followed",
         "note: in/x.enc: a link to a directory, which is not followed",
     ]
-    assert len(result.lines) == 3
+    assert len(result.lines) == 5
+    (below / "self.enc").unlink()
     assert run("-q", "in", PASSWORD, "opus", cwd=folder).stderr == ""
 
 
