@@ -245,25 +245,18 @@ def certificates(folder: Path) -> dict[str, str]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .sign(key, SHA256())
     )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
-    found = {f"{prefix}CA_FILE": str(folder / "certificate.pem")}
-    for role in ("SCHEDULER", "WORKER", "CLIENT"):
-        found[f"{prefix}{role}__CERT"] = str(folder / "certificate.pem")
-        found[f"{prefix}{role}__KEY"] = str(folder / "key.pem")
-    return found
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    roles = [
+        f"{role}__{kind}" for role in ("SCHEDULER", "WORKER", "CLIENT") for kind in ("CERT", "KEY")
+    ]
+    return {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(path) for name in ("CA_FILE", *roles)}
 
 
 def test_tls(tmp_path: Path) -> None:

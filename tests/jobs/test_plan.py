@@ -101,14 +101,15 @@ def test_an_input_is_known_by_its_identity(here: Path) -> None:
 
 
 @posix_only("disks that tell case apart")
+@pytest.mark.parametrize("unknown_as", [None, "bin"])
 @pytest.mark.parametrize("extension", ["opus", "auto", "gz", "tar.gz", "x.opus", "a..b"])
-def test_every_collision_is_found(here: Path, extension: str) -> None:
+def test_every_collision_is_found(here: Path, extension: str, unknown_as: str | None) -> None:
     """As if each output were compared with each other one and with each input."""
     stems = ["a", "A", "a.opus", "a.wav", "a.opus.wav", "a.x", "a.tar", "a.tar.gz", "a.", "a..b"]
     names = [f"{stem}.enc" for stem in [*stems, "", ".", ".opus", "opus", "opus.opus"]]
-    names += ["a.wav", "a.gz", "a.b"]
+    names += ["a.wav", "a.gz", "a.b", "a.bin", "b.bin.enc", "b.enc"]
     make(here, *names)
-    job = Job("", extension)
+    job = Job("", extension, unknown_as=unknown_as)
     targets = {name: set(job._replace(input=name).targets()) for name in names}
     expected = [
         name
@@ -202,13 +203,6 @@ def test_with_auto_an_input_called_like_audio(
     assert refused.code == 2
     assert refused.lines[0].endswith("r.wav: the output would replace the input")
     assert (folder / "r.wav").read_bytes() == encrypt(WAV)
-
-
-def test_with_auto_another_input_called_like_audio(folder: Path) -> None:
-    """It is not replaced, so the plan is refused."""
-    shutil.copy(folder / "a.enc", folder / "a.wav")
-    with nothing_changes(folder):
-        assert run("a.enc", "a.wav", PASSWORD, "auto", cwd=folder).code == 2
 
 
 @pytest.mark.parametrize("number", [0, 7])
