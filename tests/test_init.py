@@ -14,6 +14,8 @@ from support.recordings import AUDIO, PASSWORD
 import filedecryptor
 from filedecryptor import errors, vns
 
+CALL = ["-m", "filedecryptor", "a.enc", PASSWORD, "opus"]
+
 
 @pytest.mark.parametrize(
     ("command", "absent"),
@@ -21,11 +23,12 @@ from filedecryptor import errors, vns
         (["-c", "import filedecryptor"], {"click", "cryptography"}),
         (["-m", "filedecryptor", "--version"], {"cryptography"}),
         (["-m", "filedecryptor", "--help"], {"cryptography"}),
-        (["-m", "filedecryptor", "a.enc", PASSWORD, "opus"], {"click", "filedecryptor.jobs.plan"}),
+        ([*CALL, "-d", "."], {"fsspec", "s3fs", "dask", "distributed"}),
+        (CALL, {"click", "concurrent", "filedecryptor.jobs.plan"}),
     ],
 )
 def test_nothing_is_imported_in_vain(folder: Path, command: list[str], absent: set[str]) -> None:
-    """Help needs no cryptography, the reference's call no option parser, a program neither."""
+    """Help needs no cryptography, the reference's call no option parser, files no stores."""
     done = run_process("-X", "importtime", *command, cwd=folder, command=[sys.executable])
     assert done.code == 0
     found = {line.split()[-1] for line in done.lines if line.startswith("import time:")}

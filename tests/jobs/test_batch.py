@@ -146,14 +146,6 @@ def test_json(night: Path) -> None:
     assert one.stderr == ""
 
 
-def test_an_output_directory_that_is_a_file(folder: Path) -> None:
-    """One line, not one for each recording."""
-    with nothing_changes(folder):
-        result = batch("a.enc", "-", "opus", "-d", "a.enc", cwd=folder)
-    assert result.code == 1
-    assert result.lines == ["error: a.enc: File exists"]
-
-
 def test_the_good_are_done_although_others_fail(night: Path) -> None:
     """Altered, short, unreadable, plain, gone: a line each, and the exit code 1."""
     folder = night / "night"
@@ -504,16 +496,3 @@ def test_leaving_early_abandons_the_rest(many: Path) -> None:
     time.sleep(0.2)
     assert files_in(many) == names
     assert len(names) < 300
-
-
-@pytest.mark.parametrize("options", [[], ["-d", "."]])
-def test_nothing_is_loaded_that_is_not_needed(folder: Path, options: list[str]) -> None:
-    """One recording does not pay for what runs many, nor files for stores and clusters."""
-    code = (
-        "import sys, filedecryptor.__main__ as m; m.main();"
-        "names = {'concurrent', 'fsspec', 's3fs', 'dask', 'distributed'};"
-        "print(names & set(sys.modules))"
-    )
-    words = [sys.executable, "-c", code, "-q", *options, "a.enc", PASSWORD, "opus"]
-    done = subprocess.run(words, check=True, cwd=folder, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == ("{'concurrent'}" if options else "set()")

@@ -33,7 +33,7 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 from support.dask_cluster import Cluster, running
 
 from filedecryptor.errors import ClusterError, missing_extra
-from filedecryptor.jobs.cluster import _Watch
+from filedecryptor.jobs.cluster import _watch
 
 MARKED = "marked password"
 DEADLINE = 60
@@ -363,12 +363,12 @@ class Watched:
         self._now = 0.0
         monkeypatch.setattr(time, "monotonic", lambda: self._now)
         client: Any = self  # of which nothing but `processing` is asked for
-        self._watch = _Watch(client, "tcp://a:1", lambda *said: self.said.append(said))
+        self._look = _watch(client, "tcp://a:1", lambda *said: self.said.append(said))
 
     def look(self, now: float, last_outcome: float) -> None:
         """Let the watch look at the workers."""
         self._now = now
-        self._watch(now - last_outcome)
+        self._look(now - last_outcome)
 
 
 def test_busy_workers_are_named_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
             if directory is not None:
                 _check_sharing(client, directory)
             jobs = sum(_answer(client.nthreads).values())
-        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
+        yield Workers(jobs, client.get_executor(pure=False), _watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):
         cause = "the scheduler went away"
         raise ClusterError(cause, hint=WHAT_IS_DONE_STAYS, filename=address) from None
@@ -146,31 +146,26 @@ def _answer(
     return found[0]
 
 
-class _Watch:
-    """Checks that there is still a worker to wait for, and reports which workers are busy."""
+def _watch(client: Client, address: str, on_silence: OnSilence) -> Callable[[float], None]:
+    """Return what checks that there is a worker to wait for, and reports which are busy."""
+    missing_since: float | None = None
+    told = -math.inf
 
-    def __init__(self, client: Client, address: str, on_silence: OnSilence) -> None:
-        self._client = client
-        self._address = address
-        self._on_silence = on_silence
-        self._missing_since: float | None = None
-        self._told = -math.inf
-
-    def __call__(self, seconds: float) -> None:
-        with errors_naming(self._address):
-            workers = _answer(self._client.processing)
+    def look(seconds: float) -> None:
+        nonlocal missing_since, told
+        with errors_naming(address):
+            workers = _answer(client.processing)
         now = time.monotonic()
         if workers:
-            self._missing_since = None
-            if min(seconds, now - self._told) >= SILENCE_INTERVAL:
-                self._told = now
-                self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
+            missing_since = None
+            if min(seconds, now - told) >= SILENCE_INTERVAL:
+                told = now
+                on_silence(seconds, [name for name, tasks in workers.items() if tasks])
             return
         # Count from the last outcome: this is not called while outcomes arrive.
-        self._missing_since = max(self._missing_since or now, now - seconds)
-        if now - self._missing_since > NO_WORKERS_TIMEOUT:
-            raise ClusterError(
-                f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
-                hint=WHAT_IS_DONE_STAYS,
-                filename=self._address,
-            )
+        missing_since = max(missing_since or now, now - seconds)
+        if now - missing_since > NO_WORKERS_TIMEOUT:
+            cause = f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds"
+            raise ClusterError(cause, hint=WHAT_IS_DONE_STAYS, filename=address)
+
+    return look

@@ -65,7 +65,7 @@ def in_threads(
     *,
     check: Callable[[Item], Result | None],
     threads: Callable[[], int],
-    on_progress: Callable[[Item, int], object] | None,
+    on_progress: Callable[[Item, int], object],
 ) -> Generator[Result]:
     """Work on each item in threads, and yield the results in the order they come.
 
@@ -79,8 +79,7 @@ def in_threads(
         def advance(count: int) -> None:
             if pool.is_over:
                 raise _AbandonedError
-            if on_progress is not None:
-                on_progress(item, count)
+            on_progress(item, count)
 
         return work(item, advance)
 
@@ -170,7 +169,6 @@ class Threads:
     def __init__(self, most: Callable[[], int]) -> None:
         self._most = most
         self._count = 0
-        self._are_all = False
         self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._busy = 0
         self._changed = Condition()
@@ -193,11 +191,11 @@ class Threads:
                 future.set_result(result)
 
         self._waiting.put(fulfil)
-        if not self._are_all and self._count < self._most():
+        if self._count < self._most():
             try:
                 Thread(target=self._serve, daemon=True).start()
             except RuntimeError:  # the system has no more of them
-                self._are_all = True
+                self._most = lambda: 0
             else:
                 self._count += 1
         if not self._count:
