@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -354,42 +355,35 @@ def test_a_worker_that_freezes(tmp_path: Path) -> None:
     assert lines[-1].startswith("60 decrypted; ")
 
 
-class Watched:
-    """A watch over workers that are what a test says, at the time that it says."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.processing: Callable[[], dict[str, list[str]]] = dict
-        self.said: list[tuple[float, Sequence[str]]] = []
-        self._now = 0.0
-        monkeypatch.setattr(time, "monotonic", lambda: self._now)
-        client: Any = self  # of which nothing but `processing` is asked for
-        self._look = _watch(client, "tcp://a:1", lambda *said: self.said.append(said))
-
-    def look(self, now: float, last_outcome: float) -> None:
-        """Let the watch look at the workers."""
-        self._now = now
-        self._look(now - last_outcome)
+def reports(
+    monkeypatch: pytest.MonkeyPatch,
+    workers: dict[str, list[str]],
+    looks: Iterable[tuple[float, float]],
+) -> list[tuple[float, list[str]]]:
+    """Return what a watch reports that looks at some times, each with that of the last outcome."""
+    now, said = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client: Any = SimpleNamespace(processing=lambda: workers)
+    look = _watch(client, "tcp://a:1", lambda *report: said.append(report))
+    for now[0], last_outcome in looks:
+        look(now[0] - last_outcome)
+    return said
 
 
 def test_busy_workers_are_named_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as nothing ends, and not sooner after the last time."""
-    watched = Watched(monkeypatch)
-    watched.processing = lambda: {"tcp://b:1": ["task"], "tcp://c:1": []}
-    for now in range(1005, 1201, 5):
-        watched.look(now, 1000)
-    watched.look(1230, 1170)
-    watched.look(1240, 1170)
-    assert watched.said == [(seconds, ["tcp://b:1"]) for seconds in (60, 120, 180, 70)]
+    workers = {"tcp://b:1": ["task"], "tcp://c:1": []}
+    looks = [*((now, 1000) for now in range(1005, 1201, 5)), (1230, 1170), (1240, 1170)]
+    expected = [(seconds, ["tcp://b:1"]) for seconds in (60, 120, 180, 70)]
+    assert reports(monkeypatch, workers, looks) == expected
 
 
 def test_where_work_ended_there_was_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time without one counts from when it was missed, or from the last outcome."""
-    watched = Watched(monkeypatch)
-    for now, last_outcome in [(1005, 1000), (1300, 1290), (1350, 1290)]:
-        watched.look(now, last_outcome)
+    looks = [(1005, 1000), (1300, 1290), (1350, 1290)]
+    assert reports(monkeypatch, {}, looks) == []
     with pytest.raises(ClusterError, match="there has been no worker for 60 seconds"):
-        watched.look(1351, 1290)
-    assert watched.said == []
+        reports(monkeypatch, {}, [*looks, (1351, 1290)])
 
 
 def test_what_nobody_foresaw_fails_alone(tmp_path: Path) -> None:
