@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
+from functools import cache, lru_cache
 from itertools import chain
 from typing import TypeAlias
 
@@ -36,10 +37,10 @@ def folded(name: str) -> str:
 class Plan:
     """The jobs of a batch: every input is found, and every output is that of one input only.
 
-    Only the names of the inputs are held, so a million of them fit in memory. `failures` is what
-    could not be searched and what must not be done, `empty` the directories without a recording,
-    `links` those to directories, which are not followed. If the plan is distributed, its jobs do
-    not see what others have written: outputs that only some disks take for one are refused too.
+    Only the names of the inputs are held, so a million of them fit in memory. `failures` are those
+    that must not be done, and the directories that cannot be read; `empty` are directories without
+    a recording, `links` are links to directories, which are not followed. The jobs of a distributed
+    plan do not see what others have written, so outputs that only some disks take for one fail too.
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class Plan:
         self.links: list[str] = []
         self._names: dict[tuple[str, str], list[str]] = defaultdict(list)  # by both directories
         self._linked: set[Place] = set()  # the recordings that are links
-        self._listed: dict[str, Mapping[str, int | None]] = {}
-        self._real: dict[str, str] = {}
+        self._real_path = cache(lambda path: storage_of(path).real_path(path))
+        self._sizes_in = lru_cache(LISTINGS)(lambda path: storage_of(path).sizes_in(path))
         for source in sources:
             self._find(source)
         if suspects := self._suspects():
@@ -95,11 +96,7 @@ class Plan:
         if not is_url(path):
             return size_of(path)
         directory, name = split(path)
-        if directory not in self._listed:
-            if len(self._listed) == LISTINGS:
-                del self._listed[next(iter(self._listed))]
-            self._listed[directory] = storage_of(directory).sizes_in(directory)
-        return self._listed[directory].get(name)
+        return self._sizes_in(directory).get(name)
 
     def _find(self, source: str) -> None:
         storage = storage_of(source)
@@ -240,11 +237,6 @@ class Plan:
         if fold:
             return folded(directory), folded(name)
         return directory, os.path.normcase(name)
-
-    def _real_path(self, directory: str) -> str:
-        if directory not in self._real:
-            self._real[directory] = storage_of(directory).real_path(directory)
-        return self._real[directory]
 
 
 def _sharing(other: Place) -> UsageError:
