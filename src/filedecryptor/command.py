@@ -2,14 +2,14 @@
 
 # Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import BufferedReader, FileIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from filedecryptor.core.decryptor import decrypted
-from filedecryptor.core.format import CHUNK_SIZE, Source
+from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Beginning
 from filedecryptor.errors import (
     AuthenticationError,
@@ -28,8 +28,8 @@ from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress, progress
 from filedecryptor.terminal.report import Reporter, reporting
 
-if TYPE_CHECKING:
-    from filedecryptor.jobs.workers import Workers
+ShowProgress: TypeAlias = Callable[..., AbstractContextManager[Progress]]
+"""Takes the inputs, or none if the bar is to move by files, and how many there are."""
 
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
 
@@ -86,7 +86,9 @@ def decrypt_command(
         verify=options.verify,
         unknown_as=None if options.unknown_as is None else clean_extension(options.unknown_as),
     )
-    stdin_is = _use_of_standard_input(console, filenames, options.files_from)
+    stdin_is = "the recording" if any(map(console.is_standard_input, filenames)) else None
+    if options.files_from is not None and console.is_standard_input(options.files_from):
+        stdin_is = "the list"
     found = find_password(console, password, options.password_file, stdin_is=stdin_is)
     with reporting(
         console,
@@ -106,12 +108,14 @@ def decrypt_command(
             filenames += _listed(console, options.files_from, reporter, null=options.null)
         if not filenames or (options.fail_fast and reporter.report.codes):
             return reporter.report.code
+        shown = False if options.quiet else options.progress
+        show = partial(progress, console, size_of=partial(_size_of, console), show=shown)
         if to_stdout:
-            _write_out(console, options, filenames[0], found)
+            _write_out(console, filenames[0], found, show)
         elif is_one and options.output_dir is None and options.cluster is None:
-            _do_one(console, options, job._replace(input=filenames[0]), found, reporter)
+            _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
-            _do_all(console, options, job, filenames, found, reporter=reporter)
+            _do_all(options, job, filenames, found, reporter, show=show)
         return reporter.report.code
 
 
@@ -159,15 +163,6 @@ def _refuse_contradictions(
             raise UsageError(cause)
 
 
-def _use_of_standard_input(
-    console: Console, filenames: Sequence[str], files_from: str | None
-) -> str | None:
-    """Return what standard input is, if it is not for the password."""
-    if files_from is not None and console.is_standard_input(files_from):
-        return "the list"
-    return "the recording" if any(map(console.is_standard_input, filenames)) else None
-
-
 def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str]:
     """Return the inputs without those that may be the password: they fail, and are not shown.
 
@@ -205,33 +200,32 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
     return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in names]
 
 
-def _write_out(console: Console, options: Options, name: str, found: Found) -> None:
+def _write_out(console: Console, name: str, found: Found, show: ShowProgress) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
-    with errors_naming(name), _opened(console, name) as source:
-        if isinstance(source, FileIO):
-            console.refuse_overwriting(source)
-        with _bar(console, options, [name], 1) as shown:
-            on_progress = partial(shown.advance, name)
-            try:
-                recording, _ = decrypted(Beginning(source), found.secrets, on_progress)
-            except AuthenticationError as error:
-                found.explain(error)
-                raise
+    with errors_naming(name):
+        is_stream = name == STANDARD_STREAM
+        opened = console.open_standard_input() if is_stream else storage_of(name).open_source(name)
+        with opened as source:
+            if isinstance(source, FileIO):
+                console.refuse_overwriting(source)
+            with show([name], 1) as shown:
+                try:
+                    on_progress = partial(shown.advance, name)
+                    recording, _ = decrypted(Beginning(source), found.secrets, on_progress)
+                except AuthenticationError as error:
+                    found.explain(error)
+                    raise
     with recording:
         while chunk := recording.read(CHUNK_SIZE):
             console.write(chunk)
 
 
-def _opened(console: Console, filename: str) -> AbstractContextManager[Source]:
-    if filename == STANDARD_STREAM:
-        return console.open_standard_input()
-    return storage_of(filename).open_source(filename)
-
-
-def _do_one(console: Console, options: Options, job: Job, found: Found, reporter: Reporter) -> None:
+def _do_one(
+    console: Console, job: Job, found: Found, reporter: Reporter, show: ShowProgress
+) -> None:
     """Do one job in this thread: importing what does many would take longer than the rest."""
     source = console.open_standard_input() if job.input == STANDARD_STREAM else None
-    with _bar(console, options, [job.input], 1) as shown:
+    with show([job.input], 1) as shown:
         on_progress = partial(shown.advance, job.input)
         outcome = try_job(job, found.secrets, source=source, on_progress=on_progress)
         found.explain(outcome.error)
@@ -240,77 +234,53 @@ def _do_one(console: Console, options: Options, job: Job, found: Found, reporter
 
 
 def _do_all(
-    console: Console,
     options: Options,
     job: Job,
     filenames: list[str],
     found: Found,
-    *,
     reporter: Reporter,
+    *,
+    show: ShowProgress,
 ) -> None:
     """Plan the work, say what is passed over, and do it."""
+    from filedecryptor.jobs.workers import Workers
+
+    connection: AbstractContextManager[Workers] = nullcontext(Workers(options.jobs))
     output_dir = options.output_dir
-    if options.cluster is not None:  # whose workers run in other directories
-        filenames = [absolute(name) for name in filenames]
+    if options.cluster is not None:
+        from filedecryptor.jobs.cluster import PACKAGE, connected
+
+        deferring_packages.add(PACKAGE)
+        filenames = [absolute(name) for name in filenames]  # its workers run in other directories
         output_dir = None if output_dir is None else absolute(output_dir)
-    with _workers(options, output_dir, reporter) as workers:
+        on_disk = output_dir is not None and not is_url(output_dir)
+        seen_by_all = output_dir if on_disk else None
+        connection = connected(options.cluster, seen_by_all, reporter.say_silence)
+    with connection as workers:
         from filedecryptor.jobs.batch import run_plan
         from filedecryptor.jobs.plan import Plan
 
-        plan = Plan(
-            filenames,
-            job.extension,
-            output_dir=output_dir,
-            if_exists=job.if_exists,
-            verify=job.verify,
-            unknown_as=job.unknown_as,
-            is_distributed=options.cluster is not None,
-        )
+        is_distributed = workers.executor is not None
+        plan = Plan(filenames, job, output_dir, is_distributed=is_distributed)
         for link in plan.links:
             reporter.note(f"{link}: a link to a directory, which is not followed")
         for directory in plan.empty:
             reporter.say(f"{directory}: there is no .enc file in it")
         share_one_heap()
         # A cluster tells of files only, and asking for the size of each object would take too long.
-        is_counted = workers.executor is not None or plan.has_objects
-        inputs = () if is_counted else (job.input for job in plan)
-        with (
-            _bar(console, options, inputs, len(plan)) as shown,
-            closing(
-                run_plan(
-                    plan, found.secrets, workers, warn=reporter.warn, on_progress=shown.advance
-                )
-            ) as outcomes,
-        ):
-            for outcome in outcomes:
-                found.explain(outcome.error)
-                reporter.add(outcome)
-                shown.count(outcome)
-                if options.fail_fast and outcome.error is not None:
-                    reporter.say(f"stopped at the first failure; {GO_ON}")
-                    break
-
-
-def _workers(
-    options: Options, output_dir: str | None, reporter: Reporter
-) -> "AbstractContextManager[Workers]":
-    """Return a context manager that yields what does the work: a cluster, or threads."""
-    if options.cluster is None:
-        from filedecryptor.jobs.workers import Workers
-
-        return nullcontext(Workers(options.jobs))
-    from filedecryptor.jobs.cluster import PACKAGE, connected
-
-    deferring_packages.add(PACKAGE)
-    on_disk = output_dir is not None and not is_url(output_dir)
-    return connected(options.cluster, output_dir if on_disk else None, reporter.say_silence)
-
-
-def _bar(
-    console: Console, options: Options, inputs: Iterable[str], files: int
-) -> AbstractContextManager[Progress]:
-    show = False if options.quiet else options.progress
-    return progress(console, inputs, files, partial(_size_of, console), show=show)
+        inputs = () if is_distributed or plan.has_objects else (each.input for each in plan)
+        with show(inputs, len(plan)) as shown:
+            running = run_plan(
+                plan, found.secrets, workers, warn=reporter.warn, on_progress=shown.advance
+            )
+            with closing(running) as outcomes:
+                for outcome in outcomes:
+                    found.explain(outcome.error)
+                    reporter.add(outcome)
+                    shown.count(outcome)
+                    if options.fail_fast and outcome.error is not None:
+                        reporter.say(f"stopped at the first failure; {GO_ON}")
+                        break
 
 
 def _size_of(console: Console, name: str) -> int:

@@ -208,7 +208,8 @@ class Outcome(NamedTuple):
         output: The audio file, which was written or was there already. None if only verified.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
-        status: `decrypted`, `verified`, `skipped` or `failed`. `filedecryptor.vns` adds some.
+        status: `decrypted`, `verified`, `skipped` or `failed`; of `filedecryptor.vns` also
+            `stored`, `to fetch`, `to delete` or `not tried`.
         error: Why it failed.
         note: What is worth knowing, though nothing failed.
         password: The number of the password that was right, from 1 on; None if there was only one.

@@ -378,7 +378,7 @@ def test_objects_tell_nothing(place: Place) -> None:
             Job("a.enc", "opus"),
             wrong,
             try_job(Job("b.enc", "opus", verify=True), secret, source=source),
-            Plan([str(place.work)], "opus"),
+            Plan([str(place.work)], Job("", "opus")),
             decrypt_files([place.work], secret, "opus"),
         ):
             assert not leaks(f"{thing!r} {thing} {getattr(thing, '__dict__', '')}", secret)

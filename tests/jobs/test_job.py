@@ -217,12 +217,6 @@ def test_a_name_for_another_format_is_noted(
     assert run("a.enc", PASSWORD, *words, "-q", cwd=folder).stderr == ""
 
 
-def test_standard_output_has_no_name(folder: Path) -> None:
-    """So there is nothing to note."""
-    result = run("a.enc", PASSWORD, "wav", "-o", "-", cwd=folder)
-    assert (result.stdout, result.lines) == (AUDIO, [])
-
-
 def test_a_batch_notes_it_once(folder: Path) -> None:
     """Not for each of a thousand."""
     for name in "bcd":
@@ -263,22 +257,6 @@ def test_unknown_audio_can_be_stored_all_the_same(three: Path) -> None:
     assert (result.code, result.stdout) == (0, b"flac.wav\n")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["wav", "--unknown-as", "bin"], "--unknown-as is for audio that 'auto' does not know"),
-        (["auto", "--unknown-as", "a/b"], "the output extension holds a path separator or a NUL"),
-        (["auto", "--unknown-as", ""], "the output extension is empty"),
-        (["auto", "--unknown-as", "auto"], "--unknown-as takes an extension, and 'auto' is none"),
-    ],
-)
-def test_what_cannot_be_meant(three: Path, words: list[str], message: str) -> None:
-    """It is refused before anything is written."""
-    with nothing_changes(three):
-        result = run(".", PASSWORD, *words, cwd=three)
-    assert (result.code, result.lines[0]) == (2, f"error: {message}")
-
-
 def test_verify_says_that_auto_would_not_know_it(three: Path) -> None:
     """For one recording, and for each of a batch."""
     result = run("--verify", "flac.enc", PASSWORD, cwd=three)
@@ -292,15 +270,6 @@ def test_verify_says_that_auto_would_not_know_it(three: Path) -> None:
     assert sum(UNKNOWN in line for line in result.lines) == 2
     assert "note: ./none.enc: 'auto' would not know it: it holds no audio" in result.lines
     assert result.lines[-1].startswith("4 verified; ")
-
-
-def test_two_that_are_unknown_share_no_output(three: Path) -> None:
-    """The name for such audio counts as one that a recording may write."""
-    (three / "flac.bin.enc").write_bytes(encrypt(FLAC))
-    words = ["flac.enc", "flac.bin.enc", PASSWORD, "auto", "--unknown-as", "bin"]
-    result = run(*words, cwd=three)
-    assert result.code == 2
-    assert "same output" in result.stderr
 
 
 # The function.

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from support.commands import run
 from support.folders import nothing_changes
-from support.posix import posix_only
+from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor import UsageError
+from filedecryptor.jobs.job import Job
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.storage.disk import check_target
 
@@ -44,13 +45,13 @@ def test_names_that_differ_in_case_or_accents(here: Path, names: list[str]) -> N
     make(here, *names)
     sources = sorted({name[0] for name in names})
     with nothing_changes(here):
-        plan = Plan(sources, "auto", output_dir="out/new", is_distributed=True)
+        plan = Plan(sources, Job("", "auto"), output_dir="out/new", is_distributed=True)
     assert len(plan) == 0
     assert [outcome.input for outcome in plan.failures] == names
     assert f"same output as '{names[0]}'" in str(plan.failures[1].error)
-    assert len(Plan(sources, "auto", output_dir="out/new")) == 2
+    assert len(Plan(sources, Job("", "auto"), output_dir="out/new")) == 2
     pytest.importorskip("fsspec")
-    assert len(Plan(sources, "auto", output_dir="memory://out", is_distributed=True)) == 2
+    assert len(Plan(sources, Job("", "auto"), output_dir="memory://out", is_distributed=True)) == 2
 
 
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
@@ -85,7 +86,7 @@ def test_an_input_on_a_disk_that_ignores_case_is_not_replaced(here: Path, disk: 
     assert result.code == 2
     assert result.lines[:2] == [
         "error: call.enc: its output would replace the input 'CALL.WAV'",
-        "error: CALL.WAV: the output would replace the input",
+        "error: CALL.wav: the output would replace the input",
     ]
 
 
@@ -94,9 +95,29 @@ def test_an_input_is_known_by_its_identity(here: Path) -> None:
     """As where the disk ignores case: the name that the output would take is that of an input."""
     make(here, "CALL.WAV", "call.enc")
     (here / "call.wav").hardlink_to(here / "CALL.WAV")
-    plan = Plan(["call.enc", "CALL.WAV"], "wav")
+    plan = Plan(["call.enc", "CALL.WAV"], Job("", "wav"))
     [failure] = plan.failures
     assert str(failure.error) == "call.enc: its output would replace the input 'CALL.WAV'"
+
+
+@posix_only("disks that tell case apart")
+@pytest.mark.parametrize("unknown_as", [None, "bin"])
+@pytest.mark.parametrize("extension", ["opus", "auto", "gz", "tar.gz", "x.opus", "a..b"])
+def test_every_collision_is_found(here: Path, extension: str, unknown_as: str | None) -> None:
+    """As if each output were compared with each other one and with each input."""
+    stems = ["a", "A", "a.opus", "a.wav", "a.opus.wav", "a.x", "a.tar", "a.tar.gz", "a.", "a..b"]
+    names = [f"{stem}.enc" for stem in [*stems, "", ".", ".opus", "opus", "opus.opus"]]
+    names += ["a.wav", "a.gz", "a.b", "a.bin", "b.bin.enc", "b.enc"]
+    make(here, *names)
+    job = Job("", extension, unknown_as=unknown_as)
+    targets = {name: set(job._replace(input=name).targets()) for name in names}
+    expected = [
+        name
+        for name in names
+        for others in [[other for other in names if other != name]]
+        if any(targets[name] & {other, *targets[other]} for other in others)
+    ]
+    assert [outcome.input for outcome in Plan(names, job).failures] == expected
 
 
 def test_directories_of_other_case_that_are_still_to_be_made(
@@ -105,13 +126,13 @@ def test_directories_of_other_case_that_are_still_to_be_made(
     """As Windows has them: what is not there has no case of its own yet."""
     make(here, "x/Sub/call.enc", "y/sub/call.enc")
     monkeypatch.setattr(os.path, "normcase", str.lower)
-    plan = Plan(["x", "y"], "wav", output_dir="OUT")
+    plan = Plan(["x", "y"], Job("", "wav"), output_dir="OUT")
     assert ["same output" in str(outcome.error) for outcome in plan.failures] == [True, True]
 
 
 @posix_only("links for everybody")
-def test_linked_folders_are_mentioned(folder: Path) -> None:
-    """Once each, as one line, unless it is to be quiet; a link that leads nowhere is none."""
+def test_links_and_pipes_in_a_tree(folder: Path) -> None:
+    """A link to a recording is one. Links to directories are mentioned, and not followed."""
     (folder / "there").mkdir()
     shutil.copy(folder / "a.enc", folder / "there" / "b.enc")
     below = folder / "in"
@@ -121,13 +142,23 @@ def test_linked_folders_are_mentioned(folder: Path) -> None:
     (below / "x.enc").symlink_to("../there")
     (below / "gone").symlink_to("nowhere")
     (below / "self").symlink_to("self")
+    (below / "loop").symlink_to(".")
+    (below / "linked.enc").symlink_to("a.enc")
+    (below / "self.enc").symlink_to("self.enc")
+    (below / ".filedecryptor-0123456789abcdef.tmp").write_bytes(b"left behind")
+    make_fifo(below / "pipe.enc")
     result = run("in", PASSWORD, "opus", cwd=folder)
-    assert (result.code, result.stdout) == (0, b"in/a.opus\n")
-    assert sorted(result.lines[:2]) == [
+    assert result.code == 1
+    assert sorted(result.stdout.splitlines()) == [b"in/a.opus", b"in/linked.opus"]
+    assert (below / "linked.opus").read_bytes() == AUDIO
+    assert "error: in/self.enc: Too many levels of symbolic links" in result.lines
+    assert sorted(line for line in result.lines if line.startswith("note: ")) == [
+        "note: in/loop: a link to a directory, which is not followed",
         "note: in/sub/line\\nend: a link to a directory, which is not followed",
         "note: in/x.enc: a link to a directory, which is not followed",
     ]
-    assert len(result.lines) == 3
+    assert len(result.lines) == 5
+    (below / "self.enc").unlink()
     assert run("-q", "in", PASSWORD, "opus", cwd=folder).stderr == ""
 
 
@@ -172,13 +203,6 @@ def test_with_auto_an_input_called_like_audio(
     assert refused.code == 2
     assert refused.lines[0].endswith("r.wav: the output would replace the input")
     assert (folder / "r.wav").read_bytes() == encrypt(WAV)
-
-
-def test_with_auto_another_input_called_like_audio(folder: Path) -> None:
-    """It is not replaced, so the plan is refused."""
-    shutil.copy(folder / "a.enc", folder / "a.wav")
-    with nothing_changes(folder):
-        assert run("a.enc", "a.wav", PASSWORD, "auto", cwd=folder).code == 2
 
 
 @pytest.mark.parametrize("number", [0, 7])

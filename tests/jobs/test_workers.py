@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import COMMAND
@@ -111,9 +112,8 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
                 raise
         return Outcome(item, None, None, None, "verified")
 
-    outcomes = in_threads(
-        ["long", "short"], work, check=lambda _: None, threads=lambda: 2, on_progress=None
-    )
+    nothing: dict[str, Any] = {"check": lambda _: None, "on_progress": lambda *_: None}
+    outcomes = in_threads(["long", "short"], work, threads=lambda: 2, **nothing)
     assert next(outcomes).input == "short"
     outcomes.close()
     assert ended == ["long"]

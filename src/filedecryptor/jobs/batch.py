@@ -19,6 +19,7 @@ from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
     affordable,
+    ended_with,
     in_threads,
     memory_of_each,
     submit_bounded,
@@ -97,9 +98,8 @@ def decrypt_files(
     place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
         [place(os.fspath(source)) for source in sources],
-        clean_extension(output_extension),
-        output_dir=None if output_dir is None else place(os.fspath(output_dir)),
-        if_exists=if_exists,
+        Job("", clean_extension(output_extension), if_exists=if_exists),
+        None if output_dir is None else place(os.fspath(output_dir)),
         is_distributed=executor is not None,
     )
     return run_plan(plan, password, Workers(jobs, executor))
@@ -133,11 +133,9 @@ def run_plan(
         running = _by_executor(plan, GroupWork(password), workers, jobs, warn_once)
     with closing(running):
         for outcome in chain(plan.failures, running):
+            yield outcome._replace(note=None) if outcome.note in said else outcome
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
-                yield outcome._replace(note=None) if outcome.note in said else outcome
-                said.add(outcome.note)
-            else:
-                yield outcome
+                said.add(UNCONDITIONAL)
             failures = failures + 1 if isinstance(outcome.error, UnavailableError) else 0
             if failures == FAILURES_IN_A_ROW:
                 raise UnavailableError(
@@ -153,14 +151,12 @@ def _by_executor(
     size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
 
     def submit(group: list[Job] | Outcome) -> Future[GroupResult]:
-        future: Future[GroupResult] = Future()
+        if not isinstance(group, list):
+            return ended_with(([group], []))
         try:
-            if isinstance(group, list):
-                return executor.submit(work, group)
-            future.set_result(([group], []))
+            return executor.submit(work, group)
         except BrokenExecutor as error:
-            future.set_exception(error)
-        return future
+            return ended_with((_worker_failures(group, error), []))
 
     ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, workers.watch)
     with closing(ended):
@@ -217,7 +213,7 @@ def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
     group: list[Job] = []
     for job in plan:
-        if outcome := plan.check(job, Written()):
+        if outcome := plan.without_work(job, Written()):
             yield outcome
             continue
         group.append(job)
@@ -248,7 +244,7 @@ def _in_threads(
     plan = items if isinstance(items, Plan) else None
     paths = () if plan else (path for job in items for path in (job.input, job.named_after or ""))
     has_objects = plan.has_objects if plan else any(map(is_url, paths))
-    keys = Keys(jobs, 0 if plan and plan.if_exists != "replace" else len(items))
+    keys = Keys(jobs, 0 if plan and plan.job.if_exists != "replace" else len(items))
     passwords = Passwords.of(password)
     load()  # where memory or files to open are scarce, this fails once, here
     written = Written()
@@ -264,7 +260,7 @@ def _in_threads(
     outcomes = in_threads(
         items,
         work,
-        check=lambda job: plan.check(job, written) if plan else None,
+        check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
         on_progress=lambda job, count: on_progress(job.input, count),
     )

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filedecryptor import __version__
-from filedecryptor.errors import ClusterError, UsageError, missing_extra
+from filedecryptor.errors import ClusterError, UsageError, errors_naming, missing_extra
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
 from filedecryptor.storage.atomic import PendingFile, temporary_name
 from filedecryptor.storage.disk import make_directory
@@ -59,11 +59,12 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
 
     client = _connect(address)
     try:
-        _check_versions(client, address)
-        if directory is not None:
-            _check_sharing(client, address, directory)
-        jobs = sum(_answer(address, client.nthreads).values())
-        yield Workers(jobs, client.get_executor(pure=False), _Watch(client, address, on_silence))
+        with errors_naming(address):
+            _check_versions(client)
+            if directory is not None:
+                _check_sharing(client, directory)
+            jobs = sum(_answer(client.nthreads).values())
+        yield Workers(jobs, client.get_executor(pure=False), _watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):
         cause = "the scheduler went away"
         raise ClusterError(cause, hint=WHAT_IS_DONE_STAYS, filename=address) from None
@@ -97,40 +98,36 @@ async def _identity(address: str) -> object:
         return await scheduler.identity()
 
 
-def _check_versions(client: Client, address: str) -> None:
+def _check_versions(client: Client) -> None:
     """Check that there are workers, and that each of them has this version of the package."""
     deadline = time.monotonic() + ANSWER_TIMEOUT
-    while not _answer(address, client.nthreads):
+    while not _answer(client.nthreads):
         if time.monotonic() > deadline:
-            raise ClusterError("the cluster has no workers", filename=address)
+            raise ClusterError("the cluster has no workers")
         time.sleep(0.1)
-    versions = _answer(address, client.run, version, "filedecryptor", on_error="return")
+    versions = _answer(client.run, version, "filedecryptor", on_error="return")
     for worker, found in versions.items():
         if found != __version__:
             has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
-            raise ClusterError(
-                f"worker {worker} has {has}",
-                hint=f"install filedecryptor {__version__} there, with the extras that it needs",
-                filename=address,
-            )
+            hint = f"install filedecryptor {__version__} there, with the extras that it needs"
+            raise ClusterError(f"worker {worker} has {has}", hint=hint)
 
 
-def _check_sharing(client: Client, address: str, directory: str) -> None:
+def _check_sharing(client: Client, directory: str) -> None:
     """Check that every worker sees what is written to a directory here."""
     make_directory(directory)
     with temporary_name(directory) as path, PendingFile(path, path):
-        seen = _answer(address, client.run, os.path.exists, path)
+        seen = _answer(client.run, os.path.exists, path)
     for worker, sees in seen.items():
         if not sees:
             raise ClusterError(
                 f"worker {worker} does not see what is written to {directory}",
                 hint="use a directory that all machines share, or an object store",
-                filename=address,
             )
 
 
 def _answer(
-    address: str, ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
+    ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
     """Return the answer of a cluster, waiting for it no longer than `ANSWER_TIMEOUT`."""
     found: list[dict[str, Any]] = []
@@ -145,36 +142,30 @@ def _answer(
     while thread.is_alive() and time.monotonic() < deadline:
         thread.join(WAKING_INTERVAL)
     if not found:
-        raise ClusterError(
-            f"the cluster does not answer within {ANSWER_TIMEOUT} seconds", filename=address
-        )
+        raise ClusterError(f"the cluster does not answer within {ANSWER_TIMEOUT} seconds")
     return found[0]
 
 
-class _Watch:
-    """Checks that there is still a worker to wait for, and reports which workers are busy."""
+def _watch(client: Client, address: str, on_silence: OnSilence) -> Callable[[float], None]:
+    """Return what checks that there is a worker to wait for, and reports which are busy."""
+    missing_since: float | None = None
+    told = -math.inf
 
-    def __init__(self, client: Client, address: str, on_silence: OnSilence) -> None:
-        self._client = client
-        self._address = address
-        self._on_silence = on_silence
-        self._missing_since: float | None = None
-        self._told = -math.inf
-
-    def __call__(self, seconds: float) -> None:
-        workers = _answer(self._address, self._client.processing)
+    def look(seconds: float) -> None:
+        nonlocal missing_since, told
+        with errors_naming(address):
+            workers = _answer(client.processing)
         now = time.monotonic()
         if workers:
-            self._missing_since = None
-            if min(seconds, now - self._told) >= SILENCE_INTERVAL:
-                self._told = now
-                self._on_silence(seconds, [name for name, tasks in workers.items() if tasks])
+            missing_since = None
+            if min(seconds, now - told) >= SILENCE_INTERVAL:
+                told = now
+                on_silence(seconds, [name for name, tasks in workers.items() if tasks])
             return
         # Count from the last outcome: this is not called while outcomes arrive.
-        self._missing_since = max(self._missing_since or now, now - seconds)
-        if now - self._missing_since > NO_WORKERS_TIMEOUT:
-            raise ClusterError(
-                f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds",
-                hint=WHAT_IS_DONE_STAYS,
-                filename=self._address,
-            )
+        missing_since = max(missing_since or now, now - seconds)
+        if now - missing_since > NO_WORKERS_TIMEOUT:
+            cause = f"there has been no worker for {NO_WORKERS_TIMEOUT} seconds"
+            raise ClusterError(cause, hint=WHAT_IS_DONE_STAYS, filename=address)
+
+    return look

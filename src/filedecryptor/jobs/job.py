@@ -1,7 +1,6 @@
 """One recording to be decrypted, and what becomes of an output that exists."""
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import errno
 import os
 from collections.abc import Callable, Mapping
@@ -53,7 +52,6 @@ def size_of(path: str) -> int | None:
     return storage_of(path).size_of(path)
 
 
-# As in `format`, no annotation is text, since that would cost time.
 class Job(NamedTuple):
     """What to do with one recording. It can be sent to another process; it holds no password."""
 
@@ -71,9 +69,10 @@ class Job(NamedTuple):
             return ()
         if self.output is not None:
             return (self.output,)
-        return replace_suffix(self.named_after or self.input, self._extensions())
+        return replace_suffix(self.named_after or self.input, self.extensions())
 
-    def _extensions(self) -> tuple[str, ...]:
+    def extensions(self) -> tuple[str, ...]:
+        """Return those that an output may get."""
         if self.extension != AUTO:
             return (self.extension,)
         more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
@@ -91,30 +90,29 @@ class Job(NamedTuple):
                 hint="name the output's extension instead of 'auto', or store such audio by"
                 " --unknown-as",
             )
-        return targets[self._extensions().index(extension)]
+        return targets[self.extensions().index(extension)]
 
     def outcome(
         self, content: Content, status: str, output: str | None = None, note: str | None = None
     ) -> Outcome:
         """Return what became of the recording."""
-        error, password = None, content.password
         found = content.format, content.size
-        return Outcome(self.input, output, *found, status, error, note, password)
+        return Outcome(self.input, output, *found, status, None, note, content.password)
 
 
 class Shared(NamedTuple):
     """What the jobs of one run have in common."""
 
     written: Written
-    keys: Keys | None = None
+    keys: "Keys | None" = None
     memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
 
 
-def check(
+def without_work(
     job: Job,
     written: Written,
     source: Source | None = None,
-    size_of: Callable[[str], int | None] = size_of,
+    length_of: Callable[[str], int | None] = size_of,
 ) -> Outcome | None:
     """Return the outcome of a job that needs no work; raise an error if it cannot or must not be done.
 
@@ -127,10 +125,10 @@ def check(
             storage_of(targets[0]).check_target(targets[0], _identity(job, source))
         if job.if_exists == "replace":
             return None
-        found = {target: size for target in targets if (size := size_of(target)) is not None}
+        found = {target: size for target in targets if (size := length_of(target)) is not None}
         if not found:
             return None
-        source_size = size_of(job.input) if source is None else None
+        source_size = length_of(job.input) if source is None else None
         audio_size = None if source_size is None else source_size - SMALLEST_SIZE
         return _existing(job, found, audio_size, written)
 
@@ -195,13 +193,13 @@ def do_job(
 ) -> Outcome:
     """Do one job. Jobs may be done side by side, in threads or processes.
 
-    `source` is read instead of the job's input. If the job has something `shared` with others,
-    `check` has been asked about it already.
+    `source` is read instead of the job's input. If the job has something `shared` with others, it
+    is known to need work.
     """
     with errors_naming(job.input):
         if shared is None:
             shared = Shared(Written())
-            if done := check(job, shared.written, source):
+            if done := without_work(job, shared.written, source):
                 return done
         opening = storage_of(job.input).open_source
         with opening(job.input) if source is None else nullcontext(source) as opened:
@@ -260,7 +258,7 @@ def decrypt_file(
     *,
     output: str | os.PathLike[str] | None = None,
     if_exists: IfExists = "replace",
-) -> Path:
+) -> "Path":
     """Decrypt a recording into a file, which appears whole or not at all.
 
     Args:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
+from functools import cache, lru_cache
 from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageError, failed
-from filedecryptor.jobs import job as jobs
-from filedecryptor.jobs.job import AUTO, IfExists, Job, check_if_exists, size_of
+from filedecryptor.jobs.job import Job, check_if_exists, size_of, without_work
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import is_plain, is_url, join, split
@@ -33,116 +34,60 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-class Places:
-    """Decides which places are one: by links to directories, and by what disks ignore in names."""
-
-    def __init__(self) -> None:
-        self._directories: dict[str, tuple[str, str]] = {}
-
-    def real(self, place: Place) -> Place:
-        """Return what is equal for the same name in the same directory."""
-        directory, name = place
-        return self._real(directory)[0], name if is_url(directory) else os.path.normcase(name)
-
-    def folded(self, place: Place) -> Place:
-        """Return what is equal for places that some file system may take for one."""
-        directory, name = place
-        return self._real(directory)[1], name if is_url(directory) else folded(name)
-
-    def roughly(self, place: Place) -> int:
-        """Return a hash that is equal for places that some file system may take for one."""
-        return hash(self.folded(place))
-
-    def on_disk(self, place: Place, *, hard_links_differ: bool = False) -> Hashable:
-        """Return what is equal for names of one file that is there; a symbolic link is another."""
-        if not is_url(place[0]):
-            with suppress(OSError):
-                found = os.lstat(join(*place))
-                if found.st_ino and not (hard_links_differ and found.st_nlink > 1):
-                    return found.st_dev, found.st_ino
-        return self.real(place)
-
-    def _real(self, directory: str) -> tuple[str, str]:
-        if directory not in self._directories:
-            real = storage_of(directory).real_path(directory)
-            self._directories[directory] = real, real if is_url(directory) else folded(real)
-        return self._directories[directory]
-
-
-class _Folder(NamedTuple):
-    """Recordings in one directory, and the directory that their outputs go to."""
-
-    path: str
-    output_dir: str
-    names: list[str]
-    links: list[str]
-    """Those of the names that are symbolic links."""
-
-    is_named: bool = False
-    """Whether they were named one by one."""
-
-
 class Plan:
     """The jobs of a batch: every input is found, and every output is that of one input only.
 
-    Only the names of the inputs are held, so a million of them fit in memory. `failures` is what
-    could not be searched and what must not be done, `empty` the directories without a recording,
-    `links` those to directories, which are not followed. If the plan is distributed, its jobs do
-    not see what others have written: outputs that only some disks take for one are refused too.
+    Only the names of the inputs are held, so a million of them fit in memory. `failures` are those
+    that must not be done, and the directories that cannot be read; `empty` are directories without
+    a recording, `links` are links to directories, which are not followed. The jobs of a distributed
+    plan do not see what others have written, so outputs that only some disks take for one fail too.
     """
 
     def __init__(
         self,
         sources: Iterable[str],
-        extension: str,
-        *,
+        job: Job,
         output_dir: str | None = None,
-        if_exists: IfExists = "replace",
-        verify: bool = False,
-        unknown_as: str | None = None,
+        *,
         is_distributed: bool = False,
     ) -> None:
-        check_if_exists(if_exists)
-        self.if_exists = if_exists
+        check_if_exists(job.if_exists)
+        self.job = job  # what all of them do, without an input
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
-        self._template = Job(
-            "", extension, if_exists=if_exists, verify=verify, unknown_as=unknown_as
-        )
-        self._has_output_dir = output_dir is not None
+        self._output_dir = output_dir
         self.failures: list[Outcome] = []
         self.empty: list[str] = []
         self.links: list[str] = []
-        self._folders: list[_Folder] = []
-        self._listed: dict[str, Mapping[str, int | None]] = {}
+        self._names: dict[tuple[str, str], list[str]] = defaultdict(list)  # by both directories
+        self._linked: set[Place] = set()  # the recordings that are links
+        self._real_path = cache(lambda path: storage_of(path).real_path(path))
+        self._sizes_in = lru_cache(LISTINGS)(lambda path: storage_of(path).sizes_in(path))
         for source in sources:
-            self._find(source, output_dir)
-        places = Places()
-        seen = self._drop_repeated(places)
-        self._fail_colliding(places, seen, places.folded if is_distributed else places.real)
+            self._find(source)
+        if suspects := self._suspects():
+            self._drop_repeated(suspects)
+            self._fail_colliding(suspects, fold=is_distributed)
         if output_dir is not None and (len(self) or not self.failures):
             storage_of(output_dir).make_directory(output_dir)
 
     @property
     def has_objects(self) -> bool:
         """Whether any input or output is in an object store."""
-        return any(is_url(folder.path) or is_url(folder.output_dir) for folder in self._folders)
+        return any(map(is_url, chain.from_iterable(self._names)))
 
     def __len__(self) -> int:
-        return sum(len(folder.names) for folder in self._folders)
+        return sum(map(len, self._names.values()))
 
     def __iter__(self) -> Iterator[Job]:
-        for folder in self._folders:
-            for name in folder.names:
-                yield self._template._replace(
-                    input=join(folder.path, name),
-                    named_after=join(folder.output_dir, name) if self._has_output_dir else None,
-                )
+        for (directory, name), output_dir in self._recordings():
+            named_after = None if self._output_dir is None else join(output_dir, name)
+            yield self.job._replace(input=join(directory, name), named_after=named_after)
 
-    def check(self, job: Job, written: Written) -> Outcome | None:
+    def without_work(self, job: Job, written: Written) -> Outcome | None:
         """Return the outcome of a job that needs no work: its output exists, or cannot be written."""
         try:
-            return jobs.check(job, written, size_of=self._size_of)
+            return without_work(job, written, length_of=self._size_of)
         except (FileDecryptorError, OSError) as error:
             return failed(job.input, error)
 
@@ -151,41 +96,30 @@ class Plan:
         if not is_url(path):
             return size_of(path)
         directory, name = split(path)
-        if directory not in self._listed:
-            if len(self._listed) == LISTINGS:
-                del self._listed[next(iter(self._listed))]
-            self._listed[directory] = storage_of(directory).sizes_in(directory)
-        return self._listed[directory].get(name)
+        return self._sizes_in(directory).get(name)
 
-    def _find(self, source: str, output_dir: str | None) -> None:
+    def _find(self, source: str) -> None:
         storage = storage_of(source)
         if not storage.is_directory(source):
             path, name = split(source)
-            folder = _Folder(
-                path, path if output_dir is None else output_dir, [], [], is_named=True
-            )
-            last = self._folders[-1:]
-            if last and last[0].is_named and last[0][:2] == folder[:2]:
-                folder = last[0]
-            else:
-                self._folders.append(folder)
-            folder.names.append(name)
+            output_dir = path if self._output_dir is None else self._output_dir
+            self._names[path, output_dir].append(name)
             if os.path.islink(source):
-                folder.links.append(name)
+                self._linked.add((path, name))
             return
-        before = len(self._folders)
+        is_empty = True
         root = join(source, "")
-        for path, all_names, links in storage.recordings_below(
-            source, self._fail, self.links.append
-        ):
+        for path, names, links in storage.recordings_below(source, self._fail, self.links.append):
             below = path[len(root) :]
-            target = path if output_dir is None else join(output_dir, below)
-            names = [name for name in all_names if not name.startswith(APPLE_DOUBLE)]
+            target = path if self._output_dir is None else join(self._output_dir, below)
+            wanted = [name for name in names if not name.startswith(APPLE_DOUBLE)]
             if is_url(source) and not is_url(target):
-                names = [name for name in names if self._is_safe(path, below, name)]
-            if names:
-                self._folders.append(_Folder(path, target, names, links))
-        if len(self._folders) == before:
+                wanted = [name for name in wanted if self._is_safe(path, below, name)]
+            if wanted:
+                is_empty = False
+                self._names[path, target] += wanted
+                self._linked.update((path, name) for name in links)
+        if is_empty:
             self.empty.append(source)
 
     def _is_safe(self, path: str, below: str, name: str) -> bool:
@@ -200,101 +134,109 @@ class Plan:
         error.filename = error.filename or path
         self.failures.append(failed(path, error))
 
+    def _recordings(self) -> Iterator[tuple[Place, str]]:
+        """Yield each recording, and the directory that its output goes to."""
+        for (directory, output_dir), names in self._names.items():
+            for name in names:
+                yield (directory, name), output_dir
+
     def _keep(self, is_wanted: Callable[[Place], bool]) -> None:
-        for folder in self._folders:
-            folder.names[:] = [name for name in folder.names if is_wanted((folder.path, name))]
+        for (directory, _), names in self._names.items():
+            names[:] = [name for name in names if is_wanted((directory, name))]
 
-    def _drop_repeated(self, places: Places) -> set[int]:
-        """Leave each recording where it was named first; return the hashes of all.
+    def _suspects(self) -> set[Place]:
+        """Return the recordings that may be named twice, or whose outputs may be in each other's way.
 
-        Hashes take a fraction of the memory that paths would; a hit is looked into.
+        Only a hash for each recording is held, since the paths would take a multiple of the memory.
         """
+        suffixes = {part for name in self.job.extensions() for part in folded(name).split(".")}
+
+        def hashes(recording: Place, output_dir: str) -> set[int]:
+            """Return one for each directory concerned, and what a name has in common with its outputs."""
+            found = set()
+            for directory, name in {recording, (output_dir, recording[1]), self._end_of(recording)}:
+                stem = os.path.splitext(folded(name))[0]
+                while stem and (parts := stem.rpartition("."))[2] in suffixes:
+                    stem = parts[0]
+                found.add(hash((folded(self._real_path(directory)), stem)))
+            return found
+
         seen: set[int] = set()
-        again = _repeated(map(places.roughly, self._recordings()), seen)
+        again: set[int] = set()
+        for each in self._recordings():
+            found = hashes(*each)
+            again |= found & seen
+            seen |= found
+        if not again:
+            return set()
+        return {each[0] for each in self._recordings() if again & hashes(*each)}
+
+    def _drop_repeated(self, suspects: set[Place]) -> None:
+        """Leave each recording where it was named first."""
         found: set[Hashable] = set()
 
-        def is_first(place: Place) -> bool:
-            if places.roughly(place) not in again:
+        def is_wanted(place: Place) -> bool:
+            if place not in suspects:
                 return True
-            key = places.on_disk(place, hard_links_differ=True)
-            is_new = key not in found
+            key = self._on_disk(place, hard_links_differ=True)
+            is_first = key not in found
             found.add(key)
-            return is_new
+            return is_first
 
-        if again:
-            self._keep(is_first)
-        return seen
+        self._keep(is_wanted)
 
-    def _fail_colliding(
-        self, places: Places, seen: set[int], key: Callable[[Place], Hashable]
-    ) -> None:
-        """Let those fail whose output would replace an input, or has the same key as another.
+    def _fail_colliding(self, suspects: set[Place], *, fold: bool) -> None:
+        """Let those fail whose output would replace another input, or is that of another.
 
-        An input that is a link stands for what it leads to as well; an output that is one would
-        be replaced itself. `seen` has the hashes of the recordings.
+        With `fold`, names that only some disks take for one are one. An input that is a link stands
+        for what it leads to as well; an output that is one would be replaced itself.
         """
-        seen.update(places.roughly(place) for _, place in self._linked())
-        shared = _repeated((places.roughly(place) for _, place in self._outputs()), seen)
-        if not shared:
-            return
+        concerned = [each for each in self._recordings() if each[0] in suspects]
         inputs: dict[Hashable, Place] = {}
-        recordings = ((place, place) for place in self._recordings())
-        for source, place in chain(recordings, self._linked()):
-            if places.roughly(place) in shared:
-                inputs.setdefault(places.on_disk(place), source)
+        for source, _ in concerned:
+            inputs.setdefault(self._on_disk(source), source)
+        for source, _ in concerned:
+            inputs.setdefault(self._on_disk(self._end_of(source)), source)
         outputs: dict[Hashable, Place] = {}
         colliding: dict[Place, UsageError] = {}
-        for source, place in self._outputs():
-            if places.roughly(place) not in shared:
-                continue
-            replaced = inputs.get(places.on_disk(place))
-            other = outputs.setdefault(key(place), source)
-            # Whether `auto` would replace the input itself, the audio tells.
-            if replaced and not (replaced == source and self._template.extension == AUTO):
-                colliding.setdefault(source, _replacing(source, replaced))
-            elif other != source:
-                colliding.setdefault(source, _sharing(other))
-                colliding.setdefault(other, _sharing(source))
+        for source, output_dir in concerned:
+            for target in self.job._replace(input=source[1]).targets():
+                place = output_dir, target
+                # Whether it would replace its own input, the disk tells, and with `auto` the audio.
+                replaced = inputs.get(self._on_disk(place), source)
+                other = outputs.setdefault(self._key(place, fold=fold), source)
+                if replaced != source:
+                    cause = f"its output would replace the input {join(*replaced)!r}"
+                    colliding.setdefault(source, UsageError(cause))
+                elif other != source:
+                    colliding.setdefault(source, _sharing(other))
+                    colliding.setdefault(other, _sharing(source))
+        for source, _ in concerned:
+            if source in colliding:
+                self._fail(join(*source), colliding[source])
+        self._keep(lambda place: place not in colliding)
 
-        def is_free(source: Place) -> bool:
-            if error := colliding.get(source):
-                self._fail(join(*source), error)
-            return error is None
+    def _end_of(self, place: Place) -> Place:
+        """Return where a recording that is a link leads; others as they are."""
+        return split(os.path.realpath(join(*place))) if place in self._linked else place
 
-        self._keep(is_free)
+    def _on_disk(self, place: Place, *, hard_links_differ: bool = False) -> Hashable:
+        """Return what is equal for names of one file that is there; a symbolic link is another."""
+        if not is_url(place[0]):
+            with suppress(OSError):
+                found = os.lstat(join(*place))
+                if found.st_ino and not (hard_links_differ and found.st_nlink > 1):
+                    return found.st_dev, found.st_ino
+        return self._key(place)
 
-    def _recordings(self) -> Iterator[Place]:
-        for folder in self._folders:
-            for name in folder.names:
-                yield folder.path, name
-
-    def _linked(self) -> Iterator[tuple[Place, Place]]:
-        """Yield every recording that is a link, and where it leads to."""
-        for folder in self._folders:
-            for name in folder.links:
-                source = folder.path, name
-                yield source, split(os.path.realpath(join(*source)))
-
-    def _outputs(self) -> Iterator[tuple[Place, Place]]:
-        """Yield every recording with each place where its output may go."""
-        for folder in self._folders:
-            for name in folder.names:
-                for target in self._template._replace(input=name).targets():
-                    yield (folder.path, name), (folder.output_dir, target)
-
-
-def _repeated(hashes: Iterable[int], seen: set[int]) -> set[int]:
-    """Add hashes to those seen before; return those that had been among them."""
-    again: set[int] = set()
-    for value in hashes:
-        (again if value in seen else seen).add(value)
-    return again
-
-
-def _replacing(source: Place, replaced: Place) -> UsageError:
-    if replaced == source:
-        return UsageError("the output would replace the input")
-    return UsageError(f"its output would replace the input {join(*replaced)!r}")
+    def _key(self, place: Place, *, fold: bool = False) -> Place:
+        """Return what is equal for one name in one directory; with `fold`, for names alike."""
+        directory, name = self._real_path(place[0]), place[1]
+        if is_url(directory):
+            return directory, name
+        if fold:
+            return folded(directory), folded(name)
+        return directory, os.path.normcase(name)
 
 
 def _sharing(other: Place) -> UsageError:

@@ -65,7 +65,7 @@ def in_threads(
     *,
     check: Callable[[Item], Result | None],
     threads: Callable[[], int],
-    on_progress: Callable[[Item, int], object] | None,
+    on_progress: Callable[[Item, int], object],
 ) -> Generator[Result]:
     """Work on each item in threads, and yield the results in the order they come.
 
@@ -79,17 +79,13 @@ def in_threads(
         def advance(count: int) -> None:
             if pool.is_over:
                 raise _AbandonedError
-            if on_progress is not None:
-                on_progress(item, count)
+            on_progress(item, count)
 
         return work(item, advance)
 
     def submit(item: Item) -> Future[Result]:
-        if (result := check(item)) is None:
-            return pool.submit(task, item)
-        future: Future[Result] = Future()
-        future.set_result(result)
-        return future
+        result = check(item)
+        return pool.submit(task, item) if result is None else ended_with(result)
 
     try:
         for _, future in submit_bounded(items, submit, lambda: threads() * 2):
@@ -100,6 +96,13 @@ def in_threads(
 
 class _AbandonedError(Exception):
     """Raised in a worker thread to stop abandoned work."""
+
+
+def ended_with(result: Result) -> Future[Result]:
+    """Return the future of what is done already."""
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
 
 
 def submit_bounded(
@@ -166,7 +169,6 @@ class Threads:
     def __init__(self, most: Callable[[], int]) -> None:
         self._most = most
         self._count = 0
-        self._are_all = False
         self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._busy = 0
         self._changed = Condition()
@@ -189,11 +191,11 @@ class Threads:
                 future.set_result(result)
 
         self._waiting.put(fulfil)
-        if not self._are_all and self._count < self._most():
+        if self._count < self._most():
             try:
                 Thread(target=self._serve, daemon=True).start()
             except RuntimeError:  # the system has no more of them
-                self._are_all = True
+                self._most = lambda: 0
             else:
                 self._count += 1
         if not self._count:
