@@ -20,7 +20,8 @@ from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import ONE, TWO, breaking, failing, record, sending, slow, stored, vns
 
 from filedecryptor.errors import UsageError
-from filedecryptor.vns import Archive, Client, client, recording_fields
+from filedecryptor.vns import Archive, Client, recording_fields
+from filedecryptor.vns.listing import says_no
 
 PAGE = "<!doctype html><p>Zugriff verweigert f\u00fcr Sie"
 
@@ -252,13 +253,13 @@ DONE = """
 @pytest.mark.parametrize("text", re.split(r" \| |\n", NOT_DONE.strip()))
 def test_an_answer_that_says_no(text: str) -> None:
     """In one of the ways of APIs, or as a page."""
-    assert client.says_no(text.encode())
+    assert says_no(text.encode())
 
 
 @pytest.mark.parametrize("text", re.split(r" \| | \|$|\n", DONE.strip()))
 def test_an_answer_that_says_yes(text: str) -> None:
     """Or nothing."""
-    assert not client.says_no(text.encode())
+    assert not says_no(text.encode())
 
 
 @pytest.mark.parametrize("body", [b'{"success": false, "error": "locked"}', b"<html>Log in"])

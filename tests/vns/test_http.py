@@ -8,9 +8,11 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
 
@@ -22,6 +24,7 @@ from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, MP3, encrypt
 from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
 
+from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError
 from filedecryptor.vns import Client, client, http, retry
 
@@ -84,38 +87,65 @@ def test_backoff() -> None:
     assert retry.backoff(1, 10_000) <= 60
 
 
+def left(seconds: float) -> float:
+    """Allow for any time."""
+    return seconds
+
+
+def refused(*seconds: float | None) -> Callable[[], float]:
+    """Return a request that is refused so often, for so long; then it returns the time."""
+    refusals = [retry.BusyError("busy", pause) for pause in reversed(seconds)]
+
+    def request() -> float:
+        if refusals:
+            raise refusals.pop()
+        return time.monotonic()
+
+    return request
+
+
 def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
-    pause = retry.Retries()
+    retries = retry.Retries(left)
     begin = time.monotonic()
-    pause.pause(begin, 0.2)
-    pause.pause(begin, 0.3)
-    first, second = (pause.wait(lambda: None) - begin for _ in range(2))
+    first = retries.make(refused(0.3), ignore) - begin
+    second = retries.make(refused(), ignore) - begin
     assert first > 0.299
-    assert second >= first + retry.SPACING
-    pause.pause(time.monotonic(), 60)
-    with pytest.raises(KeyboardInterrupt):
-        pause.wait(_interrupt)
+    assert second >= first + retry.SPACING / 2
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(retries.make, refused(1), ignore)
+        time.sleep(0.3)
+        with pytest.raises(KeyboardInterrupt):
+            retries.make(refused(), _interrupt)
 
 
 def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By each refusal of a request that began after the last pause, if no time is asked for."""
+    """If the server asks for no time."""
     monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
-    pause = retry.Retries()
-    seconds = []
+    retries = retry.Retries(left)
     for _ in range(2):
-        for _ in range(3):
-            waited = pause.wait(lambda: None)
-            pause.pause(waited, None)
-            pause.pause(waited, None)
         begin = time.monotonic()
-        pause.wait(lambda: None)
-        seconds.append(time.monotonic() - begin)
-        pause.note_answer()
-    assert all(0.4 <= pause < 0.8 + 0.3 for pause in seconds)
+        seconds = retries.make(refused(None, None, None), ignore) - begin
+        assert (0.2 + 0.4 + 0.8) / 2 <= seconds < 0.2 + 0.4 + 0.8 + 0.3
 
 
-def _interrupt() -> None:
+def test_requests_that_are_refused_together_count_once() -> None:
+    """Or the first pause of many threads would be a long one."""
+    retries, together, refusals = retry.Retries(left), Barrier(6), [0] * 6
+
+    def request() -> float:
+        if refusals:
+            refusals.pop()
+            together.wait(10)
+            raise retry.BusyError("busy", None)
+        return time.monotonic()
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(lambda _: retries.make(request, ignore), range(6))) - begin < 3
+
+
+def _interrupt(_: int) -> None:
     raise KeyboardInterrupt
 
 

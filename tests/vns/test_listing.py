@@ -18,7 +18,7 @@ from support.vns import ONE, THREE, TWO, failing, stored, vns
 
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.vns import listing, times
-from filedecryptor.vns.listing import Listing, signs_of_more
+from filedecryptor.vns.listing import Listing, Recording, signs_of_more
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,8 +29,8 @@ ENTRY = {"sessionGuid": ONE}
 @pytest.mark.parametrize("guid", [THREE, "0A1B2C3D-0000-4000-8000-00000000000f", "0a1b" * 8])
 def test_spellings(text: str, guid: str) -> None:
     """The same GUID, and the server's letters for the address."""
-    assert listing.guid_of(text.format(guid)) == (UUID(guid), guid)
-    assert str(listing.session(text.format(guid))) == str(UUID(guid))
+    assert listing.parse_guid(text.format(guid)) == guid
+    assert Recording.of(text.format(guid)) == (UUID(guid), guid, None, None)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_spellings(text: str, guid: str) -> None:
 )
 def test_no_guid(text: object) -> None:
     """It never becomes a part of an address or of a name."""
-    assert listing.guid_of(text) is None
+    assert listing.parse_guid(text) is None
     with pytest.raises(UsageError):
-        listing.session(str(text))
+        Recording.of(str(text))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,8 @@ def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> No
         f'[{{"id": "{ONE}"}}, {{"name": "x"}}]',
         f'{{"id": "{ONE}"}}',
         '{"data": null, "links": ["x"]}',
+        '{"data": null, "error": "the backend does not answer"}',
+        '{"items": [], "success": false}',
     ],
 )
 def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -> None:
@@ -116,7 +118,8 @@ def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -
     "body",
     [
         *("", " \n", "[]", "null", "[null]", "[[]]", '{"items": []}', '{"a": [], "b": []}'),
-        *('{"recordings": null, "total": 0}', '{"data": {"items": []}}'),
+        *('{"recordings": null, "total": 0}', '{"data": {"items": []}}', '{"data": null}'),
+        '{"data": null, "success": true, "errors": [], "errorMessage": null, "code": 0}',
     ],
     ids=repr,
 )
