@@ -6,7 +6,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, NamedTuple
@@ -123,8 +123,7 @@ class Network:
             headers=[("Host", server), *headers.items()],
             extensions={"timeout": {"connect": self.left(CONNECT_TIMEOUT)}},
         )
-        with self._errors(server):
-            response = self._pool(scheme, host).handle_request(request)
+        response = self._attempt(server, self._pool(scheme, host).handle_request, request)
         try:
             names: dict[str, str] = {}
             for name, value in response.headers:
@@ -136,8 +135,9 @@ class Network:
             response.close()
 
     def _pieces(self, response: httpcore.Response, server: str) -> Iterator[bytes]:
-        with self._errors(server):
-            yield from response.iter_stream()
+        pieces = response.iter_stream()
+        while (piece := self._attempt(server, next, pieces, None)) is not None:
+            yield piece
 
     def _pool(self, scheme: str, host: str) -> httpcore.ConnectionPool:
         proxy = ""
@@ -160,20 +160,14 @@ class Network:
                 )
             return self._pools[scheme, proxy]
 
-    @contextmanager
-    def _errors(self, server: str) -> Iterator[None]:
-        """Turn exceptions of `httpcore`, which hold the request and its token, into our own."""
+    def _attempt(self, server: str, step: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
+        """Return what a step returns; raise an error of ours, which does not hold the token."""
         try:
-            yield
+            return step(*args)
         except tuple(_CAUSES) as error:
             ours = self._translated(error, server)
-        else:
-            return
         self.left(1)  # or the run's time is over, which says more
-        try:
-            raise ours
-        finally:
-            ours.__context__ = None  # `from None` would only hide it
+        raise ours  # here, as the context of an exception is kept even if `from None` hides it
 
     def _translated(self, error: Exception, server: str) -> PassingError | ApiError:
         reason = error.args[0] if error.args else None
