@@ -105,6 +105,7 @@ def answering(
     command: str = "GET",
     guids: Container[str] | None = None,
     times: int | None = None,
+    **headers: str,
 ) -> Any:
     """Return a behaviour that answers for these recordings, or for all, so often or always."""
     left = [0] * (10**6 if times is None else times)
@@ -114,7 +115,7 @@ def answering(
         if handler.command != command or not is_concerned or not left:
             return False
         left.pop()
-        handler.send(status, body)
+        handler.send(status, body, **headers)
         return True
 
     return behave
