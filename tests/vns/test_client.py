@@ -5,9 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -40,18 +37,6 @@ def test_a_refused_list(api: Server, tmp_path: Path, status: int, code: int, sai
     assert result.code == code
     assert result.stderr.startswith(f"error: {said}")
     assert len(api.seen) == 1
-
-
-@pytest.mark.parametrize("value", [None, "1", "date"])
-def test_too_many_requests(api: Server, tmp_path: Path, value: str | None) -> None:
-    """429 is waited out, for as long as the server asks."""
-    if value == "date":
-        value = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
-    api.behaviours.append(failing(429, 429, **({"Retry_After": value} if value else {})))
-    begin = time.monotonic()
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert time.monotonic() - begin > (1 if value else 0.2)
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520, 522, 524])

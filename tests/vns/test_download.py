@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -13,12 +11,12 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.recordings import AUDIO, MP3, WAV, encrypt
+from support.recordings import AUDIO, MP3, WAV
 from support.vns import ONE, Resuming, breaking, record, stored, vns
 
 from filedecryptor.audio.truncation import is_cut
 from filedecryptor.errors import ApiError
-from filedecryptor.vns import Client, retry
+from filedecryptor.vns import Client
 
 LONG = bytes(range(256)) * 4000
 OTHER = LONG[::-1]
@@ -111,40 +109,12 @@ def test_a_part_that_does_not_fit(
     assert downloaded(long) == (OTHER, True)
 
 
-@pytest.mark.parametrize("audio", BY_FORMAT.values(), ids=BY_FORMAT)
-@pytest.mark.parametrize("way", [encrypt, bytes], ids=["encrypted", "plain"])
-def test_the_archive_goes_on_too(
-    api: Server, tmp_path: Path, audio: bytes, way: Callable[[bytes], bytes]
-) -> None:
-    """Byte for byte, encrypted and not."""
-    api.recordings[ONE] = way(audio)
-    behaviour = Resuming(len(audio) // 2)
-    api.behaviours.append(behaviour)
-    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert list(stored(tmp_path).values()) == [audio]
-    assert len(behaviour.ranges) in {2, 3}
-    assert None not in behaviour.ranges[1:]
-    assert api.deleted == [ONE]
-
-
 @pytest.mark.parametrize("how", ["cut", "reset", "stall"])
 def test_a_body_that_breaks_off_is_fetched_again(api: Server, tmp_path: Path, how: str) -> None:
     """From its beginning, and nothing of the first half stays."""
     api.behaviours.append(breaking(how, 2))
     assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
-
-
-def test_there_is_a_pause_before_each_attempt(
-    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A longer one each time."""
-    monkeypatch.setattr(retry, "PAUSE", 0.2)
-    api.behaviours.append(breaking("cut", 3))
-    begin = time.monotonic()
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert time.monotonic() - begin >= (0.2 + 0.4 + 0.8) / 2
-    assert api.count("GET", f"{PATH}/{ONE}") == 4
 
 
 def with_xing(count: int) -> bytes:
@@ -154,19 +124,13 @@ def with_xing(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("audio_format", BY_FORMAT)
-def test_what_is_whole(audio_format: str) -> None:
-    """As encoders leave it, and with something behind it."""
+def test_what_is_cut(audio_format: str) -> None:
+    """In the middle of a page, a frame or a chunk; but not what has something behind it."""
     audio = BY_FORMAT[audio_format]
-    assert not is_cut(io.BytesIO(audio), audio_format)
-    assert not is_cut(io.BytesIO(audio + b"TAG" + bytes(125)), audio_format)
-
-
-@pytest.mark.parametrize("audio_format", BY_FORMAT)
-@pytest.mark.parametrize("part", [0.99, 0.7, 0.31])
-def test_what_is_cut(audio_format: str, part: float) -> None:
-    """In the middle of a page, a frame or a chunk."""
-    audio = BY_FORMAT[audio_format]
-    assert is_cut(io.BytesIO(audio[: int(len(audio) * part) + 1]), audio_format)
+    for whole in (audio, audio + b"TAG" + bytes(125)):
+        assert not is_cut(io.BytesIO(whole), audio_format)
+    for part in (0.99, 0.7, 0.31):
+        assert is_cut(io.BytesIO(audio[: int(len(audio) * part) + 1]), audio_format)
 
 
 def test_a_length_that_nobody_knew() -> None:

@@ -86,13 +86,13 @@ def test_backoff() -> None:
     assert retry.backoff(1, 10_000) <= 60
 
 
-def refused(*seconds: float | None) -> Callable[[], float]:
-    """Return a request that is refused so often, for so long; then it returns the time."""
-    refusals = [retry.BusyError("busy", pause) for pause in reversed(seconds)]
+def failing_with(*failures: retry.PassingError) -> Callable[[], float]:
+    """Return a request that fails in these ways, one after the other; then it returns the time."""
+    left = list(reversed(failures))
 
     def request() -> float:
-        if refusals:
-            raise refusals.pop()
+        if left:
+            raise left.pop()
         return time.monotonic()
 
     return request
@@ -102,24 +102,26 @@ def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
     retries = retry.Retries(float)
     begin = time.monotonic()
-    first = retries.make(refused(0.3), ignore) - begin
-    second = retries.make(refused(), ignore) - begin
+    first = retries.make(failing_with(retry.BusyError("busy", 0.3)), ignore) - begin
+    second = retries.make(failing_with(), ignore) - begin
     assert first > 0.299
     assert second >= first + retry.SPACING / 2
     looks = iter(range(3))
     with pytest.raises(StopIteration):
-        retries.make(refused(60), lambda _: next(looks))
+        retries.make(failing_with(retry.BusyError("busy", 60)), lambda _: next(looks))
     assert time.monotonic() - begin < 30
 
 
-def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the server asks for no time."""
+@pytest.mark.parametrize("failure", [retry.PassingError("x"), retry.BusyError("x", None)], ids=repr)
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: retry.PassingError) -> None:
+    """Until a request gets through; of all threads, if the server is too busy."""
+    monkeypatch.setattr(retry, "PAUSE", 0.2)
     monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
     retries = retry.Retries(float)
     for _ in range(2):
         begin = time.monotonic()
-        seconds = retries.make(refused(None, None, None), ignore) - begin
-        assert (0.2 + 0.4 + 0.8) / 2 <= seconds < 0.2 + 0.4 + 0.8 + 0.3
+        seconds = retries.make(failing_with(*[failure] * 3), ignore) - begin
+        assert (0.2 + 0.4 + 0.8) / 2 <= seconds < 4
 
 
 def test_requests_that_are_refused_together_count_once() -> None:
