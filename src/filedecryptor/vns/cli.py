@@ -261,14 +261,10 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Itera
 def _rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
     yield list(map(printable, columns))
     for row in rows:
-        yield [printable(_cell(row.get(column))) for column in columns]
-
-
-def _cell(value: object) -> str:
-    try:
-        return value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:  # reading allows for a little more depth than writing
-        return "..."
+        cells = (row.get(column) for column in columns)
+        yield [
+            printable(cell if isinstance(cell, str) else listing.as_json(cell)) for cell in cells
+        ]
 
 
 @main.command(short_help="Download recordings, and decrypt them.")

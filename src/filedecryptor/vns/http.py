@@ -165,22 +165,19 @@ class Network:
         try:
             return step(*args)
         except tuple(_CAUSES) as error:
-            ours = self._translated(error, server)
+            reason = error.args[0] if error.args else None
+            cause = in_one_line(getattr(reason, "strerror", None) or error)
+            text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
+            is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
         self.left(1)  # or the run's time is over, which says more
-        raise ours  # here, as the context of an exception is kept even if `from None` hides it
-
-    def _translated(self, error: Exception, server: str) -> PassingError | ApiError:
-        reason = error.args[0] if error.args else None
+        # Errors are raised here, as their context would be kept even if `from None` hid it.
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return ApiError(
+            raise ApiError(
                 f"the certificate of {server} is not trusted: {reason.verify_message}",
                 hint="if it is a proxy's, name its certificate with the variable SSL_CERT_FILE",
             )
-        cause = in_one_line(getattr(reason, "strerror", None) or error)
-        text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
         text = text.format(server=server, timeout=self.timeout, cause=cause)
-        is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
-        return ApiError(text) if is_permanent else PassingError(text)
+        raise ApiError(text) if is_permanent else PassingError(text)
 
 
 class _Backend(httpcore.SyncBackend):

@@ -86,7 +86,7 @@ class Listing(NamedTuple):
                 guid = UUID(spelling)
                 found.setdefault(guid, Recording(guid, spelling, entry, time_of(entry)))
             else:
-                others[text if isinstance(text, str) else _as_json(entry)] = None
+                others[text if isinstance(text, str) else as_json(entry)] = None
         return sorted(found.values(), key=lambda one: one.time or times.NEVER), list(others)
 
     def _entries(self) -> tuple[list[object], str]:
@@ -163,7 +163,8 @@ def not_understood(data: bytes) -> ApiError:
     )
 
 
-def _as_json(value: object) -> str:
+def as_json(value: object) -> str:
+    """Return a value that was read as JSON as text."""
     try:
         return json.dumps(value)
     except RecursionError:  # reading allows for a little more depth than writing
@@ -177,12 +178,12 @@ def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str
     if len(columns) > MOST_COLUMNS:
         raise ApiError(f"the list has more than {MOST_COLUMNS} columns: use --json")
     timed = [(time_of(entry), row) for entry, row in zip(entries, rows, strict=True)]
-    if not any(time for time, _ in timed):
-        return columns, rows
     timed.sort(key=lambda one: one[0] or times.NEVER)
-    for time, row in timed:
-        row[LEFT] = "" if time is None else times.left(time, at)
-    return [*dict.fromkeys([*columns, LEFT])], [row for _, row in timed]
+    if timed and timed[0][0]:
+        columns = list(dict.fromkeys([*columns, LEFT]))
+        for time, row in timed:
+            row[LEFT] = "" if time is None else times.left(time, at)
+    return columns, [row for _, row in timed]
 
 
 def time_of(entry: object) -> datetime | None:
