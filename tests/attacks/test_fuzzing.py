@@ -25,9 +25,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.audio import ape, id3
 from support.commands import Result, working_directory
-from support.encryptor import encrypt
 from support.folders import contents
-from support.recordings import PASSWORD, PLAIN
+from support.recordings import PASSWORD, PLAIN, encrypt
 from support.vns import ONE
 
 from filedecryptor import open_recording
@@ -47,7 +46,7 @@ from filedecryptor.vns.times import now
 
 OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
 AUDIO = OPUS[:3000]
-SHORT = encrypt(AUDIO[:300], PASSWORD, iterations=1)
+SHORT = encrypt(AUDIO[:300])
 HEADS = [(PLAIN / name).read_bytes()[:4000] for name in sorted(os.listdir(PLAIN))]
 HEADS += [
     b"ID3\x04\0\0\0\0\x02\x01",
@@ -79,13 +78,6 @@ def no_hang() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture
-def quick_keys() -> Iterator[None]:
-    """Derive keys in one round: what is fuzzed is everything around it."""
-    with patch("filedecryptor.core.crypto.ITERATIONS", 1):
-        yield
 
 
 # The reader.
@@ -144,7 +136,7 @@ def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
     password=st.just(PASSWORD) | st.text(max_size=20) | st.binary(max_size=20),
 )
 def test_only_a_whole_recording_decrypts(
-    quick_keys: None, data: bytes, sizes: Sequence[int], password: str | bytes
+    data: bytes, sizes: Sequence[int], password: str | bytes
 ) -> None:
     """All of the audio comes out or none: with any change, only a documented error does."""
     source = Uneven(data, sizes)
@@ -255,7 +247,7 @@ NAMED = ("a.enc", "-dash.enc", "\udcff.enc", "é\u202e\n.enc", "folder/a.enc")
 AUDIOS |= {OPUS[:length]: name for length, name in enumerate(NAMED, 2900)}
 """Where the recording is that holds each; "-" is on standard input, and a file as well."""
 
-RECORDINGS = {name: encrypt(audio, PASSWORD, iterations=1) for audio, name in AUDIOS.items()}
+RECORDINGS = {name: encrypt(audio) for audio, name in AUDIOS.items()}
 TEXTS = [b"", PASSWORD.encode() + b"\r\nmore", ON_STDIN.encode() * 6 + b"\n"]
 STDIN = st.sampled_from([RECORDINGS["-"], *TEXTS])
 VARIABLES = st.sampled_from(
@@ -330,9 +322,7 @@ def call(words: Sequence[str], stdin: bytes) -> Result:
 @pytest.mark.slow
 @many(450)
 @given(words=WORDS, stdin=STDIN, variables=VARIABLES)
-def test_any_words(
-    quick_keys: None, words: list[str], stdin: bytes, variables: dict[str, str]
-) -> None:
+def test_any_words(words: list[str], stdin: bytes, variables: dict[str, str]) -> None:
     """Whatever the words are, the command ends properly, says no secret and spoils nothing."""
     with tempfile.TemporaryDirectory() as name, working_directory(Path(name)):
         folder = Path(name)

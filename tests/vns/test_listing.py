@@ -178,21 +178,22 @@ def test_a_time(value: object) -> None:
     found = times.parse(value, may_be_number=True)
     assert found is not None
     assert found.replace(microsecond=0) == NOON
-    day = times.parse("2026-11-24")  # begins at midnight, UTC
-    assert day == NOON.replace(hour=0)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("", "soon", "2026-13-01", None, True, [], 5, "971501234567", "1601-01-01", "20261124"),
-        *(float("nan"), 1e300, 10**400, "a, b", "Tue, 99 Nov 2026 12:00:00 GMT"),
-    ],
-    ids=repr,
-)
-def test_no_time(value: object) -> None:
+def test_no_time() -> None:
     """A telephone number, for instance; nor is a number, where none is expected."""
-    assert times.parse(value, may_be_number=True) is None
+    values: list[object] = [
+        "",
+        "soon",
+        "2026-13-01",
+        "1601-01-01",
+        "20261124",
+        "a, b",
+        "971501234567",
+    ]
+    values += [None, True, [], 5, float("nan"), 1e300, 10**400, "Tue, 99 Nov 2026 12:00:00 GMT"]
+    for value in values:
+        assert times.parse(value, may_be_number=True) is None, value
     assert times.parse(1795521600) is None
 
 
@@ -216,6 +217,7 @@ def test_the_time_left() -> None:
         ({"endTime": "2026-11-24T10:00:00Z", "createdDate": "2019-01-01"}, 10),
         ({"numberActivatedOn": "2020-05-01", "durationTime": 1500000000, "at": 1795514400}, 10),
         ({"createdDate": "2019-01-01", "call": {"legs": [{"ts": 1795514400}]}}, 10),
+        ({"start": "2026-11-24"}, 12),  # it ends at noon, UTC, in the last zone
         ({"createdDate": "2019-01-01", "startTime": {"_seconds": 1795514400}}, 10),
         ({"callDate": "2026-11-24", "callTime": "10:00:00"}, 12),
         ({"start": "2026-11-24T10:00:00"}, 22),

@@ -289,7 +289,9 @@ def _signs(value: object, count: int, depth: int = 0) -> Iterator[str]:
 
 
 def _sign(name: str, value: object, count: int) -> str | None:
-    plain, text = plain_name(name[:64]), str(value).strip().lower()
+    plain = plain_name(name[:64])
+    # Of an array with a million entries, the text would take as much memory again.
+    text = "..." if value and isinstance(value, (dict, list)) else str(value).strip().lower()
     number = int(text) if re.fullmatch(r"\d{1,18}", text) else 0
     if NEXT.fullmatch(plain) and text not in NOTHING:
         return "is there"
