@@ -14,7 +14,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
@@ -297,26 +297,25 @@ def names_in(words: Sequence[str]) -> list[str]:
 def call(words: Sequence[str], stdin: bytes) -> Result:
     """Call the command in this process, which looks like one of the command's own meanwhile."""
     handlers = [signal.getsignal(number) for number in ENDING_SIGNALS]
-    with ExitStack() as stack:
-        streams = [
-            stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors=errors))
-            for errors in ("strict", "strict", "backslashreplace")
-        ]
-        streams[0].buffer.write(stdin)
-        streams[0].seek(0)
-        stack.enter_context(
-            patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2])
-        )
-        stack.enter_context(patch.object(sys, "argv", ["filedecryptor", *words]))
-        stack.enter_context(no_hang())
+    with (
+        no_hang(),
+        tempfile.TemporaryFile("w+", encoding="utf-8") as given,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as said,
+        patch.multiple(
+            sys, stdin=given, stdout=output, stderr=said, argv=["filedecryptor", *words]
+        ),
+    ):
+        given.buffer.write(stdin)
+        given.seek(0)
         try:
             code = main()
         finally:
             for number, handler in zip(ENDING_SIGNALS, handlers, strict=True):
                 signal.signal(number, handler)
-        for stream in streams[1:]:
-            stream.seek(0)
-        return Result(code, bytes(streams[1].buffer.read()), streams[2].read())
+        output.seek(0)
+        said.seek(0)
+        return Result(code, bytes(output.buffer.read()), said.read())
 
 
 @pytest.mark.slow
