@@ -33,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(404, b'{"error":"not found"}')
 
+    do_CONNECT = do_GET  # noqa: N815 - a proxy is asked in the same way
+
     def do_DELETE(self) -> None:
         """Forget a recording."""
         if self._begin():

@@ -32,11 +32,11 @@ Behaviour = Callable[[Request, Callable[[Request], Answer]], "Answer | None"]
 """Given a request, and what passes one on, it returns the answer, or None to hang up."""
 
 
-class StoreProxy:
-    """The proxy's address, and what it was asked for."""
+class StoreProxy(QuietServer):
+    """The proxy, and what it was asked for."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(handler)
         self.requests: list[Request] = []
 
 
@@ -88,7 +88,7 @@ def proxy(
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, dict(self.headers.items()), body)
-            shown.requests.append(request)
+            server.requests.append(request)
             answer = behaviour(request, forward)
             if answer is None:
                 self.close_connection = True
@@ -108,7 +108,6 @@ def proxy(
 
         do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the names are those of the base
 
-    server = QuietServer(Handler)
-    shown = StoreProxy(server.url)
+    server = StoreProxy(Handler)
     with server.running():
-        yield shown
+        yield server

@@ -92,13 +92,16 @@ def answering(
     command: str = "GET",
     guids: Container[str] | None = None,
     times: int | None = None,
+    **headers: str,
 ) -> Any:
     """Return a behaviour that answers for these recordings, or for all, so often or always."""
 
     def is_concerned(handler: Handler) -> bool:
         return handler.path != PATH and (guids is None or handler.guid in guids)
 
-    return _instead(lambda handler: handler.send(status, body), is_concerned, command, times)
+    return _instead(
+        lambda handler: handler.send(status, body, **headers), is_concerned, command, times
+    )
 
 
 def _instead(

@@ -1,10 +1,9 @@
-"""Downloads that break off."""
+"""Downloads that break off, and audio that is cut though it has its announced length."""
 
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable
+import struct
 from itertools import count
 from pathlib import Path
 
@@ -12,14 +11,16 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.recordings import AUDIO, MP3, WAV, encrypt
-from support.vns import ONE, Resuming, breaking, stored, vns
+from support.recordings import AUDIO, MP3, WAV
+from support.vns import ONE, Resuming, breaking, record, stored, vns
 
+from filedecryptor.audio.truncation import is_cut
 from filedecryptor.errors import ApiError
-from filedecryptor.vns import Client, retry
+from filedecryptor.vns import Client
 
 LONG = bytes(range(256)) * 4000
 OTHER = LONG[::-1]
+BY_FORMAT = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
 
 
 @pytest.fixture
@@ -108,29 +109,59 @@ def test_a_part_that_does_not_fit(
     assert downloaded(long) == (OTHER, True)
 
 
-@pytest.mark.parametrize("audio", [AUDIO, MP3, WAV], ids=["opus", "mp3", "wav"])
-@pytest.mark.parametrize("way", [encrypt, bytes], ids=["encrypted", "plain"])
-def test_the_archive_goes_on_too(
-    api: Server, tmp_path: Path, audio: bytes, way: Callable[[bytes], bytes]
-) -> None:
-    """Byte for byte, encrypted and not."""
-    api.recordings[ONE] = way(audio)
-    behaviour = Resuming(len(audio) // 2)
-    api.behaviours.append(behaviour)
+@pytest.mark.parametrize("how", ["cut", "reset", "stall"])
+def test_a_body_that_breaks_off_is_fetched_again(api: Server, tmp_path: Path, how: str) -> None:
+    """From its beginning, and nothing of the first half stays."""
+    api.behaviours.append(breaking(how, 2))
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def with_xing(count: int) -> bytes:
+    """Return MP3 whose first frame says that there are so many bytes."""
+    frame = MP3[:4] + bytes(32) + b"Info" + struct.pack(">III", 3, 100, count)
+    return frame.ljust(MP3.index(MP3[:3], 4), b"\0") + MP3
+
+
+@pytest.mark.parametrize("audio_format", BY_FORMAT)
+def test_what_is_cut(audio_format: str) -> None:
+    """In the middle of a page, a frame or a chunk; but not what has something behind it."""
+    audio = BY_FORMAT[audio_format]
+    for whole in (audio, audio + b"TAG" + bytes(125)):
+        assert not is_cut(io.BytesIO(whole), audio_format)
+    for part in (0.99, 0.7, 0.31):
+        assert is_cut(io.BytesIO(audio[: int(len(audio) * part) + 1]), audio_format)
+
+
+def test_a_length_that_nobody_knew() -> None:
+    """A WAV that was written to a pipe says so, and is not cut for that."""
+    size = WAV.index(b"data") + 4
+    for unknown in (bytes(4), b"\xff" * 4):
+        streamed = WAV[:4] + unknown + WAV[8:size] + unknown + WAV[size + 4 :]
+        assert not is_cut(io.BytesIO(streamed), "wav")
+
+
+def test_a_number_of_bytes_in_an_mp3() -> None:
+    """A Xing header tells it, and a cut between two frames shows by it."""
+    assert not is_cut(io.BytesIO(with_xing(len(MP3))), "mp3")
+    assert is_cut(io.BytesIO(with_xing(2 * len(MP3))), "mp3")
+
+
+@pytest.mark.parametrize("audio_format", BY_FORMAT)
+def test_it_is_kept_apart_and_not_deleted(api: Server, tmp_path: Path, audio_format: str) -> None:
+    """With a note; the next run fetches it again, and keeps the longer one."""
+    audio = BY_FORMAT[audio_format]
+    name = f"{ONE}.unverified.{audio_format}"
+    longer = audio[: int(len(audio) * 0.7) + 1]
+    for cut in (longer, audio[: int(len(audio) * 0.31) + 1]):
+        api.recordings = {ONE: cut}
+        result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+        assert "it is shorter than its own header says" in result.stderr
+        assert stored(tmp_path) == {name: longer}
+        assert record(tmp_path, ONE)["file"] == name
+    assert api.count("GET", f"{PATH}/{ONE}") == 2
+    assert api.deleted == []
+    api.recordings = {ONE: audio}
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert list(stored(tmp_path).values()) == [audio]
-    assert len(behaviour.ranges) in {2, 3}
-    assert None not in behaviour.ranges[1:]
+    assert stored(tmp_path) == {name: longer, f"{ONE}.{audio_format}": audio}
     assert api.deleted == [ONE]
-
-
-def test_there_is_a_pause_before_each_attempt(
-    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A longer one each time."""
-    monkeypatch.setattr(retry, "PAUSE", 0.2)
-    api.behaviours.append(breaking("cut", 3))
-    begin = time.monotonic()
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert time.monotonic() - begin >= (0.2 + 0.4 + 0.8) / 2
-    assert api.count("GET", f"{PATH}/{ONE}") == 4

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import ssl
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event
 
 import pytest
 
@@ -19,9 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.api_server import PATH, TOKEN, Handler, Server, serving
+from support.commands import run_process
 from support.recordings import AUDIO, MP3, encrypt
-from support.vns import ONE, TWO, environment, failing, stored, trickling, vns
+from support.vns import NUMBERED, ONE, TWO, environment, failing, stored, trickling, vns
 
+from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError
 from filedecryptor.vns import Client, client, http, retry
 
@@ -84,39 +86,58 @@ def test_backoff() -> None:
     assert retry.backoff(1, 10_000) <= 60
 
 
+def failing_with(*failures: retry.PassingError) -> Callable[[], float]:
+    """Return a request that fails in these ways, one after the other; then it returns the time."""
+    left = list(reversed(failures))
+
+    def request() -> float:
+        if left:
+            raise left.pop()
+        return time.monotonic()
+
+    return request
+
+
 def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
-    pause = retry.Retries()
+    retries = retry.Retries(float)
     begin = time.monotonic()
-    pause.pause(begin, 0.2)
-    pause.pause(begin, 0.3)
-    first, second = (pause.wait(lambda: None) - begin for _ in range(2))
+    first = retries.make(failing_with(retry.BusyError("busy", 0.3)), ignore) - begin
+    second = retries.make(failing_with(), ignore) - begin
     assert first > 0.299
-    assert second >= first + retry.SPACING
-    pause.pause(time.monotonic(), 60)
-    with pytest.raises(KeyboardInterrupt):
-        pause.wait(_interrupt)
+    assert second >= first + retry.SPACING / 2
+    looks = iter(range(3))
+    with pytest.raises(StopIteration):
+        retries.make(failing_with(retry.BusyError("busy", 60)), lambda _: next(looks))
+    assert time.monotonic() - begin < 30
 
 
-def test_pauses_grow_until_a_request_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By each refusal of a request that began after the last pause, if no time is asked for."""
+@pytest.mark.parametrize("failure", [retry.PassingError("x"), retry.BusyError("x", None)], ids=repr)
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: retry.PassingError) -> None:
+    """Until a request gets through; of all threads, if the server is too busy."""
+    monkeypatch.setattr(retry, "PAUSE", 0.2)
     monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
-    pause = retry.Retries()
-    seconds = []
+    retries = retry.Retries(float)
     for _ in range(2):
-        for _ in range(3):
-            waited = pause.wait(lambda: None)
-            pause.pause(waited, None)
-            pause.pause(waited, None)
         begin = time.monotonic()
-        pause.wait(lambda: None)
-        seconds.append(time.monotonic() - begin)
-        pause.note_answer()
-    assert all(0.4 <= pause < 0.8 + 0.3 for pause in seconds)
+        seconds = retries.make(failing_with(*[failure] * 3), ignore) - begin
+        assert (0.2 + 0.4 + 0.8) / 2 <= seconds < 4
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+def test_requests_that_are_refused_together_count_once() -> None:
+    """Or the first pause of many threads would be a long one."""
+    retries, together, refusals = retry.Retries(float), Barrier(6), [0] * 6
+
+    def request() -> float:
+        if refusals:
+            refusals.pop()
+            together.wait(10)
+            raise retry.BusyError("busy", None)
+        return time.monotonic()
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(lambda _: retries.make(request, ignore), range(6))) - begin < 3
 
 
 @pytest.mark.parametrize(
@@ -159,7 +180,7 @@ def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/{ONE}"], ids=["list", "recording"])
 def test_the_time_for_all_of_it(api: Server, tmp_path: Path, path: str) -> None:
     """`--max-time` ends everything, in one line; what is not done is not tried."""
-    api.recordings |= {f"{n:08}-0000-4000-8000-00000000000f": encrypt(AUDIO) for n in range(40)}
+    api.recordings |= dict.fromkeys(NUMBERED[:40], encrypt(AUDIO))
     for guid in api.recordings:
         api.behaviours.append(trickling("body", path=f"{PATH}/{guid}"))
     api.behaviours.append(trickling("body", path=path))
@@ -191,19 +212,13 @@ def test_ctrl_c_is_seen_though_it_wakes_no_thread(
         "threading.Timer(1, _thread.interrupt_main).start()\n"
         "sys.exit(main())"
     )
+    command = (sys.executable, "-c", code)
     begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        check=False,
-        cwd=tmp_path,
-        env=environment(api),
-        capture_output=True,
-        timeout=60,
-    )
+    result = run_process(*words, cwd=tmp_path, env=environment(api), command=command)
     seconds = time.monotonic() - begin
     answered.set()
-    assert done.returncode == 130
-    assert done.stderr.endswith(b"vns-recordings: error: interrupted\n")
+    assert result.code == 130
+    assert result.stderr.endswith("vns-recordings: error: interrupted\n")
     assert seconds < 20  # the timeout of the server's answer is 60
 
 
@@ -217,15 +232,14 @@ def test_a_list_that_does_not_end(
     assert (result.code, result.lines[0]) == (7, "error: the answer of the API does not end")
 
 
-@pytest.mark.parametrize("word", ["list", "archive ."])
-def test_a_server_that_is_not_there_is_named(tmp_path: Path, word: str) -> None:
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the reason, as the system tells it."""
     with serving() as server:
         pass
-    result = vns(server, *word.split(), cwd=tmp_path)
-    assert (result.code, result.stdout) == (7, b"")
-    assert result.lines[0] == f"error: {server.url[7:]} cannot be reached: Connection refused"
-    result = vns(server, *word.split(), "--api-url", "https://nowhere.invalid", cwd=tmp_path)
+    result = vns(server, "archive", ".", cwd=tmp_path)
+    said = f"error: {server.url[7:]} cannot be reached: Connection refused"
+    assert (result.code, result.stdout, result.lines[0]) == (7, b"", said)
+    result = vns(server, "list", "--api-url", "https://nowhere.invalid", cwd=tmp_path)
     assert result.code == 7
     assert result.lines[0].startswith("error: nowhere.invalid cannot be reached: ")
 
@@ -274,29 +288,17 @@ def test_encryption(api: Server, tmp_path: Path) -> None:
 
 def test_a_proxy(api: Server, tmp_path: Path) -> None:
     """It is asked for a way to a server elsewhere, and never sees the token."""
-    heard: list[bytes] = []
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            heard.append(connection.recv(4096))
-            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-            connection.close()
-
-    Thread(target=serve, daemon=True).start()
-    proxy = f"http://name:w%6Frd@127.0.0.1:{listening.getsockname()[1]}"
-    words = ("list", "--api-url", "https://elsewhere.example")
-    result = vns(api, *words, cwd=tmp_path, https_proxy=proxy, no_proxy="")
-    listening.close()
-    said = "error: the proxy does not lead to elsewhere.example: 403 Forbidden"
+    with serving() as proxy:
+        proxy.tokens = None
+        more = {"https_proxy": proxy.url.replace("//", "//name:w%6Frd@"), "no_proxy": ""}
+        words = ("list", "--api-url", "https://elsewhere.example")
+        result = vns(api, *words, cwd=tmp_path, **more)
+    said = "error: the proxy does not lead to elsewhere.example: 404 Not Found"
     assert (result.code, result.lines[0]) == (7, said)
-    assert heard[0].startswith(b"CONNECT elsewhere.example:443 HTTP/1.1")
-    assert b"Proxy-Authorization: Basic bmFtZTp3b3Jk" in heard[0]
-    assert TOKEN.encode() not in b"".join(heard)
+    command, path, headers = proxy.seen[0]
+    assert (command, path) == ("CONNECT", "elsewhere.example:443")
+    assert headers["Proxy-Authorization"] == "Basic bmFtZTp3b3Jk"
+    assert TOKEN not in str(proxy.seen)
 
 
 def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, failing, stored, vns
 
 from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.terminal.console import printable
 from filedecryptor.vns import listing, times
-from filedecryptor.vns.listing import Listing, signs_of_more
+from filedecryptor.vns.listing import Listing, Recording, signs_of_more
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,8 +30,8 @@ ENTRY = {"sessionGuid": ONE}
 @pytest.mark.parametrize("guid", [THREE, "0A1B2C3D-0000-4000-8000-00000000000f", "0a1b" * 8])
 def test_spellings(text: str, guid: str) -> None:
     """The same GUID, and the server's letters for the address."""
-    assert listing.guid_of(text.format(guid)) == (UUID(guid), guid)
-    assert str(listing.session(text.format(guid))) == str(UUID(guid))
+    assert listing.parse_guid(text.format(guid)) == guid
+    assert Recording.of(text.format(guid)) == (UUID(guid), guid, None, None)
 
 
 @pytest.mark.parametrize(
@@ -42,36 +43,44 @@ def test_spellings(text: str, guid: str) -> None:
 )
 def test_no_guid(text: object) -> None:
     """It never becomes a part of an address or of a name."""
-    assert listing.guid_of(text) is None
+    assert listing.parse_guid(text) is None
     with pytest.raises(UsageError):
-        listing.session(str(text))
+        Recording.of(str(text))
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        f'["{ONE}"]',
-        f'[{{"sessionGuid": "{ONE}"}}]',
-        f'[{{"SESSIONGUID": "{ONE.upper()}", "x": [1]}}]',
-        f'{{"recordings": [{{"SessionGuid": "{{{ONE}}}"}}], "total": 1}}',
-        f'[null, "{ONE}", null, "{ONE}", "{ONE.upper()}"]',
-        f'[{{"session_guid": "{ONE}"}}]',
-        f'[{{"session-guid": "{ONE}", "id": "{TWO}"}}]',
-        f'[{{"id": "{ONE}", "customerId": 5}}]',
-        f'[{{"unheard of": "{ONE}"}}, null, {{"other": "{TWO}", "unheard of": "{ONE}"}}]',
-        f'{{"data": {{"items": [{{"sessionGuid": "{ONE}"}}]}}}}',
-        f'{{"data": {{"result": {{"items": ["{ONE}"]}}}}}}',
-        f'[[{{"sessionGuid": "{ONE}"}}]]',
-        f'[{{"page": 1, "items": [{{"sessionGuid": "{ONE}"}}]}}]',
-        f'{{"errors": [], "columns": ["a", "b"], "recordings": [{{"sessionGuid": "{ONE}"}}]}}',
-        f'{{"customers": [{{"id": "{TWO}"}}], "calls": [{{"sessionGuid": "{ONE}"}}]}}',
-        f'{{"sessionGuid": "{ONE}", "size": 3}}',
-        f'{{"{TWO}": {{"sessionGuid": "{ONE}", "parts": [{{"sessionGuid": "{ONE}"}}]}}}}',
-        f'{{"a": {{"b": [{{"c": [{{"d": [[{{"e": {{"sessionGuid": "{ONE}"}}}}]]}}]}}]}}}}',
-        f'\ufeff["{ONE}"]',
-    ],
-    ids=str,
-)
+def cases(table: str) -> list[str]:
+    """Return what stands in a table, with GUIDs in the place of their names."""
+    guids = {"ONE": ONE, "TWO": TWO, "THREE": THREE}
+    table = re.sub("ONE|TWO|THREE", lambda name: guids[name[0]], table.strip())
+    return re.split(r" \| |\n", table)
+
+
+UNDERSTOOD = """
+["ONE"] | [{"sessionGuid": "ONE"}] | [{"session_guid": "ONE"}] | [[{"sessionGuid": "ONE"}]]
+[{"SESSIONGUID": "ONE", "x": [1]}] | {"recordings": [{"SessionGuid": "{ONE}"}], "total": 1}
+[null, "ONE", null, "ONE", "{ONE}"] | [{"session-guid": "ONE", "id": "TWO"}] | \ufeff["ONE"]
+[{"unheard of": "ONE"}, null, {"other": "TWO", "unheard of": "ONE"}]
+{"data": {"items": [{"sessionGuid": "ONE"}]}} | {"data": {"result": {"items": ["ONE"]}}}
+[{"page": 1, "items": [{"sessionGuid": "ONE"}]}] | [{"id": "ONE", "customerId": 5}]
+{"errors": [], "columns": ["a", "b"], "recordings": [{"sessionGuid": "ONE"}]}
+{"customers": [{"id": "TWO"}], "calls": [{"sessionGuid": "ONE"}]}
+{"TWO": {"sessionGuid": "ONE", "parts": [{"sessionGuid": "ONE"}]}} | {"sessionGuid": "ONE", "x": 3}
+{"a": {"b": [{"c": [{"d": [[{"e": {"sessionGuid": "ONE"}}]]}]}]}}
+"""
+NOT_UNDERSTOOD = """
+<html>no | {} | 3 | "ONE" | [{"id": 1}] | {"error": "no"} | [{}] | ["x"] | [0] | ["ONE.enc"]
+[{"fileName": "ONE.enc"}] | {"ONE": 3} | {"sessionGuid": "ONE"}  {"sessionGuid": "ONE"}
+[{"account": "THREE", "key": "ONE"}, {"account": "THREE", "key": "TWO"}] | {"id": "ONE"}
+{"customers": [{"customer": "TWO"}], "calls": [{"call": "ONE"}]} | [{"id": "ONE"}, {"name": "x"}]
+{"data": null, "links": ["x"]} | {"data": null, "error": "no answer"} | {"x": [], "success": false}
+"""
+EMPTY = """
+[] | null | [null] | [[]] | {"items": []} | {"a": [], "b": []} | {"data": {"items": []}}
+{"recordings": null, "total": 0} | {"data": null} | {"data": null, "success": true, "errors": []}
+"""
+
+
+@pytest.mark.parametrize("body", cases(UNDERSTOOD))
 def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> None:
     """Bare or wrapped, strings or objects, with nulls and duplicates: one recording."""
     api.list_body = body.encode()
@@ -80,59 +89,29 @@ def test_lists_that_are_understood(api: Server, tmp_path: Path, body: str) -> No
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        *(
-            "<html>no",
-            "{}",
-            "3",
-            f'"{ONE}"',
-            '[{"id": 1}]',
-            "[" * 100_000,
-            '{"error": "no"}',
-            "[{}]",
-        ),
-        *('["x"]', "[0]", f'["{ONE}.enc"]', f'[{{"fileName": "{ONE}.enc"}}]', f'{{"{ONE}": 3}}'),
-        f'{{"sessionGuid": "{ONE}"}}\n{{"sessionGuid": "{ONE}"}}\n',
-        f'[{{"account": "{THREE}", "key": "{ONE}"}}, {{"account": "{THREE}", "key": "{TWO}"}}]',
-        f'{{"customers": [{{"customer": "{TWO}"}}], "calls": [{{"call": "{ONE}"}}]}}',
-        f'[{{"id": "{ONE}"}}, {{"name": "x"}}]',
-        f'{{"id": "{ONE}"}}',
-        '{"data": null, "links": ["x"]}',
-    ],
+    "body", [*cases(NOT_UNDERSTOOD), "[" * 100_000, "no\n\x1b[31m \x9b \u202e"]
 )
 def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -> None:
-    """The beginning of what came is shown, and the way around; nothing is guessed."""
+    """The beginning of what came is shown in one line, and the way around; nothing is guessed."""
     api.list_body = body.encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
-    beginning = "error: the list of recordings is not understood; it begins: "
-    assert result.code == 7
-    assert result.stderr.startswith(beginning + " ".join(body[:50].split()))
-    assert "vns-recordings download GUID" in result.stderr
-    assert stored(tmp_path) == {}
+    assert (result.code, stored(tmp_path)) == (7, {})
+    beginning = printable(" ".join(body[:50].split()))
+    said = f"error: the list of recordings is not understood; it begins: {beginning}"
+    assert result.lines[0].startswith(said)
+    assert "vns-recordings download GUID" in result.lines[1]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        *("", " \n", "[]", "null", "[null]", "[[]]", '{"items": []}', '{"a": [], "b": []}'),
-        *('{"recordings": null, "total": 0}', '{"data": {"items": []}}'),
-    ],
-    ids=repr,
-)
-def test_an_empty_list(api: Server, tmp_path: Path, body: str) -> None:
-    """Nothing to do is fine, however it is said."""
-    api.list_body = body.encode()
+@pytest.mark.parametrize("body", [*cases(EMPTY), "", " \n", None], ids=repr)
+def test_an_empty_list(api: Server, tmp_path: Path, body: str | None) -> None:
+    """Nothing to do is fine, however it is said; as by the status 204."""
+    if body is None:
+        api.behaviours.append(failing(204, 204, path=PATH))
+    else:
+        api.list_body = body.encode()
     result = vns(api, "archive", ".", cwd=tmp_path)
     assert result == (0, b"", "the API lists no recordings\n")
     assert vns(api, "list", cwd=tmp_path).code == 0
-
-
-def test_no_content(api: Server, tmp_path: Path) -> None:
-    """204 is an empty list as well."""
-    api.behaviours.append(failing(204, path=PATH))
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {}
 
 
 def test_the_server_s_own_spelling(api: Server, tmp_path: Path) -> None:
@@ -161,14 +140,6 @@ def test_a_list_with_what_is_not_a_guid(api: Server, tmp_path: Path) -> None:
         'error: {"id": 3}: this is not a GUID',
     ]
     assert stored(tmp_path) == {"calls": None, f"calls/{ONE}.opus": AUDIO}
-
-
-def test_no_list_is_shown_harmlessly(api: Server, tmp_path: Path) -> None:
-    """Its beginning, in one line."""
-    api.list_body = "nothing\nof the \x1b[31m kind \x9b \u202e".encode()
-    result = vns(api, "list", cwd=tmp_path)
-    assert result.code == 7
-    assert result.lines[0].endswith("it begins: nothing of the \\x1b[31m kind \\x9b \\u202e")
 
 
 def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
@@ -207,21 +178,22 @@ def test_a_time(value: object) -> None:
     found = times.parse(value, may_be_number=True)
     assert found is not None
     assert found.replace(microsecond=0) == NOON
-    day = times.parse("2026-11-24")  # begins at midnight, UTC
-    assert day == NOON.replace(hour=0)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("", "soon", "2026-13-01", None, True, [], 5, "971501234567", "1601-01-01", "20261124"),
-        *(float("nan"), 1e300, 10**400, "a, b", "Tue, 99 Nov 2026 12:00:00 GMT"),
-    ],
-    ids=repr,
-)
-def test_no_time(value: object) -> None:
+def test_no_time() -> None:
     """A telephone number, for instance; nor is a number, where none is expected."""
-    assert times.parse(value, may_be_number=True) is None
+    values: list[object] = [
+        "",
+        "soon",
+        "2026-13-01",
+        "1601-01-01",
+        "20261124",
+        "a, b",
+        "971501234567",
+    ]
+    values += [None, True, [], 5, float("nan"), 1e300, 10**400, "Tue, 99 Nov 2026 12:00:00 GMT"]
+    for value in values:
+        assert times.parse(value, may_be_number=True) is None, value
     assert times.parse(1795521600) is None
 
 
@@ -245,25 +217,7 @@ def test_the_time_left() -> None:
         ({"endTime": "2026-11-24T10:00:00Z", "createdDate": "2019-01-01"}, 10),
         ({"numberActivatedOn": "2020-05-01", "durationTime": 1500000000, "at": 1795514400}, 10),
         ({"createdDate": "2019-01-01", "call": {"legs": [{"ts": 1795514400}]}}, 10),
-        *(
-            ({"createdDate": "2019-01-01", name: value}, None)
-            for value in ("11/24/2026 10:00:00 AM", "24.11.2026 10:00", "20261124T100000Z")
-            for name in ("start", "x")
-        ),
-        *(
-            ({"createdDate": "2019-01-01", name: value}, None)
-            for value in ("24 Nov 2026 10:00", "Sun Nov 24 10:00:00 2026", "2026-11-24T10")
-            for name in ("when", "x")
-        ),
-        *(
-            ({"createdDate": "2019-01-01", "start": value}, None)
-            for value in (
-                "20261124100000",
-                "2026-W48-7T10:00",
-                639311112000000000,
-                "1795514400.771",
-            )
-        ),
+        ({"start": "2026-11-24"}, 12),  # it ends at noon, UTC, in the last zone
         ({"createdDate": "2019-01-01", "startTime": {"_seconds": 1795514400}}, 10),
         ({"callDate": "2026-11-24", "callTime": "10:00:00"}, 12),
         ({"start": "2026-11-24T10:00:00"}, 22),
@@ -278,6 +232,22 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
     """The latest in it, numbers only where the name says that they are times; none if unsure."""
     found = listing.time_of(entry)
     assert (found.hour if found else None) == hour
+
+
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [
+        *((("start", "x"), value) for value in ("11/24/2026 10:00:00 AM", "24.11.2026 10:00")),
+        *((("when", "x"), value) for value in ("24 Nov 2026 10:00", "Sun Nov 24 10:00:00 2026")),
+        *((("at", "x"), value) for value in ("20261124T100000Z", "2026-11-24T10")),
+        *((("start",), value) for value in ("20261124100000", "2026-W48-7T10:00")),
+        *((("start",), value) for value in (639311112000000000, "1795514400.771")),
+    ],
+)
+def test_a_time_that_is_not_understood(names: tuple[str, ...], value: object) -> None:
+    """It may be later than the one that is; so it is not known which is the latest."""
+    for name in names:
+        assert listing.time_of({"createdDate": "2019-01-01", name: value}) is None
 
 
 SIGNS = """
@@ -306,20 +276,18 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("more", re.split(r" \| |\n", SIGNS.strip()))
-def test_a_sign_in_the_body(more: str) -> None:
-    """Whatever its spelling, and wherever it stands around the entries."""
+@pytest.mark.parametrize(
+    ("more", "headers"),
+    [*((more, {}) for more in cases(SIGNS)), *(('"x": 1', headers) for headers in HEADERS)],
+    ids=str,
+)
+def test_a_sign(more: str, headers: dict[str, str]) -> None:
+    """Whatever its spelling, and wherever it stands around the entries; or in the headers."""
     data = f'{{"items": [{json.dumps(ENTRY)}], {more}}}'
-    assert signs_of_more(Listing(data.encode(), {}))
+    assert signs_of_more(Listing(data.encode(), headers))
 
 
-@pytest.mark.parametrize("headers", HEADERS, ids=str)
-def test_a_sign_in_the_headers(headers: dict[str, str]) -> None:
-    """Where many APIs have it."""
-    assert signs_of_more(Listing(json.dumps([ENTRY]).encode(), headers))
-
-
-@pytest.mark.parametrize("more", re.split(r" \| |\n", NO_SIGNS.strip()))
+@pytest.mark.parametrize("more", cases(NO_SIGNS))
 def test_no_sign(more: str) -> None:
     """A total that fits, a next page that is null; and whatever an entry holds."""
     entry = json.dumps({**ENTRY, "next": "x", "total": 99, "count": 5})

@@ -40,8 +40,8 @@ from filedecryptor.errors import (
 from filedecryptor.jobs.workers import affordable, in_threads, memory_of_each, usable_cpus
 from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import atomic, remark, storage_of
-from filedecryptor.vns import listing, times
-from filedecryptor.vns.client import Client, foreign
+from filedecryptor.vns import times
+from filedecryptor.vns.client import Client, not_a_recording
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
@@ -118,10 +118,7 @@ class Archive:
         """
         load()  # where memory or files to open are scarce, this fails once, here
         storage_of(self._directory).make_directory(self._directory)
-        wanted = [
-            one if isinstance(one, Recording) else Recording(listing.session(one))
-            for one in recordings
-        ]
+        wanted = [one if isinstance(one, Recording) else Recording.of(one) for one in recordings]
         downloads = jobs or DOWNLOADS_PER_CPU * usable_cpus()
         keys = Keys(usable_cpus())
 
@@ -282,7 +279,7 @@ class Archive:
             try:
                 with errors_naming(path, instead=True):
                     is_complete = self._client.download(
-                        recording.session, cast("BinaryIO", raw), on_progress
+                        recording.spelling, cast("BinaryIO", raw), on_progress
                     )
             except NotFoundError:
                 # Another run may have stored and deleted it since the directory was listed.
@@ -321,7 +318,7 @@ class Archive:
             except AuthenticationError as refusal:
                 error = refusal
         if plain_format is None or size < SMALLEST_SIZE:
-            error = foreign(head, size, self._client.words(head)) or error
+            error = not_a_recording(head, size, self._client.words(head)) or error
             if error is not None:
                 raise error
         note = None
@@ -378,7 +375,7 @@ class Archive:
         try:
             self._records.flush(record)
             with suppress(NotFoundError):  # another run has done it, or the seven days are over
-                self._client.delete(recording.session, on_progress)
+                self._client.delete(recording.spelling, on_progress)
             is_deleted = True
             self._not_deleted = 0
             self._records.write(record._replace(deleted=times.shown(times.now())))

@@ -37,7 +37,7 @@ from filedecryptor.terminal.report import Reporter, reporting
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.archive import Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
-from filedecryptor.vns.listing import Recording, as_json, guid_of, session
+from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
 from filedecryptor.vns.nightly import Nightly, incomplete
 from filedecryptor.vns.records import Records
@@ -274,8 +274,9 @@ def download(
     with _fetching(console, output_dir, many=len(guids) > 1, **options) as fetching:
         recordings: dict[UUID, Recording] = {}
         for text in guids:
-            if guid := guid_of(text):
-                recordings.setdefault(guid.guid, Recording(guid))
+            if parse_guid(text):
+                recording = Recording.of(text)
+                recordings.setdefault(recording.guid, recording)
             else:
                 fetching.refuse(text)
         fetching.fetch(list(recordings.values()), again=True)
@@ -289,9 +290,9 @@ def download(
 @click.pass_obj
 def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) -> ExitCode:
     """Delete recordings on the server."""
-    parsed = list(dict.fromkeys(map(session, guids)))
+    recordings = list(dict.fromkeys(map(Recording.of, guids)))
     client = _client(**api)
-    what = "1 recording" if len(parsed) == 1 else f"{len(parsed)} recordings"
+    what = "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
     if not yes:
         if not is_terminal(console.stdin):
             raise UsageError(
@@ -300,12 +301,12 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
         if not click.confirm(f"Delete {what} on the server?", err=True):
             console.say("nothing was deleted")
             return ExitCode.DONE
-    reporter = Reporter(console, quiet=False, json=False, many=len(parsed) > 1)
-    for guid in parsed:
-        name = str(guid)
+    reporter = Reporter(console, quiet=False, json=False, many=len(recordings) > 1)
+    for recording in recordings:
+        name = str(recording.guid)
         try:
             with errors_naming(name):
-                client.delete(guid)
+                client.delete(recording.spelling)
         except FileDecryptorError as error:
             reporter.add(failed(name, error))
         else:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from html import unescape
-from typing import BinaryIO, Self, TypeAlias, TypeVar
+from typing import BinaryIO, Self, TypeVar
 from uuid import UUID
 
 from filedecryptor import __version__
@@ -19,40 +19,13 @@ from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError
 from filedecryptor.vns import http, listing
 from filedecryptor.vns.download import Download
 from filedecryptor.vns.http import Answer
-from filedecryptor.vns.listing import SHOWN, Listing, SessionGuid
+from filedecryptor.vns.listing import SHOWN, Listing, Recording, says_no
 from filedecryptor.vns.retry import BusyError, PassingError, Retries, retry_after
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
 
-# How APIs say that something was not done: names of fields as in `fields`, and their values.
-SUCCESS = re.compile(r"\b(success|succeeded|successful|issuccess|ok|(is)?deleted|deletedcount)$")
-ERROR = re.compile(r"\b(errors?|error(message|code)|exception|fault|iserror|haserrors)\b")
-STATUS = re.compile(r"\b(status(code)?|code|result|outcome)$")
-FAILED = re.compile(r"error|failed|failure|locked|forbidden|denied|false|no|[45]\d\d")
-NO = {"false", "no", "0"}
-NO_ERROR = {"", "none", "null", "ok", "success", "no error", *NO}
-PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)")
 
-
-def says_no(body: bytes) -> bool:
-    """Return whether an answer says that nothing was done, as a page does, whatever its status."""
-    try:
-        found = listing.fields(json.loads(body or b"null"))
-    except (ValueError, RecursionError):
-        return PAGE.match(body) is not None
-    words = [(path, str(value).strip().lower()) for path, value in found]
-    told = [(path, word) for path, word in words if SUCCESS.search(path)]
-    done = tuple(path.rpartition(" ")[0] for path, word in told if word == "true")
-    return any(word in NO for _, word in told) or any(
-        (ERROR.search(path) and word not in NO_ERROR)
-        or (STATUS.search(path) and FAILED.fullmatch(word))
-        or (not path and word.startswith(("error", "false")))
-        for path, word in words
-        if not path.startswith(done)
-    )
-
-
-def foreign(head: bytes, size: int, words: str) -> ApiError | None:
+def not_a_recording(head: bytes, size: int, words: str) -> ApiError | None:
     """Return the error for a body that cannot be a recording, by its first bytes and its words."""
     if not size:
         return ApiError("the API sent nothing instead of a recording")
@@ -76,7 +49,6 @@ TOO_MANY_REQUESTS = 429
 PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
 
 Result = TypeVar("Result")
-Guid: TypeAlias = UUID | SessionGuid | str
 
 
 class Client:
@@ -117,7 +89,7 @@ class Client:
         self._address = address
         self._token = token
         self._network = http.Network(timeout, max_time)
-        self._retries = Retries()
+        self._retries = Retries(self._network.left)
 
     def __enter__(self) -> Self:
         return self
@@ -148,9 +120,9 @@ class Client:
                 # Whatever is made of it, the token must not be in that.
                 return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
 
-        return self._with_retries(request, ignore)
+        return self._retries.make(request, ignore)
 
-    def download(self, guid: Guid, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
+    def download(self, guid: UUID | str, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
 
         A download that breaks off goes on where it was, if the server can do that.
@@ -180,7 +152,7 @@ class Client:
 
         return self._in_each_spelling(guid, request, on_progress)
 
-    def delete(self, guid: Guid, on_progress: OnProgress = ignore) -> None:
+    def delete(self, guid: UUID | str, on_progress: OnProgress = ignore) -> None:
         """Delete a recording on the server. No redirection of this is ever followed.
 
         Args:
@@ -222,25 +194,17 @@ class Client:
         return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
     def _in_each_spelling(
-        self, guid: Guid, request: Callable[[str], Result], on_progress: OnProgress
+        self, guid: UUID | str, request: Callable[[str], Result], on_progress: OnProgress
     ) -> Result:
         """Make a request with a GUID as it is written, and then in small letters if it is unknown."""
-        session = listing.session(guid)  # or an error: nothing else becomes part of an address
+        recording = Recording.of(guid)  # or an error: nothing else becomes part of an address
+        first, second = recording.spelling, str(recording.guid)
         try:
-            return self._with_retries(lambda: request(session.spelling), on_progress)
+            return self._retries.make(lambda: request(first), on_progress)
         except NotFoundError:
-            if session.spelling == str(session):
+            if first == second:
                 raise
-            return self._with_retries(lambda: request(str(session)), on_progress)
-
-    def _with_retries(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
-        """Make a request, again while it fails for a reason that may pass."""
-
-        def go_on() -> None:
-            self._network.left(1)
-            on_progress(0)
-
-        return self._retries.make(request, go_on)
+        return self._retries.make(lambda: request(second), on_progress)
 
     @contextmanager
     def _answer(

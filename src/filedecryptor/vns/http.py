@@ -6,7 +6,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, NamedTuple
@@ -123,8 +123,7 @@ class Network:
             headers=[("Host", server), *headers.items()],
             extensions={"timeout": {"connect": self.left(CONNECT_TIMEOUT)}},
         )
-        with self._errors(server):
-            response = self._pool(scheme, host).handle_request(request)
+        response = self._attempt(server, self._pool(scheme, host).handle_request, request)
         try:
             names: dict[str, str] = {}
             for name, value in response.headers:
@@ -136,8 +135,9 @@ class Network:
             response.close()
 
     def _pieces(self, response: httpcore.Response, server: str) -> Iterator[bytes]:
-        with self._errors(server):
-            yield from response.iter_stream()
+        pieces = response.iter_stream()
+        while (piece := self._attempt(server, next, pieces, None)) is not None:
+            yield piece
 
     def _pool(self, scheme: str, host: str) -> httpcore.ConnectionPool:
         proxy = ""
@@ -160,33 +160,24 @@ class Network:
                 )
             return self._pools[scheme, proxy]
 
-    @contextmanager
-    def _errors(self, server: str) -> Iterator[None]:
-        """Turn exceptions of `httpcore`, which hold the request and its token, into our own."""
+    def _attempt(self, server: str, step: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
+        """Return what a step returns; raise an error of ours, which does not hold the token."""
         try:
-            yield
+            return step(*args)
         except tuple(_CAUSES) as error:
-            ours = self._translated(error, server)
-        else:
-            return
+            reason = error.args[0] if error.args else None
+            cause = in_one_line(getattr(reason, "strerror", None) or error)
+            text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
+            is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
         self.left(1)  # or the run's time is over, which says more
-        try:
-            raise ours
-        finally:
-            ours.__context__ = None  # `from None` would only hide it
-
-    def _translated(self, error: Exception, server: str) -> PassingError | ApiError:
-        reason = error.args[0] if error.args else None
+        # Errors are raised here, as their context would be kept even if `from None` hid it.
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return ApiError(
+            raise ApiError(
                 f"the certificate of {server} is not trusted: {reason.verify_message}",
                 hint="if it is a proxy's, name its certificate with the variable SSL_CERT_FILE",
             )
-        cause = in_one_line(getattr(reason, "strerror", None) or error)
-        text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
         text = text.format(server=server, timeout=self.timeout, cause=cause)
-        is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
-        return ApiError(text) if is_permanent else PassingError(text)
+        raise ApiError(text) if is_permanent else PassingError(text)
 
 
 class _Backend(httpcore.SyncBackend):

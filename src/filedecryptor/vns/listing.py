@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from filedecryptor.errors import ApiError, UsageError
@@ -19,28 +19,10 @@ _GUID = re.compile(  # as .NET or RFC 9562 writes it
 LONGEST = 100  # characters of a text that is looked at
 
 
-class SessionGuid(NamedTuple):
-    """A recording's `sessionGuid`, and its spelling: servers may tell capitals from small letters."""
-
-    guid: UUID
-    spelling: str
-
-    def __str__(self) -> str:
-        return str(self.guid)
-
-
-def guid_of(text: object) -> SessionGuid | None:
-    """Return the GUID that a value is; None if it is not."""
-    match = _GUID.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
-    return SessionGuid(UUID(match[1]), match[1]) if match else None
-
-
-def session(guid: UUID | SessionGuid | str) -> SessionGuid:
-    """Return the GUID that a caller means; raise UsageError for anything else."""
-    found = guid if isinstance(guid, SessionGuid) else guid_of(str(guid))
-    if found is None:
-        raise UsageError("this is not a GUID", filename=str(guid))
-    return found
+def parse_guid(value: object) -> str | None:
+    """Return the GUID that a value is, in its own letters; None if it is not one."""
+    match = _GUID.fullmatch(value) if isinstance(value, str) and len(value) <= LONGEST else None
+    return match[1] if match else None
 
 
 SHOWN = 200  # characters of an answer that an error shows
@@ -62,16 +44,23 @@ MOST_MILLISECONDS = 10**14  # since 1970; a longer number is one of something el
 
 
 class Recording(NamedTuple):
-    """A recording, what the list says of it (None if nothing), and the time as by `time_of`."""
+    """A recording, what the list says of it (None if nothing), and the time as by `time_of`.
 
-    session: SessionGuid
+    Servers may tell capitals from small letters, so the spelling of its GUID is theirs.
+    """
+
+    guid: UUID
+    spelling: str
     entry: object = None
     time: datetime | None = None
 
-    @property
-    def guid(self) -> UUID:
-        """The `sessionGuid`, however it is spelled."""
-        return self.session.guid
+    @classmethod
+    def of(cls, guid: UUID | str) -> Self:
+        """Return the recording that a caller names; raise UsageError if this is not a GUID."""
+        spelling = parse_guid(str(guid))
+        if spelling is None:
+            raise UsageError("this is not a GUID", filename=str(guid))
+        return cls(UUID(spelling), spelling)
 
 
 class Listing(NamedTuple):
@@ -90,19 +79,23 @@ class Listing(NamedTuple):
         found: dict[UUID, Recording] = {}
         others: dict[str, None] = {}
         for entry in entries:
-            text = _value(entry, name) if isinstance(entry, dict) else entry
-            session = guid_of(text)
-            if session is None:
-                others[text if isinstance(text, str) else as_json(entry)] = None
+            text = entry
+            if isinstance(entry, dict):
+                text = next((entry[key] for key in entry if plain_name(key) == name), None)
+            if spelling := parse_guid(text):
+                guid = UUID(spelling)
+                found.setdefault(guid, Recording(guid, spelling, entry, time_of(entry)))
             else:
-                found.setdefault(session.guid, Recording(session, entry, time_of(entry)))
+                others[text if isinstance(text, str) else as_json(entry)] = None
         return sorted(found.values(), key=lambda one: one.time or times.NEVER), list(others)
 
     def _entries(self) -> tuple[list[object], str]:
         """Return the entries, and the name of the field that holds their GUIDs."""
         value = loaded(self.data)
-        if found := _with_session(value):
-            return found, SESSION
+        groups = [one if isinstance(one, list) else [one] for _, one in _walk(value)]
+        if found := [group for group in groups if any(map(_has_session, group))]:
+            entries = {id(one): one for group in found for one in group if one is not None}
+            return list(entries.values()), SESSION
         arrays = [
             [entry for entry in one or () if entry is not None]
             for path, one in _walk(value, into_arrays=False)
@@ -111,19 +104,10 @@ class Listing(NamedTuple):
         names = {name for array in arrays for name in _names_of_guids(array)}
         if len(names) == 1:
             return [entry for one in arrays if _names_of_guids(one) for entry in one], names.pop()
-        if arrays and all(entry == [] for array in arrays for entry in array):
+        is_empty = arrays and all(entry == [] for array in arrays for entry in array)
+        if is_empty and not says_no(self.data):
             return [], SESSION
         raise not_understood(self.data)
-
-
-def _with_session(value: object) -> list[object]:
-    """Return every object that has a `sessionGuid`, and what stands beside one in an array."""
-    found: dict[int, object] = {}
-    for _, one in _walk(value):
-        group = one if isinstance(one, list) else [one]
-        if any(map(_has_session, group)):
-            found |= {id(entry): entry for entry in group if entry is not None}
-    return list(found.values())
 
 
 def _has_session(entry: object) -> bool:
@@ -150,15 +134,11 @@ def fields(value: object) -> list[tuple[str, object]]:
 
 def _names_of_guids(array: list[object]) -> set[str]:
     """Return the names of the fields that hold a GUID in every entry; {""} if entries are GUIDs."""
-    if any(map(guid_of, array)):
+    if any(map(parse_guid, array)):
         return {""}
     objects = [entry if isinstance(entry, dict) else {} for entry in array]
-    of_each = [{plain_name(name) for name in one if guid_of(one[name])} for one in objects]
+    of_each = [{plain_name(name) for name in one if parse_guid(one[name])} for one in objects]
     return set.intersection(*of_each) if of_each else set()
-
-
-def _value(entry: Mapping[str, object], name: str) -> object:
-    return next((value for key, value in entry.items() if plain_name(key) == name), None)
 
 
 def plain_name(name: str) -> str:
@@ -184,7 +164,7 @@ def not_understood(data: bytes) -> ApiError:
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON, or dots if it is nested too deep for that."""
+    """Return a value that was read as JSON as text."""
     try:
         return json.dumps(value)
     except RecursionError:  # reading allows for a little more depth than writing
@@ -198,12 +178,12 @@ def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str
     if len(columns) > MOST_COLUMNS:
         raise ApiError(f"the list has more than {MOST_COLUMNS} columns: use --json")
     timed = [(time_of(entry), row) for entry, row in zip(entries, rows, strict=True)]
-    if not any(time for time, _ in timed):
-        return columns, rows
     timed.sort(key=lambda one: one[0] or times.NEVER)
-    for time, row in timed:
-        row[LEFT] = "" if time is None else times.left(time, at)
-    return [*dict.fromkeys([*columns, LEFT])], [row for _, row in timed]
+    if timed and timed[0][0]:
+        columns = list(dict.fromkeys([*columns, LEFT]))
+        for time, row in timed:
+            row[LEFT] = "" if time is None else times.left(time, at)
+    return columns, [row for _, row in timed]
 
 
 def time_of(entry: object) -> datetime | None:
@@ -235,6 +215,34 @@ def _may_be_time(value: object, *, is_named: bool) -> bool:
     has_a_day = re.search(r"(\d\D*){6}", value)
     is_duration = re.fullmatch(r"[\d.,\s]*:[\d:.,\s]*", value)
     return is_named and has_a_day is not None and not is_duration
+
+
+# How APIs say that something was not done: names of fields as in `fields`, and their values.
+SUCCESS = re.compile(r"\b(success|succeeded|successful|issuccess|ok|(is)?deleted|deletedcount)$")
+ERROR = re.compile(r"\b(errors?|error(message|code)|exception|fault|iserror|haserrors)\b")
+STATUS = re.compile(r"\b(status(code)?|code|result|outcome)$")
+FAILED = re.compile(r"error|failed|failure|locked|forbidden|denied|false|no|[45]\d\d")
+NO = {"false", "no", "0"}
+NO_ERROR = {"", "none", "null", "ok", "success", "no error", *NO}
+PAGE = re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype )?(html|\?xml.*<error)")
+
+
+def says_no(body: bytes) -> bool:
+    """Return whether an answer says that nothing was done, as a page does, whatever its status."""
+    try:
+        found = fields(json.loads(body or b"null"))
+    except (ValueError, RecursionError):
+        return PAGE.match(body) is not None
+    words = [(path, str(value).strip().lower()) for path, value in found]
+    told = [(path, word) for path, word in words if SUCCESS.search(path)]
+    done = tuple(path.rpartition(" ")[0] for path, word in told if word == "true")
+    return any(word in NO for _, word in told) or any(
+        (ERROR.search(path) and word not in NO_ERROR)
+        or (STATUS.search(path) and FAILED.fullmatch(word))
+        or (not path and word.startswith(("error", "false")))
+        for path, word in words
+        if not path.startswith(done)
+    )
 
 
 # Names, as `plain_name` has them: of another page, of all recordings, and of all pages.
@@ -272,7 +280,7 @@ def signs_of_more(listing: Listing) -> list[str]:
 
 def _signs(value: object, count: int, depth: int = 0) -> Iterator[str]:
     """Yield the signs in an object and in those in it, but for entries of the list."""
-    if not isinstance(value, dict) or depth == DEEPEST or SESSION in map(plain_name, value):
+    if not isinstance(value, dict) or depth == DEEPEST or _has_session(value):
         return
     for name, inner in value.items():
         if sign := _sign(name, inner, count):
@@ -281,7 +289,9 @@ def _signs(value: object, count: int, depth: int = 0) -> Iterator[str]:
 
 
 def _sign(name: str, value: object, count: int) -> str | None:
-    plain, text = plain_name(name[:64]), str(value).strip().lower()
+    plain = plain_name(name[:64])
+    # Of an array with a million entries, the text would take as much memory again.
+    text = "..." if value and isinstance(value, (dict, list)) else str(value).strip().lower()
     number = int(text) if re.fullmatch(r"\d{1,18}", text) else 0
     if NEXT.fullmatch(plain) and text not in NOTHING:
         return "is there"

@@ -1,4 +1,4 @@
-"""What makes a request again: which failures may pass, how often, and after which pause."""
+"""Requests made again: after which failures, how often, and after which pause."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
+from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.errors import ApiError
 from filedecryptor.jobs.workers import WAKING_INTERVAL
 from filedecryptor.vns import times
@@ -22,10 +23,9 @@ SPACING = 0.1  # seconds between the beginnings of two requests, from the first 
 
 
 class PassingError(Exception):
-    """A failure that may pass: the request can be made again."""
+    """A failure that may pass; if the request has brought a download on, it does not count."""
 
     has_progressed = False
-    """Whether the request brought a download on, before it failed."""
 
 
 class BusyError(PassingError):
@@ -37,69 +37,67 @@ class BusyError(PassingError):
 
 
 class Retries:
-    """Requests of several threads, made again together: one refusal for too many pauses them all."""
+    """Requests of several threads: one refusal for too many of them pauses all threads.
 
-    def __init__(self) -> None:
-        self.answers = 0  # to requests that were not refused
+    `left` returns how many of some seconds there are until everything must end, or raises.
+    """
+
+    def __init__(self, left: Callable[[float], float]) -> None:
+        self._left = left
         self._lock = Lock()
+        self._answers = 0  # to requests that were not refused
         self._refusals = 0  # since the last such answer
         self._until = self._next = 0.0
 
-    def make(self, request: Callable[[], Result], go_on: Callable[[], object]) -> Result:
+    def make(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
         """Return what a request returns, made again while it fails for a reason that may pass.
 
-        An attempt does not count if it brought a download on, or if the server gets too many
-        requests, but others got through since the attempt before. `go_on` may raise.
+        A refusal does not count if others got through since the attempt before.
         """
-        failures, earliest, answers = 0, 0.0, self.answers
+        failures, answers, earliest = 0, self._answers, 0.0
         while True:
-            failure = None
-            waited = self.wait(go_on, earliest)
+            begun = self._wait(earliest, on_progress)
+            failure: PassingError
+            is_busy = False
             try:
                 return request()
+            except BusyError as error:
+                failure, is_busy, counts = error, True, self._answers == answers
+                self._pause(begun, error.retry_after)
             except PassingError as error:
-                failure = error
+                failure, counts = error, not error.has_progressed
             finally:
-                if not isinstance(failure, BusyError):
-                    self.note_answer()
-            is_counted = not failure.has_progressed
-            if isinstance(failure, BusyError):
-                is_counted = self.answers == answers
-                answers = self.answers
-                self.pause(waited, failure.retry_after)
-            failures = failures + 1 if is_counted else 0
+                if not is_busy:
+                    with self._lock:
+                        self._answers, self._refusals = self._answers + 1, 0
+            answers = self._answers
+            failures = failures + 1 if counts else 0
             if failures >= ATTEMPTS:
                 raise ApiError(str(failure))
-            if not isinstance(failure, BusyError):
+            if not is_busy:
                 earliest = time.monotonic() + backoff(PAUSE, max(failures, 1))
 
-    def wait(self, on_wait: Callable[[], object], earliest: float = 0) -> float:
-        """Wait until the next request may begin, and return the time; `on_wait` may raise."""
+    def _wait(self, earliest: float, on_progress: OnProgress) -> float:
+        """Wait until the next request may begin, and return the time."""
         while True:
-            on_wait()
+            on_progress(0)
             with self._lock:
                 now = time.monotonic()
                 rest = max(self._until, self._next, earliest) - now
                 if rest <= 0:
                     self._next = now + (SPACING if self._until else 0)
                     return now
-            time.sleep(min(rest, WAKING_INTERVAL))
+            time.sleep(self._left(min(rest, WAKING_INTERVAL)))
 
-    def pause(self, waited: float, retry_after: float | None) -> None:
+    def _pause(self, begun: float, retry_after: float | None) -> None:
         """Let all threads pause, each time longer if the server asks for no time.
 
-        A refusal says nothing new if its request began (`waited`) before the last pause ended.
+        A refusal says nothing new if its request began before the last pause ended.
         """
         with self._lock:
-            self._refusals += waited >= self._until
+            self._refusals += begun >= self._until
             pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
             self._until = max(self._until, time.monotonic() + pause)
-
-    def note_answer(self) -> None:
-        """Note that a request was not refused."""
-        with self._lock:
-            self.answers += 1
-            self._refusals = 0
 
 
 def backoff(first_pause: float, attempt: int) -> float:
@@ -113,6 +111,6 @@ def retry_after(value: str | None) -> float | None:
     try:
         seconds = float(value or "")
     except ValueError:
-        then = times.parse(value, may_be_number=False)
+        then = times.parse(value)
         seconds = 0 if then is None else (then - times.now()).total_seconds()
     return min(seconds, LONGEST_PAUSE) if seconds > 0 else None  # not a number is not either
