@@ -118,10 +118,10 @@ def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
 def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a read-only container up to 8 MiB are decrypted, however many jobs share the memory."""
 
-    def refuse() -> PrivateFile:
+    def refuse(_: PrivateFile) -> None:
         raise OSError(30, "Read-only file system", "/var/tmp")  # noqa: S108
 
-    monkeypatch.setattr("filedecryptor.core.decryptor.PrivateFile", refuse)
+    monkeypatch.setattr(PrivateFile, "__init__", refuse)
     recording, content = decrypted(
         Beginning(io.BytesIO(encrypt(LONG[:-1], PASSWORD)), LIMIT), PASSWORD
     )
