@@ -53,7 +53,9 @@ class Machine:
     def __init__(self) -> None:
         self.in_use: Lanes | None = None
         self.trouble: str | None = None
-        self._is_hopeful = find_spec("llvmlite") is not None and _can_start_python() and has_room()
+        executable = os.path.basename(sys.executable or "").lower()
+        is_python = executable.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
+        self._is_hopeful = find_spec("llvmlite") is not None and is_python and has_room()
         self._asked = 0
         self.begin_anew()
 
@@ -182,12 +184,6 @@ def _rooms() -> Iterator[int]:
 def _read(path: str) -> str:
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
-
-
-def _can_start_python() -> bool:
-    """Return whether `sys.executable` is Python, and not a program that has it inside."""
-    name = os.path.basename(sys.executable or "").lower()
-    return name.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
 MACHINE = Machine()
