@@ -10,7 +10,6 @@ FORMATS = ("opus", "mp3", "wav")
 
 _OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
 _NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
-"""Extensions that stand for formats: for one of the three, and for none of them."""
 
 SAMPLE_SIZE = 48 * 1024
 """Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
@@ -18,10 +17,8 @@ SAMPLE_SIZE = 48 * 1024
 TAGS_LIMIT = 1 << 28
 """Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
 
-
 _RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}
-"""How WAVE begins. RIFX has its numbers the other way round; RF64 (EBU Tech 3306) and BW64 (ITU-R
-BS.2088) may be longer than 4 GiB."""
+"""How WAVE begins; the last two (EBU Tech 3306, ITU-R BS.2088) may be longer than 4 GiB."""
 
 
 class Head:
@@ -68,15 +65,14 @@ class Head:
     def _is_mp3(self) -> bool:
         from filedecryptor.audio import mpeg  # most audio needs it only if it is MP3
 
-        data, is_tagged = self._data, self._tags > 0
-        is_whole = not self.is_enough
+        data, is_whole = self._data, not self.is_enough
         if mpeg.begins_with_frames(data, is_whole=is_whole):
             return True
-        if is_tagged and mpeg.frame_at(data):  # nothing else has such a header behind a tag
+        if self._tags and mpeg.frame_at(data):  # nothing else has such a header behind a tag
             return True
         # A tag may be longer or shorter than it says.
         if not mpeg.holds_frames(data, is_whole=is_whole) and not (
-            is_tagged and mpeg.holds_frames(self._first, is_whole=len(self._first) < SAMPLE_SIZE)
+            self._tags and mpeg.holds_frames(self._first, is_whole=len(self._first) < SAMPLE_SIZE)
         ):
             return False
         from filedecryptor.audio.foreign import kind_of

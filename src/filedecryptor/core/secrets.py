@@ -64,10 +64,7 @@ def file_hint(head: bytes) -> str | None:
 
 
 def password_hint(password: Password, size: int, *, grew: bool) -> str:
-    """Return why a file may not decrypt under a password, without showing any part of that.
-
-    The file has so many bytes; `grew` tells whether these are more than when it was opened.
-    """
+    """Return why a file of some size may not decrypt under a password, showing no part of that."""
     if grew:
         return "the file is still growing: run this again once it is complete"
     if size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so

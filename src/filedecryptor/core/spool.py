@@ -1,7 +1,6 @@
-"""Where a recording waits until it is authenticated: in memory, or in a private file.
+"""Where a recording waits until it is authenticated: in memory, or as ciphertext in a private file.
 
-The file holds ciphertext only, so no plaintext gets into a temporary directory or is left on its
-disk.
+So no plaintext gets into a temporary directory, or is left on its disk.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class Beginning:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether all of it can be read once more."""
+        """Whether all of it can be read again."""
         return self.is_whole or self._start is not None
 
     def rewind(self) -> None:
