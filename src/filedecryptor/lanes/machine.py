@@ -25,7 +25,7 @@ COMPILE_TIMEOUT = 30.0
 """Seconds that the child may take; a slow machine needs one or two."""
 
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1:]; from filedecryptor.lanes.compiler import main; main()"
+    "import sys; sys.path[:] = sys.argv[1:]; import filedecryptor.lanes.compiler as c; c.main()"
 )
 
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
@@ -72,7 +72,7 @@ class Machine:
         return EXPECTED_LANES if self._is_hopeful else 0
 
     def count(self, jobs: int) -> None:
-        """Count a key; have the lanes made ready once there were enough for so many jobs."""
+        """Count a key, and expect as many as have been counted."""
         self._asked += 1  # a race may lose one, which does not matter
         self.expect(self._asked, jobs)
 
@@ -157,10 +157,10 @@ def has_room() -> bool:
 
 
 def _rooms() -> Iterator[int]:
-    """Yield the bytes that are left in each control group that this process is in.
+    """Yield the bytes that are left in each control group that this process is in, or that is above.
 
-    Those above it count as well. In a container, the path may be one of the machine outside; then
-    its own group is the one that is mounted. Files that were read once are given back at once.
+    In a container, the path may be one of the machine outside; then its own group is the one that
+    is mounted. Files that were read once are given back at once.
     """
     with suppress(OSError, ValueError):  # this is not Linux, or shows nothing of itself
         for line in _read(OWN_CGROUPS).splitlines():
