@@ -16,6 +16,7 @@ PASSWORD = "EncryptMe"
 AUDIO = (PLAIN / "recording_abc123.opus").read_bytes()
 MP3 = (PLAIN / "recording_def456.mp3").read_bytes()
 WAV = (PLAIN / "recording_ghi789.wav").read_bytes()
+BY_FORMAT = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
 
 MakeEnc = Callable[..., Path]
 """What the fixture `make_enc` returns."""

@@ -10,34 +10,20 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
-from support.recordings import AUDIO, MP3, WAV
+from support.recordings import BY_FORMAT, MP3, WAV
 from support.vns import ONE, record, stored, vns
 
 from filedecryptor.audio.truncation import is_cut
 
-BY_FORMAT = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
-
-
-def with_xing(count: int) -> bytes:
-    """Return MP3 whose first frame says that there are so many bytes."""
-    frame = MP3[:4] + bytes(32) + b"Info" + struct.pack(">III", 3, 100, count)
-    return frame.ljust(MP3.index(MP3[:3], 4), b"\0") + MP3
-
 
 @pytest.mark.parametrize("audio_format", BY_FORMAT)
-def test_what_is_whole(audio_format: str) -> None:
-    """As encoders leave it, and with something behind it."""
+def test_what_is_cut(audio_format: str) -> None:
+    """In the middle of a page, a frame or a chunk; not with something behind it."""
     audio = BY_FORMAT[audio_format]
-    assert not is_cut(io.BytesIO(audio), audio_format)
-    assert not is_cut(io.BytesIO(audio + b"TAG" + bytes(125)), audio_format)
-
-
-@pytest.mark.parametrize("audio_format", BY_FORMAT)
-@pytest.mark.parametrize("part", [0.99, 0.7, 0.31])
-def test_what_is_cut(audio_format: str, part: float) -> None:
-    """In the middle of a page, a frame or a chunk."""
-    audio = BY_FORMAT[audio_format]
-    assert is_cut(io.BytesIO(audio[: int(len(audio) * part) + 1]), audio_format)
+    for whole in (audio, audio + b"TAG" + bytes(125)):
+        assert not is_cut(io.BytesIO(whole), audio_format)
+    for part in (0.99, 0.7, 0.31):
+        assert is_cut(io.BytesIO(audio[: int(len(audio) * part) + 1]), audio_format)
 
 
 def test_a_length_that_nobody_knew() -> None:
@@ -50,8 +36,10 @@ def test_a_length_that_nobody_knew() -> None:
 
 def test_a_number_of_bytes_in_an_mp3() -> None:
     """A Xing header tells it, and a cut between two frames shows by it."""
-    assert not is_cut(io.BytesIO(with_xing(len(MP3))), "mp3")
-    assert is_cut(io.BytesIO(with_xing(2 * len(MP3))), "mp3")
+    for count, expected in ((len(MP3), False), (2 * len(MP3), True)):
+        frame = MP3[:4] + bytes(32) + b"Info" + struct.pack(">III", 3, 100, count)
+        audio = frame.ljust(MP3.index(MP3[:3], 4), b"\0") + MP3
+        assert is_cut(io.BytesIO(audio), "mp3") == expected
 
 
 @pytest.mark.parametrize("audio_format", BY_FORMAT)
