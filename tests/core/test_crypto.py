@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from contextlib import nullcontext
 
 import cryptography_vectors
 import pytest
@@ -56,47 +56,31 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
     assert caught.value.__context__ is None
 
 
-def nist_decrypt_vectors() -> Iterator[dict[str, str]]:
-    """Yield NIST's AES-256-GCM decrypt vectors with the sizes that an `.enc` file has.
+def test_nist_vectors() -> None:
+    """Each of NIST's good messages of an `.enc` file's sizes decrypts, each bad one is refused.
 
     They are the CAVS vectors of SP 800-38D; a recording has no associated data.
     """
-    sizes: dict[str, str] = {}
-    path = "ciphers/AES/GCM/gcmDecrypt256.rsp"
-    with cryptography_vectors.open_vector_file(path, "r") as file:
+    with cryptography_vectors.open_vector_file("ciphers/AES/GCM/gcmDecrypt256.rsp", "r") as file:
         blocks = file.read().split("\n\n")
+    sizes: dict[str, str] = {}
+    results = []
     for block in blocks:
         if block.startswith("["):
             sizes = dict(line.strip("[]").split(" = ") for line in block.splitlines())
         fields = dict(line.partition(" =")[::2] for line in block.splitlines())
-        if "Count" in fields and (sizes["IVlen"], sizes["AADlen"], sizes["Taglen"]) == (
-            "96",
-            "0",
-            "128",
-        ):
-            yield fields
-
-
-def test_nist_vectors() -> None:
-    """Each of NIST's good messages decrypts, and each of its bad ones is refused."""
-    good = bad = 0
-    for fields in nist_decrypt_vectors():
-        ciphertext = bytes.fromhex(fields["CT"])
-        decryptor = StreamDecryptor(
-            bytearray.fromhex(fields["Key"]), bytes.fromhex(fields["IV"]), len(ciphertext) + 1
-        )
+        found = [sizes.get(name) for name in ("IVlen", "AADlen", "Taglen")]
+        if "Count" not in fields or found != ["96", "0", "128"]:
+            continue
+        key, nonce, ciphertext, tag = (bytes.fromhex(fields[i]) for i in ("Key", "IV", "CT", "Tag"))
+        decryptor = StreamDecryptor(bytearray(key), nonce, len(ciphertext) + 1)
         plaintext = bytes(decryptor.update(memoryview(ciphertext)))
-        tag = bytes.fromhex(fields["Tag"])
-        if "FAIL" in fields:
-            bad += 1
-            with pytest.raises(AuthenticationError):
-                decryptor.verify(tag)
-        else:
-            good += 1
+        results.append("FAIL" in fields)
+        with pytest.raises(AuthenticationError) if results[-1] else nullcontext():
             decryptor.verify(tag)
             assert plaintext == bytes.fromhex(fields["PT"])
-    assert good + bad == 75
-    assert good > 25 < bad
+    assert len(results) == 75
+    assert 25 < sum(results) < 50
 
 
 def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> None:

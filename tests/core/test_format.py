@@ -8,28 +8,17 @@ from contextlib import nullcontext
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.recordings import Trickle
 
 from filedecryptor.core.format import CHUNK_SIZE, EncReader
 from filedecryptor.errors import NotEncError
-
-
-class Dripping(io.BytesIO):
-    """A source that gives few bytes at a time, as pipes do."""
-
-    def __init__(self, data: bytes, most: int) -> None:
-        super().__init__(data)
-        self.most = most
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill no more than `most` bytes."""
-        return super().readinto(buffer[: self.most])
 
 
 @given(ciphertext=st.binary(max_size=200), most=st.integers(1, 64))
 def test_the_parts_lie_where_the_layout_says(ciphertext: bytes, most: int) -> None:
     """Salt, nonce, ciphertext and tag come out as they went in, however the bytes arrive."""
     salt, nonce, tag = bytes(range(16)), bytes(range(100, 112)), bytes(range(200, 216))
-    reader = EncReader(Dripping(salt + nonce + ciphertext + tag, most))
+    reader = EncReader(Trickle(salt + nonce + ciphertext + tag, most))
     assert (reader.salt, reader.nonce) == (salt, nonce)
     assert b"".join(map(bytes, reader.ciphertext())) == ciphertext
     assert reader.tag == tag

@@ -14,7 +14,7 @@ import pytest
 from support.commands import COMMAND, run_process
 from support.folders import contents
 from support.posix import IS_ROOT, posix_only
-from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
+from support.recordings import AUDIO, PASSWORD, MakeEnc, Trickle, encrypt
 
 from filedecryptor import AuthenticationError, decrypt_file, open_recording
 from filedecryptor.core.decryptor import decrypted
@@ -26,14 +26,6 @@ from filedecryptor.storage.atomic import Written
 
 LIMIT = 2 * HEAD_SIZE
 LONG = os.urandom(MEMORY_LIMIT + 1)
-
-
-class Trickle(io.BytesIO):
-    """A source that gives a little at a time, as pipes do."""
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill some bytes only."""
-        return super().readinto(memoryview(buffer)[:1000])
 
 
 @pytest.mark.parametrize("source", [io.BytesIO, Trickle])
@@ -66,10 +58,8 @@ def test_a_private_file_lies_where_it_is_wanted(
         assert (found.st_nlink, found.st_mode & 0o777, found.st_size) == (0, 0o600, 10)
         assert contents(tmp_path) == {}
         assert os.path.dirname(os.readlink(f"/proc/self/fd/{file.fileno()}")) == str(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
-    for unset in (False, True):
-        if unset:
-            monkeypatch.delenv("TMPDIR")
+    for value in (str(tmp_path / "missing"), ""):
+        monkeypatch.setenv("TMPDIR", value)
         with PrivateFile() as file:
             path = os.readlink(f"/proc/self/fd/{file.fileno()}")
             assert path.startswith("/var/tmp/")  # noqa: S108 - where it is meant to be
@@ -101,11 +91,8 @@ def test_only_ciphertext_is_spooled(monkeypatch: pytest.MonkeyPatch, make_enc: M
 def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
     """Nor a key: nothing is handed out."""
     path = make_enc(audio=LONG)
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        last = file.read()
-        file.seek(-1, os.SEEK_END)
-        file.write(bytes([last[0] ^ 1]))
+    *data, last = path.read_bytes()
+    path.write_bytes(bytes([*data, last ^ 1]))
     before = os.listdir("/proc/self/fd")
     for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
         with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames

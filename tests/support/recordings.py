@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from support import encryptor
 
@@ -43,3 +45,15 @@ def fixture(name: str) -> bytes:
 def encrypt(audio: bytes, password: bytes | str = PASSWORD) -> bytes:
     """Return the `.enc` file of some audio, the same one each time."""
     return encryptor.encrypt(audio, password, iterations=ITERATIONS)
+
+
+class Trickle(io.BytesIO):
+    """A source that gives few bytes at a time, as pipes do."""
+
+    def __init__(self, data: bytes, most: int = 1000) -> None:
+        super().__init__(data)
+        self.most = most
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill no more than `most` bytes."""
+        return super().readinto(memoryview(buffer)[: self.most])
