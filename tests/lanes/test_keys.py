@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from typing import Any
 
 import pytest
+from support.commands import wait_until
 from support.lanes import broken_lanes, good_lanes, use
 
 from filedecryptor.core.crypto import Password, derive_key
@@ -52,6 +53,16 @@ def test_each_thread_gets_its_own_key(
     assert keys.waiting == []
 
 
+def gathered(
+    keys: Keys, salts: list[bytes], on_progress: Callable[[int], object] = go_on
+) -> list[Future[bytes]]:
+    """Ask for keys in threads, all of which wait before the first is derived."""
+    with ThreadPoolExecutor(len(salts)) as executor, keys.processors:
+        futures = [executor.submit(derived, keys, "x", salt, on_progress) for salt in salts]
+        wait_until(lambda: len(keys.waiting) == len(salts))
+    return futures
+
+
 def test_those_who_wait_are_served_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one derives, the others gather; of too few, each is served by OpenSSL."""
     lanes = copy(good_lanes(4))
@@ -64,14 +75,9 @@ def test_those_who_wait_are_served_together(monkeypatch: pytest.MonkeyPatch) -> 
         return derive(wanted, *rest)
 
     monkeypatch.setattr(lanes, "derive", counted)
-    keys = Keys(1)
     salts = [os.urandom(16) for _ in range(9)]
-    with ThreadPoolExecutor(len(salts)) as executor:
-        with keys.processors:
-            futures = [executor.submit(derived, keys, "x", salt) for salt in salts]
-            while len(keys.waiting) < len(salts):
-                pass
-        assert [future.result(30) for future in futures] == [expected("x", salt) for salt in salts]
+    futures = gathered(Keys(1), salts)
+    assert [future.result() for future in futures] == [expected("x", salt) for salt in salts]
     assert groups == [4, 4]
 
 
@@ -128,12 +134,8 @@ def test_those_who_still_wait_get_their_keys(monkeypatch: pytest.MonkeyPatch) ->
             ended.append(1)
             raise KeyError
 
-    with ThreadPoolExecutor(4) as executor:
-        with keys.processors:
-            futures = [executor.submit(derived, keys, "x", salt, end_the_first) for salt in salts]
-            while len(keys.waiting) < len(salts):
-                pass
-        errors = [future.exception(30) for future in futures]
+    futures = gathered(keys, salts, end_the_first)
+    errors = [future.exception() for future in futures]
     assert [type(error) for error in errors if error] == [KeyError]
     for future, salt, error in zip(futures, salts, errors, strict=True):
         assert error or future.result() == expected("x", salt)
