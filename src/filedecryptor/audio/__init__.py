@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import BinaryIO
 
 FORMATS = ("opus", "mp3", "wav")
@@ -12,7 +13,7 @@ _OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
 _NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
 
 SAMPLE_SIZE = 48 * 1024
-"""Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
+"""Bytes that are looked at: an MP3 frame may begin in the first third."""
 
 TAGS_LIMIT = 1 << 28
 """Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
@@ -93,17 +94,12 @@ class Head:
 
 
 def detect(head: bytes) -> str | None:
-    """Return `opus`, `mp3` or `wav`; None if audio that begins so is none of them.
-
-    It takes `SAMPLE_SIZE` bytes, or all if there are fewer, and behind a tag as many more.
-    """
-    found = Head()
-    found.add(head)
-    return found.format
+    """Return `opus`, `mp3` or `wav`; None if audio that begins so is none of them."""
+    return detect_in(BytesIO(head))
 
 
 def detect_in(file: BinaryIO) -> str | None:
-    """Return what `detect` does for the audio in a file, from its first byte on."""
+    """Return the same for the audio in a file, of which no more is read than that takes."""
     file.seek(0)
     head = Head()
     while not head.is_enough and (piece := file.read(SAMPLE_SIZE)):

@@ -20,28 +20,26 @@ MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that one recording takes in memory at most."""
 
 MAPPED_FROM = 1024 * 1024
-"""Bytes from which on memory is mapped: to fill less with zeros is faster than to import `mmap`."""
+"""Bytes from which on memory is mapped: less is filled with zeros faster than `mmap` is loaded."""
 
 HEAD_SIZE = 4096
 """Bytes of a source that are kept, to recognise what is not a recording."""
 
 
 class Beginning:
-    """A source whose first bytes, or all of them, are in memory.
+    """A source of which up to `limit` bytes of audio, and at least the `head`, are read ahead.
 
-    Up to `limit` bytes of audio, and at least `head`, the first `HEAD_SIZE` bytes, are read ahead;
-    `is_whole` tells whether that was all. `size` is how many bytes have been read so far. What is
-    read is also written to `copy_to`, if there is such a file.
+    `is_whole` tells whether that was all, `size` how many bytes have been read so far. What is read
+    is also written to `copy_to`, if there is such a file.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
-        self._start = None
-        if isinstance(source, io.FileIO) and source.seekable():
-            self._start = source.tell()
+        is_file = isinstance(source, io.FileIO) and source.seekable()
+        self._start = cast("io.FileIO", source).tell() if is_file else None
         self._size_at_first = _size_of(source)
         self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
-        self._filled = self._taken = self.size = 0
+        self._filled = self._taken = 0
         self.copy_to: PrivateFile | None = None
         self._fill()
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
@@ -85,7 +83,7 @@ class Beginning:
         return self.is_whole or self._start is not None
 
     def rewind(self) -> None:
-        """Go back to the first byte; a pipe can do so only until it is read beyond the memory."""
+        """Go back to the first byte, as long as that is in memory or `is_repeatable`."""
         self._taken, self.copy_to = 0, None
         if not self._buffer:
             self._filled = self.size = 0
@@ -126,8 +124,7 @@ def _memory(limit: int) -> memoryview:
 class PrivateFile(io.FileIO):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
-    On Windows it has one, but no other process can open it, and it is deleted when its last handle
-    is closed. An `OSError` names the directory.
+    On Windows it has one, but no other process can open it. An `OSError` names the directory.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,6 @@ UNAFFECTED = "the keys are derived without it, and no recording is affected"
 class Machine:
     """The lanes of the machine that this process runs on: `in_use`, if there are any.
 
-    They are made ready once, in a thread of their own, while `cryptography` derives the first keys.
     `trouble` says why there are none, if that is worth telling.
     """
 
@@ -67,9 +66,8 @@ class Machine:
     @property
     def lanes(self) -> int:
         """How many keys are derived at once, or soon will be; 0 if it is one after another."""
-        if self.in_use is not None:
-            return self.in_use.count
-        return EXPECTED_LANES if self._is_hopeful else 0
+        expected = EXPECTED_LANES if self._is_hopeful else 0
+        return self.in_use.count if self.in_use else expected
 
     def count(self, jobs: int) -> None:
         """Count a key, and expect as many as have been counted."""
