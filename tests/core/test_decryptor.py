@@ -12,7 +12,6 @@ from support.recordings import FIXTURES, PASSWORD, PLAIN, MakeEnc, encrypt
 
 from filedecryptor import AuthenticationError, NotEncError, decrypt, open_recording
 from filedecryptor.core.decryptor import ignore
-from filedecryptor.core.secrets import secret_hint
 from filedecryptor.core.spool import MEMORY_LIMIT
 from filedecryptor.jobs.job import Job, do_job
 
@@ -98,20 +97,6 @@ def test_too_short_is_not_an_enc_file(data: bytes) -> None:
     with pytest.raises(NotEncError, match=f"it is {len(data)} bytes long, the") as caught:
         decrypt(data, "")
     assert ("JSON" if data.strip(b"\0") else "None") in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("secrets", "hint"),
-    [
-        ([b"A=b", b"TOKEN = x", b"export P='x'", b"set P=x", b'$env:P="x"'], "sets a variable"),
-        ([b'"EncryptMe"', b"'x'"], "the token is in quotation marks"),
-        ([b"EncryptMe", b"SGVsbG8=", b"a==", b"=x", b"1=x", b'"', b"'x\""], "None"),
-    ],
-)
-def test_what_may_not_belong_to_a_secret(secrets: list[bytes], hint: str) -> None:
-    """A line of a shell, and quotation marks as cmd.exe leaves them; not Base64."""
-    for secret in secrets:
-        assert hint in str(secret_hint(secret, "the token"))
 
 
 def test_a_file_that_is_not_complete_yet(make_enc: MakeEnc) -> None:
