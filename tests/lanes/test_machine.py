@@ -43,6 +43,12 @@ def made_ready() -> Machine:
     return found
 
 
+def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program by a Python of its own, or by a command that is given one."""
+    words = (*words, sys.executable, "-c", code)
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+
+
 @pytest.mark.parametrize("jobs", [[3] * 3 * ENOUGH_KEYS, [4] * (4 * ENOUGH_KEYS - 1) + [2]])
 def test_lanes_are_made_ready_once_there_is_enough_to_do(
     monkeypatch: pytest.MonkeyPatch, jobs: list[int]
@@ -77,8 +83,7 @@ def test_a_forked_process_has_lanes_of_its_own() -> None:
         "    os._exit(bool(MACHINE.lanes and not MACHINE.in_use))\n"
         "os._exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
-    assert done.returncode == 0
+    assert python(code).returncode == 0
 
 
 def test_ready_lanes_are_those_of_the_cpu() -> None:
@@ -114,13 +119,12 @@ def test_where_there_can_be_none_nothing_changes(monkeypatch: pytest.MonkeyPatch
 
 def test_it_is_cheap_to_import() -> None:
     """A batch that is too small to gain does not pay for the lanes."""
-    code = (
-        "import filedecryptor.jobs.batch, sys; "
-        "names = ['llvmlite', 'subprocess', 'filedecryptor.lanes.kernel', *(['ctypes'] * (sys.platform != 'win32'))]; "
-        "print([name for name in names if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "[]\n"
+    code = """
+import filedecryptor.jobs.batch, sys
+print({"llvmlite", "subprocess", "filedecryptor.lanes.kernel"} & set(sys.modules))
+print("ctypes" in sys.modules and sys.platform != "win32")
+"""
+    assert python(code).stdout == "set()\nFalse\n"
 
 
 BROKEN = {
@@ -193,12 +197,9 @@ def test_the_child_gets_no_secret(package: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("VNS_API_TOKEN", "geheim")
     monkeypatch.setattr(sys, "path", [*sys.path, "a folder"])
     seen = package.with_name("seen")
-    package.write_text(
-        "import json, os, sys\n"
-        "found = [sys.path, dict(os.environ), sys.argv, sys.stdin.read()]\n"
-        f"open({str(seen)!r}, 'w').write(json.dumps(found))\n",
-        "utf-8",
-    )
+    found = "[sys.path, dict(os.environ), sys.argv, sys.stdin.read()]"
+    write = f"open({str(seen)!r}, 'w').write(json.dumps({found}))"
+    package.write_text(f"import json, os, sys; {write}", "utf-8")
     before, (stdin, other_end) = os.dup(0), os.pipe()
     os.write(other_end, b"geheim")
     os.close(other_end)
@@ -267,9 +268,7 @@ def test_a_process_whose_memory_may_not_become_executable_goes_on() -> None:
         "try: function_of(b'\\xc3')\n"
         "except OSError as error: print('refused')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = python(code)
     if done.returncode == 99:
         pytest.skip("this kernel cannot forbid it")
     assert (done.returncode, done.stderr) == (0, "")
@@ -281,9 +280,7 @@ def test_a_process_whose_memory_may_not_become_executable_goes_on() -> None:
 def test_where_a_limit_is_set_there_is_no_room(limit: str) -> None:
     """However high one of memory is: other things may have to fit in as well."""
     code = "from filedecryptor.lanes.machine import has_room; print(has_room())"
-    words = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "{code}"', sys.executable]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    assert done.stdout == "False\n"
+    assert python(code, "bash", "-c", f'ulimit {limit}; exec "$0" "$@"').stdout == "False\n"
 
 
 MIB = 1 << 20
