@@ -14,7 +14,7 @@ from support.lanes import broken_lanes, good_lanes, use
 
 from filedecryptor.core.crypto import Password, derive_key
 from filedecryptor.errors import AuthenticationError, UsageError
-from filedecryptor.lanes.keys import Keys, WantedKey, warn_by_python
+from filedecryptor.lanes.keys import Keys, WantedKey
 
 pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
@@ -81,19 +81,28 @@ def test_those_who_wait_are_served_together(monkeypatch: pytest.MonkeyPatch) -> 
     assert groups == [4, 4]
 
 
-def test_a_tag_that_fails_under_a_right_key_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recording was altered, or the password is wrong; the lanes go on."""
+@pytest.mark.parametrize("error", [AuthenticationError("the tag does not fit"), KeyError()])
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_what_fails_under_a_right_key_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, *, is_repeatable: bool
+) -> None:
+    """As when a recording was altered; the lanes go on, the key is wiped, and no secret shows."""
     machine = use(monkeypatch, good_lanes())
     keys = Keys(1)
+    seen: list[bytearray] = []
 
-    def fail(_: bytearray) -> None:
-        raise AuthenticationError("the tag does not fit")
+    def fail(key: bytearray) -> None:
+        seen.append(key)
+        raise error
 
-    for is_repeatable in (True, False):
-        with pytest.raises(AuthenticationError):
-            keys.use("x", SALT, fail, go_on, is_repeatable=is_repeatable)
-    assert machine.in_use is not None
-    assert keys.news() is None
+    with pytest.raises(type(error)):
+        keys.use("geheim", SALT, fail, go_on, is_repeatable=is_repeatable)
+    assert (machine.in_use is None, keys.news()) == (False, None)
+    assert seen == [bytes(32)]
+    assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
+    with pytest.raises(UsageError):
+        derived(keys, "geheim\ud800", SALT)
+    assert keys.waiting == []
 
 
 def test_a_tag_that_fails_under_a_wrong_key_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,29 +148,3 @@ def test_those_who_still_wait_get_their_keys(monkeypatch: pytest.MonkeyPatch) ->
     assert [type(error) for error in errors if error] == [KeyError]
     for future, salt, error in zip(futures, salts, errors, strict=True):
         assert error or future.result() == expected("x", salt)
-
-
-def test_keys_are_wiped_and_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after an error; objects get into logs."""
-    use(monkeypatch, good_lanes())
-    keys = Keys(1)
-    seen: list[bytearray] = []
-
-    def fail(key: bytearray) -> None:
-        seen.append(key)
-        raise KeyError
-
-    for is_repeatable in (True, False):
-        with pytest.raises(KeyError):
-            keys.use("geheim", SALT, fail, go_on, is_repeatable=is_repeatable)
-    assert seen == [bytes(32)] * 2
-    assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
-    with pytest.raises(UsageError):
-        derived(keys, "geheim\ud800", SALT)
-    assert keys.waiting == []
-
-
-def test_a_caller_is_warned_as_python_does_it() -> None:
-    """There is no terminal to write to."""
-    with pytest.warns(RuntimeWarning, match="something"):
-        warn_by_python("something")
