@@ -16,7 +16,7 @@ import pytest
 from support import odd_disk
 from support.commands import COMMAND, Result, run
 from support.folders import contents
-from support.recordings import PASSWORD, encrypt
+from support.recordings import PASSWORD, altered, encrypt
 
 LONG = os.urandom(30_000_000)
 SHORT = LONG[:50_000]
@@ -49,11 +49,6 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
     (tmp_path / "tmp").mkdir()
     return tmp_path
-
-
-def altered(recording: bytes) -> bytes:
-    """Return a recording of which the last bit is another one."""
-    return recording[:-1] + bytes([recording[-1] ^ 1])
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, use
 from support.posix import make_fifo, not_under_wine
-from support.recordings import PASSWORD, encrypt
+from support.recordings import PASSWORD, altered, encrypt
 from support.vns import stored, vns
 
 from filedecryptor import decrypt_files
@@ -66,9 +66,9 @@ def fill(folder: Path, size: int = 1_000) -> dict[str, bytes]:
     """Write recordings, every third of them altered, and return the audio of the good ones."""
     expected = {}
     for number in range(COUNT):
-        data = bytearray(encrypt(audio(number, size)))
+        data = encrypt(audio(number, size))
         if number % 3 == 2:
-            data[-1] ^= 1
+            data = altered(data)
         else:
             expected[f"{number:02}.wav"] = audio(number, size)
         (folder / f"{number:02}.enc").write_bytes(data)

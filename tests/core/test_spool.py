@@ -14,7 +14,7 @@ import pytest
 from support.commands import COMMAND, run_process
 from support.folders import contents
 from support.posix import IS_ROOT, posix_only
-from support.recordings import AUDIO, PASSWORD, MakeEnc, Trickle, encrypt
+from support.recordings import AUDIO, PASSWORD, MakeEnc, Trickle, altered, encrypt
 
 from filedecryptor import AuthenticationError, decrypt_file, open_recording
 from filedecryptor.core.decryptor import decrypted
@@ -91,8 +91,7 @@ def test_only_ciphertext_is_spooled(monkeypatch: pytest.MonkeyPatch, make_enc: M
 def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
     """Nor a key: nothing is handed out."""
     path = make_enc(audio=LONG)
-    *data, last = path.read_bytes()
-    path.write_bytes(bytes([*data, last ^ 1]))
+    path.write_bytes(altered(path.read_bytes()))
     before = os.listdir("/proc/self/fd")
     for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
         with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
@@ -119,22 +118,21 @@ def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not IS_ROOT, reason="mounts a disk")
-def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
+@pytest.mark.parametrize("size", [MEMORY_LIMIT, MEMORY_LIMIT + 1])
+def test_in_a_read_only_container_memory_does(make_enc: MakeEnc, size: int) -> None:
     """What fits gets to standard output without a place to write; what does not says so."""
     script = 'mount -o remount,bind,ro / || exit 99; touch x 2>/dev/null && exit 99; exec "$0" "$@"'
     read_only = ("unshare", "-m", "bash", "-c", script, COMMAND)
-    for size in (MEMORY_LIMIT, MEMORY_LIMIT + 1):
-        path = make_enc(audio=LONG[:size])
-        words = ("a.enc", PASSWORD, "wav", "-o", "-")
-        result = run_process(*words, cwd=path.parent, command=read_only)
-        if result.code == 99 or "unshare" in result.stderr:
-            pytest.skip("nothing may be mounted here")
-        if size == MEMORY_LIMIT:
-            assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
-        else:
-            assert (result.code, result.stdout) == (1, b"")
-            assert len(result.lines) == 1
-            assert "No usable temporary directory" in result.lines[0]
+    folder = make_enc(audio=LONG[:size]).parent
+    result = run_process("a.enc", PASSWORD, "wav", "-o", "-", cwd=folder, command=read_only)
+    if result.code == 99 or "unshare" in result.stderr:
+        pytest.skip("nothing may be mounted here")
+    if size == MEMORY_LIMIT:
+        assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
+    else:
+        [line] = result.lines
+        assert (result.code, result.stdout) == (1, b"")
+        assert "No usable temporary directory" in line
 
 
 def test_an_abandoned_publication_ends_at_the_next_piece(

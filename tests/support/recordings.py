@@ -47,6 +47,11 @@ def encrypt(audio: bytes, password: bytes | str = PASSWORD) -> bytes:
     return encryptor.encrypt(audio, password, iterations=ITERATIONS)
 
 
+def altered(recording: bytes) -> bytes:
+    """Return a recording of which the last bit is another one."""
+    return recording[:-1] + bytes([recording[-1] ^ 1])
+
+
 class Trickle(io.BytesIO):
     """A source that gives few bytes at a time, as pipes do."""
 
