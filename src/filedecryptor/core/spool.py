@@ -19,9 +19,6 @@ from filedecryptor.errors import errors_naming
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that one recording takes in memory at most."""
 
-MAPPED_FROM = 1024 * 1024
-"""Bytes from which on memory is mapped: less is filled with zeros faster than `mmap` is loaded."""
-
 HEAD_SIZE = 4096
 """Bytes of a source that are kept, to recognise what is not a recording."""
 
@@ -38,27 +35,27 @@ class Beginning:
         is_file = isinstance(source, io.FileIO) and source.seekable()
         self._start = cast("io.FileIO", source).tell() if is_file else None
         self._size_at_first = _size_of(source)
-        self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
+        self._buffer = memoryview(b"")
         self._filled = self._taken = 0
         self.copy_to: PrivateFile | None = None
-        self._fill()
+        self.read_on(max(limit, HEAD_SIZE))
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
-    def _fill(self) -> None:
-        while self._filled < len(self._buffer):
+    def read_on(self, limit: int) -> None:
+        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
+        most = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
+        while self._filled < most:
+            if self._filled == len(self._buffer):
+                wanted = 2 * self._filled or (self._size_at_first or CHUNK_SIZE) + 1
+                buffer = memoryview(bytearray(min(most, wanted)))
+                buffer[: self._filled] = self._buffer
+                self._buffer = buffer
             count = read_into(self._source, self._buffer[self._filled :])
             if not count:
                 break
             self._filled += count
         self.size = self._filled
-        self.is_whole = self._filled < len(self._buffer)
-
-    def read_on(self, limit: int) -> None:
-        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
-        buffer = _memory(limit)
-        buffer[: self._filled] = self._buffer[: self._filled]
-        self._buffer = buffer
-        self._fill()
+        self.is_whole = self._filled < most
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
@@ -110,15 +107,6 @@ def repeatable(beginning: Beginning) -> Iterator[Beginning]:
 
 def _size_of(source: Source) -> int:
     return os.fstat(source.fileno()).st_size if isinstance(source, io.FileIO) else 0
-
-
-def _memory(limit: int) -> memoryview:
-    size = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
-    if size < MAPPED_FROM:
-        return memoryview(bytearray(size))
-    import mmap
-
-    return memoryview(mmap.mmap(-1, size))  # whose pages cost nothing until they are written to
 
 
 class PrivateFile(io.FileIO):
