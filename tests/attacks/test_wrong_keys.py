@@ -90,13 +90,14 @@ def outputs(folder: Path) -> dict[str, bytes]:
         ("", 600_000, False),
     ],
 )
-def test_a_batch(  # noqa: PLR0917 - a table
+def test_a_batch(
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: list[str],
     options: str,
     size: int,
-    has_nameless: bool,  # noqa: FBT001 - a table
+    *,
+    has_nameless: bool,
 ) -> None:
     """Good recordings come out right, altered ones fail, and nothing else is written.
 

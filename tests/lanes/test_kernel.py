@@ -29,17 +29,13 @@ def lanes(request: pytest.FixtureRequest) -> Lanes:
     return built(KERNELS[request.param])
 
 
-def nothing() -> None:
-    """Go on."""
-
-
 def test_keys_are_those_of_the_standard_library(lanes: Lanes) -> None:
     """For any number of keys, any password, and random salts."""
     for count in range(1, lanes.count + 1):
         for first in range(len(PASSWORDS)):
             passwords = [PASSWORDS[(first + lane) % len(PASSWORDS)] for lane in range(count)]
             wanted = [(HmacKey(password), os.urandom(16)) for password in passwords]
-            found = lanes.derive(wanted, ITERATIONS, nothing)
+            found = lanes.derive(wanted, ITERATIONS, lambda: None)
             for (password, salt), key in zip(wanted, found, strict=True):
                 right = hashlib.pbkdf2_hmac("sha256", password.password, salt, ITERATIONS)
                 assert key == right
@@ -75,7 +71,7 @@ def test_no_secret_is_left() -> None:
         assert any(memory)
         seen.append(memory)
 
-    Lanes(with_vectors(4), spy).derive([(HmacKey(b"x"), bytes(16))], 2, nothing)
+    Lanes(with_vectors(4), spy).derive([(HmacKey(b"x"), bytes(16))], 2, lambda: None)
     assert not any(seen[0])
     assert "geheim" not in repr(HmacKey(b"geheim"))
 

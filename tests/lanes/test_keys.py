@@ -13,16 +13,13 @@ from support.commands import wait_until
 from support.lanes import broken_lanes, good_lanes, use
 
 from filedecryptor.core.crypto import Password, derive_key
+from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import AuthenticationError, UsageError
 from filedecryptor.lanes.keys import Keys, WantedKey
 
 pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
 SALT = bytes(16)
-
-
-def go_on(_: int) -> None:
-    """Want the key."""
 
 
 def expected(password: Password, salt: bytes) -> bytes:
@@ -32,7 +29,7 @@ def expected(password: Password, salt: bytes) -> bytes:
 
 
 def derived(
-    keys: Keys, password: Password, salt: bytes, on_progress: Callable[[int], object] = go_on
+    keys: Keys, password: Password, salt: bytes, on_progress: Callable[[int], object] = ignore
 ) -> bytes:
     """Return a copy of a key."""
     return keys.use(password, salt, bytes, on_progress, is_repeatable=True)
@@ -54,7 +51,7 @@ def test_each_thread_gets_its_own_key(
 
 
 def gathered(
-    keys: Keys, salts: list[bytes], on_progress: Callable[[int], object] = go_on
+    keys: Keys, salts: list[bytes], on_progress: Callable[[int], object] = ignore
 ) -> list[Future[bytes]]:
     """Ask for keys in threads, all of which wait before the first is derived."""
     with ThreadPoolExecutor(len(salts)) as executor, keys.processors:
@@ -96,7 +93,7 @@ def test_what_fails_under_a_right_key_is_a_failure(
         raise error
 
     with pytest.raises(type(error)):
-        keys.use("geheim", SALT, fail, go_on, is_repeatable=is_repeatable)
+        keys.use("geheim", SALT, fail, ignore, is_repeatable=is_repeatable)
     assert (machine.in_use is None, keys.news()) == (False, None)
     assert seen == [bytes(32)]
     assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
@@ -116,9 +113,9 @@ def test_a_tag_that_fails_under_a_wrong_key_proves_nothing(monkeypatch: pytest.M
             raise AuthenticationError("the tag does not fit")
         return bytes(key)
 
-    assert keys.use("x", SALT, work, go_on, is_repeatable=False) == right  # a pipe is read once
+    assert keys.use("x", SALT, work, ignore, is_repeatable=False) == right  # a pipe is read once
     assert len(tried) == 1
-    assert keys.use("x", SALT, work, go_on, is_repeatable=True) == right
+    assert keys.use("x", SALT, work, ignore, is_repeatable=True) == right
     assert len(tried) == 3
     assert tried == [SALT + SALT] * 3, "keys are wiped"
     assert derived(keys, "x", SALT) == right
