@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.commands import run
 from support.folders import nothing_changes
-from support.recordings import FIXTURES
+from support.recordings import FIXTURES, RECORDINGS
 
 from filedecryptor import AuthenticationError, FileDecryptorError, NotEncError, decrypt
 
@@ -26,16 +26,15 @@ pytestmark = pytest.mark.real_iterations
 def vectors() -> list[Any]:
     """Return a test parameter for each vector: those of the project, and the whole set."""
     found = []
-    for folder in (FIXTURES / "vectors", SHARED):
+    for folder in (FIXTURES, FIXTURES / "vectors", SHARED):
         if not folder.exists():
             reason = "the whole set of vectors is not beside this checkout"
             found.append(pytest.param({}, marks=pytest.mark.skip(reason=reason), id="whole set"))
             continue
         for entry in json.loads((folder / "manifest.json").read_text("utf-8")):
             path = folder / entry["file"]
-            found.append(
-                pytest.param(entry | {"path": path}, id=f"{folder.parent.name}-{path.stem}")
-            )
+            name = f"{folder.parent.name}-{path.stem}"
+            found.append(pytest.param({"expect": "ok", "path": path} | entry, id=name))
     return found
 
 
@@ -63,9 +62,4 @@ def test_it_is_as_the_manifest_says(vector: dict[str, Any], tmp_path: Path) -> N
 
 def test_a_fixture_of_each_format_is_there() -> None:
     """The project alone carries enough to be tested."""
-    manifest = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))
-    assert {entry["format"] for entry in manifest} == {"opus", "mp3", "wav"}
-    for entry in manifest:
-        audio = decrypt((FIXTURES / entry["file"]).read_bytes(), entry["password"])
-        assert len(audio) == entry["size"]
-        assert hashlib.sha256(audio).hexdigest() == entry["sha256"]
+    assert {entry["format"] for entry in RECORDINGS} == {"opus", "mp3", "wav"}

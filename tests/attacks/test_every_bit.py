@@ -20,12 +20,10 @@ RECORDING = encryptor.encrypt(AUDIO, PASSWORD, iterations=1)
 SIZE = len(RECORDING)
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, where keys are cheap."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def cheaper_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive thousands of keys in no time."""
     monkeypatch.setattr(crypto, "ITERATIONS", 1)
-    return tmp_path
 
 
 def refused(folder: Path, altered: bytes) -> type[Exception | None]:

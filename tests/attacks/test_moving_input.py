@@ -24,12 +24,6 @@ PIECES = 4
 OTHER_AUDIO = os.urandom(3 * CHUNK_SIZE)
 
 
-def append(path: Path) -> None:
-    """Add one byte."""
-    with path.open("ab") as file:
-        file.write(b"\0")
-
-
 def overwrite(path: Path) -> None:
     """Write another recording into the same file."""
     with path.open("r+b") as file:
@@ -46,7 +40,7 @@ def replace(path: Path) -> None:
 CHANGES: dict[str, Callable[[Path], object]] = {
     "cut off where nothing was read yet": lambda path: os.truncate(path, 2 * CHUNK_SIZE),
     "emptied": lambda path: os.truncate(path, 0),
-    "grown": append,
+    "grown": lambda path: os.truncate(path, path.stat().st_size + 1),
     "overwritten": overwrite,
     "replaced": replace,
     "removed": Path.unlink,

@@ -17,7 +17,7 @@ from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, use
 from support.posix import make_fifo, not_under_wine
-from support.recordings import PASSWORD, encrypt
+from support.recordings import PASSWORD, altered, encrypt
 from support.vns import stored, vns
 
 from filedecryptor import decrypt_files
@@ -32,9 +32,10 @@ pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
 COUNT = 30
 
-UNAFFECTED = "the keys are derived without it, and no recording is affected"
-
-WARNING = f"warning: the extra 'lanes' derived a wrong key, and is not used any more; {UNAFFECTED}"
+WARNING = (
+    "warning: the extra 'lanes' derived a wrong key, and is not used any more; the keys are "
+    "derived without it, and no recording is affected"
+)
 
 ON_A_WORKER = """
 from filedecryptor.lanes import kernel, keys
@@ -65,9 +66,9 @@ def fill(folder: Path, size: int = 1_000) -> dict[str, bytes]:
     """Write recordings, every third of them altered, and return the audio of the good ones."""
     expected = {}
     for number in range(COUNT):
-        data = bytearray(encrypt(audio(number, size)))
+        data = encrypt(audio(number, size))
         if number % 3 == 2:
-            data[-1] ^= 1
+            data = altered(data)
         else:
             expected[f"{number:02}.wav"] = audio(number, size)
         (folder / f"{number:02}.enc").write_bytes(data)
@@ -79,31 +80,24 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".enc"}
 
 
-def check(stdout: bytes, stderr: list[str], told: list[str]) -> None:
-    """Exactly the altered recordings fail, and the warnings are those that there must be."""
-    found = {line["input"]: line["code"] for line in map(json.loads, stdout.splitlines())}
-    assert found == {f"{number:02}.enc": 3 if number % 3 == 2 else 0 for number in range(COUNT)}
-    assert [line for line in stderr if line.startswith("warning")] == told
-
-
 @pytest.mark.parametrize(
     ("options", "size", "has_nameless"),
     [
-        (["-j", "1"], 1_000, True),
-        (["-j", "3"], 1_000, True),
-        (["--verify"], 1_000, True),
-        ([], 600_000, True),
-        ([], 600_000, False),
+        ("-j 1", 1_000, True),
+        ("-j 3", 1_000, True),
+        ("--verify", 1_000, True),
+        ("", 600_000, True),
+        ("", 600_000, False),
     ],
-    ids=["one job", "three jobs", "verifying", "long", "long, without nameless files"],
 )
-def test_a_batch(  # noqa: PLR0917 - a table
-    tmp_path: Path,
+def test_a_batch(
+    here: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: list[str],
-    options: list[str],
+    options: str,
     size: int,
-    has_nameless: bool,  # noqa: FBT001 - a table
+    *,
+    has_nameless: bool,
 ) -> None:
     """Good recordings come out right, altered ones fail, and nothing else is written.
 
@@ -113,12 +107,14 @@ def test_a_batch(  # noqa: PLR0917 - a table
         monkeypatch.setattr(workers, "MEMORY", 1)
     if not has_nameless:
         monkeypatch.setattr("filedecryptor.storage.atomic.nameless", lambda *_: None)
-    expected = fill(tmp_path, size)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    result = run(*names, PASSWORD, "wav", "--json", *options, cwd=tmp_path)
-    check(result.stdout, result.lines, told)
+    expected = fill(here, size)
+    names = sorted(path.name for path in here.iterdir())
+    result = run(*names, PASSWORD, "wav", "--json", *options.split(), cwd=here)
+    codes = {line["input"]: line["code"] for line in map(json.loads, result.stdout.splitlines())}
+    assert codes == {f"{number:02}.enc": 3 if number % 3 == 2 else 0 for number in range(COUNT)}
+    assert [line for line in result.lines if line.startswith("warning")] == told
     assert result.code == 3
-    assert outputs(tmp_path) == ({} if "--verify" in options else expected)
+    assert outputs(here) == ({} if "--verify" in options else expected)
 
 
 @pytest.mark.parametrize("size", [1_000, 600_000])
@@ -143,10 +139,9 @@ def test_objects(bucket: Bucket, tmp_path: Path, told: list[str]) -> None:
     for number in range(COUNT):
         bucket.put(f"{number:02}.enc", encrypt(audio(number)))
     result = run(bucket.url, PASSWORD, "wav", "-q", cwd=tmp_path, env=bucket.env)
-    assert result.code == 0
+    assert (result.code, result.lines) == (0, told)
     for number in range(COUNT):
         assert bucket.get(f"{number:02}.wav") == audio(number)
-    assert result.lines == told
 
 
 def test_an_archive(tmp_path: Path, told: list[str]) -> None:
@@ -154,11 +149,8 @@ def test_an_archive(tmp_path: Path, told: list[str]) -> None:
     with serving() as api:
         api.recordings = {str(uuid4()): encrypt(audio(number)) for number in range(COUNT)}
         result = vns(api, "archive", ".", "-q", cwd=tmp_path)
-    assert result.code == 0
-    assert sorted(stored(tmp_path).values(), key=str) == sorted(
-        (audio(number) for number in range(COUNT)), key=str
-    )
-    assert result.lines == told
+    assert (result.code, result.lines) == (0, told)
+    assert set(stored(tmp_path).values()) == set(map(audio, range(COUNT)))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +205,5 @@ def test_lanes_that_break_down_in_the_middle(
         (tmp_path / f"{number}.enc").write_bytes(data)
     use(monkeypatch, Lanes(kernel, sometimes))
     result = run(".", PASSWORD, "wav", "-q", cwd=tmp_path)
-    assert result.code == 0
+    assert (result.code, result.lines) == (0, [WARNING])
     assert outputs(tmp_path) == {f"{number}.wav": audio(number) for number in range(20)}
-    assert result.lines == [WARNING]

@@ -1,18 +1,22 @@
-"""Key derivation and AES-256-GCM."""
+"""The `.enc` layout, key derivation and AES-256-GCM."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+from contextlib import nullcontext
 
 import cryptography_vectors
 import pytest
-from support.recordings import FIXTURES
+from hypothesis import given
+from hypothesis import strategies as st
+from support.recordings import FIXTURES, Trickle
 
 from filedecryptor.core import crypto
 from filedecryptor.core.crypto import StreamDecryptor, derive_key, encode_password
-from filedecryptor.errors import AuthenticationError, UsageError
+from filedecryptor.core.format import CHUNK_SIZE, EncReader
+from filedecryptor.errors import AuthenticationError, NotEncError, UsageError
 
 pytestmark = pytest.mark.real_iterations
 
@@ -56,47 +60,31 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
     assert caught.value.__context__ is None
 
 
-def nist_decrypt_vectors() -> Iterator[dict[str, str]]:
-    """Yield NIST's AES-256-GCM decrypt vectors with the sizes that an `.enc` file has.
+def test_nist_vectors() -> None:
+    """Each of NIST's good messages of an `.enc` file's sizes decrypts, each bad one is refused.
 
     They are the CAVS vectors of SP 800-38D; a recording has no associated data.
     """
-    sizes: dict[str, str] = {}
-    path = "ciphers/AES/GCM/gcmDecrypt256.rsp"
-    with cryptography_vectors.open_vector_file(path, "r") as file:
+    with cryptography_vectors.open_vector_file("ciphers/AES/GCM/gcmDecrypt256.rsp", "r") as file:
         blocks = file.read().split("\n\n")
+    sizes: dict[str, str] = {}
+    results = []
     for block in blocks:
         if block.startswith("["):
             sizes = dict(line.strip("[]").split(" = ") for line in block.splitlines())
         fields = dict(line.partition(" =")[::2] for line in block.splitlines())
-        if "Count" in fields and (sizes["IVlen"], sizes["AADlen"], sizes["Taglen"]) == (
-            "96",
-            "0",
-            "128",
-        ):
-            yield fields
-
-
-def test_nist_vectors() -> None:
-    """Each of NIST's good messages decrypts, and each of its bad ones is refused."""
-    good = bad = 0
-    for fields in nist_decrypt_vectors():
-        ciphertext = bytes.fromhex(fields["CT"])
-        decryptor = StreamDecryptor(
-            bytearray.fromhex(fields["Key"]), bytes.fromhex(fields["IV"]), len(ciphertext) + 1
-        )
+        found = [sizes.get(name) for name in ("IVlen", "AADlen", "Taglen")]
+        if "Count" not in fields or found != ["96", "0", "128"]:
+            continue
+        key, nonce, ciphertext, tag = (bytes.fromhex(fields[i]) for i in ("Key", "IV", "CT", "Tag"))
+        decryptor = StreamDecryptor(bytearray(key), nonce, len(ciphertext) + 1)
         plaintext = bytes(decryptor.update(memoryview(ciphertext)))
-        tag = bytes.fromhex(fields["Tag"])
-        if "FAIL" in fields:
-            bad += 1
-            with pytest.raises(AuthenticationError):
-                decryptor.verify(tag)
-        else:
-            good += 1
+        results.append("FAIL" in fields)
+        with pytest.raises(AuthenticationError) if results[-1] else nullcontext():
             decryptor.verify(tag)
             assert plaintext == bytes.fromhex(fields["PT"])
-    assert good + bad == 75
-    assert good > 25 < bad
+    assert len(results) == 75
+    assert 25 < sum(results) < 50
 
 
 def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +101,51 @@ def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> Non
         with derive_key(bytes.fromhex(test["password"]), bytes.fromhex(test["salt"])) as key:
             assert bytes(key[: len(expected)]) == expected
     assert len(tests) == 60
+
+
+@given(ciphertext=st.binary(max_size=200), most=st.integers(1, 64))
+def test_the_parts_lie_where_the_layout_says(ciphertext: bytes, most: int) -> None:
+    """Salt, nonce, ciphertext and tag come out as they went in, however the bytes arrive."""
+    salt, nonce, tag = bytes(range(16)), bytes(range(100, 112)), bytes(range(200, 216))
+    reader = EncReader(Trickle(salt + nonce + ciphertext + tag, most))
+    assert (reader.salt, reader.nonce) == (salt, nonce)
+    assert b"".join(map(bytes, reader.ciphertext())) == ciphertext
+    assert reader.tag == tag
+
+
+@pytest.mark.parametrize("extra", [-17, -16, -1, 0, 1, 16, 17])
+def test_a_tag_across_two_reads_is_found(extra: int) -> None:
+    """Wherever the end lies relative to what is read at once, the tag is the last 16 bytes."""
+    body = bytes(range(256)) * (CHUNK_SIZE // 256) + bytes(range(30))
+    body = body[: CHUNK_SIZE + extra]
+    tag = b"0123456789abcdef"
+    reader = EncReader(io.BytesIO(bytes(28) + body + tag))
+    assert b"".join(map(bytes, reader.ciphertext())) == body
+    assert reader.tag == tag
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_the_longest_gcm_message_is_allowed(extra: int) -> None:
+    """2^36 - 32 bytes, and not one more."""
+    left = 44 + 2**36 - 32 + extra
+
+    class Exact:
+        def readinto(self, buffer: memoryview) -> int:
+            nonlocal left
+            count = min(left, len(buffer))
+            left -= count
+            return count
+
+    with pytest.raises(NotEncError, match="64 GiB") if extra else nullcontext():
+        assert sum(map(len, EncReader(Exact()).ciphertext())) == 2**36 - 32
+
+
+def test_a_source_with_nothing_to_give_yet_is_an_error() -> None:
+    """A non-blocking source must not look like one that has ended."""
+
+    class NotYet:
+        def readinto(self, _: memoryview) -> None:
+            return None
+
+    with pytest.raises(BlockingIOError):
+        EncReader(NotYet())

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.recordings import FIXTURES, PASSWORD, PLAIN, MakeEnc, encrypt
 
-from filedecryptor import AuthenticationError, NotEncError, decrypt, decrypt_file, open_recording
-from filedecryptor.core.secrets import password_hint, secret_hint
+from filedecryptor import AuthenticationError, NotEncError, decrypt, open_recording
+from filedecryptor.core.decryptor import ignore
 from filedecryptor.core.spool import MEMORY_LIMIT
 from filedecryptor.jobs.job import Job, do_job
 
@@ -91,58 +91,29 @@ def test_a_failed_authentication_names_the_likely_cause(
     assert hint in str(caught.value.hint)
 
 
-@pytest.mark.parametrize(
-    ("data", "hint"),
-    [(b"", "None"), (bytes(28), "None"), (bytes(43), "None"), (b'{"error":"not found"}', "JSON")],
-)
-def test_too_short_is_not_an_enc_file(data: bytes, hint: str) -> None:
+@pytest.mark.parametrize("data", [b"", bytes(28), bytes(43), b'{"error":"not found"}'])
+def test_too_short_is_not_an_enc_file(data: bytes) -> None:
     """Below 44 bytes the password does not matter, but the bytes may show an API's error."""
     with pytest.raises(NotEncError, match=f"it is {len(data)} bytes long, the") as caught:
         decrypt(data, "")
-    assert hint in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("size", "grew", "hint"),
-    [
-        (4095, False, IN_FORCE),
-        (4097, False, IN_FORCE),
-        (4096, False, "the password may be wrong, or the file incomplete"),
-        (5000, True, "the file is still growing: run this again once it is complete"),
-    ],
-)
-def test_the_length_may_show_that_a_file_is_incomplete(size: int, hint: str, *, grew: bool) -> None:
-    """A whole number of disk blocks, or one that still changes."""
-    assert hint in password_hint("x", size, grew=grew)
-
-
-@pytest.mark.parametrize(
-    ("secrets", "hint"),
-    [
-        ([b"A=b", b"TOKEN = x", b"export P='x'", b"set P=x", b'$env:P="x"'], "sets a variable"),
-        ([b'"EncryptMe"', b"'x'"], "the token is in quotation marks"),
-        ([b"EncryptMe", b"SGVsbG8=", b"a==", b"=x", b"1=x", b'"', b"'x\""], "None"),
-    ],
-)
-def test_what_may_not_belong_to_a_secret(secrets: list[bytes], hint: str) -> None:
-    """A line of a shell, and quotation marks as cmd.exe leaves them; not Base64."""
-    for secret in secrets:
-        assert hint in str(secret_hint(secret, "the token"))
+    assert ("JSON" if data.strip(b"\0") else "None") in str(caught.value.hint)
 
 
 def test_a_file_that_is_not_complete_yet(make_enc: MakeEnc) -> None:
     """A copy that ends at a block, or to which something is added while it is read."""
     source = make_enc()
-    os.truncate(source, 2 * 4096)
-    with pytest.raises(AuthenticationError) as caught:
-        decrypt_file(source, PASSWORD, "opus")
-    assert "incomplete" in (caught.value.hint or "")
 
     def grow(_: int) -> None:
         with source.open("ab") as file:
             file.write(b"more")
 
-    os.truncate(source, 5000)
-    with pytest.raises(AuthenticationError) as caught:
-        do_job(Job(str(source), "opus"), PASSWORD, on_progress=grow)
-    assert "still growing" in (caught.value.hint or "")
+    for size, on_progress, hint in (
+        (4095, ignore, IN_FORCE),
+        (4097, ignore, IN_FORCE),
+        (8192, ignore, "the password may be wrong, or the file incomplete"),
+        (5000, grow, "the file is still growing: run this again once it is complete"),
+    ):
+        os.truncate(source, size)
+        with pytest.raises(AuthenticationError) as caught:
+            do_job(Job(str(source), "opus"), PASSWORD, on_progress=on_progress)
+        assert hint in str(caught.value.hint)

@@ -11,7 +11,7 @@ from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor import UsageError, decrypt_files
-from filedecryptor.core.secrets import Passwords
+from filedecryptor.core.secrets import Passwords, secret_hint
 
 OLD = "the one before"
 
@@ -86,3 +86,17 @@ def test_they_show_nowhere() -> None:
     assert list(pickle.loads(pickle.dumps(passwords)).in_turn()) == list(passwords.in_turn())  # noqa: S301 - our own
     with pytest.raises(UsageError, match="no password"):
         Passwords([])
+
+
+@pytest.mark.parametrize(
+    ("secrets", "hint"),
+    [
+        ([b"A=b", b"TOKEN = x", b"export P='x'", b"set P=x", b'$env:P="x"'], "sets a variable"),
+        ([b'"EncryptMe"', b"'x'"], "the token is in quotation marks"),
+        ([b"EncryptMe", b"SGVsbG8=", b"a==", b"=x", b"1=x", b'"', b"'x\""], "None"),
+    ],
+)
+def test_what_may_not_belong_to_a_secret(secrets: list[bytes], hint: str) -> None:
+    """A line of a shell, and quotation marks as cmd.exe leaves them; not Base64."""
+    for secret in secrets:
+        assert hint in str(secret_hint(secret, "the token"))

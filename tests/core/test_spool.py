@@ -14,7 +14,7 @@ import pytest
 from support.commands import COMMAND, run_process
 from support.folders import contents
 from support.posix import IS_ROOT, posix_only
-from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
+from support.recordings import AUDIO, PASSWORD, MakeEnc, Trickle, altered, encrypt
 
 from filedecryptor import AuthenticationError, decrypt_file, open_recording
 from filedecryptor.core.decryptor import decrypted
@@ -26,14 +26,6 @@ from filedecryptor.storage.atomic import Written
 
 LIMIT = 2 * HEAD_SIZE
 LONG = os.urandom(MEMORY_LIMIT + 1)
-
-
-class Trickle(io.BytesIO):
-    """A source that gives a little at a time, as pipes do."""
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill some bytes only."""
-        return super().readinto(memoryview(buffer)[:1000])
 
 
 @pytest.mark.parametrize("source", [io.BytesIO, Trickle])
@@ -66,10 +58,8 @@ def test_a_private_file_lies_where_it_is_wanted(
         assert (found.st_nlink, found.st_mode & 0o777, found.st_size) == (0, 0o600, 10)
         assert contents(tmp_path) == {}
         assert os.path.dirname(os.readlink(f"/proc/self/fd/{file.fileno()}")) == str(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
-    for unset in (False, True):
-        if unset:
-            monkeypatch.delenv("TMPDIR")
+    for value in (str(tmp_path / "missing"), ""):
+        monkeypatch.setenv("TMPDIR", value)
         with PrivateFile() as file:
             path = os.readlink(f"/proc/self/fd/{file.fileno()}")
             assert path.startswith("/var/tmp/")  # noqa: S108 - where it is meant to be
@@ -101,11 +91,7 @@ def test_only_ciphertext_is_spooled(monkeypatch: pytest.MonkeyPatch, make_enc: M
 def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
     """Nor a key: nothing is handed out."""
     path = make_enc(audio=LONG)
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        last = file.read()
-        file.seek(-1, os.SEEK_END)
-        file.write(bytes([last[0] ^ 1]))
+    path.write_bytes(altered(path.read_bytes()))
     before = os.listdir("/proc/self/fd")
     for attempt in (open_recording, partial(decrypt_file, output_extension="wav")):
         with pytest.raises(AuthenticationError) as caught:  # which holds on to the frames
@@ -118,10 +104,10 @@ def test_an_altered_recording_leaves_no_file_open(make_enc: MakeEnc) -> None:
 def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a read-only container up to 8 MiB are decrypted, however many jobs share the memory."""
 
-    def refuse() -> PrivateFile:
+    def refuse(_: PrivateFile) -> None:
         raise OSError(30, "Read-only file system", "/var/tmp")  # noqa: S108
 
-    monkeypatch.setattr("filedecryptor.core.decryptor.PrivateFile", refuse)
+    monkeypatch.setattr(PrivateFile, "__init__", refuse)
     recording, content = decrypted(
         Beginning(io.BytesIO(encrypt(LONG[:-1], PASSWORD)), LIMIT), PASSWORD
     )
@@ -132,22 +118,21 @@ def test_without_temporary_directories_memory_does(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not IS_ROOT, reason="mounts a disk")
-def test_in_a_read_only_container_memory_does(make_enc: MakeEnc) -> None:
+@pytest.mark.parametrize("size", [MEMORY_LIMIT, MEMORY_LIMIT + 1])
+def test_in_a_read_only_container_memory_does(make_enc: MakeEnc, size: int) -> None:
     """What fits gets to standard output without a place to write; what does not says so."""
     script = 'mount -o remount,bind,ro / || exit 99; touch x 2>/dev/null && exit 99; exec "$0" "$@"'
     read_only = ("unshare", "-m", "bash", "-c", script, COMMAND)
-    for size in (MEMORY_LIMIT, MEMORY_LIMIT + 1):
-        path = make_enc(audio=LONG[:size])
-        words = ("a.enc", PASSWORD, "wav", "-o", "-")
-        result = run_process(*words, cwd=path.parent, command=read_only)
-        if result.code == 99 or "unshare" in result.stderr:
-            pytest.skip("nothing may be mounted here")
-        if size == MEMORY_LIMIT:
-            assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
-        else:
-            assert (result.code, result.stdout) == (1, b"")
-            assert len(result.lines) == 1
-            assert "No usable temporary directory" in result.lines[0]
+    folder = make_enc(audio=LONG[:size]).parent
+    result = run_process("a.enc", PASSWORD, "wav", "-o", "-", cwd=folder, command=read_only)
+    if result.code == 99 or "unshare" in result.stderr:
+        pytest.skip("nothing may be mounted here")
+    if size == MEMORY_LIMIT:
+        assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
+    else:
+        [line] = result.lines
+        assert (result.code, result.stdout) == (1, b"")
+        assert "No usable temporary directory" in line
 
 
 def test_an_abandoned_publication_ends_at_the_next_piece(

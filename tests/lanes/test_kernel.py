@@ -1,4 +1,4 @@
-"""The kernels: keys derived side by side are those that `cryptography` derives."""
+"""The kernels: keys derived side by side are those that other implementations derive."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ import time
 import pytest
 from support.lanes import broken_lanes, built, good_lanes
 
-from filedecryptor.core.crypto import derive_key
 from filedecryptor.lanes.compiler import OPTIONS, machine_code
-from filedecryptor.lanes.kernel import (
-    KEY,
-    HmacKey,
-    Lanes,
-    with_sha_instructions,
-    with_vectors,
-)
+from filedecryptor.lanes.kernel import KEY, HmacKey, Lanes, with_sha_instructions, with_vectors
 
 binding = pytest.importorskip("llvmlite.binding", reason="the extra lanes is not installed")
 
@@ -36,22 +29,16 @@ def lanes(request: pytest.FixtureRequest) -> Lanes:
     return built(KERNELS[request.param])
 
 
-def nothing() -> None:
-    """Go on."""
-
-
-def test_keys_are_those_of_cryptography(lanes: Lanes) -> None:
+def test_keys_are_those_of_the_standard_library(lanes: Lanes) -> None:
     """For any number of keys, any password, and random salts."""
     for count in range(1, lanes.count + 1):
         for first in range(len(PASSWORDS)):
             passwords = [PASSWORDS[(first + lane) % len(PASSWORDS)] for lane in range(count)]
-            wanted = [(password, os.urandom(16)) for password in passwords]
-            requests = [(HmacKey(password), salt) for password, salt in wanted]
-            for (password, salt), found in zip(
-                wanted, lanes.derive(requests, ITERATIONS, nothing), strict=True
-            ):
-                with derive_key(password, salt, ITERATIONS) as key:
-                    assert found == key
+            wanted = [(HmacKey(password), os.urandom(16)) for password in passwords]
+            found = lanes.derive(wanted, ITERATIONS, lambda: None)
+            for (password, salt), key in zip(wanted, found, strict=True):
+                right = hashlib.pbkdf2_hmac("sha256", password.password, salt, ITERATIONS)
+                assert key == right
 
 
 def test_as_many_iterations_as_recordings_have(lanes: Lanes) -> None:
@@ -84,7 +71,7 @@ def test_no_secret_is_left() -> None:
         assert any(memory)
         seen.append(memory)
 
-    Lanes(with_vectors(4), spy).derive([(HmacKey(b"x"), bytes(16))], 2, nothing)
+    Lanes(with_vectors(4), spy).derive([(HmacKey(b"x"), bytes(16))], 2, lambda: None)
     assert not any(seen[0])
     assert "geheim" not in repr(HmacKey(b"geheim"))
 

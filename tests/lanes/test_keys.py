@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from typing import Any
 
 import pytest
+from support.commands import wait_until
 from support.lanes import broken_lanes, good_lanes, use
 
 from filedecryptor.core.crypto import Password, derive_key
+from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import AuthenticationError, UsageError
-from filedecryptor.lanes.keys import Keys, WantedKey, warn_by_python
+from filedecryptor.lanes.keys import Keys, WantedKey
 
 pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
 SALT = bytes(16)
-
-
-def go_on(_: int) -> None:
-    """Want the key."""
 
 
 def expected(password: Password, salt: bytes) -> bytes:
@@ -31,7 +29,7 @@ def expected(password: Password, salt: bytes) -> bytes:
 
 
 def derived(
-    keys: Keys, password: Password, salt: bytes, on_progress: Callable[[int], object] = go_on
+    keys: Keys, password: Password, salt: bytes, on_progress: Callable[[int], object] = ignore
 ) -> bytes:
     """Return a copy of a key."""
     return keys.use(password, salt, bytes, on_progress, is_repeatable=True)
@@ -52,6 +50,16 @@ def test_each_thread_gets_its_own_key(
     assert keys.waiting == []
 
 
+def gathered(
+    keys: Keys, salts: list[bytes], on_progress: Callable[[int], object] = ignore
+) -> list[Future[bytes]]:
+    """Ask for keys in threads, all of which wait before the first is derived."""
+    with ThreadPoolExecutor(len(salts)) as executor, keys.processors:
+        futures = [executor.submit(derived, keys, "x", salt, on_progress) for salt in salts]
+        wait_until(lambda: len(keys.waiting) == len(salts))
+    return futures
+
+
 def test_those_who_wait_are_served_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one derives, the others gather; of too few, each is served by OpenSSL."""
     lanes = copy(good_lanes(4))
@@ -64,30 +72,34 @@ def test_those_who_wait_are_served_together(monkeypatch: pytest.MonkeyPatch) -> 
         return derive(wanted, *rest)
 
     monkeypatch.setattr(lanes, "derive", counted)
-    keys = Keys(1)
     salts = [os.urandom(16) for _ in range(9)]
-    with ThreadPoolExecutor(len(salts)) as executor:
-        with keys.processors:
-            futures = [executor.submit(derived, keys, "x", salt) for salt in salts]
-            while len(keys.waiting) < len(salts):
-                pass
-        assert [future.result(30) for future in futures] == [expected("x", salt) for salt in salts]
+    futures = gathered(Keys(1), salts)
+    assert [future.result() for future in futures] == [expected("x", salt) for salt in salts]
     assert groups == [4, 4]
 
 
-def test_a_tag_that_fails_under_a_right_key_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recording was altered, or the password is wrong; the lanes go on."""
+@pytest.mark.parametrize("error", [AuthenticationError("the tag does not fit"), KeyError()])
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_what_fails_under_a_right_key_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, *, is_repeatable: bool
+) -> None:
+    """As when a recording was altered; the lanes go on, the key is wiped, and no secret shows."""
     machine = use(monkeypatch, good_lanes())
     keys = Keys(1)
+    seen: list[bytearray] = []
 
-    def fail(_: bytearray) -> None:
-        raise AuthenticationError("the tag does not fit")
+    def fail(key: bytearray) -> None:
+        seen.append(key)
+        raise error
 
-    for is_repeatable in (True, False):
-        with pytest.raises(AuthenticationError):
-            keys.use("x", SALT, fail, go_on, is_repeatable=is_repeatable)
-    assert machine.in_use is not None
-    assert keys.news() is None
+    with pytest.raises(type(error)):
+        keys.use("geheim", SALT, fail, ignore, is_repeatable=is_repeatable)
+    assert (machine.in_use is None, keys.news()) == (False, None)
+    assert seen == [bytes(32)]
+    assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
+    with pytest.raises(UsageError):
+        derived(keys, "geheim\ud800", SALT)
+    assert keys.waiting == []
 
 
 def test_a_tag_that_fails_under_a_wrong_key_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +113,9 @@ def test_a_tag_that_fails_under_a_wrong_key_proves_nothing(monkeypatch: pytest.M
             raise AuthenticationError("the tag does not fit")
         return bytes(key)
 
-    assert keys.use("x", SALT, work, go_on, is_repeatable=False) == right  # a pipe is read once
+    assert keys.use("x", SALT, work, ignore, is_repeatable=False) == right  # a pipe is read once
     assert len(tried) == 1
-    assert keys.use("x", SALT, work, go_on, is_repeatable=True) == right
+    assert keys.use("x", SALT, work, ignore, is_repeatable=True) == right
     assert len(tried) == 3
     assert tried == [SALT + SALT] * 3, "keys are wiped"
     assert derived(keys, "x", SALT) == right
@@ -128,38 +140,8 @@ def test_those_who_still_wait_get_their_keys(monkeypatch: pytest.MonkeyPatch) ->
             ended.append(1)
             raise KeyError
 
-    with ThreadPoolExecutor(4) as executor:
-        with keys.processors:
-            futures = [executor.submit(derived, keys, "x", salt, end_the_first) for salt in salts]
-            while len(keys.waiting) < len(salts):
-                pass
-        errors = [future.exception(30) for future in futures]
+    futures = gathered(keys, salts, end_the_first)
+    errors = [future.exception() for future in futures]
     assert [type(error) for error in errors if error] == [KeyError]
     for future, salt, error in zip(futures, salts, errors, strict=True):
         assert error or future.result() == expected("x", salt)
-
-
-def test_keys_are_wiped_and_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after an error; objects get into logs."""
-    use(monkeypatch, good_lanes())
-    keys = Keys(1)
-    seen: list[bytearray] = []
-
-    def fail(key: bytearray) -> None:
-        seen.append(key)
-        raise KeyError
-
-    for is_repeatable in (True, False):
-        with pytest.raises(KeyError):
-            keys.use("geheim", SALT, fail, go_on, is_repeatable=is_repeatable)
-    assert seen == [bytes(32)] * 2
-    assert "geheim" not in repr(keys) + repr(WantedKey(b"geheim", SALT))
-    with pytest.raises(UsageError):
-        derived(keys, "geheim\ud800", SALT)
-    assert keys.waiting == []
-
-
-def test_a_caller_is_warned_as_python_does_it() -> None:
-    """There is no terminal to write to."""
-    with pytest.warns(RuntimeWarning, match="something"):
-        warn_by_python("something")

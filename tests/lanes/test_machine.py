@@ -43,6 +43,12 @@ def made_ready() -> Machine:
     return found
 
 
+def python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program by a Python of its own, or by a command that is given one."""
+    words = (*words, sys.executable, "-c", code)
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+
+
 @pytest.mark.parametrize("jobs", [[3] * 3 * ENOUGH_KEYS, [4] * (4 * ENOUGH_KEYS - 1) + [2]])
 def test_lanes_are_made_ready_once_there_is_enough_to_do(
     monkeypatch: pytest.MonkeyPatch, jobs: list[int]
@@ -77,20 +83,15 @@ def test_a_forked_process_has_lanes_of_its_own() -> None:
         "    os._exit(bool(MACHINE.lanes and not MACHINE.in_use))\n"
         "os._exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
-    assert done.returncode == 0
+    assert python(code).returncode == 0
 
 
 def test_ready_lanes_are_those_of_the_cpu() -> None:
-    """Or there are none, without a word."""
+    """Or there are none, without a word; wrong keys are found before the first use, and told."""
     features = binding.get_host_cpu_features()
     lanes = 4 if features.get("sha") else 8 if features.get("avx2") else 0
     found = made_ready()
     assert (found.lanes, found.in_use is None, found.trouble) == (lanes, lanes == 0, None)
-
-
-def test_wrong_keys_are_found_before_the_first_use() -> None:
-    """Lanes that fail are not used, and it is said why."""
     with one_constant_changed():
         found = made_ready()
     what = "the extra 'lanes' derives wrong keys on this machine, and is not used"
@@ -118,13 +119,12 @@ def test_where_there_can_be_none_nothing_changes(monkeypatch: pytest.MonkeyPatch
 
 def test_it_is_cheap_to_import() -> None:
     """A batch that is too small to gain does not pay for the lanes."""
-    code = (
-        "import filedecryptor.jobs.batch, sys; "
-        "names = ['llvmlite', 'subprocess', 'filedecryptor.lanes.kernel', *(['ctypes'] * (sys.platform != 'win32'))]; "
-        "print([name for name in names if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "[]\n"
+    code = """
+import filedecryptor.jobs.batch, sys
+print({"llvmlite", "subprocess", "filedecryptor.lanes.kernel"} & set(sys.modules))
+print("ctypes" in sys.modules and sys.platform != "win32")
+"""
+    assert python(code).stdout == "set()\nFalse\n"
 
 
 BROKEN = {
@@ -133,7 +133,6 @@ BROKEN = {
     "a crash": "import ctypes; ctypes.string_at(0)",
     "an exit": "raise SystemExit(0)",
     "noise": "print('x' * 100_000, flush=True); import os; os.write(1, bytes(100)); os._exit(0)",
-    "a package without anything": "",
     "endless noise": "import os\nwhile True: os.write(1, bytes(1000))",
     "a pause for ever": "import time; time.sleep(60)",
 }
@@ -167,14 +166,10 @@ def test_a_broken_package_is_told(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_it_prints_is_not_part_of_the_answer(package: Path) -> None:
-    """Machine code comes on a descriptor of its own."""
+def test_a_cpu_that_no_kernel_suits_has_none(package: Path) -> None:
+    """As on ARM, whose SHA instructions OpenSSL uses; what LLVM prints is no part of the answer."""
     package.write_text(real_but("print('noise', flush=True)"), "utf-8")
     assert made_ready().trouble is None
-
-
-def test_a_cpu_that_no_kernel_suits_has_none(package: Path) -> None:
-    """As on ARM, whose SHA instructions OpenSSL uses; there is nothing to tell."""
     package.write_text(real_but("binding.get_host_cpu_features = dict"), "utf-8")
     assert state(made_ready()) == NONE
 
@@ -202,13 +197,9 @@ def test_the_child_gets_no_secret(package: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("VNS_API_TOKEN", "geheim")
     monkeypatch.setattr(sys, "path", [*sys.path, "a folder"])
     seen = package.with_name("seen")
-    package.write_text(
-        "import json, os, sys\n"
-        "from pathlib import Path\n"
-        f"found = [sys.path, dict(os.environ), sys.argv, sys.stdin.read()]\n"
-        f"Path({str(seen)!r}).write_text(json.dumps(found), 'utf-8')\n",
-        "utf-8",
-    )
+    found = "[sys.path, dict(os.environ), sys.argv, sys.stdin.read()]"
+    write = f"open({str(seen)!r}, 'w').write(json.dumps({found}))"
+    package.write_text(f"import json, os, sys; {write}", "utf-8")
     before, (stdin, other_end) = os.dup(0), os.pipe()
     os.write(other_end, b"geheim")
     os.close(other_end)
@@ -221,21 +212,22 @@ def test_the_child_gets_no_secret(package: Path, monkeypatch: pytest.MonkeyPatch
         os.close(before)
         os.close(stdin)
     path, environment, _, read = json.loads(seen.read_text("utf-8"))
-    assert path == sys.path
-    assert read == ""
+    assert (path, read) == (sys.path, "")
     assert not {"FILEDECRYPTOR_PASSWORD", "VNS_API_TOKEN"} & set(environment)
     assert "geheim" not in seen.read_text("utf-8")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("end", ["sys.exit(7)", "os._exit(7)", "time.sleep(60)"])
-def test_the_child_ends_with_its_parent(tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("sys.exit(7)", 7), ("os._exit(7)", 7), ("os.kill(os.getpid(), 9)", -signal.SIGKILL)],
+)
+def test_the_child_ends_with_its_parent(package: Path, end: str, code: int) -> None:
     """However that ends, it does not wait for a child that hangs, and leaves none behind."""
-    (tmp_path / "llvmlite").mkdir()
-    (tmp_path / "llvmlite/__init__.py").write_text(
+    package.write_text(
         "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(60)", "utf-8"
     )
-    code = (
+    program = (
         "import os, pathlib, sys, time\n"
         "sys.path.insert(0, os.getcwd())\n"
         "from filedecryptor.lanes.machine import ENOUGH_KEYS, MACHINE\n"
@@ -245,17 +237,18 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, end: str) -> None:
         f"{end}\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program],
+        cwd=package.parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout
         assert process.stdin
         process.stdout.readline()
         [child] = children(process.pid)
         process.stdin.close()
-        if "sleep" in end:
-            process.kill()
         begin = time.monotonic()
-        assert process.wait(30) == (-signal.SIGKILL if "sleep" in end else 7)
+        assert process.wait(30) == code
         assert time.monotonic() - begin < 5
         wait_until(lambda: has_ended(child))
         assert time.monotonic() - begin < 20, "the child's own time is 30 seconds"
@@ -275,28 +268,31 @@ def test_a_process_whose_memory_may_not_become_executable_goes_on() -> None:
         "try: function_of(b'\\xc3')\n"
         "except OSError as error: print('refused')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = python(code)
     if done.returncode == 99:
         pytest.skip("this kernel cannot forbid it")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"None {FAILED}\nrefused\n"
 
 
-MIB = 1 << 20
-PLENTY, LITTLE = MEMORY_NEEDED + 100 * MIB, MEMORY_NEEDED - MIB
-
-HAS_ROOM = "from filedecryptor.lanes.machine import has_room; print(has_room())"
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 @pytest.mark.parametrize("limit", ["-v 4000000", "-d 4000000", "-n 100"])
 def test_where_a_limit_is_set_there_is_no_room(limit: str) -> None:
     """However high one of memory is: other things may have to fit in as well."""
-    words = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "{HAS_ROOM}"', sys.executable]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    assert done.stdout == "False\n"
+    code = "from filedecryptor.lanes.machine import has_room; print(has_room())"
+    assert python(code, "bash", "-c", f'ulimit {limit}; exec "$0" "$@"').stdout == "False\n"
+
+
+MIB = 1 << 20
+PLENTY, LITTLE = MEMORY_NEEDED + 100 * MIB, MEMORY_NEEDED - MIB
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all control groups."""
+    monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
+    monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
+    return tmp_path
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -313,40 +309,27 @@ def test_where_a_limit_is_set_there_is_no_room(limit: str) -> None:
         (None, None, True),
     ],
 )
-def test_every_control_group_counts(  # noqa: PLR0917 - a table
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    version: int,
-    own: Any,
-    above: Any,
-    room: bool,  # noqa: FBT001 - a table
+def test_every_control_group_counts(
+    groups: Path, version: int, own: Any, above: Any, *, room: bool
 ) -> None:
     """The process's own and those above; files that were read once are given back at once."""
-    monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
-    monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
-    line = "4:cpu,memory:/a/b\n" if version == 1 else "0::/a/b\n"
-    (tmp_path / "own").write_text(f"5:cpuset:/\n1:name=systemd:/x\n{line}", "utf-8")
-    mount = tmp_path / "memory" if version == 1 else tmp_path
+    mount, line, prefix = groups, "0::/a/b\n", ""
+    names = ["memory.max", "memory.current"]
+    if version == 1:
+        mount, line, prefix = groups / "memory", "4:cpu,memory:/a/b\n", "total_"
+        names = ["memory.limit_in_bytes", "memory.usage_in_bytes"]
+    (groups / "own").write_text(f"5:cpuset:/\n1:name=systemd:/x\n{line}", "utf-8")
     (mount / "a/b").mkdir(parents=True)
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for place, group in (("a/b", own), (".", above)):
-        for name, value in zip(
-            names if version == 1 else ("memory.max", "memory.current"), group or (), strict=False
-        ):
-            (mount / place / name).write_text(f"{value}\n", "utf-8")
-        if group:
-            statistics = f"anon 1\n{'total_' * (version == 1)}inactive_file {group[2]}\n"
-            (mount / place / "memory.stat").write_text(statistics, "utf-8")
+        for name, value in zip([*names, "memory.stat"], group or (), strict=False):
+            text = f"anon 1\n{prefix}inactive_file {value}\n" if "stat" in name else f"{value}\n"
+            (mount / place / name).write_text(text, "utf-8")
     assert has_room() == room
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense\n", "1:memory:/a\n", "0::/../../a\n"])
-def test_where_nothing_is_known_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
-) -> None:
+def test_where_nothing_is_known_there_is_room(groups: Path, text: str | None) -> None:
     """Without /proc, or with files that are not understood, there is no limit."""
-    monkeypatch.setattr(machine, "CGROUPS", str(tmp_path))
-    monkeypatch.setattr(machine, "OWN_CGROUPS", str(tmp_path / "own"))
     if text is not None:
-        (tmp_path / "own").write_text(text, "utf-8")
+        (groups / "own").write_text(text, "utf-8")
     assert has_room()

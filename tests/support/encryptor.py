@@ -1,8 +1,8 @@
 """The matching encryptor, written from the layout's description alone. It shares no code with src.
 
-As a script it writes what the tests of the project are run on:
+It is a script, too:
 
-    python tests/encryptor.py INPUT OUTPUT.enc PASSWORD
+    python tests/support/encryptor.py INPUT OUTPUT.enc PASSWORD
 """
 
 from __future__ import annotations
@@ -18,22 +18,16 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 
-def encrypt(
-    plaintext: bytes, password: bytes | str, salt: bytes | None = None, *, iterations: int = 310_000
-) -> bytes:
+def encrypt(plaintext: bytes, password: bytes | str, *, iterations: int = 310_000) -> bytes:
     """Return the `.enc` file of a piece of audio."""
-    return b"".join(encrypted([plaintext], password, salt, iterations=iterations))
+    return b"".join(encrypted([plaintext], password, iterations=iterations))
 
 
 def encrypted(
-    pieces: Iterable[bytes],
-    password: bytes | str,
-    salt: bytes | None = None,
-    *,
-    iterations: int = 310_000,
+    pieces: Iterable[bytes], password: bytes | str, *, iterations: int = 310_000
 ) -> Iterable[bytes]:
     """Yield an `.enc` file piece by piece."""
-    salt = salt or os.urandom(16)
+    salt = os.urandom(16)
     nonce = os.urandom(12)
     secret = password.encode() if isinstance(password, str) else password
     key = hashlib.pbkdf2_hmac("sha256", secret, salt, iterations, 32)

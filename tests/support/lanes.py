@@ -46,8 +46,6 @@ def use(monkeypatch: pytest.MonkeyPatch, lanes: Lanes | None = None) -> Machine:
     found = Machine()
     if lanes is not None:
         found.in_use = lanes
-        monkeypatch.setattr(
-            machine, "ENOUGH_KEYS", 1_000_000
-        )  # they are not to be replaced by others
+        monkeypatch.setattr(machine, "ENOUGH_KEYS", 1_000_000)  # so no others replace them
     monkeypatch.setattr(keys, "MACHINE", found)
     return found

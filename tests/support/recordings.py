@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from support import encryptor
 
@@ -16,6 +18,7 @@ PASSWORD = "EncryptMe"
 AUDIO = (PLAIN / "recording_abc123.opus").read_bytes()
 MP3 = (PLAIN / "recording_def456.mp3").read_bytes()
 WAV = (PLAIN / "recording_ghi789.wav").read_bytes()
+BY_FORMAT = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
 
 MakeEnc = Callable[..., Path]
 """What the fixture `make_enc` returns."""
@@ -42,3 +45,20 @@ def fixture(name: str) -> bytes:
 def encrypt(audio: bytes, password: bytes | str = PASSWORD) -> bytes:
     """Return the `.enc` file of some audio, the same one each time."""
     return encryptor.encrypt(audio, password, iterations=ITERATIONS)
+
+
+def altered(recording: bytes) -> bytes:
+    """Return a recording of which the last bit is another one."""
+    return recording[:-1] + bytes([recording[-1] ^ 1])
+
+
+class Trickle(io.BytesIO):
+    """A source that gives few bytes at a time, as pipes do."""
+
+    def __init__(self, data: bytes, most: int = 1000) -> None:
+        super().__init__(data)
+        self.most = most
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill no more than `most` bytes."""
+        return super().readinto(memoryview(buffer)[: self.most])

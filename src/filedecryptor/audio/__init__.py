@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import BinaryIO
 
 FORMATS = ("opus", "mp3", "wav")
@@ -10,18 +11,15 @@ FORMATS = ("opus", "mp3", "wav")
 
 _OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
 _NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
-"""Extensions that stand for formats: for one of the three, and for none of them."""
 
 SAMPLE_SIZE = 48 * 1024
-"""Bytes that are looked at: an MP3 frame may begin in the first third, and others must follow."""
+"""Bytes that are looked at: an MP3 frame may begin in the first third."""
 
 TAGS_LIMIT = 1 << 28
 """Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
 
-
 _RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}
-"""How WAVE begins. RIFX has its numbers the other way round; RF64 (EBU Tech 3306) and BW64 (ITU-R
-BS.2088) may be longer than 4 GiB."""
+"""How WAVE begins; the last two (EBU Tech 3306, ITU-R BS.2088) may be longer than 4 GiB."""
 
 
 class Head:
@@ -68,15 +66,14 @@ class Head:
     def _is_mp3(self) -> bool:
         from filedecryptor.audio import mpeg  # most audio needs it only if it is MP3
 
-        data, is_tagged = self._data, self._tags > 0
-        is_whole = not self.is_enough
+        data, is_whole = self._data, not self.is_enough
         if mpeg.begins_with_frames(data, is_whole=is_whole):
             return True
-        if is_tagged and mpeg.frame_at(data):  # nothing else has such a header behind a tag
+        if self._tags and mpeg.frame_at(data):  # nothing else has such a header behind a tag
             return True
         # A tag may be longer or shorter than it says.
         if not mpeg.holds_frames(data, is_whole=is_whole) and not (
-            is_tagged and mpeg.holds_frames(self._first, is_whole=len(self._first) < SAMPLE_SIZE)
+            self._tags and mpeg.holds_frames(self._first, is_whole=len(self._first) < SAMPLE_SIZE)
         ):
             return False
         from filedecryptor.audio.foreign import kind_of
@@ -97,17 +94,12 @@ class Head:
 
 
 def detect(head: bytes) -> str | None:
-    """Return `opus`, `mp3` or `wav`; None if audio that begins so is none of them.
-
-    It takes `SAMPLE_SIZE` bytes, or all if there are fewer, and behind a tag as many more.
-    """
-    found = Head()
-    found.add(head)
-    return found.format
+    """Return `opus`, `mp3` or `wav`; None if audio that begins so is none of them."""
+    return detect_in(BytesIO(head))
 
 
 def detect_in(file: BinaryIO) -> str | None:
-    """Return what `detect` does for the audio in a file, from its first byte on."""
+    """Return the same for the audio in a file, of which no more is read than that takes."""
     file.seek(0)
     head = Head()
     while not head.is_enough and (piece := file.read(SAMPLE_SIZE)):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-
-LOOKED_AT = 4096
-"""Bytes at the beginning that are looked at."""
+from contextlib import suppress
 
 TEXT_SIZE = 512
 """Bytes without a control character that are a text, whatever its encoding."""
@@ -91,10 +89,9 @@ _OTHER_AUDIO = {
 def kind_of(head: bytes, *, is_authentic: bool = False) -> str | None:
     """Return what begins so, with its article if it has one; None if nothing shows it.
 
-    The first bytes of a recording are random, so they are never taken for something else. Only what
-    is authentic, which they are not, is looked up among other audio as well.
+    A recording's first bytes are random: they must not pass for other audio by chance.
     """
-    head = head[:LOOKED_AT]
+    head = head[:4096]
     for name, pattern in (_OTHER_AUDIO | _KINDS if is_authentic else _KINDS).items():
         if re.match(pattern, head, re.DOTALL):
             return name
@@ -107,34 +104,24 @@ def kind_of(head: bytes, *, is_authentic: bool = False) -> str | None:
 
 
 def text_of(head: bytes) -> str | None:
-    """Return the text at the beginning of a file, in whatever encoding; None if there is none."""
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-    ):
-        if head.startswith(mark):
-            return _decoded(head[len(mark) :], encoding)
-    for encoding, zeros, others in (
+    """Return the text at the beginning of a file, whose end may be missing; None if it is none."""
+    encoding = "utf-8-sig"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    for name, upper, lower in (
         ("utf-16-le", head[1::2], head[::2]),
         ("utf-16-be", head[::2], head[1::2]),
     ):
         # Letters of most alphabets share their upper byte; that of ASCII is zero.
-        if zeros.count(0) * 4 > len(zeros) * 3 and others.count(0) * 4 < len(others):
-            return _decoded(head, encoding)
-    if (text := _decoded(head, "utf-8")) is not None or not head:
-        return text
+        if upper.count(0) * 4 > len(upper) * 3 and lower.count(0) * 4 < len(lower):
+            encoding = name
+    with suppress(UnicodeDecodeError):
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+        visible = "".join(text.split()).replace("\ufeff", "").replace("\x1b", "")
+        if visible and visible.isprintable():
+            return text.removeprefix("\ufeff")
     printable = sum(byte in PRINTABLE for byte in head)
-    if CONTROL.isdisjoint(head) and (len(head) >= TEXT_SIZE or printable * 4 >= len(head) * 3):
-        return head.decode("cp1252", "replace")
-    return None
-
-
-def _decoded(data: bytes, encoding: str) -> str | None:
-    """Return a text whose end may be missing; None if it is not one, or not printable."""
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(data)
-    except UnicodeDecodeError:
-        return None
-    visible = "".join(text.split()).replace("\ufeff", "").replace("\x1b", "")
-    return text if visible and visible.isprintable() else None
+    mostly = len(head) >= TEXT_SIZE or printable * 4 >= len(head) * 3
+    return (
+        head.decode("cp1252", "replace") if head and mostly and CONTROL.isdisjoint(head) else None
+    )

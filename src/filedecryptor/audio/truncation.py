@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """Lengths in a RIFF header that stand for an unknown one."""
 
 XING_FRAME = 200
-"""Bytes of the first MP3 frame in which a Xing header has its place, at the most."""
+"""Bytes of the first MP3 frame in which a Xing header has its place, at most."""
 
 
 def is_cut(file: BinaryIO, audio_format: str) -> bool:
@@ -58,10 +59,7 @@ def _is_ogg_cut(file: BinaryIO, size: int) -> bool:
 
 
 def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
-    """Return whether the last frame is not whole, or a Xing header says that there is more.
-
-    Where frames do not follow each other, nothing tells.
-    """
+    """Return whether the last frame is not whole, or a Xing header says that there is more."""
     position = 0
     while length := audio.tag_length(file.read(32)):
         position += length
@@ -72,7 +70,7 @@ def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
         header = file.read(XING_FRAME)
         frame = mpeg.frame_at(header)
         if frame is None:
-            return False  # a tag at the end, or what has no length of its own
+            return False  # a tag at the end, or something that does not tell its length
         if position == first and position + _bytes_by_xing(header) > size:
             return True
         position += frame.length
@@ -80,13 +78,9 @@ def _is_mp3_cut(file: BinaryIO, size: int) -> bool:
 
 
 def _bytes_by_xing(frame: bytes) -> int:
-    """Return the length of the audio in bytes that a Xing or Info header tells, 0 if it does not.
-
-    A flag says whether the number of frames is there, and another whether that of bytes is.
-    """
-    for mark in (b"Xing", b"Info"):
-        place = frame.find(mark)
-        if place >= 0 and len(frame) >= place + 16:
-            flags, *numbers = struct.unpack(">III", frame[place + 4 : place + 16])
-            return numbers[flags & 1] if flags & 2 else 0
-    return 0
+    """Return the bytes of audio that a Xing or Info header tells, 0 if it does not."""
+    found = re.search(rb"(?:Xing|Info)(.{12})", frame, re.DOTALL)
+    if found is None:
+        return 0
+    flags, *numbers = struct.unpack(">III", found[1])  # of frames and of bytes, by two flags
+    return numbers[flags & 1] if flags & 2 else 0

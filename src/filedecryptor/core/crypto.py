@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
 from filedecryptor.errors import AuthenticationError, UsageError
@@ -28,10 +27,9 @@ Password: TypeAlias = str | bytes
 
 
 def encode_password(password: Password) -> bytes:
-    """Return the bytes that the key is derived from.
+    """Return text as UTF-8, without a byte order mark and without normalisation, as .NET does it.
 
-    Text becomes UTF-8, without a byte order mark and without normalisation, as .NET does it. A
-    byte of the command line that was not valid text (`surrogateescape`) becomes itself again.
+    A byte of the command line that was not valid text (`surrogateescape`) becomes itself again.
     """
     if isinstance(password, bytes):
         return password
@@ -42,19 +40,15 @@ def encode_password(password: Password) -> bytes:
 
 def load() -> None:
     """Import what this module uses of `cryptography`, before many threads need it at once."""
-    for module in ("exceptions", "hazmat.primitives.ciphers.modes", "hazmat.primitives.kdf.pbkdf2"):
-        import_module(f"cryptography.{module}")
-    StreamDecryptor(bytearray(KEY_SIZE), bytes(12), 0)
+    with suppress(AuthenticationError), derive_key(b"", bytes(16), iterations=1) as key:
+        StreamDecryptor(key, bytes(12), 0).verify(bytes(16))
 
 
 @contextmanager
 def derive_key(
     password: Password, salt: bytes, iterations: int | None = None
 ) -> Iterator[bytearray]:
-    """Derive the key without the GIL, yield it, and wipe it on exit.
-
-    It is PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2), of `ITERATIONS` rounds unless told otherwise.
-    """
+    """Derive a key by PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2), yield it, and wipe it on exit."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 

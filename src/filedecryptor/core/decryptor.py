@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import BinaryIO, Protocol, TypeAlias, TypeVar, cast
+from typing import BinaryIO, Protocol, TypeAlias, cast
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
@@ -24,7 +24,8 @@ from filedecryptor.errors import AuthenticationError, Content, NotEncError
 NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
 
 OnProgress: TypeAlias = Callable[[int], object]
-Result = TypeVar("Result")
+Attempt: TypeAlias = Callable[[bytearray], tuple[BinaryIO, Content]]
+"""Decrypts a recording under a key: its audio as a file, and what is known of that."""
 
 
 class KeyDeriver(Protocol):
@@ -34,11 +35,26 @@ class KeyDeriver(Protocol):
         self,
         password: Password,
         salt: bytes,
-        work: Callable[[bytearray], Result],
+        work: Attempt,
         on_progress: OnProgress,
         is_repeatable: bool,  # noqa: FBT001 - there is one call
-    ) -> Result:
+    ) -> tuple[BinaryIO, Content]:
         """Return what `work` does with a key; after a wrong key, repeat what is repeatable."""
+
+
+class InMemory(io.BytesIO):
+    """Audio in memory."""
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`."""
+        self.write(data)
+
+
+class Nowhere(InMemory):
+    """Audio that is dropped."""
+
+    def write_all(self, data: memoryview) -> None:
+        """Drop `data`."""
 
 
 def ignore(_: object) -> None:
@@ -60,12 +76,8 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes, or longer than 64 GiB.
         UsageError: The password is not valid Unicode text.
     """
-
-    def attempt(source: Beginning, key: bytearray) -> tuple[io.BytesIO, Content]:
-        return _in_memory(source, key, ignore)
-
     beginning = Beginning(io.BytesIO(data), limit=0)
-    return _authenticated(beginning, password, attempt, ignore, None)[0].getvalue()
+    return _authenticated(beginning, password, lambda _: InMemory(), ignore, None)[0].read()
 
 
 def verify(
@@ -75,11 +87,7 @@ def verify(
     keys: KeyDeriver | None = None,
 ) -> Content:
     """Authenticate a recording, drop its audio, and return what is known of that."""
-
-    def attempt(source: Beginning, key: bytearray) -> tuple[None, Content]:
-        return None, _decrypt(EncReader(source), key, ignore, on_progress)
-
-    return _authenticated(beginning, secret, attempt, on_progress, keys)[1]
+    return _authenticated(beginning, secret, lambda _: Nowhere(), on_progress, keys)[1]
 
 
 def decrypted(
@@ -95,42 +103,27 @@ def decrypted(
     if that is None, it stays encrypted in a private file.
     """
 
-    def attempt(source: Beginning, key: bytearray) -> tuple[BinaryIO, Content]:
-        file = None if source.is_whole else nameless() or _private_file(source)
-        if file is None:
-            return _in_memory(source, key, on_progress)
-        with ExitStack() as stack:
-            stack.callback(file.close)
-            if isinstance(file, PrivateFile):
-                source.copy_to = file
-                reader = EncReader(source)
-                content = _decrypt(reader, key, ignore, on_progress)
-                spooled = SpooledAudio(file, key, reader.nonce, content.size)
-                found = cast("BinaryIO", io.BufferedReader(spooled, CHUNK_SIZE))
-            else:
-                content = _decrypt(EncReader(source), key, file.write_all, on_progress)
-                found = cast("BinaryIO", file)
-            stack.pop_all()
-        return found, content
+    def file_for(source: Beginning) -> LongFile:
+        return InMemory() if source.is_whole else nameless() or _private_file(source)
 
-    return _authenticated(beginning, secret, attempt, on_progress, keys)
+    return _authenticated(beginning, secret, file_for, on_progress, keys)
 
 
 def _authenticated(
     given: Beginning,
     secret: Secret,
-    attempt: Callable[[Beginning, bytearray], tuple[Result, Content]],
+    file_for: Callable[[Beginning], LongFile],
     on_progress: OnProgress,
     keys: KeyDeriver | None,
-) -> tuple[Result, Content]:
-    """Return what an attempt does under the key of the password that is right."""
+) -> tuple[BinaryIO, Content]:
+    """Return the audio, as a file of the kind wanted, under the key of the password that is right."""
     passwords = Passwords.of(secret)
     are_several = len(passwords) > 1
     with repeatable(given) if are_several else nullcontext(given) as source:
 
-        def from_the_beginning(key: bytearray) -> tuple[Result, Content]:
+        def attempt(key: bytearray) -> tuple[BinaryIO, Content]:
             source.rewind()
-            return attempt(source, key)
+            return _decrypt(source, key, file_for(source), on_progress)
 
         for number, password in passwords.in_turn():
             source.rewind()
@@ -138,10 +131,10 @@ def _authenticated(
                 salt = EncReader(source).salt
                 if keys is None:
                     with derive_key(password, salt) as key:
-                        result, content = from_the_beginning(key)
+                        file, content = attempt(key)
                 else:
-                    result, content = keys.use(
-                        password, salt, from_the_beginning, on_progress, source.is_repeatable
+                    file, content = keys.use(
+                        password, salt, attempt, on_progress, source.is_repeatable
                     )
             except NotEncError as error:
                 error.hint = file_hint(source.head)
@@ -150,7 +143,7 @@ def _authenticated(
                 failure = error
             else:
                 passwords.was_right(number)
-                return result, content._replace(password=number if are_several else None)
+                return file, content._replace(password=number if are_several else None)
         failure.hint = file_hint(source.head) or password_hint(
             password, source.size, grew=source.has_grown()
         )
@@ -160,41 +153,41 @@ def _authenticated(
 
 
 def _decrypt(
-    reader: EncReader,
-    key: bytearray,
-    write: Callable[[memoryview], object],
-    on_progress: OnProgress,
-) -> Content:
-    """Decrypt a recording. What was written is authentic only once this has returned."""
-    head = audio.Head()
-    size = 0
-    decryptor = StreamDecryptor(key, reader.nonce, CHUNK_SIZE)
-    for ciphertext in reader.ciphertext():
-        plaintext = decryptor.update(ciphertext)
-        write(plaintext)
-        size += len(plaintext)
-        head.add(plaintext)
-        on_progress(len(plaintext))
-    decryptor.verify(reader.tag)
-    found = head.format
-    return Content(found, size, head if found is None else None)
+    source: Beginning, key: bytearray, file: LongFile, on_progress: OnProgress
+) -> tuple[BinaryIO, Content]:
+    """Decrypt a recording into a file, which is closed on an error."""
+    with ExitStack() as stack:
+        stack.callback(file.close)
+        write: Callable[[memoryview], object] = file.write_all
+        if isinstance(file, PrivateFile):  # which gets the ciphertext only
+            source.copy_to, write = file, ignore
+        reader = EncReader(source)
+        head = audio.Head()
+        size = 0
+        decryptor = StreamDecryptor(key, reader.nonce, CHUNK_SIZE)
+        for ciphertext in reader.ciphertext():
+            plaintext = decryptor.update(ciphertext)
+            write(plaintext)
+            size += len(plaintext)
+            head.add(plaintext)
+            on_progress(len(plaintext))
+        decryptor.verify(reader.tag)
+        found: object = file
+        if isinstance(file, PrivateFile):
+            found = io.BufferedReader(SpooledAudio(file, key, reader.nonce, size), CHUNK_SIZE)
+        stack.pop_all()
+    result = cast("BinaryIO", found)
+    result.seek(0)
+    audio_format = head.format
+    return result, Content(audio_format, size, head if audio_format is None else None)
 
 
-def _in_memory(
-    source: Beginning, key: bytearray, on_progress: OnProgress
-) -> tuple[io.BytesIO, Content]:
-    file = io.BytesIO()
-    content = _decrypt(EncReader(source), key, file.write, on_progress)
-    file.seek(0)
-    return file, content
-
-
-def _private_file(source: Beginning) -> PrivateFile | None:
-    """Return a file for a long recording; None if that is in memory after all."""
+def _private_file(source: Beginning) -> LongFile:
+    """Return a file for a long recording, or memory where there is no directory to make one in."""
     try:
         return PrivateFile()
-    except OSError:  # no directory to make one in: then what is not long may take more memory
+    except OSError:  # then what is not long may take more memory
         source.read_on(MEMORY_LIMIT)
-        if source.is_whole:
-            return None
-        raise
+        if not source.is_whole:
+            raise
+        return InMemory()

@@ -32,11 +32,10 @@ class Source(Protocol):
 
 
 class EncReader:
-    """One `.enc` file, read once from its beginning to its end.
+    """One `.enc` file, read once from its beginning to its end, whose size need not be known.
 
-    The size need not be known: the last 16 bytes seen are held back as long as more may follow,
-    and are the `tag` once `ciphertext` is exhausted. A file and a pipe are so read in the same way,
-    and a file that grows or shrinks meanwhile fails its authentication.
+    The last 16 bytes seen are held back as long as more may follow, and are the `tag` once
+    `ciphertext` is exhausted. A file that grows or shrinks meanwhile fails its authentication.
     """
 
     def __init__(self, source: Source) -> None:

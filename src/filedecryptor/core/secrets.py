@@ -23,20 +23,17 @@ class Passwords:
     @classmethod
     def of(cls, secret: Secret) -> Passwords:
         """Return what a caller has given as passwords."""
-        if isinstance(secret, Passwords):
-            return secret
-        return cls([secret] if isinstance(secret, (str, bytes)) else secret)
+        secrets = [secret] if isinstance(secret, (str, bytes)) else secret
+        return secrets if isinstance(secrets, Passwords) else cls(secrets)
 
     def __len__(self) -> int:
         return len(self._secrets)
 
     def in_turn(self) -> Iterator[tuple[int, Password]]:
         """Yield each with its number: first the one that was right last, then the others."""
-        last = self._last
-        yield last, self._secrets[last - 1]
-        for number, secret in enumerate(self._secrets, 1):
-            if number != last:
-                yield number, secret
+        numbered = list(enumerate(self._secrets, 1))
+        yield numbered.pop(self._last - 1)
+        yield from numbered
 
     def was_right(self, number: int) -> None:
         """Try this one first from now on."""
@@ -52,10 +49,9 @@ DISK_BLOCK = 4096
 
 def file_hint(head: bytes) -> str | None:
     """Return what a file is instead of a recording; None if its first bytes do not show it."""
-    if plain_format := audio.detect(head):
-        return f"this is plain {plain_format} audio already: it was recorded without a password"
-    if audio.tag_length(head):
-        return "this is plain audio with a tag already: it was recorded without a password"
+    plain = f"plain {found} audio" if (found := audio.detect(head)) else "plain audio with a tag"
+    if found or audio.tag_length(head):
+        return f"this is {plain} already: it was recorded without a password"
     from filedecryptor.audio.foreign import kind_of  # most runs do not need it
 
     if kind := kind_of(head):
@@ -64,10 +60,7 @@ def file_hint(head: bytes) -> str | None:
 
 
 def password_hint(password: Password, size: int, *, grew: bool) -> str:
-    """Return why a file may not decrypt under a password, without showing any part of that.
-
-    The file has so many bytes; `grew` tells whether these are more than when it was opened.
-    """
+    """Return why a file of some size may not decrypt under a password, showing no part of that."""
     if grew:
         return "the file is still growing: run this again once it is complete"
     if size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
@@ -91,7 +84,7 @@ def secret_hint(secret: bytes, what: str) -> str | None:
         return (
             f"{what} looks like a line that sets a variable: only what follows the '=' may be meant"
         )
-    if len(secret) > 1 and secret[:1] == secret[-1:] and secret[:1] in b"\"'":
+    if re.fullmatch(rb"([\"']).*\1", secret, re.DOTALL):
         return f"{what} is in quotation marks, which count as part of it"
     return None
 

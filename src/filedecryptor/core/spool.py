@@ -1,7 +1,6 @@
-"""Where a recording waits until it is authenticated: in memory, or in a private file.
+"""Where a recording waits until it is authenticated: in memory, or as ciphertext in a private file.
 
-The file holds ciphertext only, so no plaintext gets into a temporary directory or is left on its
-disk.
+So no plaintext gets into a temporary directory, or is left on its disk.
 """
 
 from __future__ import annotations
@@ -20,48 +19,43 @@ from filedecryptor.errors import errors_naming
 MEMORY_LIMIT = 8 * 1024 * 1024
 """Bytes of audio that one recording takes in memory at most."""
 
-MAPPED_FROM = 1024 * 1024
-"""Bytes from which on memory is mapped: to fill less with zeros is faster than to import `mmap`."""
-
 HEAD_SIZE = 4096
 """Bytes of a source that are kept, to recognise what is not a recording."""
 
 
 class Beginning:
-    """A source whose first bytes, or all of them, are in memory.
+    """A source of which up to `limit` bytes of audio, and at least the `head`, are read ahead.
 
-    Up to `limit` bytes of audio, and at least `head`, the first `HEAD_SIZE` bytes, are read ahead;
-    `is_whole` tells whether that was all. `size` is how many bytes have been read so far. What is
-    read is also written to `copy_to`, if there is such a file.
+    `is_whole` tells whether that was all, `size` how many bytes have been read so far. What is read
+    is also written to `copy_to`, if there is such a file.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
-        self._start = None
-        if isinstance(source, io.FileIO) and source.seekable():
-            self._start = source.tell()
+        is_file = isinstance(source, io.FileIO) and source.seekable()
+        self._start = cast("io.FileIO", source).tell() if is_file else None
         self._size_at_first = _size_of(source)
-        self._buffer = _memory(max(min(limit, self._size_at_first or limit), HEAD_SIZE))
-        self._filled = self._taken = self.size = 0
+        self._buffer = memoryview(b"")
+        self._filled = self._taken = 0
         self.copy_to: PrivateFile | None = None
-        self._fill()
+        self.read_on(max(limit, HEAD_SIZE))
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
-    def _fill(self) -> None:
-        while self._filled < len(self._buffer):
+    def read_on(self, limit: int) -> None:
+        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
+        most = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
+        while self._filled < most:
+            if self._filled == len(self._buffer):
+                wanted = 2 * self._filled or (self._size_at_first or CHUNK_SIZE) + 1
+                buffer = memoryview(bytearray(min(most, wanted)))
+                buffer[: self._filled] = self._buffer
+                self._buffer = buffer
             count = read_into(self._source, self._buffer[self._filled :])
             if not count:
                 break
             self._filled += count
         self.size = self._filled
-        self.is_whole = self._filled < len(self._buffer)
-
-    def read_on(self, limit: int) -> None:
-        """Read on, until `limit` bytes of audio are in memory or the recording ends."""
-        buffer = _memory(limit)
-        buffer[: self._filled] = self._buffer[: self._filled]
-        self._buffer = buffer
-        self._fill()
+        self.is_whole = self._filled < most
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
@@ -82,11 +76,11 @@ class Beginning:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether all of it can be read once more."""
+        """Whether all of it can be read again."""
         return self.is_whole or self._start is not None
 
     def rewind(self) -> None:
-        """Go back to the first byte; a pipe can do so only until it is read beyond the memory."""
+        """Go back to the first byte, as long as that is in memory or `is_repeatable`."""
         self._taken, self.copy_to = 0, None
         if not self._buffer:
             self._filled = self.size = 0
@@ -115,20 +109,10 @@ def _size_of(source: Source) -> int:
     return os.fstat(source.fileno()).st_size if isinstance(source, io.FileIO) else 0
 
 
-def _memory(limit: int) -> memoryview:
-    size = limit + SMALLEST_SIZE + 1  # one byte more than fits shows that there is more
-    if size < MAPPED_FROM:
-        return memoryview(bytearray(size))
-    import mmap
-
-    return memoryview(mmap.mmap(-1, size))  # whose pages cost nothing until they are written to
-
-
 class PrivateFile(io.FileIO):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
-    On Windows it has one, but no other process can open it, and it is deleted when its last handle
-    is closed. An `OSError` names the directory.
+    On Windows it has one, but no other process can open it. An `OSError` names the directory.
     """
 
     def __init__(self) -> None:

@@ -75,11 +75,10 @@ def machine_code(kernel: Kernel, target: Any = None) -> bytes:  # noqa: ANN401 -
 
 
 def function_of(code: bytes) -> Callable[[object, int], object]:
-    """Return machine code as a function.
+    """Return machine code as a function of a memory and a number.
 
-    It takes a memory and a number. Its pages stay to the end of the process, since a thread may be
-    in them while the interpreter ends. They can be run, and not be written to; where the system
-    lets no memory become executable, an `OSError` is raised.
+    Its pages, which can be run and not be written to, stay to the end of the process: a thread may
+    be in them while the interpreter ends. Where no memory may become executable, that is an `OSError`.
     """
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)(_executable(code))
 

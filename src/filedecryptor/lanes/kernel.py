@@ -9,7 +9,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from filedecryptor.core.crypto import KEY_SIZE, derive_key
 
@@ -33,65 +33,54 @@ class Vector:
         self.kernel = kernel
         self.name = name
 
+    def _result(self, instruction: str, other: str) -> Vector:
+        return self.kernel.result(f"{instruction} {self.kernel.type} {self.name}, {other}")
+
     def __add__(self, other: Vector) -> Vector:
-        return self.kernel.result(f"add {self.kernel.type} {self.name}, {other.name}")
+        return self._result("add", other.name)
 
     def __xor__(self, other: Vector) -> Vector:
-        return self.kernel.result(f"xor {self.kernel.type} {self.name}, {other.name}")
+        return self._result("xor", other.name)
 
     def __and__(self, other: Vector) -> Vector:
-        return self.kernel.result(f"and {self.kernel.type} {self.name}, {other.name}")
+        return self._result("and", other.name)
 
-    def rotated(self, bits: int) -> Vector:
-        """Return the words rotated to the right."""
-        by = Vector(self.kernel, f"splat (i32 {bits})")
-        return self.kernel.call(f"fshr.v{self.kernel.size}i32", self, self, by)
+    def __rshift__(self, bits: int) -> Vector:
+        return self._result("lshr", f"splat (i32 {bits})")
 
-    def shifted(self, bits: int) -> Vector:
-        """Return the words shifted to the right."""
-        return self.kernel.result(f"lshr {self.kernel.type} {self.name}, splat (i32 {bits})")
+    def __mod__(self, _: int) -> Vector:
+        return self  # whose words are of 32 bits
 
 
 Word = TypeVar("Word", int, Vector)
 
 
-def compress(
-    state: Sequence[Word],
-    block: Sequence[Word],
-    constants: Iterable[Word],
-    rotated: Callable[[Word, int], Word],
-    shifted: Callable[[Word, int], Word],
-) -> list[Word]:
-    """Return the state of SHA-256 after one more block (FIPS 180-4, section 6.2.2).
+def rotated(word: Word, bits: int) -> Word:
+    """Return a word of 32 bits rotated to the right, or with other bits above these."""
+    if isinstance(word, int):
+        return word >> bits | word << 32 - bits
+    by = Vector(word.kernel, f"splat (i32 {bits})")
+    return word.kernel.call(f"fshr.v{word.kernel.size}i32", word, word, by)
 
-    Of integers, only the lower 32 bits count. Both functions move the bits of a word to the right.
-    """
+
+def compress(state: Sequence[Word], block: Sequence[Word], constants: Iterable[Word]) -> list[Word]:
+    """Return the state of SHA-256 after one more block (FIPS 180-4, section 6.2.2)."""
     schedule = list(block)
     a, b, c, d, e, f, g, h = state
     for number, constant in enumerate(constants):
         if number >= len(block):
             early, late = schedule[-15], schedule[-2]
-            near = rotated(early, 7) ^ rotated(early, 18) ^ shifted(early, 3)
-            far = rotated(late, 17) ^ rotated(late, 19) ^ shifted(late, 10)
-            schedule.append(schedule[-16] + near + schedule[-7] + far)
+            near = rotated(early, 7) ^ rotated(early, 18) ^ early >> 3
+            far = rotated(late, 17) ^ rotated(late, 19) ^ late >> 10
+            schedule.append((schedule[-16] + near + schedule[-7] + far) % 2**32)
         choice = g ^ e & (f ^ g)
         majority = b ^ (a ^ b) & (b ^ c)
         sum_of_e = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
         sum_of_a = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
         first = schedule[number] + constant + h + choice + sum_of_e
-        h, g, f, e, d, c, b, a = g, f, e, d + first, c, b, a, first + sum_of_a + majority
-    return [old + new for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
-
-
-def rotated(word: int, bits: int) -> int:
-    """Return the lower 32 bits of a word rotated; what lands above them does not count."""
-    word &= 0xFFFFFFFF
-    return word >> bits | word << 32 - bits
-
-
-def shifted(word: int, bits: int) -> int:
-    """Return the lower 32 bits of a word shifted."""
-    return (word & 0xFFFFFFFF) >> bits
+        h, g, f, e = g, f, e, (d + first) % 2**32
+        d, c, b, a = c, b, a, (first + sum_of_a + majority) % 2**32
+    return [(old + new) % 2**32 for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
 
 
 ROWS = 4
@@ -99,15 +88,20 @@ INNER, OUTER, LAST, KEY = range(ROWS)
 """The rows of a kernel's memory, eight words for each key: two states, U, and the key so far."""
 
 
+HashRow: TypeAlias = Callable[["Kernel", list[Vector], list[Vector]], list[Vector]]
+
+
 class Kernel:
     """A function that derives several keys side by side, `void derive(ptr memory, i32 iterations)`.
 
     It is written as `text` in LLVM's language, with vectors of `size` words. `places[row][lane]` are
     the places of eight words in the memory, whose rows `constants` follow: machine code that is
-    copied has no other place for them.
+    copied has no other place for them. `hash_row` returns SHA-256 of a row, from its states.
     """
 
-    def __init__(self, size: int, places: Sequence[Sequence[Sequence[int]]]) -> None:
+    def __init__(
+        self, size: int, places: Sequence[Sequence[Sequence[int]]], hash_row: HashRow
+    ) -> None:
         self.size = size
         self.type = f"<{size} x i32>"
         self.places = places
@@ -115,6 +109,7 @@ class Kernel:
         self.constants: list[int] = []
         self._lines: list[str] = []
         self._declarations: set[str] = set()
+        self._write(hash_row)
 
     def result(self, instruction: str) -> Vector:
         """Add an instruction and return its result."""
@@ -151,12 +146,11 @@ class Kernel:
         place = self.result(f"getelementptr {self.type}, ptr {pointer}, i64 {number}")
         self._lines.append(f"store {self.type} {vector.name}, ptr {place.name}, align 4")
 
-    def write(self, hashed: Callable[[list[Vector], list[Vector]], list[Vector]]) -> None:
-        """Write the function; `hashed` returns SHA-256 of a row, from a row that is its state."""
+    def _write(self, hash_row: HashRow) -> None:
         row = 4 * 8 * len(self.places[KEY])
         vectors = range(row // 4 // self.size)
         state, last = ([self.load(name, i) for i in vectors] for name in ("%state", "%last"))
-        for number, vector in enumerate(hashed(state, last)):
+        for number, vector in enumerate(hash_row(self, state, last)):
             self.store(vector, "%last", number)
         body = "\n".join(self._lines)
         begin = len(self._lines)
@@ -199,15 +193,12 @@ def with_vectors(lanes: int) -> Kernel:
         [range(row * number + lane, row * (number + 1), lanes) for lane in range(lanes)]
         for number in range(ROWS)
     ]
-    kernel = Kernel(lanes, places)
+    return Kernel(lanes, places, _compress_words)
 
-    def hashed(state: list[Vector], block: list[Vector]) -> list[Vector]:
-        padding = [kernel.constant(word) for word in PADDING]
-        constants = map(kernel.constant, CONSTANTS)
-        return compress(state, block + padding, constants, Vector.rotated, Vector.shifted)
 
-    kernel.write(hashed)
-    return kernel
+def _compress_words(kernel: Kernel, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
+    padding = [kernel.constant(word) for word in PADDING]
+    return compress(states, blocks + padding, map(kernel.constant, CONSTANTS))
 
 
 def with_sha_instructions() -> Kernel:
@@ -222,9 +213,7 @@ def with_sha_instructions() -> Kernel:
         [[8 * (4 * number + lane) + word for word in order] for lane in range(4)]
         for number, order in enumerate(orders)
     ]
-    kernel = Kernel(4, places)
-    kernel.write(lambda states, blocks: _compress_pairs(kernel, states, blocks))
-    return kernel
+    return Kernel(4, places, _compress_pairs)
 
 
 def _compress_pairs(kernel: Kernel, states: list[Vector], blocks: list[Vector]) -> list[Vector]:
@@ -267,9 +256,7 @@ class HmacKey:
 
     def _state(self, key: bytes, pad: int) -> list[int]:
         block = bytes(byte ^ pad for byte in key.ljust(HASH_BLOCK, b"\0"))
-        words = struct.unpack(">16I", block)
-        found = compress(INITIAL_STATE, words, CONSTANTS, rotated, shifted)
-        return [word & 0xFFFFFFFF for word in found]
+        return compress(INITIAL_STATE, struct.unpack(">16I", block), CONSTANTS)
 
 
 class Lanes:
@@ -287,10 +274,9 @@ class Lanes:
         iterations: int,
         pause: Callable[[], object],
     ) -> list[bytearray]:
-        """Derive a key for each password and salt, up to `count`, without the GIL.
+        """Derive a key for each password and salt, up to `count`, in 2 iterations or more.
 
-        It is PBKDF2-HMAC-SHA-256 (RFC 8018, section 5.2) of 2 iterations or more. `pause` is called
-        now and then; what it raises ends the work.
+        `pause` is called now and then; what it raises ends the work.
         """
         places, constants = self._kernel.places, self._kernel.constants
         memory = (ctypes.c_uint32 * (8 * ROWS * self.count + len(constants)))()
@@ -314,12 +300,10 @@ class Lanes:
 
     def are_right(self) -> bool:
         """Return whether keys of random passwords and salts are those of `cryptography`."""
-        wanted = [(os.urandom(1 + lane), os.urandom(16)) for lane in range(self.count)]
-        requests = [(HmacKey(password), salt) for password, salt in wanted]
-        for (password, salt), found in zip(
-            wanted, self.derive(requests, TRIAL_ITERATIONS, lambda: None), strict=True
-        ):
-            with derive_key(password, salt, TRIAL_ITERATIONS) as key:
-                if key != found:
+        wanted = [(HmacKey(os.urandom(1 + lane)), os.urandom(16)) for lane in range(self.count)]
+        found = self.derive(wanted, TRIAL_ITERATIONS, lambda: None)
+        for (password, salt), derived in zip(wanted, found, strict=True):
+            with derive_key(password.password, salt, TRIAL_ITERATIONS) as key:
+                if key != derived:
                     return False
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event, Lock, Semaphore
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filedecryptor.core import crypto
 from filedecryptor.core.crypto import Password, derive_key, encode_password
@@ -12,7 +12,7 @@ from filedecryptor.errors import AuthenticationError
 from filedecryptor.lanes.machine import MACHINE
 
 if TYPE_CHECKING:
-    from filedecryptor.lanes.kernel import HmacKey, Lanes
+    from filedecryptor.lanes.kernel import HmacKey
 
 Result = TypeVar("Result")
 
@@ -30,16 +30,10 @@ def warn_by_python(what: str) -> None:
     warnings.warn(what, RuntimeWarning, stacklevel=2)
 
 
-class Warned(NamedTuple):
-    """A warning about a run: no recording fails for it."""
-
-    what: str
-
-
 class WantedKey:
     """A key that is wanted, or derived. It shows in no `repr`.
 
-    `is_served` is set once a thread that has taken the request is done with it.
+    `is_served` is set once a thread that has taken it is done; there is no `key` if that was ended.
     """
 
     def __init__(self, password: bytes, salt: bytes) -> None:
@@ -94,15 +88,20 @@ class Keys:
         now and then; what it raises ends the derivation.
         """
         MACHINE.count(self._jobs)
-        request = WantedKey(encode_password(password), salt)
-        key = self._derived(request, lambda: on_progress(0), is_repeatable=is_repeatable)
+        if not is_repeatable:
+            with self.processors:
+                on_progress(0)
+                with derive_key(password, salt) as right:
+                    return work(right)
+        wanted = WantedKey(encode_password(password), salt)
+        key = self._derived(wanted, lambda: on_progress(0))
         try:
             with self.processors:
                 return work(key)
         except AuthenticationError:
-            if not request.is_by_lanes:
+            if not wanted.is_by_lanes:
                 raise
-            with self.processors, derive_key(request.password, salt) as right:
+            with self.processors, derive_key(wanted.password, salt) as right:
                 if key == right:
                     raise
                 MACHINE.distrust("derived a wrong key, and is not used any more")
@@ -110,52 +109,42 @@ class Keys:
         finally:
             key[:] = bytes(len(key))
 
-    def _derived(
-        self, request: WantedKey, pause: Callable[[], object], *, is_repeatable: bool
-    ) -> bytearray:
-        if is_repeatable:
+    def _derived(self, wanted: WantedKey, pause: Callable[[], object]) -> bytearray:
+        """Return a key that this thread derives, or another that has taken it along."""
+        while wanted.key is None:  # also if that other thread was ended
+            wanted.is_served.clear()
             with self._lock:
-                self.waiting.append(request)
-        while request.key is None:
+                self.waiting.append(wanted)
             with self.processors:
                 pause()
-                lanes = MACHINE.in_use if is_repeatable else None
-                group = self._taken(request, lanes) if is_repeatable else [request]
-                if lanes is not None and len(group) >= lanes.fewest:
-                    self._derive(group, lanes, pause)
-                elif group:
-                    with derive_key(request.password, request.salt) as key:
-                        request.key = bytearray(key)
-            if not group:
-                request.is_served.wait()
-        return request.key
+                self._derive_group(wanted, pause)
+            wanted.is_served.wait()
+        return wanted.key
 
-    def _taken(self, request: WantedKey, lanes: Lanes | None) -> list[WantedKey]:
-        """Take a request and as many others as the lanes have room for; none if it is taken."""
+    def _derive_group(self, wanted: WantedKey, pause: Callable[[], object]) -> None:
+        """Derive a key, and as many others as the lanes have room for, unless it has been taken."""
+        lanes = MACHINE.in_use
         with self._lock:
-            if request not in self.waiting:
-                return []
-            room = lanes.count if lanes and len(self.waiting) >= lanes.fewest else 1
-            self.waiting.remove(request)
-            others = self.waiting[: room - 1]
-            del self.waiting[: len(others)]
-            for other in others:
-                other.is_served.clear()
-        return [request, *others]
-
-    def _derive(self, group: list[WantedKey], lanes: Lanes, pause: Callable[[], object]) -> None:
-        """Derive the keys of a group by the lanes. If that is ended, all but the first wait on."""
-        from filedecryptor.lanes.kernel import HmacKey
-
+            if wanted not in self.waiting:
+                return
+            self.waiting.remove(wanted)
+            group = [wanted]
+            if lanes and len(self.waiting) + 1 >= lanes.fewest:
+                group += self.waiting[: lanes.count - 1]
+                del self.waiting[: lanes.count - 1]
         try:
-            for password in {request.password for request in group} - self._passwords.keys():
+            if lanes is None or len(group) < lanes.fewest:
+                with derive_key(wanted.password, wanted.salt) as key:
+                    wanted.key = bytearray(key)
+                return
+            from filedecryptor.lanes.kernel import HmacKey
+
+            for password in {each.password for each in group} - self._passwords.keys():
                 self._passwords[password] = HmacKey(password)
-            wanted = [(self._passwords[request.password], request.salt) for request in group]
-            keys = lanes.derive(wanted, crypto.ITERATIONS, pause)
-            for request, key in zip(group, keys, strict=True):
-                request.key, request.is_by_lanes = key, True
+            requests = [(self._passwords[each.password], each.salt) for each in group]
+            keys = lanes.derive(requests, crypto.ITERATIONS, pause)
+            for each, derived in zip(group, keys, strict=True):
+                each.key, each.is_by_lanes = derived, True
         finally:
-            with self._lock:
-                self.waiting += [request for request in group[1:] if request.key is None]
-            for request in group[1:]:
-                request.is_served.set()
+            for each in group:
+                each.is_served.set()

@@ -25,7 +25,7 @@ COMPILE_TIMEOUT = 30.0
 """Seconds that the child may take; a slow machine needs one or two."""
 
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1:]; from filedecryptor.lanes.compiler import main; main()"
+    "import sys; sys.path[:] = sys.argv[1:]; import filedecryptor.lanes.compiler as c; c.main()"
 )
 
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
@@ -46,14 +46,15 @@ UNAFFECTED = "the keys are derived without it, and no recording is affected"
 class Machine:
     """The lanes of the machine that this process runs on: `in_use`, if there are any.
 
-    They are made ready once, in a thread of their own, while `cryptography` derives the first keys.
     `trouble` says why there are none, if that is worth telling.
     """
 
     def __init__(self) -> None:
         self.in_use: Lanes | None = None
         self.trouble: str | None = None
-        self._is_hopeful = find_spec("llvmlite") is not None and _can_start_python() and has_room()
+        executable = os.path.basename(sys.executable or "").lower()
+        is_python = executable.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
+        self._is_hopeful = find_spec("llvmlite") is not None and is_python and has_room()
         self._asked = 0
         self.begin_anew()
 
@@ -65,12 +66,11 @@ class Machine:
     @property
     def lanes(self) -> int:
         """How many keys are derived at once, or soon will be; 0 if it is one after another."""
-        if self.in_use is not None:
-            return self.in_use.count
-        return EXPECTED_LANES if self._is_hopeful else 0
+        expected = EXPECTED_LANES if self._is_hopeful else 0
+        return self.in_use.count if self.in_use else expected
 
     def count(self, jobs: int) -> None:
-        """Count a key; have the lanes made ready once there were enough for so many jobs."""
+        """Count a key, and expect as many as have been counted."""
         self._asked += 1  # a race may lose one, which does not matter
         self.expect(self._asked, jobs)
 
@@ -155,10 +155,10 @@ def has_room() -> bool:
 
 
 def _rooms() -> Iterator[int]:
-    """Yield the bytes that are left in each control group that this process is in.
+    """Yield the bytes that are left in each control group that this process is in, or that is above.
 
-    Those above it count as well. In a container, the path may be one of the machine outside; then
-    its own group is the one that is mounted. Files that were read once are given back at once.
+    In a container, the path may be one of the machine outside; then its own group is the one that
+    is mounted. Files that were read once are given back at once.
     """
     with suppress(OSError, ValueError):  # this is not Linux, or shows nothing of itself
         for line in _read(OWN_CGROUPS).splitlines():
@@ -182,12 +182,6 @@ def _rooms() -> Iterator[int]:
 def _read(path: str) -> str:
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
-
-
-def _can_start_python() -> bool:
-    """Return whether `sys.executable` is Python, and not a program that has it inside."""
-    name = os.path.basename(sys.executable or "").lower()
-    return name.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
 MACHINE = Machine()
