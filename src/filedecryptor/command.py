@@ -25,8 +25,8 @@ from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_ur
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
-from filedecryptor.terminal.progress import Progress, progress
-from filedecryptor.terminal.report import Reporter, reporting
+from filedecryptor.terminal.progress import Progress
+from filedecryptor.terminal.report import Reporter
 
 if TYPE_CHECKING:
     from filedecryptor.jobs.workers import Workers
@@ -88,7 +88,7 @@ def decrypt_command(
     )
     stdin_is = _use_of_standard_input(console, filenames, options.files_from)
     found = find_password(console, password, options.password_file, stdin_is=stdin_is)
-    with reporting(
+    with Reporter(
         console,
         quiet=options.quiet,
         json=options.json,
@@ -104,15 +104,15 @@ def decrypt_command(
         filenames = _without_misplaced(filenames, reporter)
         if options.files_from is not None:
             filenames += _listed(console, options.files_from, reporter, null=options.null)
-        if not filenames or (options.fail_fast and reporter.report.codes):
-            return reporter.report.code
+        if not filenames or (options.fail_fast and reporter.codes):
+            return reporter.code
         if to_stdout:
             _write_out(console, options, filenames[0], found)
         elif is_one and options.output_dir is None and options.cluster is None:
             _do_one(console, options, job._replace(input=filenames[0]), found, reporter)
         else:
             _do_all(console, options, job, filenames, found, reporter=reporter)
-        return reporter.report.code
+        return reporter.code
 
 
 def _matching(words: Sequence[str]) -> list[str]:
@@ -306,11 +306,9 @@ def _workers(
     return connected(options.cluster, output_dir if on_disk else None, reporter.say_silence)
 
 
-def _bar(
-    console: Console, options: Options, inputs: Iterable[str], files: int
-) -> AbstractContextManager[Progress]:
+def _bar(console: Console, options: Options, inputs: Iterable[str], files: int) -> Progress:
     show = False if options.quiet else options.progress
-    return progress(console, inputs, files, partial(_size_of, console), show=show)
+    return Progress(console, inputs, files, partial(_size_of, console), show=show)
 
 
 def _size_of(console: Console, name: str) -> int:

@@ -326,9 +326,9 @@ def test_no_status_needs_an_escape_sequence() -> None:
     console.show_status("[##--]")
     console.say("note: x")
     console.show_status("[#]")
-    console.show_status("")
+    console.keep_status()
     wiped = f"\r{'':6}\r"
-    expected = f"[##--]{wiped}filedecryptor: note: x\n[##--]{wiped}[#]\r   \r"
+    expected = f"[##--]{wiped}filedecryptor: note: x\n[##--]{wiped}[#]\n"
     assert terminal.shown == expected
 
 

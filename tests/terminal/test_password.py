@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import getpass
 from itertools import product
 from pathlib import Path
 
-import click
 import pytest
 from support.commands import Result, run
 from support.folders import nothing_changes
@@ -157,8 +157,9 @@ def test_standard_input_serves_one_of_the_two(folder: Path, encrypted_audio: byt
 
 
 def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
-    """What is typed does not appear."""
-    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "EncryptMe\n"})
+    """What is typed does not appear; after nothing, it is asked for again."""
+    answers = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers=answers)
     assert screen.code == 0
     assert "Password: " in screen.text
     assert PASSWORD not in screen.text
@@ -187,6 +188,6 @@ def test_the_halves_of_a_character_are_put_together(monkeypatch: pytest.MonkeyPa
     """A console of Windows hands them over one by one; what was no text stays as it is."""
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
     for typed, expected in (("p\ud83d\udd10", "p\U0001f510"), ("caf\udce9", "caf\udce9")):
-        monkeypatch.setattr(click, "prompt", lambda *_, typed=typed, **__: typed)
+        monkeypatch.setattr(getpass, "getpass", lambda _, typed=typed: typed)
         console = Console("filedecryptor", Terminal(), None, None)
         assert find_password(console, "-", [], stdin_is=None).secrets == (expected,)

@@ -123,7 +123,7 @@ def test_an_interruption_that_is_dropped_comes_again(name: str, place: str, wait
         "def start(*_):\n"
         f"    {DROPPING[place]}\n"
         f"    {waiting}; return 0\n"
-        "sys.exit(process.run_program('filedecryptor', start, lambda: None))\n"
+        "sys.exit(process.run_program('filedecryptor', start))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, name], stdin=subprocess.PIPE, stderr=subprocess.PIPE

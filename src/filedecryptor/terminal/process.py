@@ -42,15 +42,10 @@ ENDING_SIGNALS = [
 ]
 
 
-def run_program(
-    name: str,
-    start: Callable[[Console, Sequence[str]], int],
-    discard_unfinished: Callable[[], object],
-) -> int:
+def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> int:
     """Run a program in this process and return its exit code.
 
-    `start` does what the command line asks for. After an interruption, `discard_unfinished`
-    removes what is half-done.
+    `start` does what the command line asks for; what is half-done after an interruption is removed.
     """
     try:
         interruption = _Interruption()
@@ -62,6 +57,7 @@ def run_program(
         interruption.end()
     except KeyboardInterrupt:
         from filedecryptor.errors import ExitCode
+        from filedecryptor.storage import discard_unfinished
         from filedecryptor.terminal.console import Console
 
         discard_unfinished()
@@ -85,9 +81,6 @@ def exit_code(console: Console, start: Callable[[], int]) -> int:
         return ExitCode.FAILED
     except (FileDecryptorError, OSError) as error:
         return console.say_error(error)
-    except MemoryError:
-        console.say("error: there is not enough memory")
-        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - a traceback helps no user
         return console.say_error(unexpected(error))
 
@@ -160,7 +153,7 @@ class _Interruption:
         if self._is_over:
             return
         if _must_defer(frame):
-            _send_soon(number)
+            _thread.start_new_thread(_send, (number,))
             return
         self._is_over, self._number = True, number
         raise KeyboardInterrupt
@@ -169,7 +162,7 @@ class _Interruption:
         """Interrupt once more if Python has dropped the exception, as it does in `__del__`."""
         if dropped.exc_type is KeyboardInterrupt:
             self._is_over = False
-            _send_soon(self._number)
+            _thread.start_new_thread(_send, (self._number,))
         else:
             self._report(dropped)
 
@@ -188,12 +181,11 @@ def _must_defer(frame: FrameType | None) -> bool:
     return False
 
 
-def _send_soon(number: int) -> None:
-    # Unlike `Thread.start`, this waits for nothing, so the signal cannot come too early again.
-    _thread.start_new_thread(_send, (number,))
-
-
 def _send(number: int) -> None:
+    """Deliver a signal again soon, from a thread that is started without waiting for it.
+
+    `Thread.start` waits, so that the signal could come too early once more.
+    """
     time.sleep(_RETRY_INTERVAL)
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)

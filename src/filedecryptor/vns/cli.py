@@ -26,7 +26,7 @@ from filedecryptor.terminal.options import (
     version_option,
 )
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
-from filedecryptor.terminal.report import Reporter, reporting
+from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.archive import Archive, failure
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
@@ -158,7 +158,7 @@ def _fetching(
     passwords = len(found.secrets) if found else 1
     with (
         locked(directory) if keep_others_out else nullcontext(),
-        reporting(
+        Reporter(
             console, quiet=quiet, json=json, many=many, passwords=passwords, go_on=go_on
         ) as reporter,
     ):
@@ -169,7 +169,7 @@ def _fetching(
             archive,
             jobs=jobs,
             show=False if quiet else progress,
-            origin=found.origin if found else None,
+            found=found,
         )
 
 
@@ -221,7 +221,7 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
 def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCode:
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
-    reporter = Reporter(console, quiet=False, json=False, many=True)
+    reporter = Reporter(console, many=True)
     records = []
     for _, found, error in Records(directory).all():
         if found is not None:
@@ -231,7 +231,7 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     if as_json:
         for record in records:
             console.write_line(json.dumps(record).encode("ascii"))
-        return reporter.report.code
+        return reporter.code
     rows = []
     for record in records:
         entry = record.pop("entry")
@@ -242,7 +242,7 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     columns = list(dict.fromkeys([*own, *named]))
     for line in table(columns[: listing.MOST_COLUMNS], rows):
         console.write_line(line.encode())
-    return reporter.report.code
+    return reporter.code
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
@@ -296,7 +296,7 @@ def download(
                 error = FileDecryptorError("this is not a GUID")
                 fetching.reporter.add(failure(text, error))
         fetching.fetch(list(recordings.values()), again=True)
-    return fetching.reporter.report.code
+    return fetching.reporter.code
 
 
 @main.command()
@@ -314,10 +314,10 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
             raise UsageError(
                 "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
             )
-        if not click.confirm(f"Delete {what} on the server?", err=True):
+        if console.ask(f"Delete {what} on the server? [y/N]: ").lower() not in {"y", "yes"}:
             console.say("nothing was deleted")
             return ExitCode.DONE
-    reporter = Reporter(console, quiet=False, json=False, many=len(parsed) > 1)
+    reporter = Reporter(console, many=len(parsed) > 1)
     for guid in parsed:
         try:
             client.delete(guid)
@@ -325,7 +325,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
             reporter.add(failure(guid, error))
         else:
             reporter.write_result(str(guid).encode())
-    return reporter.report.code
+    return reporter.code
 
 
 @main.command(short_help="Fetch what DIR does not have yet.")
@@ -384,4 +384,4 @@ def archive(
         **options,
     ) as night:
         night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)
-    return night.reporter.report.code
+    return night.reporter.code

@@ -9,19 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 
-from filedecryptor.core.secrets import with_origin
-from filedecryptor.errors import (
-    ApiError,
-    AuthenticationError,
-    ExitCode,
-    FileDecryptorError,
-    Outcome,
-)
+from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, Outcome
 from filedecryptor.storage import contents_of, disk, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.password import Found
 from filedecryptor.terminal.process import share_one_heap
-from filedecryptor.terminal.progress import progress
+from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import times
 from filedecryptor.vns.archive import NOT_TRIED, Archive, failure
@@ -98,8 +92,7 @@ class Runs:
 class Nightly:
     """Fetches recordings into an archive, and reports what becomes of each.
 
-    With `jobs` or `show` being None, `Archive` and the terminal decide; `origin` is the sentence
-    that says where the password came from.
+    With `jobs` or `show` being None, `Archive` and the terminal decide.
     """
 
     def __init__(
@@ -111,7 +104,7 @@ class Nightly:
         *,
         jobs: int | None,
         show: bool | None,
-        origin: str | None,
+        found: Found | None,
     ) -> None:
         self.reporter = reporter
         self._console = console
@@ -119,7 +112,7 @@ class Nightly:
         self._archive = archive
         self._jobs = jobs
         self._show = show
-        self._origin = origin
+        self._found = found
         self._begin = time.monotonic()
         self._listed = self._left_out = 0
 
@@ -128,7 +121,7 @@ class Nightly:
         share_one_heap()
         not_tried: list[Outcome] = []
         with (
-            progress(self._console, (), len(recordings), lambda _: 0, show=self._show) as shown,
+            Progress(self._console, (), len(recordings), lambda _: 0, show=self._show) as shown,
             closing(
                 self._archive.fetch(
                     recordings,
@@ -140,8 +133,8 @@ class Nightly:
             ) as outcomes,
         ):
             for outcome in outcomes:
-                if self._origin is not None and isinstance(outcome.error, AuthenticationError):
-                    with_origin(outcome.error, self._origin)
+                if self._found is not None:
+                    self._found.explain(outcome.error)
                 self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
                 shown.count(outcome)
                 if outcome.status == NOT_TRIED:
@@ -165,7 +158,7 @@ class Nightly:
         `check` reads all files of the archive, also if the API fails.
         """
         runs = Runs(directory)
-        report = self.reporter.report
+        report = self.reporter
         looked_at: Sequence[Recording] = ()
         try:
             with self._errors_said():
@@ -218,7 +211,7 @@ class Nightly:
         with self._errors_said() if is_complete else suppress(FileDecryptorError, OSError):
             if warning := runs.end(complete=is_complete):
                 self.reporter.warn(warning)
-        report = self.reporter.report
+        report = self.reporter
         figures: dict[str, float] = {
             "listed": self._listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
