@@ -34,10 +34,7 @@ _POLL_INTERVAL = 0.02
 
 
 class Console:
-    """A program's name, which begins each line on standard error, and its standard streams.
-
-    A stream is None if it is closed.
-    """
+    """A program's name, which begins each line on standard error, and streams, None if closed."""
 
     def __init__(
         self, program: str, stdin: TextIO | None, stdout: TextIO | None, stderr: TextIO | None

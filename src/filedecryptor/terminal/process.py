@@ -23,17 +23,12 @@ if TYPE_CHECKING:
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is delivered again that came at a bad moment."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-"""The names of numbers in glibc's malloc.h."""
-
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _KEPT_MEMORY = 32 * 1024 * 1024
 """Bytes of a heap that are kept for the next recording; the most that glibc takes for both."""
 
 deferring_packages: set[str] = set()
-"""While functions of these packages run, `KeyboardInterrupt` is deferred.
-
-Raised there, it would leave their objects half-initialised. Their calls must be short.
-"""
+"""Packages whose calls, short ones, `KeyboardInterrupt` would leave half-done: it is deferred."""
 
 ENDING_SIGNALS = [
     getattr(signal, name)
@@ -116,10 +111,7 @@ def share_one_heap() -> None:
 
 
 class _Interruption:
-    """Turns the signals that ask a program to end into one `KeyboardInterrupt`.
-
-    So the `with` blocks clean up, whichever signal it was.
-    """
+    """Turns the signals that ask a program to end into one `KeyboardInterrupt`, which cleans up."""
 
     def __init__(self) -> None:
         # Set by the first signal, as the clean-up is short and must not be torn, and at the end of
@@ -182,10 +174,7 @@ def _must_defer(frame: FrameType | None) -> bool:
 
 
 def _send(number: int) -> None:
-    """Deliver a signal again soon, from a thread that is started without waiting for it.
-
-    `Thread.start` waits, so that the signal could come too early once more.
-    """
+    """Deliver a signal again soon, in a bare thread: `Thread.start` would wait for it to begin."""
     time.sleep(_RETRY_INTERVAL)
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)

@@ -13,21 +13,18 @@ from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
+# Work is worth a bar if it takes longer than this by the two estimates below: a key takes some
+# 60 ms of a core, which two cores halve, and an ordinary disk writes that much.
 LONG_SECONDS = 1.0
-"""Work that takes longer than this, by the two estimates below, is worth a bar."""
-
 SECONDS_PER_FILE = 0.03
-"""A key derivation takes some 60 ms of a core; two cores halve it."""
-
 BYTES_PER_SECOND = 256 * MEGABYTE
-"""What an ordinary disk writes."""
 
 LARGE = 10 * MEGABYTE
 """Bytes of a recording from which on its key takes less time than the rest of it."""
 
+# Seconds between two states of the bar: in a terminal, and as lines of a log.
 TERMINAL_INTERVAL = 0.1
 LOG_INTERVAL = 10.0
-"""Seconds between two states of the bar: in a terminal, and as lines of a log."""
 
 SMALLEST_BAR = 8
 """Columns that the bar itself gets before anything else is shown."""
