@@ -104,16 +104,6 @@ def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str
     assert (result.code, result.lines) == (1, [f"error: {error}"])
 
 
-def test_a_line_that_sets_a_variable(folder: Path) -> None:
-    """It may be the file of a service; it is tried as it is, and a hint follows."""
-    result = run_with_file(folder, b"FILEDECRYPTOR_PASSWORD=EncryptMe\n")
-    assert result.code == 3
-    assert result.lines[1] == (
-        "hint: the password looks like a line that sets a variable: "
-        "only what follows the '=' may be meant; the password came from p"
-    )
-
-
 @pytest.mark.parametrize(
     ("more", "variable", "stdin", "code"),
     [
@@ -146,14 +136,6 @@ def test_standard_input_serves_one_of_the_two(folder: Path, encrypted_audio: byt
     """`- -` works as long as the password is elsewhere."""
     env = {ENVIRONMENT_VARIABLE: PASSWORD}
     assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO
-    result = run(
-        "-", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: None}, stdin=encrypted_audio
-    )
-    assert result.code == 2
-    assert result.lines == [
-        "error: standard input cannot be both the recording and the password",
-        f"hint: use --password-file, or set {ENVIRONMENT_VARIABLE}",
-    ]
 
 
 def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:

@@ -206,8 +206,9 @@ def test_windows_ends_like_others(folder: Path, name: str) -> None:
     assert (done.code, done.lines) == (130, ["error: interrupted"])
 
 
-def test_a_batch_looks_for_ctrl_c(folder: Path) -> None:
-    """Though the recordings under way may never end."""
+@pytest.mark.parametrize("streams", ["", "<&- >&-"], ids=["open", "closed"])
+def test_a_batch_looks_for_ctrl_c(folder: Path, streams: str) -> None:
+    """Though the recordings under way may never end, or there is nothing to write to."""
     make_fifo(folder / "pipe.enc")
     code = (  # SIGINT as on Windows: it wakes nobody, so the main thread has to look
         "import _thread, sys, threading; from filedecryptor.__main__ import main\n"
@@ -215,7 +216,8 @@ def test_a_batch_looks_for_ctrl_c(folder: Path) -> None:
     )
     begin = time.monotonic()
     words = ("a.enc", "pipe.enc", PASSWORD, "opus")
-    done = run_process("-c", code, *words, cwd=folder, command=[sys.executable])
+    shell = ["bash", "-c", f'exec "$0" "$@" {streams}'] if streams else []
+    done = run_process("-c", code, *words, cwd=folder, command=[*shell, sys.executable])
     assert (done.code, done.lines[-1]) == (130, "error: interrupted")
     assert (folder / "a.opus").exists()
     assert time.monotonic() - begin < 20
