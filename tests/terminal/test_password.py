@@ -172,4 +172,4 @@ def test_the_halves_of_a_character_are_put_together(monkeypatch: pytest.MonkeyPa
     for typed, expected in (("p\ud83d\udd10", "p\U0001f510"), ("caf\udce9", "caf\udce9")):
         monkeypatch.setattr(getpass, "getpass", lambda _, typed=typed: typed)
         console = Console("filedecryptor", Terminal(), None, None)
-        assert find_password(console, "-", [], stdin_is=None).secrets == (expected,)
+        assert find_password(console, "-", []).secrets == [expected]

@@ -19,17 +19,15 @@ _LONGEST_LINE = 1 << 20
 
 
 class Found:
-    """Passwords, and where they came from. They show in no `repr`.
+    """Passwords, each with where it came from. They show in no `repr`.
 
     `word` is the argument that is the password, if one is.
     """
 
-    def __init__(
-        self, *secrets: str | bytes, origins: Sequence[str], word: str | None = None
-    ) -> None:
-        self.secrets = secrets
-        what = "password" if len(secrets) == 1 else "passwords"
-        self._origin = f"the {what} came from {', '.join(origins)}"
+    def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
+        self.secrets = [secret for secret, _ in found]
+        what = "password" if len(found) == 1 else "passwords"
+        self._origin = f"the {what} came from {', '.join(origin for _, origin in found)}"
         self._word = word
 
     def explain(self, error: Failure | None) -> None:
@@ -37,12 +35,16 @@ class Found:
         if isinstance(error, AuthenticationError):
             from filedecryptor.terminal.arguments import misplaced
 
-            misplaced_hint = None if self._word is None else misplaced(self._word)
-            error.hint = "; ".join(filter(None, [misplaced_hint or error.hint, self._origin]))
+            hint = misplaced(self._word) if self._word is not None else None
+            error.hint = "; ".join(filter(None, [hint or error.hint, self._origin]))
 
 
 def find_password(
-    console: Console, word: str | None, password_files: Sequence[str], *, stdin_is: str | None
+    console: Console,
+    word: str | None,
+    password_files: Sequence[str],
+    *,
+    stdin_is: str | None = None,
 ) -> Found:
     """Return the password that PASSWORD stands for, or several that are tried in turn.
 
@@ -50,19 +52,17 @@ def find_password(
     standard input is, if anything.
     """
     if word not in {None, STANDARD_STREAM}:
-        return Found(str(word), origins=["the command line"], word=word)
+        return Found((str(word), "the command line"), word=word)
     value = os.environ.get(ENVIRONMENT_VARIABLE)
     if value is not None and not password_files:
-        return Found(value, origins=[ENVIRONMENT_VARIABLE])
-    secrets: list[str | bytes] = []
-    origins: list[str] = []
+        return Found((value, ENVIRONMENT_VARIABLE))
+    found: list[tuple[str | bytes, str]] = []
     for path in password_files or [STANDARD_STREAM]:
         if not console.is_standard_input(path):
-            secrets.append(first_line(path, "--password-file"))
-            origins.append(path)
+            found.append((first_line(path, "--password-file"), path))
             continue
         try:
-            secret, origin = _from_standard_input(console, stdin_is)
+            found.append(_from_standard_input(console, stdin_is))
         except UsageError as error:
             if not password_files:
                 error.hint = error.hint or (
@@ -70,10 +70,8 @@ def find_password(
                     "so the password is looked for here"
                 )
             raise
-        secrets.append(secret)
-        origins.append(origin)
         stdin_is = stdin_is or "another one"
-    return Found(*secrets, origins=origins)
+    return Found(*found)
 
 
 def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | bytes, str]:

@@ -25,7 +25,7 @@ from filedecryptor.terminal.options import (
     password_file_option,
     version_option,
 )
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, first_line
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password, first_line
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.archive import Archive, failure
@@ -118,15 +118,6 @@ def _client(
     return client
 
 
-def _passwords(paths: Sequence[str]) -> Found | None:
-    """Return the recordings' passwords, from files or else the environment; None without any."""
-    if paths:
-        secrets = [first_line(path, "--password-file") for path in paths]
-        return Found(*secrets, origins=paths)
-    value = os.environ.get(ENVIRONMENT_VARIABLE)
-    return None if value is None else Found(value, origins=[ENVIRONMENT_VARIABLE])
-
-
 @contextmanager
 def _fetching(
     console: Console,
@@ -146,7 +137,9 @@ def _fetching(
     **api: Any,
 ) -> Iterator[Nightly]:
     """Yield what fetches recordings into a directory; print the summary on exit."""
-    client, found = _client(**api), _passwords(password_file)
+    client, found = _client(**api), None
+    if password_file or ENVIRONMENT_VARIABLE in os.environ:
+        found = find_password(console, None, password_file)
     archive = Archive(
         client,
         directory,
