@@ -286,15 +286,6 @@ def test_what_is_redirected_on_windows_is_utf_8(monkeypatch: pytest.MonkeyPatch)
     assert (out, err) == ("Grüße 録音\n", "filedecryptor: Grüße 録音\n")
 
 
-def test_names_that_are_redirected_are_utf_8(folder: Path) -> None:
-    """Results and messages alike, in a real process."""
-    shutil.copy(folder / "a.enc", folder / "Grüße 録音.enc")
-    result = run_process("Grüße 録音.enc", "x", "opus", cwd=folder)
-    assert result.lines[0].startswith("error: Grüße 録音.enc: auth")
-    result = run_process("Grüße 録音.enc", PASSWORD, "opus", cwd=folder)
-    assert result.stdout.decode() == "Grüße 録音.opus\n"
-
-
 def test_a_drive_without_identities_does_not_confuse_standard_input(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

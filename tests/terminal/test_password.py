@@ -132,12 +132,6 @@ def test_the_order(
         assert result.lines[1].startswith("hint: there is no --password-file, and FILEDECRYPTOR_P")
 
 
-def test_standard_input_serves_one_of_the_two(folder: Path, encrypted_audio: bytes) -> None:
-    """`- -` works as long as the password is elsewhere."""
-    env = {ENVIRONMENT_VARIABLE: PASSWORD}
-    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO
-
-
 def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
     """What is typed does not appear; after nothing, it is asked for again."""
     answers = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}

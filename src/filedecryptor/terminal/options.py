@@ -49,8 +49,7 @@ class Program(click.Command):
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
 
-        A `UsageError` repeats no argument, since any may be a secret. Ctrl-C at a prompt raises
-        `KeyboardInterrupt`.
+        A `UsageError` repeats no argument, since any may be a secret.
         """
         name = self.name or ""
         try:
@@ -66,8 +65,6 @@ class Program(click.Command):
             return end.exit_code
         except click.UsageError as error:
             raise redacted(error, name, args) from None
-        except click.Abort:
-            raise KeyboardInterrupt from None
 
 
 class Path(click.ParamType[str]):

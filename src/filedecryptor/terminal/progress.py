@@ -58,9 +58,10 @@ class Progress:
         self._size = self._bytes = self._done = self._failed = 0
         self._is_shown = False
         if console.stderr is not None and (console.can_redraw if show is None else show):
-            self._size = sum(map(size_of, inputs))
-            seconds = self._size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
-            self._is_shown = show or seconds >= LONG_SECONDS
+            size = sum(map(size_of, inputs))
+            seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
+            if show or seconds >= LONG_SECONDS:
+                self._is_shown, self._size = True, size
         self._begin = self._drawn_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -71,9 +72,11 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._is_shown and kind is None:
-            self._draw(is_finished=True)
-        self._console.keep_status()
+        try:
+            if self._is_shown and kind is None:
+                self._draw(is_finished=True)
+        finally:
+            self._console.keep_status()
 
     def advance(self, name: str, count: int) -> None:
         """Move on by some bytes of an input. Any thread may call this."""
