@@ -292,28 +292,15 @@ def overhead(_: int) -> None:
                 (folder / f"{number}.enc").write_bytes(data)
             local = (sys.executable, "-c", f"{one_round}; {main}")
             theirs = decrypting(*local, of=folder, more=["-q"])()
-            before = seconds_of_children(), seconds_of(cluster.scheduler.pid)
             ours = decrypting(COMMAND, of=folder, more=["-q", "--cluster", cluster.address])()
-            after = seconds_of_children(), seconds_of(cluster.scheduler.pid)
-            client, scheduler = ((b - a) / count * 1000 for a, b in zip(before, after, strict=True))
             name = f"{count:,} tiny ones on a cluster, no key derivation"
             show(name, f"{ours:8.2f} {theirs:8.2f}", "1 ms each")
-            print(
-                f"    each: {ours / count * 1000:.2f} ms in all; of a processor, the command "
-                f"takes {client:.2f} ms of that, the scheduler {scheduler:.2f} ms"
-            )
 
 
 def seconds_of_children() -> float:
     """Return the time of a processor that ended children have taken until now."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def seconds_of(process: int) -> float:
-    """Return the time of a processor that a process has taken until now."""
-    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
 
 
 def derive_many(count: int, threads: int) -> float:
