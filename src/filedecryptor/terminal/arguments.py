@@ -34,7 +34,7 @@ class Arguments(NamedTuple):
 
 
 class Given(NamedTuple):
-    """The options that are given of those by which an argument may be left out."""
+    """Which options are given that let an argument be left out."""
 
     names: bool = False
     password: bool = False
