@@ -32,7 +32,7 @@ RANKS = {name: rank for rank, line in enumerate(ORDER.split("\n")) for name in l
 SEES_THE_TERMINAL = {"__main__", "vns.__main__", "cli", "command", "vns.cli", "vns.nightly"}
 
 USES = {
-    "click": {"cli", "vns.cli", "terminal.options", "terminal.password"},
+    "click": {"cli", "vns.cli", "terminal.options"},
     "cryptography": {"core.crypto"},
     "llvmlite": {"lanes.compiler"},
     "distributed": {"jobs.cluster"},

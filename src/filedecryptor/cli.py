@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -70,14 +70,18 @@ class DecryptCommand(Program):
         if args or self.is_completing:
             return super().run(args, console)
         usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
-        console.say_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help"]))
+        console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
         return ExitCode.USAGE
 
 
-def _extensions(context: click.Context) -> Iterable[str]:
-    """Return the extensions that may follow, once there are a name and a password."""
+def _completions(context: click.Context, word: click.Parameter, incomplete: str) -> list[Any]:
+    """Return what a shell completes: names, and extensions after a name and a password."""
+    from click.shell_completion import CompletionItem
+
     fewest = 1 if context.params.get("password_file") else 2
-    return (AUTO, *FORMATS) if len(context.params.get("words") or ()) >= fewest else ()
+    extensions = (AUTO, *FORMATS) if len(context.params.get("words") or ()) >= fewest else ()
+    found = [CompletionItem(one) for one in extensions if one.startswith(incomplete)]
+    return found + Path().shell_complete(context, word, incomplete)
 
 
 @click.command(
@@ -87,7 +91,7 @@ def _extensions(context: click.Context) -> Iterable[str]:
     short_help="decrypt call recordings of Voice Nexus Service (VNS)",
     context_settings=CONTEXT,
 )
-@click.argument("words", metavar=USAGE, nargs=-1, type=Path(words=_extensions))
+@click.argument("words", metavar=USAGE, nargs=-1, shell_complete=_completions)
 @click.option(
     "--files-from",
     metavar="LIST",

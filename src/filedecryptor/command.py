@@ -25,8 +25,8 @@ from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_ur
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
-from filedecryptor.terminal.progress import Progress, progress
-from filedecryptor.terminal.report import Reporter, reporting
+from filedecryptor.terminal.progress import Progress
+from filedecryptor.terminal.report import Reporter
 
 ShowProgress: TypeAlias = Callable[..., AbstractContextManager[Progress]]
 """Takes the inputs, or none if the bar is to move by files, and how many there are."""
@@ -90,7 +90,7 @@ def decrypt_command(
     if options.files_from is not None and console.is_standard_input(options.files_from):
         stdin_is = "the list"
     found = find_password(console, password, options.password_file, stdin_is=stdin_is)
-    with reporting(
+    with Reporter(
         console,
         quiet=options.quiet,
         json=options.json,
@@ -106,17 +106,17 @@ def decrypt_command(
         filenames = _without_misplaced(filenames, reporter)
         if options.files_from is not None:
             filenames += _listed(console, options.files_from, reporter, null=options.null)
-        if not filenames or (options.fail_fast and reporter.report.codes):
-            return reporter.report.code
+        if not filenames or (options.fail_fast and reporter.codes):
+            return reporter.code
         shown = False if options.quiet else options.progress
-        show = partial(progress, console, size_of=partial(_size_of, console), show=shown)
+        show = partial(Progress, console, size_of=partial(_size_of, console), show=shown)
         if to_stdout:
             _write_out(console, filenames[0], found, show)
         elif is_one and options.output_dir is None and options.cluster is None:
             _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
             _do_all(options, job, filenames, found, reporter, show=show)
-        return reporter.report.code
+        return reporter.code
 
 
 def _matching(words: Sequence[str]) -> list[str]:

@@ -23,17 +23,20 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "vns")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.encryptor import encrypted  # noqa: E402 - found by the line above
+from support.encryptor import encrypted
 
 COMMAND = str(Path(sysconfig.get_path("scripts"), "filedecryptor"))
+VNS = str(Path(COMMAND).with_name("vns-recordings"))
+RAM = "/dev/shm"
 SHORTEST = str(Path(__file__).with_name("shortest.py"))
 PASSWORD = "EncryptMe"
 KB, MIB, GIB = 1000, 1 << 20, 1 << 30
@@ -67,6 +70,11 @@ def compare(title: str, ours: Timed, theirs: Timed, pairs: int, bar: str = "") -
     )
 
 
+def show(title: str, measured: str, bar: str = "") -> None:
+    """Print a row that is no ratio."""
+    print(f"{title:<52} {measured:<35}   {bar}", flush=True)
+
+
 def process(*words: str) -> tuple[float, int]:
     """Run a command; return its seconds and its peak memory in bytes."""
     start = time.perf_counter()
@@ -95,34 +103,39 @@ def derive() -> float:
 
 
 @contextmanager
-def recording(size: int, directory: str | None = None) -> Iterator[str]:
-    """Make an encrypted recording of `size` bytes, and remove it afterwards."""
-    folder = tempfile.mkdtemp(dir=directory)
-    path = Path(folder, "recording.enc")
+def recordings(size: int, count: int = 1, directory: str | None = None) -> Iterator[Path]:
+    """Make a folder of encrypted recordings, all alike, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(dir=directory))
     piece = b"RIFF\0\0\0\0WAVE" + os.urandom(min(size, MIB) - 12)
     try:
-        with path.open("wb") as file:
+        with (folder / "0.enc").open("wb") as file:
             file.writelines(encrypted([piece] * (size // len(piece)), PASSWORD))
-        yield str(path)
+        add_copies(folder, 1, count)
+        yield folder
     finally:
         shutil.rmtree(folder)
 
 
-def short_file(pairs: int) -> None:
-    """One ordinary recording, whole processes."""
-    with recording(400 * KB) as path:
-        ours = lambda: process(COMMAND, path, PASSWORD, "wav")[0]
-        theirs = lambda: process(sys.executable, SHORTEST, path, PASSWORD, "wav")[0]
-        compare("400 kB, command : shortest script", ours, theirs, pairs, "1.00")
-        compare("400 kB, command : bare key derivation, warm", ours, derive, pairs)
+def add_copies(folder: Path, first: int, end: int) -> None:
+    """Copy the recording of a folder under the numbers from the first to the last."""
+    for number in range(first, end):
+        shutil.copy(folder / "0.enc", folder / f"{number}.enc")
 
 
-def large_file(pairs: int) -> None:
-    """One very large recording on a RAM disk, whole processes."""
-    with recording(GIB, "/dev/shm") as path:
-        ours = lambda: process(COMMAND, path, PASSWORD, "wav")[0]
-        theirs = lambda: process(sys.executable, SHORTEST, path, PASSWORD, "wav")[0]
-        compare("1 GiB on a RAM disk, command : shortest script", ours, theirs, pairs, "1.00")
+def decrypting(*command: str, of: Path, more: Sequence[str] = ()) -> Timed:
+    """Return what times a command that decrypts a recording, or all in a folder."""
+    return lambda: process(*command, str(of), PASSWORD, "wav", *more)[0]
+
+
+def script(pairs: int) -> None:
+    """One ordinary recording, and a very large one on a RAM disk, by whole processes."""
+    for size, name, place in ((400 * KB, "400 kB", None), (GIB, "1 GiB on a RAM disk", RAM)):
+        with recordings(size, directory=place) as folder:
+            ours = decrypting(COMMAND, of=folder / "0.enc")
+            theirs = decrypting(sys.executable, SHORTEST, of=folder / "0.enc")
+            compare(f"{name}, command : shortest script", ours, theirs, pairs, "1.00")
+            if size < MIB:
+                compare(f"{name}, command : bare key derivation, warm", ours, derive, pairs)
 
 
 def versions(pairs: int) -> None:
@@ -134,13 +147,10 @@ def versions(pairs: int) -> None:
         (400 * KB, 200, "400 kB"),
         (GIB, 1, "1 GiB"),
     ):
-        with recording(size, "/dev/shm") as path:
-            folder = Path(path).parent
-            for number in range(1, count):
-                shutil.copy(path, folder / f"{number}.enc")
-            words = (path if count == 1 else str(folder), PASSWORD, "wav", "-q")
-            ours = lambda: process(COMMAND, *words)[0]  # noqa: B023 - called before the next round
-            theirs = lambda: process(OPTIONS.against, *words)[0]  # noqa: B023 - as above
+        with recordings(size, count, RAM) as folder:
+            path = folder if count > 1 else folder / "0.enc"
+            ours = decrypting(COMMAND, of=path, more=["-q"])
+            theirs = decrypting(OPTIONS.against, of=path, more=["-q"])
             some = max(5, pairs // 3) if count > 1 or size == GIB else pairs
             compare(f"{count} x {name}, this version : the other one", ours, theirs, some, "1.02")
 
@@ -148,12 +158,8 @@ def versions(pairs: int) -> None:
 def many_files(pairs: int) -> None:
     """A night's recordings, as many jobs as cores."""
     cores = len(os.sched_getaffinity(0))
-    with recording(400 * KB) as path:
-        folder = Path(path).parent
-        for number in range(200):
-            shutil.copy(path, folder / f"{number}.enc")
-        Path(path).unlink()
-        ours = lambda: process(COMMAND, str(folder), PASSWORD, "wav", "-q")[0]
+    with recordings(400 * KB, 200) as folder:
+        ours = decrypting(COMMAND, of=folder, more=["-q"])
         loop = f'for f in "{folder}"/*.enc; do "{COMMAND}" "$f" {PASSWORD} wav -q; done'
         name = f"200 x 400 kB, {cores} jobs, command : "
         compare(name + "bare derivations", ours, lambda: derive_many(200, cores), pairs, "1.10")
@@ -162,28 +168,18 @@ def many_files(pairs: int) -> None:
 
 def with_lanes(pairs: int) -> None:
     """A night's recordings where the keys of several are derived at once, in two jobs."""
-    some = max(3, pairs // 3)
-    with recording(400 * KB, "/dev/shm") as path:
-        folder = Path(path).parent
-        for number in range(1, 1000):
-            if number in {20, 200}:
-                _compare_lanes(folder, number, some)
-            shutil.copy(path, folder / f"{number}.enc")
-        _compare_lanes(folder, 1000, some)
-
-
-def _compare_lanes(folder: Path, count: int, pairs: int) -> None:
     start = "import sys; {}from filedecryptor.__main__ import main; sys.exit(main())"
-    words = (str(folder), PASSWORD, "wav", "-q", "-j", "2")
-    ours = lambda: process(sys.executable, "-c", start.format(""), *words)[0]
-    if count == 20:
-        without = start.format("sys.modules['llvmlite'] = None; ")
-        theirs = lambda: process(sys.executable, "-c", without, *words)[0]
-        compare(f"{count} x 400 kB, lanes : without", ours, theirs, 5 * pairs, "1.02")
-        return
-    theirs = lambda: derive_many(count, 2)
-    bar = {200: "0.60", 1000: "0.40"}[count]
-    compare(f"{count:,} x 400 kB, lanes : bare derivations", ours, theirs, pairs, bar)
+    without = start.format("sys.modules['llvmlite'] = None; ")
+    some = max(3, pairs // 3)
+    with recordings(400 * KB, 20, RAM) as folder:
+        more = ["-q", "-j", "2"]
+        ours = decrypting(sys.executable, "-c", start.format(""), of=folder, more=more)
+        theirs = decrypting(sys.executable, "-c", without, of=folder, more=more)
+        compare("20 x 400 kB, lanes : without", ours, theirs, 5 * some, "1.02")
+        for before, count, bar in ((20, 200, "0.60"), (200, 1000, "0.40")):
+            add_copies(folder, before, count)
+            bare = lambda: derive_many(count, 2)  # noqa: B023 - called before the next round
+            compare(f"{count:,} x 400 kB, lanes : bare derivations", ours, bare, some, bar)
 
 
 def one_key(_: int) -> None:
@@ -210,27 +206,26 @@ def one_key(_: int) -> None:
         print(f"{name:<52} {found * 1000:8.1f} {seconds * 1000:8.1f} {found / seconds:6.2f}")
 
 
-def from_the_api(pairs: int) -> None:
-    """The same night's recordings from a local server, against files that are there already."""
+@contextmanager
+def serving_api() -> Iterator[Any]:
+    """Run a server of the API that `vns-recordings` asks from now on."""
     from support.api_server import TOKEN, serving
 
-    archive = COMMAND.replace("filedecryptor", "vns-recordings")
-    os.environ["VNS_API_TOKEN"] = TOKEN
-    os.environ["FILEDECRYPTOR_PASSWORD"] = PASSWORD
-    with recording(400 * KB) as path, serving() as api:
-        os.environ["VNS_API_URL"] = api.url
-        folder = Path(path).parent
-        data = Path(path).read_bytes()
-        Path(path).unlink()
-        for _ in range(200):
-            guid = str(uuid4())
-            api.recordings[guid] = data
-            (folder / f"{guid}.enc").write_bytes(data)
+    with serving() as api:
+        os.environ |= {"VNS_API_TOKEN": TOKEN, "VNS_API_URL": api.url}
+        os.environ["FILEDECRYPTOR_PASSWORD"] = PASSWORD
+        yield api
+
+
+def from_the_api(pairs: int) -> None:
+    """The same night's recordings from a local server, against files that are there already."""
+    with recordings(400 * KB, 200) as folder, serving_api() as api:
+        data = (folder / "0.enc").read_bytes()
+        api.recordings |= {str(uuid4()): data for _ in range(200)}
 
         def fetch() -> float:
             # A new one each time: a disk is slow to make files where many have just been removed.
-            place = tempfile.mkdtemp(dir=folder)
-            return process(archive, "archive", place, "-q")[0]
+            return process(VNS, "archive", tempfile.mkdtemp(dir=folder), "-q")[0]
 
         batch = (COMMAND, *map(str, folder.glob("*.enc")), "-", "auto", "-q")
         name = "200 x 400 kB, archive from a local server : batch"
@@ -239,49 +234,44 @@ def from_the_api(pairs: int) -> None:
 
 def archived(_: int) -> None:
     """A nightly run that finds ten new recordings among ten thousand."""
-    from support.api_server import TOKEN, serving
+    from support.recordings import AUDIO
     from support.vns import write_record
 
-    archive = COMMAND.replace("filedecryptor", "vns-recordings")
-    os.environ["VNS_API_TOKEN"] = TOKEN
-    os.environ["FILEDECRYPTOR_PASSWORD"] = PASSWORD
-    data = b"".join(encrypted([b"RIFF\0\0\0\0WAVE"], PASSWORD))
-    with tempfile.TemporaryDirectory() as place, serving() as api:
-        os.environ["VNS_API_URL"] = api.url
+    data = b"".join(encrypted([AUDIO], PASSWORD))
+    with tempfile.TemporaryDirectory() as place, serving_api() as api:
         guids = [str(uuid4()) for _ in range(10_000)]
         for guid in guids[10:]:
             Path(place, f"{guid}.opus").write_bytes(b"audio")
             write_record(Path(place), guid, b"audio")
         api.recordings = dict.fromkeys(guids[:10], data)
-        api.list_body = json.dumps(
-            [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
-        ).encode()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = process(archive, "archive", place, "-q")[0]
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        name = "10,000 listed, 9,990 archived, seconds of a core"
-        print(f"{name:<52} {busy:8.2f} s, {seconds:.2f} s in all{'':>8} 3 s")
+        listed = [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
+        api.list_body = json.dumps(listed).encode()
+        before = seconds_of_children()
+        seconds = process(VNS, "archive", place, "-q")[0]
+        busy = seconds_of_children() - before
+        show(
+            "10,000 listed, 9,990 archived, seconds of a core",
+            f"{busy:8.2f} s, {seconds:.2f} s",
+            "3 s",
+        )
 
 
 def on_a_cluster(pairs: int) -> None:
     """Many recordings on a cluster of this machine, against the batch command."""
     from support.dask_cluster import running
 
-    with recording(400 * KB) as path, tempfile.TemporaryDirectory() as place:
-        folder = Path(path).parent
-        for number in range(1000):
-            shutil.copy(path, folder / f"{number}.enc")
-        Path(path).unlink()
-        batch = (COMMAND, str(folder), PASSWORD, "wav", "-q")
+    some = max(3, pairs // 5)
+    with (
+        recordings(400 * KB, 1000) as folder,
+        tempfile.TemporaryDirectory() as place,
         # Elsewhere its workers derive cheap keys.
-        with running(Path(place, "cluster"), "", "", env={"PYTHONPATH": ""}) as cluster:
-            ours = lambda: process(*batch, "--cluster", cluster.address)[0]
-            theirs = lambda: process(*batch, "--jobs", "2")[0]
-            name = "1,000 x 400 kB, 2 workers of a cluster : 2 jobs"
-            compare(name, ours, theirs, max(3, pairs // 5), "1.15 without lanes")
-            name = "1,000 x 400 kB, 2 workers of a cluster : bare"
-            compare(name, ours, lambda: derive_many(1000, 2), max(3, pairs // 5), "0.50")
+        running(Path(place, "cluster"), "", "", env={"PYTHONPATH": ""}) as cluster,
+    ):
+        ours = decrypting(COMMAND, of=folder, more=["-q", "--cluster", cluster.address])
+        theirs = decrypting(COMMAND, of=folder, more=["-q", "--jobs", "2"])
+        name = "1,000 x 400 kB, 2 workers of a cluster : "
+        compare(name + "2 jobs", ours, theirs, some, "1.15 without lanes")
+        compare(name + "bare", ours, lambda: derive_many(1000, 2), some, "0.50")
 
 
 def overhead(_: int) -> None:
@@ -292,7 +282,7 @@ def overhead(_: int) -> None:
     main = "import sys; from filedecryptor.__main__ import main; sys.exit(main())"
     data = b"".join(encrypted([b"audio"], PASSWORD, iterations=1))
     with (
-        tempfile.TemporaryDirectory(dir="/dev/shm") as place,
+        tempfile.TemporaryDirectory(dir=RAM) as place,
         running(Path(place, "cluster"), one_round, one_round) as cluster,
     ):
         for count in (1000, 5000, 10_000):
@@ -300,34 +290,24 @@ def overhead(_: int) -> None:
             folder.mkdir()
             for number in range(count):
                 (folder / f"{number}.enc").write_bytes(data)
-            words = (str(folder), PASSWORD, "wav", "-q")
-            theirs = process(sys.executable, "-c", f"{one_round}; {main}", *words)[0]
-            before = seconds_of_processor(cluster.scheduler.pid)
-            ours = process(COMMAND, *words, "--cluster", cluster.address)[0]
-            after = seconds_of_processor(cluster.scheduler.pid)
-            client, scheduler = ((b - a) / count * 1000 for a, b in zip(before, after, strict=True))
+            local = (sys.executable, "-c", f"{one_round}; {main}")
+            theirs = decrypting(*local, of=folder, more=["-q"])()
+            ours = decrypting(COMMAND, of=folder, more=["-q", "--cluster", cluster.address])()
             name = f"{count:,} tiny ones on a cluster, no key derivation"
-            print(f"{name:<52} {ours:8.2f} {theirs:8.2f}{'':>20} 1 ms each", flush=True)
-            print(
-                f"    each: {ours / count * 1000:.2f} ms in all; of a processor, the command "
-                f"takes {client:.2f} ms of that, the scheduler {scheduler:.2f} ms"
-            )
+            show(name, f"{ours:8.2f} {theirs:8.2f}", "1 ms each")
 
 
-def seconds_of_processor(process: int) -> tuple[float, float]:
-    """Return the time that ended children have taken until now, and that a process has."""
+def seconds_of_children() -> float:
+    """Return the time of a processor that ended children have taken until now."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])  # proc(5): utime and stime
-    return usage.ru_utime + usage.ru_stime, ticks / os.sysconf("SC_CLK_TCK")
+    return usage.ru_utime + usage.ru_stime
 
 
 def derive_many(count: int, threads: int) -> float:
     """Time bare key derivations in threads of this process."""
     with ThreadPoolExecutor(threads) as executor:
         start = time.perf_counter()
-        for _ in executor.map(lambda _: derive(), range(count)):
-            pass
+        list(executor.map(lambda _: derive(), range(count)))
         return time.perf_counter() - start
 
 
@@ -338,42 +318,42 @@ def skipped(_: int) -> None:
             recording = Path(folder, f"recording_{number:032}.enc")
             recording.touch()
             os.truncate(recording, 44)  # of no audio
-            Path(folder, f"recording_{number:032}.opus").touch()
+            recording.with_suffix(".opus").touch()
         seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")
-        name = "100,000 skipped"
-        print(f"{name + ', seconds':<52} {seconds:8.1f} s{'':>24} 5 s")
-        print(f"{name + ', peak memory':<52} {peak / MIB:8.1f} MiB{'':>22} 100 MiB")
+        show("100,000 skipped, seconds", f"{seconds:8.1f} s", "5 s")
+        show("100,000 skipped, peak memory", f"{peak / MIB:8.1f} MiB", "100 MiB")
 
 
 def memory(_: int) -> None:
     """Peak memory for a short and two large recordings, by file and by standard output."""
     for size, name in ((10 * MIB, "10 MiB"), (GIB, "1 GiB"), (4 * GIB, "4 GiB")):
-        with recording(size, "/dev/shm") as path:
+        with recordings(size, directory=RAM) as folder:
             for way, words in (("file", ()), ("standard output", ("-o", "-"))):
-                peak = process(COMMAND, path, PASSWORD, "wav", *words)[1]
-                title = f"peak memory, {name}, {way}"
-                print(f"{title:<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB", flush=True)
+                peak = process(COMMAND, str(folder / "0.enc"), PASSWORD, "wav", *words)[1]
+                show(f"peak memory, {name}, {way}", f"{peak / MIB:8.1f} MiB", "48 MiB")
 
 
 def memory_of_objects(_: int) -> None:
     """Peak memory from a store to a store, against what its package takes to be loaded."""
     from support.bucket import Bucket
 
+    # A process of its own: what this one takes would count as that of what it starts.
     words = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
         address = next(filter(None, (re.search(r"http://\S+:\d+", line) for line in server.stderr)))
         threading.Thread(target=server.stderr.read, daemon=True).start()
         bucket = Bucket(address[0])
-        os.environ.update(bucket.env)
+        os.environ |= bucket.env
         bare = process(sys.executable, "-c", "import s3fs; s3fs.S3FileSystem().s3")[1]
-        print(f"{'peak memory, s3fs alone, connected to nothing':<52} {bare / MIB:8.1f} MiB")
+        show("peak memory, s3fs alone, connected to nothing", f"{bare / MIB:8.1f} MiB")
         for size, name in ((400 * KB, "400 kB"), (10 * MIB, "10 MiB"), (100 * MIB, "100 MiB")):
-            with recording(size, "/dev/shm") as path:
-                bucket.client.upload_file(path, bucket.name, "a.enc")
+            with recordings(size, directory=RAM) as folder:
+                bucket.client.upload_file(str(folder / "0.enc"), bucket.name, "a.enc")
             peak = process(COMMAND, f"{bucket.url}/a.enc", PASSWORD, "wav")[1]
-            title = f"peak memory, {name}, from a store to a store"
-            print(f"{title:<52} {peak / MIB:8.1f} MiB{'':>22} 48 MiB", flush=True)
+            show(
+                f"peak memory, {name}, from a store to a store", f"{peak / MIB:8.1f} MiB", "48 MiB"
+            )
         server.kill()
 
 
@@ -381,8 +361,7 @@ OPTIONS = argparse.Namespace(against=None)
 """The words of the command line."""
 
 MEASUREMENTS: dict[str, Callable[[int], None]] = {
-    "short_file": short_file,
-    "large_file": large_file,
+    "script": script,
     "memory": memory,
     "memory_of_objects": memory_of_objects,
     "many_files": many_files,

@@ -1,6 +1,6 @@
 """Make `fixtures/` anew: speech by espeak-ng, encoded by ffmpeg (both from Debian's packages).
 
-    python tests/make_fixtures.py
+    PYTHONPATH=tests python -m support.make_fixtures
 
 What it makes is committed, so nobody else needs to run it. Salts and nonces are random: the
 encrypted files differ from run to run.
@@ -16,28 +16,25 @@ from tempfile import TemporaryDirectory
 
 import soundfile
 
-from support.recordings import encrypt
+from support.encryptor import encrypt
+from support.recordings import FIXTURES, PASSWORD, PLAIN
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 SENTENCE = "Thank you for calling. This call may be recorded. How can I help you today?"
 RECORDINGS = {
     "recording_abc123.opus": ["-codec:a", "libopus", "-b:a", "24k"],
     "recording_def456.mp3": ["-ar", "16000", "-b:a", "32k", "-write_xing", "0"],
     "recording_ghi789.wav": ["-ar", "8000", "-codec:a", "pcm_s16le"],
 }
-PASSWORD = "EncryptMe"
 
 
 def main() -> None:
     """Write each recording plain and encrypted, and the manifest."""
-    plain_folder = FIXTURES / "plain"
-    plain_folder.mkdir(parents=True, exist_ok=True)
     manifest = []
     with TemporaryDirectory() as folder:
         speech = str(Path(folder, "speech.wav"))
         subprocess.run(["espeak-ng", "-v", "en-us", "-w", speech, SENTENCE], check=True)
         for name, encoding in RECORDINGS.items():
-            plain = plain_folder / name
+            plain = PLAIN / name
             command = ["ffmpeg", "-v", "error", "-y", "-i", speech, "-ac", "1"]
             tags = ["-id3v2_version", "0", "-bitexact"]
             subprocess.run([*command, *encoding, *tags, plain], check=True)

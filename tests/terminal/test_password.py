@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import getpass
 from itertools import product
 from pathlib import Path
 
-import click
 import pytest
 from support.commands import Result, run
 from support.folders import nothing_changes
@@ -104,16 +104,6 @@ def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str
     assert (result.code, result.lines) == (1, [f"error: {error}"])
 
 
-def test_a_line_that_sets_a_variable(folder: Path) -> None:
-    """It may be the file of a service; it is tried as it is, and a hint follows."""
-    result = run_with_file(folder, b"FILEDECRYPTOR_PASSWORD=EncryptMe\n")
-    assert result.code == 3
-    assert result.lines[1] == (
-        "hint: the password looks like a line that sets a variable: "
-        "only what follows the '=' may be meant; the password came from p"
-    )
-
-
 @pytest.mark.parametrize(
     ("more", "variable", "stdin", "code"),
     [
@@ -142,23 +132,10 @@ def test_the_order(
         assert result.lines[1].startswith("hint: there is no --password-file, and FILEDECRYPTOR_P")
 
 
-def test_standard_input_serves_one_of_the_two(folder: Path, encrypted_audio: bytes) -> None:
-    """`- -` works as long as the password is elsewhere."""
-    env = {ENVIRONMENT_VARIABLE: PASSWORD}
-    assert run("-", "-", "opus", cwd=folder, env=env, stdin=encrypted_audio).stdout == AUDIO
-    result = run(
-        "-", "-", "opus", cwd=folder, env={ENVIRONMENT_VARIABLE: None}, stdin=encrypted_audio
-    )
-    assert result.code == 2
-    assert result.lines == [
-        "error: standard input cannot be both the recording and the password",
-        f"hint: use --password-file, or set {ENVIRONMENT_VARIABLE}",
-    ]
-
-
 def test_a_prompt_where_stdin_is_a_terminal(folder: Path) -> None:
-    """What is typed does not appear."""
-    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers={"Password": "EncryptMe\n"})
+    """What is typed does not appear; after nothing, it is asked for again."""
+    answers = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
+    screen = run_in_terminal("a.enc", "-", "opus", cwd=folder, answers=answers)
     assert screen.code == 0
     assert "Password: " in screen.text
     assert PASSWORD not in screen.text
@@ -187,6 +164,6 @@ def test_the_halves_of_a_character_are_put_together(monkeypatch: pytest.MonkeyPa
     """A console of Windows hands them over one by one; what was no text stays as it is."""
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
     for typed, expected in (("p\ud83d\udd10", "p\U0001f510"), ("caf\udce9", "caf\udce9")):
-        monkeypatch.setattr(click, "prompt", lambda *_, typed=typed, **__: typed)
+        monkeypatch.setattr(getpass, "getpass", lambda _, typed=typed: typed)
         console = Console("filedecryptor", Terminal(), None, None)
-        assert find_password(console, "-", [], stdin_is=None).secrets == (expected,)
+        assert find_password(console, "-", []).secrets == [expected]

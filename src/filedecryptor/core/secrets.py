@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, encode_password
-from filedecryptor.errors import AuthenticationError, UsageError
+from filedecryptor.errors import UsageError
 
 
 class Passwords:
@@ -87,8 +87,3 @@ def secret_hint(secret: bytes, what: str) -> str | None:
     if re.fullmatch(rb"([\"']).*\1", secret, re.DOTALL):
         return f"{what} is in quotation marks, which count as part of it"
     return None
-
-
-def with_origin(error: AuthenticationError, origin: str, misplaced: str | None = None) -> None:
-    """Let a hint end with where the password came from; `misplaced` says that it may be none."""
-    error.hint = "; ".join(filter(None, [misplaced or error.hint, origin]))

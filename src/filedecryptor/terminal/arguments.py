@@ -34,7 +34,7 @@ class Arguments(NamedTuple):
 
 
 class Given(NamedTuple):
-    """The options that are given of those by which an argument may be left out."""
+    """Which options are given that let an argument be left out."""
 
     names: bool = False
     password: bool = False
@@ -45,18 +45,15 @@ class Given(NamedTuple):
 def told_apart(words: Sequence[str], given: Given) -> Arguments:
     """Return what each argument is, options left out."""
     needs_extension = not (given.output or given.verify)
+    fewest = (not given.names) + (not given.password) + needs_extension
+    if len(words) < fewest:
+        raise _too_few(words, given, needs_extension=needs_extension)
     rest = list(words)
     extension = password = None
-    if rest and (needs_extension or _ends_with_extension(rest, given)):
+    if needs_extension or (len(rest) > fewest and _ends_with_extension(rest, given)):
         extension = rest.pop()
-    if rest and (not given.password or (rest[-1] == ELSEWHERE and len(rest) > (not given.names))):
+    if not given.password or (len(rest) > (not given.names) and rest[-1] == ELSEWHERE):
         password = rest.pop()
-    if (
-        (needs_extension and extension is None)
-        or (not given.password and password is None)
-        or not (rest or given.names)
-    ):
-        raise _too_few(words, given, needs_extension=needs_extension)
     if given.password and password is None and len(rest) > 1 and not _may_be_input(rest[-1]):
         raise UsageError(
             "PASSWORD and --password-file exclude each other",
@@ -65,10 +62,9 @@ def told_apart(words: Sequence[str], given: Given) -> Arguments:
     return Arguments(rest, password, extension)
 
 
-def _ends_with_extension(words: Sequence[str], given: Given) -> bool:
+def _ends_with_extension(words: list[str], given: Given) -> bool:
     """Return whether the last argument is an extension, though none is needed."""
-    fewest = (not given.names) + (not given.password)
-    if len(words) <= fewest or words[-1] == ELSEWHERE:
+    if words[-1] == ELSEWHERE:
         return False
     if _is_extension(words[-1]) or given.output or words[-2:-1] == [ELSEWHERE]:
         return True

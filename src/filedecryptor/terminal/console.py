@@ -34,10 +34,7 @@ _POLL_INTERVAL = 0.02
 
 
 class Console:
-    """A program's name, which begins each line on standard error, and its standard streams.
-
-    A stream is None if it is closed.
-    """
+    """A program's name, which begins each line on standard error, and streams, None if closed."""
 
     def __init__(
         self, program: str, stdin: TextIO | None, stdout: TextIO | None, stderr: TextIO | None
@@ -81,12 +78,8 @@ class Console:
 
     def say(self, line: str) -> None:
         """Write a line for people to standard error, escaping what would not be shown as it is."""
-        self.say_text(f"{self.program}: {printable(line)}")
-
-    def say_text(self, text: str) -> None:
-        """Write lines of our own to standard error, without the program's name."""
         with self._above_status():
-            self._write_text(f"{text}\n")
+            self.write_text(f"{self.program}: {printable(line)}\n")
 
     def say_error(self, error: Failure) -> ExitCode:
         """Say what went wrong, and what can be done about it; return the exit code for it."""
@@ -107,43 +100,47 @@ class Console:
         return is_terminal(self.stderr) and os.environ.get("TERM") != "dumb"
 
     def show_status(self, line: str) -> None:
-        """Replace the status line; an empty string removes it.
-
-        On what is not a terminal it is a line like others.
-        """
-        with self._lock:
+        """Replace the status line; on what is not a terminal it is a line like others."""
+        with self._above_status():
             if self.can_redraw:
-                self._clear_status()
                 self._status = line
-                self._write_text(line)
-            elif line:
-                self._write_text(f"{line}\n")
+            else:
+                self.write_text(f"{line}\n")
 
     def keep_status(self) -> None:
         """Leave the status line where it is, and go on below it."""
         with self._lock:
             if self._status:
-                self._write_text("\n")
+                self.write_text("\n")
             self._status = ""
 
     @contextmanager
     def _above_status(self) -> Iterator[None]:
+        """Wipe the status line off with blanks, as not every console obeys an escape sequence."""
         with self._lock:
-            self._clear_status()
-            yield
             if self._status:
-                self._write_text(self._status)
+                self.write_text(f"\r{'':{len(self._status)}}\r")
+            yield
+            self.write_text(self._status)
 
-    def _clear_status(self) -> None:
-        """Overwrite the status with blanks: not every console obeys an escape sequence."""
-        if self._status:
-            self._write_text(f"\r{'':{len(self._status)}}\r")
-
-    def _write_text(self, text: str) -> None:
-        """Write a text to standard error. A terminal that has gone is no reason to stop."""
+    def write_text(self, text: str) -> None:
+        """Write to standard error as it is. A terminal that has gone is no reason to stop."""
         if self.stderr is not None:
             with suppress(OSError):
                 write_all(self.stderr, text.encode(_encoding_of(self.stderr), "backslashreplace"))
+
+    def ask(self, question: str, *, is_hidden: bool = False) -> str:
+        """Return what is typed in answer to a question at the terminal that standard input is."""
+        from getpass import getpass
+
+        with suppress(KeyboardInterrupt, EOFError):
+            if is_hidden:
+                return getpass(question)
+            self.write_text(question)
+            if self.stdin and (line := self.stdin.readline()):
+                return line.rstrip("\r\n")
+        self.write_text("\n")  # what follows begins a line
+        raise KeyboardInterrupt
 
     def write_line(self, line: bytes) -> None:
         """Write a line to standard output: byte for byte, but escaped where that is a terminal."""

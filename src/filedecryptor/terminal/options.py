@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -14,9 +14,6 @@ from filedecryptor import __version__
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.process import exit_code
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,8 +49,7 @@ class Program(click.Command):
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
 
-        A `UsageError` repeats no argument, since any may be a secret. Ctrl-C at a prompt raises
-        `KeyboardInterrupt`.
+        A `UsageError` repeats no argument, since any may be a secret.
         """
         name = self.name or ""
         try:
@@ -69,37 +65,21 @@ class Program(click.Command):
             return end.exit_code
         except click.UsageError as error:
             raise redacted(error, name, args) from None
-        except click.Abort:
-            raise KeyboardInterrupt from None
 
 
 class Path(click.ParamType[str]):
-    """A path, an address, or `-`, passed on as it is, which shells complete.
-
-    Names of files or directories complete it, or the `words` that may stand in its place.
-    """
+    """A path, an address, or `-`, passed on as it is; shells complete names of files (or "dir")."""
 
     name = "path"
 
-    def __init__(
-        self,
-        kind: Literal["file", "dir"] = "file",
-        words: Callable[[click.Context], Iterable[str]] = lambda _: (),
-    ) -> None:
+    def __init__(self, kind: str = "file") -> None:
         self._kind = kind
-        self._words = words
 
-    def shell_complete(
-        self,
-        ctx: click.Context,
-        param: click.Parameter,  # noqa: ARG002 - given by click
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Return what may stand in the place of an incomplete word."""
+    def shell_complete(self, _ctx: object, _param: object, incomplete: str) -> list[Any]:
+        """Return what a shell takes for a request to complete names itself."""
         from click.shell_completion import CompletionItem
 
-        words = [word for word in self._words(ctx) if word.startswith(incomplete)]
-        return [*map(CompletionItem, words), CompletionItem(incomplete, type=self._kind)]
+        return [CompletionItem(incomplete, type=self._kind)]
 
 
 password_file_option = partial(
@@ -130,12 +110,13 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
     Where click has one class for several faults, its text tells them apart, but is not shown.
     The names of options are our own.
     """
-    command = error.ctx.command if error.ctx else None
-    commands = sorted(command.commands) if isinstance(command, click.Group) else []
+    commands = ", ".join(sorted(getattr(error.ctx and error.ctx.command, "commands", ())))
     cause = "the arguments make no sense"
     if isinstance(error, click.NoSuchOption):
         return _unknown_option(error, args, in_group=bool(commands))
-    if isinstance(error, click.BadParameter):
+    if isinstance(error, click.NoSuchCommand):
+        cause = f"no such command: there are {commands}"
+    elif isinstance(error, click.BadParameter):
         name = error.param.get_error_hint(error.ctx) if error.param else "an option"
         cause = f"invalid value for {name}{_allowed(error.param)}"
         if isinstance(error, click.MissingParameter):
@@ -144,9 +125,8 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
         takes_none = error.message.endswith("does not take a value.")
         fault = "does not take a value" if takes_none else "requires an argument"
         cause = f"option '{error.option_name}' {fault}"
-    elif error.message.startswith(("Missing command", "No such command")):
-        fault = "missing" if error.message.startswith("Missing command") else "no such"
-        cause = f"{fault} command: there are {', '.join(commands)}"
+    elif error.message == "Missing command.":
+        cause = f"missing command: there are {commands}"
     elif error.message.startswith("Got unexpected extra argument"):
         cause = "there are more arguments than the command takes"
     return UsageError(cause, hint=f"see '{program} --help'")

@@ -8,81 +8,70 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
-from typing import Any
 
 from filedecryptor.errors import AuthenticationError, Failure, UsageError
-from filedecryptor.terminal.console import Console, PatientFile, is_terminal
+from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
-
-_FIRST_LINE = "the first line of standard input"
 
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
 
 
 class Found:
-    """Passwords, and where they came from. They show in no `repr`.
+    """Passwords, each with where it came from. They show in no `repr`.
 
     `word` is the argument that is the password, if one is.
     """
 
-    def __init__(
-        self, *secrets: str | bytes, origins: Sequence[str], word: str | None = None
-    ) -> None:
-        self.secrets = secrets
-        what = "password" if len(secrets) == 1 else "passwords"
-        self.origin = f"the {what} came from {', '.join(origins)}"
+    def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
+        self.secrets = [secret for secret, _ in found]
+        what = "password" if len(found) == 1 else "passwords"
+        self._origin = f"the {what} came from {', '.join(origin for _, origin in found)}"
         self._word = word
 
     def explain(self, error: Failure | None) -> None:
         """Let a failed authentication say where the password came from, or what may be wrong."""
         if isinstance(error, AuthenticationError):
-            from filedecryptor.core.secrets import with_origin
             from filedecryptor.terminal.arguments import misplaced
 
-            with_origin(error, self.origin, None if self._word is None else misplaced(self._word))
+            hint = misplaced(self._word) if self._word is not None else None
+            error.hint = "; ".join(filter(None, [hint or error.hint, self._origin]))
 
 
 def find_password(
-    console: Console, word: str | None, password_files: Sequence[str], *, stdin_is: str | None
+    console: Console,
+    word: str | None,
+    password_files: Sequence[str],
+    *,
+    stdin_is: str | None = None,
 ) -> Found:
     """Return the password that PASSWORD stands for, or several that are tried in turn.
 
     A `word` that is None or `-` means that the password is elsewhere. `stdin_is` says what else
     standard input is, if anything.
     """
-    if word not in {None, "-"}:
-        return Found(str(word), origins=["the command line"], word=word)
-    if password_files:
-        return _in_files(console, password_files, stdin_is)
-    if (value := os.environ.get(ENVIRONMENT_VARIABLE)) is not None:
-        return Found(value, origins=[ENVIRONMENT_VARIABLE])
-    try:
-        secret, origin = _from_standard_input(console, stdin_is)
-    except UsageError as error:
-        error.hint = (
-            error.hint
-            or f"there is no --password-file, and {ENVIRONMENT_VARIABLE} is not set, "
-            "so the password is looked for here"
-        )
-        raise
-    return Found(secret, origins=[origin])
-
-
-def _in_files(console: Console, paths: Sequence[str], stdin_is: str | None) -> Found:
-    secrets: list[str | bytes] = []
-    origins: list[str] = []
-    for path in paths:
-        secret: str | bytes
-        if console.is_standard_input(path):
-            another = "another one" if _FIRST_LINE in origins else None
-            secret, origin = _from_standard_input(console, stdin_is or another)
-        else:
-            secret, origin = first_line(path, "--password-file"), path
-        secrets.append(secret)
-        origins.append(origin)
-    return Found(*secrets, origins=origins)
+    if word not in {None, STANDARD_STREAM}:
+        return Found((str(word), "the command line"), word=word)
+    value = os.environ.get(ENVIRONMENT_VARIABLE)
+    if value is not None and not password_files:
+        return Found((value, ENVIRONMENT_VARIABLE))
+    found: list[tuple[str | bytes, str]] = []
+    for path in password_files or [STANDARD_STREAM]:
+        if not console.is_standard_input(path):
+            found.append((first_line(path, "--password-file"), path))
+            continue
+        try:
+            found.append(_from_standard_input(console, stdin_is))
+        except UsageError as error:
+            if not password_files:
+                error.hint = error.hint or (
+                    f"there is no --password-file, and {ENVIRONMENT_VARIABLE} is not set, "
+                    "so the password is looked for here"
+                )
+            raise
+        stdin_is = stdin_is or "another one"
+    return Found(*found)
 
 
 def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | bytes, str]:
@@ -92,9 +81,17 @@ def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | 
             f"standard input cannot be both {stdin_is} and the password",
             hint=f"use --password-file, or set {ENVIRONMENT_VARIABLE}",
         )
-    if is_terminal(console.stdin):
-        return _ask(), "the prompt"
-    return _first_line(console.open_standard_input(), "standard input"), _FIRST_LINE
+    if not is_terminal(console.stdin):
+        line = _first_line(console.open_standard_input(), "standard input")
+        return line, "the first line of standard input"
+    # A UnicodeDecodeError carries the password, so it must not be chained.
+    with suppress(UnicodeDecodeError):
+        while not (text := console.ask("Password: ", is_hidden=True)):
+            pass
+        # A console of Windows hands over the two halves of some characters one by one.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return text, "the prompt"
+    raise UsageError("the password is not text in the encoding of this terminal")
 
 
 def first_line(path: str, option: str) -> bytes:
@@ -123,31 +120,24 @@ def may_be_secret(word: str) -> OSError | None:
     return None
 
 
-def _ask() -> str:
-    import click
-
-    try:
-        # A UnicodeDecodeError carries the password, so it must not be chained.
-        with suppress(UnicodeDecodeError):
-            text = str(click.prompt("Password", hide_input=True, err=True))
-            # A console of Windows hands over the two halves of some characters one by one.
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    except click.Abort:  # which is what click makes of Ctrl-C and Ctrl-D
-        raise KeyboardInterrupt from None
-    raise UsageError("the password is not text in the encoding of this terminal")
-
-
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
-    with BufferedReader(file) as buffered:
+    # A UnicodeDecodeError carries the secret, so it must not be chained.
+    with BufferedReader(file) as buffered, suppress(UnicodeDecodeError):
         line = buffered.readline(_LONGEST_LINE)
-        if encoding := _utf_16_of(line):
-            line = _in_utf_8(line, buffered, encoding, origin)
-    line = line.removeprefix(BOM_UTF8)
-    if not line:
-        raise UsageError("it is empty", filename=origin)
-    if len(line) >= _LONGEST_LINE:
-        raise UsageError("the first line is too long for a secret", filename=origin)
-    return line.removesuffix(b"\n").removesuffix(b"\r")
+        if encoding := _utf_16_of(line):  # the line may have been cut within a character
+            decoder = getincrementaldecoder(encoding)()
+            text = decoder.decode(line)
+            while line and "\n" not in text and len(text) < _LONGEST_LINE:
+                line = buffered.readline(_LONGEST_LINE)
+                text += decoder.decode(line, final=not line)
+            line = "".join(text.partition("\n")[:2]).encode()
+        line = line.removeprefix(BOM_UTF8)
+        if not line:
+            raise UsageError("it is empty", filename=origin)
+        if len(line) >= _LONGEST_LINE:
+            raise UsageError("the first line is too long for a secret", filename=origin)
+        return line.removesuffix(b"\n").removesuffix(b"\r")
+    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
 
 
 def _utf_16_of(line: bytes) -> str | None:
@@ -157,18 +147,6 @@ def _utf_16_of(line: bytes) -> str | None:
     if len(line) > 1 and not (line[0] and line[1]):  # as in ASCII, and in no secret
         return "utf-16-le" if line[0] else "utf-16-be"
     return None
-
-
-def _in_utf_8(line: bytes, buffered: BufferedReader[Any], encoding: str, origin: str) -> bytes:
-    """Return a line of UTF-16, of which a part up to an ASCII line end has been read, in UTF-8."""
-    decoder = getincrementaldecoder(encoding)()
-    with suppress(UnicodeDecodeError):  # which carries the secret, and must not be chained
-        text = decoder.decode(line)
-        while line and "\n" not in text and len(text) < _LONGEST_LINE:
-            line = buffered.readline(_LONGEST_LINE)
-            text += decoder.decode(line, final=not line)
-        return "".join(text.partition("\n")[:2]).encode()
-    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
 
 
 def as_utf_8(data: bytes) -> bytes:

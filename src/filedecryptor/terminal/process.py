@@ -23,17 +23,12 @@ if TYPE_CHECKING:
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is delivered again that came at a bad moment."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-"""The names of numbers in glibc's malloc.h."""
-
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _KEPT_MEMORY = 32 * 1024 * 1024
 """Bytes of a heap that are kept for the next recording; the most that glibc takes for both."""
 
 deferring_packages: set[str] = set()
-"""While functions of these packages run, `KeyboardInterrupt` is deferred.
-
-Raised there, it would leave their objects half-initialised. Their calls must be short.
-"""
+"""Packages whose calls, short ones, `KeyboardInterrupt` would leave half-done: it is deferred."""
 
 ENDING_SIGNALS = [
     getattr(signal, name)
@@ -42,15 +37,10 @@ ENDING_SIGNALS = [
 ]
 
 
-def run_program(
-    name: str,
-    start: Callable[[Console, Sequence[str]], int],
-    discard_unfinished: Callable[[], object],
-) -> int:
+def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> int:
     """Run a program in this process and return its exit code.
 
-    `start` does what the command line asks for. After an interruption, `discard_unfinished`
-    removes what is half-done.
+    `start` does what the command line asks for; what is half-done after an interruption is removed.
     """
     try:
         interruption = _Interruption()
@@ -63,6 +53,7 @@ def run_program(
     except KeyboardInterrupt:
         _ignore_signals()
         from filedecryptor.errors import ExitCode
+        from filedecryptor.storage import discard_unfinished
         from filedecryptor.terminal.console import Console
 
         discard_unfinished()
@@ -86,9 +77,6 @@ def exit_code(console: Console, start: Callable[[], int]) -> int:
         return ExitCode.FAILED
     except (FileDecryptorError, OSError) as error:
         return console.say_error(error)
-    except MemoryError:
-        console.say("error: there is not enough memory")
-        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - a traceback helps no user
         return console.say_error(unexpected(error))
 
@@ -130,10 +118,7 @@ def share_one_heap() -> None:
 
 
 class _Interruption:
-    """Turns the signals that ask a program to end into one `KeyboardInterrupt`.
-
-    So the `with` blocks clean up, whichever signal it was.
-    """
+    """Turns the signals that ask a program to end into one `KeyboardInterrupt`, which cleans up."""
 
     def __init__(self) -> None:
         # Set by the first signal, as the clean-up is short and must not be torn, and at the end of
@@ -166,7 +151,7 @@ class _Interruption:
         if self._is_over:
             return
         if _must_defer(frame):
-            _send_soon(number)
+            _thread.start_new_thread(_send, (number,))
             return
         self._is_over, self._number = True, number
         raise KeyboardInterrupt
@@ -175,7 +160,7 @@ class _Interruption:
         """Interrupt once more if Python has dropped the exception, as it does in `__del__`."""
         if dropped.exc_type is KeyboardInterrupt:
             self._is_over = False
-            _send_soon(self._number)
+            _thread.start_new_thread(_send, (self._number,))
         else:
             self._report(dropped)
 
@@ -194,12 +179,8 @@ def _must_defer(frame: FrameType | None) -> bool:
     return False
 
 
-def _send_soon(number: int) -> None:
-    # Unlike `Thread.start`, this waits for nothing, so the signal cannot come too early again.
-    _thread.start_new_thread(_send, (number,))
-
-
 def _send(number: int) -> None:
+    """Deliver a signal again soon, in a bare thread: `Thread.start` would wait for it to begin."""
     time.sleep(_RETRY_INTERVAL)
     if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
         signal.pthread_kill(threading.main_thread().ident or 0, number)

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Lock
+from typing import Self
 
 from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
+# Work is worth a bar if it takes longer than this by the two estimates below: a key takes some
+# 60 ms of a core, which two cores halve, and an ordinary disk writes that much.
 LONG_SECONDS = 1.0
-"""Work that takes longer than this, by the two estimates below, is worth a bar."""
-
 SECONDS_PER_FILE = 0.03
-"""A key derivation takes some 60 ms of a core; two cores halve it."""
-
 BYTES_PER_SECOND = 256 * MEGABYTE
-"""What an ordinary disk writes."""
 
 LARGE = 10 * MEGABYTE
 """Bytes of a recording from which on its key takes less time than the rest of it."""
 
+# Seconds between two states of the bar: in a terminal, and as lines of a log.
 TERMINAL_INTERVAL = 0.1
 LOG_INTERVAL = 10.0
-"""Seconds between two states of the bar: in a terminal, and as lines of a log."""
 
 SMALLEST_BAR = 8
 """Columns that the bar itself gets before anything else is shown."""
@@ -34,69 +32,60 @@ SMALLEST_BAR = 8
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
 
-_SizeOf = Callable[[str], int]
-
 
 class Progress:
-    """What `progress` yields: this one shows nothing."""
-
-    def advance(self, name: str, count: int) -> None:
-        """Move on by some bytes of an input. Any thread may call this."""
-
-    def count(self, outcome: Outcome) -> None:
-        """Count an input that is done with."""
-
-
-@contextmanager
-def progress(
-    console: Console, inputs: Iterable[str], files: int, size_of: _SizeOf, *, show: bool | None
-) -> Iterator[Progress]:
-    """Show how far the work is: as a bar, or without a terminal as a line now and then.
+    """Shows how far the work is: as a bar, or without a terminal as a line now and then.
 
     If `show` is None, only in a terminal and for long work. `size_of` returns the length of an
     input in bytes, 0 if it is not known; without `inputs`, the bar moves by files instead.
     """
-    terminal = console.can_redraw
-    if show is False or console.stderr is None or not (show or terminal):
-        yield Progress()
-        return
-    size = sum(map(size_of, inputs))
-    seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
-    if not show and seconds < LONG_SECONDS:
-        yield Progress()
-        return
-    bar = _Bar(console, files, size, size_of, terminal=terminal)
-    try:
-        yield bar
-        bar.draw(is_finished=True)
-    finally:
-        console.keep_status()
 
-
-class _Bar(Progress):
     def __init__(
-        self, console: Console, files: int, size: int, size_of: _SizeOf, *, terminal: bool
+        self,
+        console: Console,
+        inputs: Iterable[str],
+        files: int,
+        size_of: Callable[[str], int],
+        *,
+        show: bool | None,
     ) -> None:
         self._console = console
         self._files = files
-        self._size = size
         self._size_of = size_of
-        self._terminal = terminal
+        self._interval = TERMINAL_INTERVAL if console.can_redraw else LOG_INTERVAL
         self._lock = Lock()
-        self._begin = self._drawn_at = time.monotonic()
         self._under_way: dict[str, int] = {}
-        self._bytes = self._done = self._failed = 0
-        if terminal:
-            self.draw()
-        else:
-            console.show_status("begun")
+        self._size = self._bytes = self._done = self._failed = 0
+        self._is_shown = False
+        if console.stderr is not None and (console.can_redraw if show is None else show):
+            size = sum(map(size_of, inputs))
+            seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
+            if show or seconds >= LONG_SECONDS:
+                self._is_shown, self._size = True, size
+        self._begin = self._drawn_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._is_shown and self._console.can_redraw:
+            self._draw()
+        elif self._is_shown:
+            self._console.show_status("begun")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._is_shown and kind is None:
+                self._draw(is_finished=True)
+        finally:
+            self._console.keep_status()
 
     def advance(self, name: str, count: int) -> None:
+        """Move on by some bytes of an input. Any thread may call this."""
         with self._lock:
             self._under_way[name] = self._under_way.get(name, 0) + count
             self._move(count)
 
     def count(self, outcome: Outcome) -> None:
+        """Count an input that is done with."""
         with self._lock:
             self._done += 1
             self._failed += outcome.status == "failed"
@@ -107,16 +96,15 @@ class _Bar(Progress):
 
     def _move(self, count: int) -> None:
         self._bytes += count
-        interval = TERMINAL_INTERVAL if self._terminal else LOG_INTERVAL
-        if time.monotonic() - self._drawn_at >= interval:
-            self.draw()
+        if self._is_shown and time.monotonic() - self._drawn_at >= self._interval:
+            self._draw()
 
-    def draw(self, *, is_finished: bool = False) -> None:
+    def _draw(self, *, is_finished: bool = False) -> None:
         """Show the state as it is now."""
         self._drawn_at = time.monotonic()
         seconds = max(self._drawn_at - self._begin, 0.001)
         facts = self._facts(seconds)
-        if not self._terminal:
+        if not self._console.can_redraw:
             self._console.show_status(" ".join(facts))
             return
         done, whole = (self._bytes, self._size) if self._size else (self._done, self._files)

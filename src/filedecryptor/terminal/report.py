@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from typing import Self
 
 from filedecryptor.audio import misnamed
 from filedecryptor.errors import ExitCode, Failure, Outcome, cause_of, exit_code_of
@@ -18,33 +18,46 @@ _MOST_NAMES = 8
 """Workers named in one line."""
 
 
-class Report:
-    """The totals of a run: `counts` by status, bytes of audio (`size`), exit `codes` of failures."""
+class Reporter:
+    """Prints one result for each recording, and keeps the totals; as a context, it prints them.
 
-    def __init__(self, passwords: int = 1) -> None:
+    `counts` are by status, `size` is in bytes of audio, and `codes` are the failures' exit codes.
+    If there are `many` recordings, a summary stands for the lines about what was skipped or
+    verified. If `quiet`, only errors, warnings and JSON objects are printed. After an interruption,
+    `go_on` says how to go on, if that takes more than doing the same again.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        quiet: bool = False,
+        json: bool = False,
+        many: bool,
+        passwords: int = 1,
+        go_on: str | None = None,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.size = 0
         self.codes: set[ExitCode] = set()
         self._right = dict.fromkeys(range(1, passwords + 1), 0) if passwords > 1 else {}
         self._begin = time.monotonic()
+        self._console = console
+        self._quiet = quiet
+        self._json = json
+        self._many = many
+        self._go_on = go_on
+        self._is_heard = console.stdout is not None  # closed, it asks for no results
 
-    def add(self, outcome: Outcome) -> None:
-        """Count a recording."""
-        self.counts[outcome.status] += 1
-        self.size += outcome.size or 0
-        if outcome.password is not None:
-            self._right[outcome.password] = self._right.get(outcome.password, 0) + 1
-        if outcome.error is not None:
-            self.codes.add(exit_code_of(outcome.error))
+    def __enter__(self) -> Self:
+        return self
 
-    @property
-    def code(self) -> ExitCode:
-        """The exit code: the failures' common one, 1 if they differ, 0 if there are none."""
-        if len(self.codes) > 1:
-            return ExitCode.FAILED
-        return next(iter(self.codes), ExitCode.DONE)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._many and self.counts:
+            go_on = f"; {self._go_on}" if self._go_on and kind is KeyboardInterrupt else ""
+            self.say(f"{self._summary()}{go_on}")
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         """Return the totals as a line."""
         last = ["skipped", "not tried", "failed"]
         statuses = sorted(self.counts.keys() - last) + [word for word in last if self.counts[word]]
@@ -55,47 +68,47 @@ class Report:
         audio = f"; {self.size / MEGABYTE:.1f} MB of audio" if self.size else ""
         return f"{counts}{audio} in {time.monotonic() - self._begin:.1f} s"
 
-
-class Reporter:
-    """Prints one result for each recording, and keeps the totals in `report`.
-
-    If there are `many` recordings, a summary stands for the lines about what was skipped or
-    verified. If `quiet`, only errors, warnings and JSON objects are printed.
-    """
-
-    def __init__(
-        self, console: Console, *, quiet: bool, json: bool, many: bool, passwords: int = 1
-    ) -> None:
-        self.report = Report(passwords)
-        self._console = console
-        self._quiet = quiet
-        self._json = json
-        self._many = many
-        self._is_heard = console.stdout is not None  # closed, it asks for no results
+    @property
+    def code(self) -> ExitCode:
+        """The exit code: the failures' common one, 1 if they differ, 0 if there are none."""
+        if len(self.codes) > 1:
+            return ExitCode.FAILED
+        return next(iter(self.codes), ExitCode.DONE)
 
     def add(self, outcome: Outcome, *, is_said: bool = False) -> None:
         """Print and count what became of a recording, without its error if that `is_said`."""
-        self.report.add(outcome)
-        status, output, error = outcome.status, outcome.output, outcome.error
+        self._count(outcome)
+        output, error = outcome.output, outcome.error
         if self._json:
             self.add_object(_as_object(outcome))
         if outcome.note is not None:
             self.note(f"{output or outcome.input}: {outcome.note}")
         if error is not None and not is_said:
             self._console.say_error(error)
-        if self._json or self._quiet:
-            pass
-        elif output is not None and status != "skipped":
-            self.write_result(os.fsencode(output))
-        elif error is None and status not in {"skipped", "verified"}:
-            self.write_result(os.fsencode(f"{status}: {outcome.input}"))
-        elif error is None and not self._many:
-            what = f"{outcome.size} bytes of {outcome.format or 'unknown'} audio"
-            self.say(f"{status}: {outcome.input}: {what if output is None else f'{output} exists'}")
-        if status == "decrypted" and output is not None:
+        if not (self._json or self._quiet):
+            self._write_outcome(outcome)
+        if outcome.status == "decrypted" and output is not None:
             note = misnamed(output, outcome.format)
             if note is not None and self._console.is_news(note):
                 self.note(f"{output}: {note}")
+
+    def _count(self, outcome: Outcome) -> None:
+        self.counts[outcome.status] += 1
+        self.size += outcome.size or 0
+        if outcome.password is not None:
+            self._right[outcome.password] = self._right.get(outcome.password, 0) + 1
+        if outcome.error is not None:
+            self.codes.add(exit_code_of(outcome.error))
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        status, output = outcome.status, outcome.output
+        if output is not None and status != "skipped":
+            self.write_result(os.fsencode(output))
+        elif outcome.error is None and status not in {"skipped", "verified"}:
+            self.write_result(os.fsencode(f"{status}: {outcome.input}"))
+        elif outcome.error is None and not self._many:
+            what = f"{outcome.size} bytes of {outcome.format or 'unknown'} audio"
+            self.say(f"{status}: {outcome.input}: {what if output is None else f'{output} exists'}")
 
     def add_object(self, fields: Mapping[str, object]) -> None:
         """Print an object, if objects are printed."""
@@ -113,7 +126,7 @@ class Reporter:
             self._console.write_line(line)
         except OSError as error:
             self._is_heard = False
-            self.report.codes.add(exit_code_of(error))
+            self.codes.add(exit_code_of(error))
             if self._many:
                 what = "the work goes on, its results are not shown"
                 self._console.say(f"error: {described(error)}; {what}")
@@ -135,39 +148,13 @@ class Reporter:
 
     def say_error(self, error: Failure) -> None:
         """Say what went wrong apart from the recordings; the exit code tells it as well."""
-        self.report.codes.add(self._console.say_error(error))
+        self.codes.add(self._console.say_error(error))
 
     def say_silence(self, seconds: float, busy: list[str]) -> None:
         """Say for how long no work has ended, and which workers have some."""
         names = ", ".join(busy[:_MOST_NAMES]) or "no worker"
         more = f", and {len(busy) - _MOST_NAMES} more" if len(busy) > _MOST_NAMES else ""
         self.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
-
-
-@contextmanager
-def reporting(
-    console: Console,
-    *,
-    quiet: bool,
-    json: bool,
-    many: bool,
-    passwords: int = 1,
-    go_on: str | None = None,
-) -> Iterator[Reporter]:
-    """Yield a `Reporter`; print the summary on exit, also after an interruption.
-
-    After that, `go_on` says how to go on, if that takes more than doing the same again.
-    """
-    reporter = Reporter(console, quiet=quiet, json=json, many=many, passwords=passwords)
-    remark = ""
-    try:
-        yield reporter
-    except KeyboardInterrupt:
-        remark = f"; {go_on}" if go_on else ""
-        raise
-    finally:
-        if many and reporter.report.counts:
-            reporter.say(f"{reporter.report.summary()}{remark}")
 
 
 def _as_object(outcome: Outcome) -> dict[str, object]:

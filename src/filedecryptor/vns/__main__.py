@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
-    return run_program("vns-recordings", _start, _discard_unfinished)
+    return run_program("vns-recordings", _start)
 
 
 def _start(console: "Console", args: "Sequence[str]") -> int:
@@ -33,12 +33,6 @@ def _start(console: "Console", args: "Sequence[str]") -> int:
     from filedecryptor.vns.cli import main
 
     return main.run(args, console)
-
-
-def _discard_unfinished() -> None:
-    from filedecryptor.storage import discard_unfinished
-
-    discard_unfinished()
 
 
 if __name__ == "__main__":

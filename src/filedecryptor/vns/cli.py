@@ -33,7 +33,7 @@ from filedecryptor.terminal.options import (
     version_option,
 )
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password, first_line
-from filedecryptor.terminal.report import Reporter, reporting
+from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import listing, times
 from filedecryptor.vns.archive import Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
@@ -155,7 +155,7 @@ def _fetching(
     count = len(secrets)
     with (
         locked(directory) if keep_others_out else nullcontext(),
-        reporting(
+        Reporter(
             console, quiet=quiet, json=json, many=many, passwords=count, go_on=go_on
         ) as reporter,
     ):
@@ -211,7 +211,7 @@ def list_command(console: Console, /, *, json: bool, archived: str | None, **api
 def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCode:
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
-    reporter = Reporter(console, quiet=False, json=False, many=True)
+    reporter = Reporter(console, many=True)
     records = []
     for _, found, error in Records(directory).all():
         if found is not None:
@@ -221,7 +221,7 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     if as_json:
         for record in records:
             console.write_line(json.dumps(record).encode("ascii"))
-        return reporter.report.code
+        return reporter.code
     rows = [
         record["entry"] | record if isinstance(record["entry"], dict) else record
         for record in records
@@ -232,7 +232,7 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     columns = list(dict.fromkeys([*own, *named]))
     for line in table(columns[: listing.MOST_COLUMNS], rows):
         console.write_line(line.encode())
-    return reporter.report.code
+    return reporter.code
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
@@ -280,7 +280,7 @@ def download(
             else:
                 fetching.refuse(text)
         fetching.fetch(list(recordings.values()), again=True)
-    return fetching.reporter.report.code
+    return fetching.reporter.code
 
 
 @main.command()
@@ -298,7 +298,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
             raise UsageError(
                 "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
             )
-        if not click.confirm(f"Delete {what} on the server?", err=True):
+        if console.ask(f"Delete {what} on the server? [y/N]: ").lower() not in {"y", "yes"}:
             console.say("nothing was deleted")
             return ExitCode.DONE
     reporter = Reporter(console, quiet=False, json=False, many=len(recordings) > 1)
@@ -311,7 +311,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
             reporter.add(failed(name, error))
         else:
             reporter.write_result(name.encode())
-    return reporter.report.code
+    return reporter.code
 
 
 @main.command(short_help="Fetch what DIR does not have yet.")
@@ -370,4 +370,4 @@ def archive(
         **options,
     ) as night:
         night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)
-    return night.reporter.report.code
+    return night.reporter.code

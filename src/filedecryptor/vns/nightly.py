@@ -23,7 +23,7 @@ from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import Found
 from filedecryptor.terminal.process import share_one_heap
-from filedecryptor.terminal.progress import progress
+from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import times
 from filedecryptor.vns.archive import NOT_TRIED, Archive
@@ -109,7 +109,7 @@ class Nightly:
         """Fetch recordings, `again` if they are there, and return the GUIDs not tried."""
         share_one_heap()
         not_tried: list[Outcome] = []
-        with progress(self.console, (), len(recordings), lambda _: 0, show=self.show) as shown:
+        with Progress(self.console, (), len(recordings), lambda _: 0, show=self.show) as shown:
             outcomes = self.archive.fetch(
                 recordings,
                 jobs=self.jobs,
@@ -144,7 +144,7 @@ class Nightly:
         `check` reads all files of the archive, also if the API fails.
         """
         runs = Runs(directory)
-        report = self.reporter.report
+        report = self.reporter
         looked_at: Sequence[Recording] = ()
         try:
             with self._errors_said():
@@ -197,7 +197,7 @@ class Nightly:
         with self._errors_said() if is_complete else suppress(FileDecryptorError, OSError):
             if warning := runs.end(complete=is_complete):
                 self.reporter.warn(warning)
-        report = self.reporter.report
+        report = self.reporter
         last = runs.complete
         figures: dict[str, float] = {
             "listed": self.listed,
