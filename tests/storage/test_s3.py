@@ -29,6 +29,7 @@ from filedecryptor.errors import missing_extra
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW, decrypt_files
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.objects import LARGEST_PIECE
+from filedecryptor.storage.s3 import S3
 
 Forward = Callable[[Request], Answer]
 Handler = Callable[[Request, Forward], Answer | None]
@@ -423,3 +424,24 @@ def test_an_answer_that_is_lost(store: Store) -> None:
     assert mine.code == 0, mine
     assert store.bucket.get("in/mine.x") == AUDIO
     assert other.lines == [f"error: {store.bucket.url}/in/other.x: File exists"]
+
+
+def test_requests_are_answered_after_memory_was_short(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that makes them goes on: without it, all would wait for ever."""
+    for name, value in bucket.env.items():
+        monkeypatch.setenv(name, value)
+    bucket.put("a", b"x")
+    S3.clear_instance_cache()
+    loop = S3().loop
+    run_once = loop._run_once  # noqa: SLF001 - what memory is needed for between two callbacks
+
+    def fail() -> None:
+        loop._run_once = run_once  # noqa: SLF001 - as above
+        raise MemoryError
+
+    loop._run_once = fail  # noqa: SLF001 - as above
+    loop.call_soon_threadsafe(bool)
+    assert S3().exists(f"{bucket.name}/a")
+    S3.clear_instance_cache()

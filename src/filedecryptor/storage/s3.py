@@ -14,9 +14,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
-from threading import Semaphore
+from threading import Semaphore, Thread
 from typing import Any, TypeVar, cast
 
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
@@ -80,7 +80,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
     knows_conditions = True
 
     def __init__(self, **options: object) -> None:
-        super().__init__(**options)
+        super().__init__(loop=_loop(os.getpid()), **options)
         if self.session is None:
             self.session = _session(self.kwargs)
 
@@ -170,6 +170,24 @@ class S3(S3FileSystem):  # type: ignore[misc]
                     raise UnavailableError(_sentence(failure)) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             pause = min(2 * pause, LONGEST_WAIT)
+
+
+@cache
+def _loop(process: int) -> asyncio.AbstractEventLoop:  # noqa: ARG001 - a fork needs its own
+    """Return an event loop that runs in a thread, and goes on after it was short of memory.
+
+    The thread of `fsspec` would end, and all that wait for an answer would wait for ever.
+    """
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        while True:
+            with suppress(Exception):
+                loop.run_forever()
+            time.sleep(FIRST_PAUSE)
+
+    Thread(target=run, daemon=True).start()
+    return loop
 
 
 def _session(settings: dict[str, Any]) -> AioSession:
