@@ -123,7 +123,7 @@ class _Interruption:
     def __init__(self) -> None:
         # Set by the first signal, as the clean-up is short and must not be torn, and at the end of
         # the work. From then on signals are ignored.
-        self._is_over = False
+        self._is_over = self._is_sending = False
         self._number: int = signal.SIGINT
         self._report = sys.unraisablehook
         sys.unraisablehook = self._see_what_is_dropped
@@ -151,7 +151,8 @@ class _Interruption:
         if self._is_over:
             return
         if _must_defer(frame):
-            _thread.start_new_thread(_send, (number,))
+            if not self._is_sending:
+                self._send_again(number)
             return
         self._is_over, self._number = True, number
         raise KeyboardInterrupt
@@ -160,9 +161,23 @@ class _Interruption:
         """Interrupt once more if Python has dropped the exception, as it does in `__del__`."""
         if dropped.exc_type is KeyboardInterrupt:
             self._is_over = False
-            _thread.start_new_thread(_send, (self._number,))
+            self._send_again(self._number)
         else:
             self._report(dropped)
+
+    def _send_again(self, number: int) -> None:
+        self._is_sending = True
+        # A bare thread: `Thread.start` would wait for it to begin.
+        _thread.start_new_thread(self._send, (number,))
+
+    def _send(self, number: int) -> None:
+        """Deliver a signal until it is heeded: Python misses one just before a call that waits."""
+        while not self._is_over:
+            time.sleep(_RETRY_INTERVAL)
+            if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            else:
+                _thread.interrupt_main(signal.Signals(number))
 
 
 def _must_defer(frame: FrameType | None) -> bool:
@@ -177,12 +192,3 @@ def _must_defer(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _send(number: int) -> None:
-    """Deliver a signal again soon, in a bare thread: `Thread.start` would wait for it to begin."""
-    time.sleep(_RETRY_INTERVAL)
-    if hasattr(signal, "pthread_kill"):  # which also wakes a main thread that waits for something
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-    else:
-        _thread.interrupt_main(signal.Signals(number))
