@@ -12,9 +12,6 @@ from typing import NamedTuple
 SEARCHED = 16 * 1024
 """Bytes in which the first frame is looked for: a decoder may start at any (ISO 11172-3, 2.4.3.1)."""
 
-GAP = 32
-"""Bytes between two frames that a recorder may have put there or left over."""
-
 # By the two version bits: MPEG-1, MPEG-2 and MPEG-2.5. Bit rates are in kbit/s; their first stands
 # for the free format, and their last, which is not here, is not allowed.
 _MPEG_2_BIT_RATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -70,16 +67,15 @@ def begins_with_frames(data: bytes, *, is_whole: bool) -> bool:
 def holds_frames(data: bytes, *, is_whole: bool) -> bool:
     """Return whether frames follow each other from one of the first `SEARCHED` bytes on.
 
-    No other data has three in a row by chance, the next where it must be, or six with gaps.
+    No other data has three in a row by chance, each where it must be.
     """
     return any(
         _follow(data, match.start(), 3, is_whole=is_whole)
-        or _follow(data, match.start(), 6, is_whole=False, gap=GAP)
         for match in _SYNC.finditer(data, 0, SEARCHED + 1)
     )
 
 
-def _follow(data: bytes, position: int, frames: int, *, is_whole: bool, gap: int = 0) -> bool:
+def _follow(data: bytes, position: int, frames: int, *, is_whole: bool) -> bool:
     """Return whether so many frames follow each other, or one fewer up to the end of the audio."""
     frame = frame_at(data, position)
     if frame is None:
@@ -90,11 +86,8 @@ def _follow(data: bytes, position: int, frames: int, *, is_whole: bool, gap: int
             rest = data[end:]
             if rest.startswith(_TAIL) or not rest.strip(b"\0"):
                 return True
-        for place in range(end, end + gap + 1):
-            following = frame_at(data, place)
-            if following is not None and following[:2] == frame[:2]:
-                frame, position = following, place
-                break
-        else:
+        following = frame_at(data, end)
+        if following is None or following[:2] != frame[:2]:
             return False
+        frame, position = following, end
     return True
