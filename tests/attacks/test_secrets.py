@@ -128,7 +128,7 @@ INJECTED = [
     ("os.makedirs", "ENOSPC", "a.enc PASSWORD opus -d out", 1, "No space left on device"),
     ("os.scandir", "EACCES", "calls PASSWORD opus", 1, "Permission denied"),
     ("builtins.open", "EMFILE", "a.enc PASSWORD opus", 1, "a.enc: Too many open files"),
-    ("io.BytesIO", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),
+    ("core.decryptor.InMemory", "ENOSPC", "- PASSWORD opus", 1, "No space left on device"),
     ("core.spool.read_into", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),
     ("core.spool.read_into", "EIO", "a.enc PASSWORD opus -o -", 1, "Input/output error"),
     ("core.crypto.StreamDecryptor.update", "EIO", "calls PASSWORD opus", 1, "Input/output error"),
