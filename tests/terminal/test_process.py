@@ -90,7 +90,9 @@ def test_an_early_signal_ends_the_program(tmp_path: Path, program: str, words: l
             _, stderr = process.communicate()
             if re.search(r"filedecryptor/(vns/)?__", stderr):
                 late.append(stderr)
-            elif not re.search(r"KeyboardInterrupt\n$|ignored in|^Fatal Python error: init", stderr):
+            elif not re.search(
+                r"KeyboardInterrupt\n$|ignored in|^Fatal Python error: init", stderr
+            ):
                 assert process.returncode in {130, -number}, stderr
                 assert stderr in {"", f"{Path(program).name}: error: interrupted\n"}
     assert len(late) <= 2, "the moment until our first line is short"
