@@ -143,9 +143,8 @@ def _forget_other_stores(env: Mapping[str, str | None]) -> None:
         name: value for name, value in {**os.environ, **env}.items() if name.startswith("AWS_")
     }
     if store != _last_store:
-        from filedecryptor.storage.s3 import S3
-
-        S3.clear_instance_cache()
+        if module := sys.modules.get("filedecryptor.storage.s3"):
+            module.S3.clear_instance_cache()
         _last_store.clear()
         _last_store.update(store)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytest.importorskip("httpcore", reason="the extra vns is not installed")
+
 from filedecryptor.vns.cli import table
 
 
