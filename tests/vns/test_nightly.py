@@ -273,7 +273,7 @@ def test_figures_to_a_pipe_that_has_a_name(api: Server, tmp_path: Path) -> None:
     """Its reader gets them; where there is none, nobody waits, and the pipe stays a pipe."""
     pipe = make_fifo(tmp_path / "pipe")
     words = ("archive", "calls", "--metrics", "pipe")
-    unread = (1, "error: pipe: Nobody reads from it")
+    unread = (1, "error: pipe: No process reads from it")
     result = vns(api, *words, cwd=tmp_path)
     assert (result.code, result.lines[0]) == unread
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -175,7 +175,7 @@ class Written:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        """Held while an output gets its name, so that nobody looks before it is added."""
+        """Held while an output gets its name, so that no other thread looks before it is added."""
         self._targets: dict[Hashable, str] = {}
 
     def add(self, target: str, found: os.stat_result) -> None:

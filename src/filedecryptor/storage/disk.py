@@ -92,7 +92,7 @@ def write_to_stream(path: str, data: bytes) -> bool:
                     data = data[os.write(file.fileno(), data) :]
         except OSError as error:
             if stat.S_ISFIFO(mode) and error.errno in {errno.ENXIO, errno.EAGAIN}:
-                raise OSError(error.errno, "Nobody reads from it") from None
+                raise OSError(error.errno, "No process reads from it") from None
             raise
     return True
 
