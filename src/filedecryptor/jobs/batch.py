@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeAlias, cast
 
 from filedecryptor.core.crypto import load
@@ -207,17 +207,12 @@ def _placed(outcome: Said) -> Said:
 
 def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
-    group: list[Job] = []
-    for job in plan:
-        if outcome := plan.without_work(job, Written()):
-            yield outcome
-            continue
-        group.append(job)
-        if len(group) == size:
+    jobs = iter(plan)
+    while some := list(islice(jobs, size)):
+        outcomes = [plan.without_work(job, Written()) for job in some]
+        yield from filter(None, outcomes)
+        if group := [job for job, outcome in zip(some, outcomes, strict=True) if outcome is None]:
             yield group
-            group = []
-    if group:
-        yield group
 
 
 def _worker_failures(group: list[Job], error: Exception) -> list[Said]:

@@ -125,11 +125,9 @@ def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
     with BufferedReader(file) as buffered, suppress(UnicodeDecodeError):
         line = buffered.readline(_LONGEST_LINE)
         if encoding := _utf_16_of(line):  # the line may have been cut within a character
-            decoder = getincrementaldecoder(encoding)()
-            text = decoder.decode(line)
-            while line and "\n" not in text and len(text) < _LONGEST_LINE:
-                line = buffered.readline(_LONGEST_LINE)
-                text += decoder.decode(line, final=not line)
+            rest = buffered.read(2 * _LONGEST_LINE)
+            is_all = len(rest) < 2 * _LONGEST_LINE
+            text = getincrementaldecoder(encoding)().decode(line + rest, final=is_all)
             line = "".join(text.partition("\n")[:2]).encode()
         line = line.removeprefix(BOM_UTF8)
         if not line:
