@@ -1,4 +1,4 @@
-"""One recording to be decrypted, and what becomes of an output that exists."""
+"""One recording to be decrypted: how its output is named, and what becomes of one that exists."""
 
 # Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import errno
