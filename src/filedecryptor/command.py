@@ -189,9 +189,8 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
         file = console.open_standard_input() if is_standard_input else PatientFile(path)
         with BufferedReader(file) as buffered:
             data = b"".join(iter(lambda: buffered.read(CHUNK_SIZE), b""))
+    lines = data.split(b"\0") if null else as_utf_8(data).replace(b"\r\n", b"\n").split(b"\n")
     try:
-        text = data if null else as_utf_8(data).replace(b"\r\n", b"\n")
-        lines = text.split(b"\0" if null else b"\n")
         names = [os.fsdecode(line) for line in lines if line]
     except UnicodeDecodeError:  # on Windows; elsewhere a name may be any bytes
         raise UsageError("it is not text in UTF-8", filename=path) from None

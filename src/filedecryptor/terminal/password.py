@@ -17,6 +17,8 @@ ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
 
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
 
 class Found:
     """Passwords, each with where it came from. They show in no `repr`.
@@ -121,18 +123,18 @@ def may_be_secret(word: str) -> OSError | None:
 
 
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
-    # A UnicodeDecodeError carries the secret, so it must not be chained.
-    with BufferedReader(file) as buffered, suppress(UnicodeDecodeError):
+    with BufferedReader(file) as buffered:
         data = buffered.readline(_LONGEST_LINE)
         if _utf_16_of(data):  # where that may have ended within a character
             data += buffered.read(2 * _LONGEST_LINE - len(data))
-        if not (text := as_utf_8(data)):
-            raise UsageError("it is empty", filename=origin)
-        line = text.partition(b"\n")[0]
-        if len(line) >= _LONGEST_LINE:
-            raise UsageError("the first line is too long for a secret", filename=origin)
-        return line.removesuffix(b"\r")
-    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
+    if not (text := as_utf_8(data)):
+        raise UsageError("it is empty", filename=origin)
+    line = text.partition(b"\n")[0]
+    if _utf_16_of(data) and _REPLACEMENT in line:
+        raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
+    if len(line) >= _LONGEST_LINE:
+        raise UsageError("the first line is too long for a secret", filename=origin)
+    return line.removesuffix(b"\r")
 
 
 def _utf_16_of(line: bytes) -> str | None:
@@ -145,6 +147,9 @@ def _utf_16_of(line: bytes) -> str | None:
 
 
 def as_utf_8(data: bytes) -> bytes:
-    """Return a text in UTF-8, without a mark, that tools of Windows may have written in UTF-16."""
+    """Return a text in UTF-8, without a mark, that tools of Windows may have written in UTF-16.
+
+    What cannot be decoded becomes U+FFFD: one bad name must not spoil a list.
+    """
     encoding = _utf_16_of(data)
-    return data.decode(encoding).encode() if encoding else data.removeprefix(BOM_UTF8)
+    return data.decode(encoding, "replace").encode() if encoding else data.removeprefix(BOM_UTF8)
