@@ -160,23 +160,15 @@ def _rooms() -> Iterator[int]:
     In a container, the path may be one of the machine outside; then its own group is the one that
     is mounted. Files that were read once are given back at once.
     """
-    with suppress(OSError, ValueError):  # this is not Linux, or shows nothing of itself
-        for line in _read(OWN_CGROUPS).splitlines():
-            _, controllers, path = line.split(":", 2)
-            mount, limit, usage, prefix = CGROUPS, "memory.max", "memory.current", ""
-            if "memory" in controllers.split(","):  # the first version of control groups
-                mount, prefix = f"{CGROUPS}/memory", "total_"
-                limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
-            elif controllers:
-                continue
-            group = os.path.normpath(f"/{path}")
-            for _ in range(group.count("/") + 1):
-                directory = f"{mount}/{group}"
-                with suppress(OSError, ValueError):  # it is not there, or has no limit
-                    room = int(_read(f"{directory}/{limit}")) - int(_read(f"{directory}/{usage}"))
-                    statistics = _read(f"{directory}/memory.stat").split()
-                    yield room + int(statistics[statistics.index(f"{prefix}inactive_file") + 1])
-                group = os.path.dirname(group)
+    with suppress(OSError, ValueError):  # this is not Linux, or has the first version of them
+        [path] = (line[3:] for line in _read(OWN_CGROUPS).splitlines() if line.startswith("0::"))
+        group = f"{CGROUPS}{path}"
+        while len(group) >= len(CGROUPS):
+            with suppress(OSError, ValueError):  # it is not there, or has no limit
+                room = int(_read(f"{group}/memory.max")) - int(_read(f"{group}/memory.current"))
+                statistics = _read(f"{group}/memory.stat").split()
+                yield room + int(statistics[statistics.index("inactive_file") + 1])
+            group = os.path.dirname(group)
 
 
 def _read(path: str) -> str:
