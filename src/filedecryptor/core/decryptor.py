@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from io import BufferedReader, BytesIO
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
@@ -26,21 +26,10 @@ NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or th
 OnProgress: TypeAlias = Callable[[int], object]
 Attempt: TypeAlias = Callable[[bytearray], tuple[BinaryIO, Content]]
 """Decrypts a recording under a key: its audio as a file, and what is known of that."""
+UseKey: TypeAlias = Callable[[Password, bytes, Attempt, OnProgress, bool], tuple[BinaryIO, Content]]
+"""Derives a key of a password and a salt, and attempts to decrypt; after a wrong key, again, if
+that can be repeated."""
 AudioFile: TypeAlias = BytesIO | LongFile
-
-
-class KeyDeriver(Protocol):
-    """What derives the keys of several recordings."""
-
-    def use(
-        self,
-        password: Password,
-        salt: bytes,
-        work: Attempt,
-        on_progress: OnProgress,
-        is_repeatable: bool,  # noqa: FBT001 - there is one call
-    ) -> tuple[BinaryIO, Content]:
-        """Return what `work` does with a key; after a wrong key, repeat what is repeatable."""
 
 
 class Nowhere(BytesIO):
@@ -77,10 +66,10 @@ def verify(
     beginning: Beginning,
     secret: Secret,
     on_progress: OnProgress = ignore,
-    keys: KeyDeriver | None = None,
+    use_key: UseKey | None = None,
 ) -> Content:
     """Authenticate a recording, drop its audio, and return what is known of that."""
-    return decrypted(beginning, secret, on_progress, Nowhere, keys)[1]
+    return decrypted(beginning, secret, on_progress, Nowhere, use_key)[1]
 
 
 def decrypted(
@@ -88,7 +77,7 @@ def decrypted(
     secret: Secret,
     on_progress: OnProgress = ignore,
     nameless: Callable[[], AudioFile | None] = lambda: None,
-    keys: KeyDeriver | None = None,
+    use_key: UseKey | None = None,
 ) -> tuple[BinaryIO, Content]:
     """Return the authenticated audio of a recording as a file, and what is known of it.
 
@@ -107,11 +96,11 @@ def decrypted(
         for number, password in passwords.in_turn():
             try:
                 salt = EncReader(BytesIO(source.head)).salt
-                if keys is None:
+                if use_key is None:
                     with derive_key(password, salt) as key:
                         file, content = attempt(key)
                 else:
-                    file, content = keys.use(
+                    file, content = use_key(
                         password, salt, attempt, on_progress, source.is_repeatable
                     )
             except NotEncError as error:
