@@ -161,9 +161,7 @@ class SpooledAudio(io.RawIOBase):
         """Return True."""
         return True
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
+    seekable = readable
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position and return it."""

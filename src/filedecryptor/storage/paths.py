@@ -20,12 +20,6 @@ def is_url(path: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
 
 
-def is_half_url(path: str) -> bool:
-    """Return whether this looks like an address that lacks a slash, and is no path that exists."""
-    scheme, separator, _ = path.partition(":/")
-    return bool(separator) and is_url(f"{scheme}://") and not os.path.isdir(f"{scheme}:")
-
-
 def absolute(path: str) -> str:
     """Return a path that means the same in any directory; an empty one stays empty.
 
