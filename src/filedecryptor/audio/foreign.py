@@ -6,8 +6,7 @@ import codecs
 import re
 from contextlib import suppress
 
-TEXT_SIZE = 512
-"""Bytes without a control character that are a text, whatever its encoding."""
+TEXT_SIZE = 512  # bytes without a control character that are a text, whatever its encoding
 
 CONTROL = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1b") | {0x7F}
 

@@ -16,11 +16,8 @@ from filedecryptor.core.crypto import decryptor_at
 from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
 from filedecryptor.errors import errors_naming
 
-MEMORY_LIMIT = 8 * 1024 * 1024
-"""Bytes of audio that one recording takes in memory at most."""
-
-HEAD_SIZE = 4096
-"""Bytes of a source that are kept, to recognise what is not a recording."""
+MEMORY_LIMIT = 8 * 1024 * 1024  # bytes of audio that one recording takes in memory at most
+HEAD_SIZE = 4096  # bytes of a source that are kept, to recognise what is not a recording
 
 
 class Beginning:

@@ -15,14 +15,9 @@ from filedecryptor.errors import in_one_line
 if TYPE_CHECKING:
     from filedecryptor.lanes.kernel import Lanes
 
-ENOUGH_KEYS = 6
-"""Keys for each job after which the lanes are made ready: a smaller batch would not gain."""
-
-EXPECTED_LANES = 4
-"""How many there will be, as long as they are not ready."""
-
-COMPILE_TIMEOUT = 30.0
-"""Seconds that the child may take; a slow machine needs one or two."""
+ENOUGH_KEYS = 6  # for each job, to have the lanes made ready: a smaller batch would not gain
+EXPECTED_LANES = 4  # how many there will be, as long as they are not ready
+COMPILE_TIMEOUT = 30.0  # seconds that the child may take; a slow machine needs one or two
 
 PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; import filedecryptor.lanes.compiler as c; c.main()"
@@ -31,11 +26,8 @@ PROGRAM = (
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
 """How the variables begin that the child gets; others may hold secrets."""
 
-MEMORY_NEEDED = 256 * 1024 * 1024
-"""Bytes that a control group has to have left: LLVM takes 130 MB, the audio of a batch 64 MiB."""
-
-FILES_NEEDED = 128
-"""Files that the process must be allowed to open: each thread that waits for a key has some."""
+MEMORY_NEEDED = 256 * 1024 * 1024  # bytes: LLVM takes 130 MB, the audio of a batch 64 MiB
+FILES_NEEDED = 128  # to be open at once: each thread that waits for a key has some
 
 OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
 """The control groups of this process, and where they are mounted (cgroups(7))."""
@@ -176,8 +168,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
-MACHINE = Machine()
-"""There is one for each process: a worker of a cluster compiles once."""
+MACHINE = Machine()  # there is one for each process: a worker of a cluster compiles once
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=MACHINE.begin_anew)

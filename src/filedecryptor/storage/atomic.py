@@ -25,16 +25,14 @@ TEMPORARY_PREFIX = ".filedecryptor-"
 
 LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
 
-LEFTOVER_AGE = 24 * 60 * 60
-"""Seconds after which nothing writes to a temporary file any more: a killed run has left it."""
+LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
 NOT_A_FILE = "Not a regular file"
 
-naming = Lock()
-"""Held while a file gets a temporary name, so that none appears after `discard_unfinished`."""
+naming = Lock()  # held while a file gets a temporary name; see `discard_unfinished`
 
 _unfinished: set[str] = set()
 _directories_seen: set[str] = set()
@@ -47,8 +45,7 @@ class Attributes(NamedTuple):
     modified: int | None = None
 
 
-NEW = Attributes()
-"""What a file has that takes over nothing."""
+NEW = Attributes()  # what a file has that takes over nothing
 
 
 def attributes_of(source: Source) -> Attributes:

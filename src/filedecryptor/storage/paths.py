@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from filedecryptor.errors import UsageError
 from filedecryptor.storage.windows import is_impossible
 
-SUFFIX = ".enc"
-"""What a directory's recordings end with, in any case."""
+SUFFIX = ".enc"  # what a directory's recordings end with, in any case
 
 
 def is_url(path: str) -> bool:

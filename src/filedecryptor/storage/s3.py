@@ -40,8 +40,7 @@ A store that does not answer at all is waited for 15 seconds, so a request ends 
 """
 
 FIRST_PAUSE = 0.1
-LONGEST_WAIT = 4.0
-"""Seconds before a request is made again; twice as long each time, and randomly shorter."""
+LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, randomly less
 
 PASSING_CODES = {
     "ConditionalRequestConflict",
@@ -51,11 +50,8 @@ PASSING_CODES = {
 }
 """Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
 
-NO_CONDITIONS = {400, 405, 501}
-"""Statuses with which stores answer `If-None-Match` that do not know it."""
-
-unconditional = Semaphore(0)
-"""Released for each store that is found to know no conditional writes."""
+NO_CONDITIONS = {400, 405, 501}  # statuses of stores that do not know `If-None-Match`
+unconditional = Semaphore(0)  # released for each store that is found to know no conditional writes
 
 HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
