@@ -65,10 +65,8 @@ class Keys:
 
     def news(self) -> str | None:
         """Return why there are no lanes, if that is worth telling and has not been told yet."""
-        if self._told == MACHINE.trouble:
-            return None
-        self._told = MACHINE.trouble
-        return self._told
+        told, self._told = self._told, MACHINE.trouble
+        return None if told == self._told else self._told
 
     def use(
         self,

@@ -23,14 +23,10 @@ PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; import filedecryptor.lanes.compiler as c; c.main()"
 )
 
-ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
-"""How the variables begin that the child gets; others may hold secrets."""
-
+ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")  # of the child: no secrets
 MEMORY_NEEDED = 256 * 1024 * 1024  # bytes: LLVM takes 130 MB, the audio of a batch 64 MiB
 FILES_NEEDED = 128  # to be open at once: each thread that waits for a key has some
-
-OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
-"""The control groups of this process, and where they are mounted (cgroups(7))."""
+OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"  # cgroups(7)
 
 UNAFFECTED = "the keys are derived without it, and no recording is affected"
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from fsspec.spec import AbstractBufferedFile
 
-MARKS = ("::", "?versionId=")
-"""What fsspec and s3fs do not take for a part of a key: chains, and versions of objects."""
-
+MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
 TRIAL = ".filedecryptor.tmp"  # the name of an object that is written to see whether one can be
 SMALL_UPLOAD = 1 << 20  # bytes of audio that any number of threads may send at once
@@ -241,8 +239,7 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
-    written: object = None,  # noqa: ARG001 - keys that differ never name the same object
-    attributes: object = None,  # noqa: ARG001 - objects have none
+    **_: object,  # keys that differ never name one object, and objects have no attributes
 ) -> None:
     """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
     size = content.seek(0, io.SEEK_END)
