@@ -295,7 +295,6 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("own", "above", "room"),
     [
@@ -309,21 +308,15 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (None, None, True),
     ],
 )
-def test_every_control_group_counts(
-    groups: Path, version: int, own: Any, above: Any, *, room: bool
-) -> None:
+def test_every_control_group_counts(groups: Path, own: Any, above: Any, *, room: bool) -> None:
     """The process's own and those above; files that were read once are given back at once."""
-    mount, line, prefix = groups, "0::/a/b\n", ""
-    names = ["memory.max", "memory.current"]
-    if version == 1:
-        mount, line, prefix = groups / "memory", "4:cpu,memory:/a/b\n", "total_"
-        names = ["memory.limit_in_bytes", "memory.usage_in_bytes"]
-    (groups / "own").write_text(f"5:cpuset:/\n1:name=systemd:/x\n{line}", "utf-8")
-    (mount / "a/b").mkdir(parents=True)
+    (groups / "own").write_text("5:cpuset:/\n1:name=systemd:/x\n0::/a/b\n", "utf-8")
+    (groups / "a/b").mkdir(parents=True)
+    names = ["memory.max", "memory.current", "memory.stat"]
     for place, group in (("a/b", own), (".", above)):
-        for name, value in zip([*names, "memory.stat"], group or (), strict=False):
-            text = f"anon 1\n{prefix}inactive_file {value}\n" if "stat" in name else f"{value}\n"
-            (mount / place / name).write_text(text, "utf-8")
+        for name, value in zip(names, group or (), strict=False):
+            text = f"anon 1\ninactive_file {value}\n" if "stat" in name else f"{value}\n"
+            (groups / place / name).write_text(text, "utf-8")
     assert has_room() == room
 
 

@@ -244,7 +244,7 @@ def _in_threads(
         return affordable(max(fewest, keys.threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        shared = Shared(written, keys, memory_of_each(threads()))
+        shared = Shared(written, keys.use, memory_of_each(threads()))
         return try_job(job, passwords, shared=shared, on_progress=advance)
 
     outcomes = in_threads(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias,
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password
-from filedecryptor.core.decryptor import OnProgress, decrypted, ignore, verify
+from filedecryptor.core.decryptor import OnProgress, UseKey, decrypted, ignore, verify
 from filedecryptor.core.format import SMALLEST_SIZE, Source
 from filedecryptor.core.secrets import Secret
 from filedecryptor.core.spool import MEMORY_LIMIT, Beginning, Watched
@@ -31,8 +31,6 @@ from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix,
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from filedecryptor.lanes.keys import Keys
 
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
@@ -103,7 +101,7 @@ class Shared(NamedTuple):
     """What the jobs of one run have in common."""
 
     written: Written
-    keys: "Keys | None" = None
+    keys: UseKey | None = None
     memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
 
 

@@ -342,7 +342,7 @@ class Archive:
             password,
             on_progress,
             lambda: atomic.nameless(target),
-            keys=self._keys,
+            use_key=self._keys.use,
         )
         with audio_file as file:
             extension = content.format or UNKNOWN
