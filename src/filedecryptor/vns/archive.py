@@ -51,7 +51,8 @@ DELETIONS_REFUSED = 20  # deletions that fail in a row, until no more are tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
-INTERVAL = 60.0  # seconds for which the list, or the place of the archive, is taken to work
+INTERVAL = 60.0  # seconds for which the list is taken to work
+SKIPPED = "skipped"  # the status of what is there already
 NOT_TRIED = "not tried"  # the status of what was left out after a failure that concerns all
 
 
@@ -134,7 +135,7 @@ class Archive:
         self._keys, self._memory_limit = keys, memory_of_each(threads())
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
-        self._worked: dict[Callable[..., object], float] = {}  # when it did, by what was tried
+        self._listed = -math.inf  # when the list was last seen to work
         self._not_deleted = 0  # in a row
         outcomes = in_threads(
             wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
@@ -153,17 +154,17 @@ class Archive:
             name = str(recording.guid)
             try:
                 with errors_naming(name):
-                    record = self._present(recording)
+                    record = self._present(recording, self._records)
             except (FileDecryptorError, OSError) as error:
                 self._records.refuse_if_general(error)
                 yield failed(name, error)
-                continue
-            if record is None:
-                yield Outcome(name, None, None, None, "to fetch")
-            elif self._delete_after and record.may_be_deleted:
-                yield Outcome(name, None, record.format, record.size, "to delete")
             else:
-                yield self._skipped(record)
+                if record is None:
+                    yield Outcome(name, None, None, None, "to fetch")
+                elif self._delete_after and record.may_be_deleted:
+                    yield Outcome(name, None, record.format, record.size, "to delete")
+                else:
+                    yield self._outcome(record, SKIPPED)
 
     def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Read what is in the archive, and yield what became of each recording.
@@ -186,13 +187,12 @@ class Archive:
                 yield self._outcome(record, "verified")
 
     def _present(
-        self, recording: Recording, on_progress: OnProgress = ignore, records: Records | None = None
+        self, recording: Recording, records: Records, on_progress: OnProgress = ignore
     ) -> Record | None:
         """Return the record of a recording that is there as it was stored; None if it is not.
 
         With a password, a recording kept as `.enc` counts as missing.
         """
-        records = records or self._records
         record = records.find(recording.guid)
         if record is None or not record.is_whole:
             return None
@@ -202,14 +202,11 @@ class Archive:
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
-        if self._reason is not None:
-            return _not_tried(recording, self._reason)
-        if self._again or self._delete_after or self._check or self._records.are_remote:
-            return None
-        with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
-            record = self._present(recording)
-            if record is not None and record.entry is not None:
-                return self._skipped(record)
+        if not (self._again or self._delete_after or self._check or self._records.are_remote):
+            with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
+                record = self._present(recording, self._records)
+                if record is not None and record.entry is not None:
+                    return self._outcome(record, SKIPPED)
         return None
 
     def _attempt(self, recording: Recording, on_progress: OnProgress) -> Outcome:
@@ -219,60 +216,47 @@ class Archive:
         with ExitStack() as turn:
             turn.enter_context(self._downloads)
             on_progress(0)  # it may be over by now
-            if self._reason is not None:
-                return _not_tried(recording, self._reason)
             try:
-                with errors_naming(name):
-                    return self._fetch_one(recording, on_progress, turn.close)
+                if self._reason is None:
+                    with errors_naming(name):
+                        return self._fetch_one(recording, on_progress, turn.close)
             except (FileDecryptorError, OSError) as error:
-                # The first error that concerns all recordings is one's failure.
                 with self._lock:
-                    if self._reason is not None:
-                        return _not_tried(recording, self._reason)
-                    if self._is_general(error):
-                        self._reason = error
-                return failed(name, error)
+                    if self._reason is None:
+                        self._reason = error if self._is_general(error) else None
+                        return failed(name, error)
             except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
                 return failed(name, unexpected(error, name))
+        # The first error that concerns all recordings is one's failure.
+        return Outcome(name, None, None, None, NOT_TRIED, self._reason)
 
     def _is_general(self, error: Failure) -> bool:
         """Return whether all other recordings would fail as well; this may wait for the server."""
-        if isinstance(error, TimeOverError):
-            return True
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return not self._works(self._records.try_writing, ROOM, seconds=0)
-        if isinstance(error, (OSError, StorageError)):
-            return not self._works(self._records.try_writing, 1)  # files may have to be short
-        if not isinstance(error, (ApiError, TokenError)):
-            return False
-        works = self._works(self._client.list_recordings)
-        if works and isinstance(error, TokenError):
-            error.hint = "it is accepted for the list, so this recording alone is refused"
-        return not works
-
-    def _works(
-        self, attempt: Callable[..., object], *args: object, seconds: float = INTERVAL
-    ) -> bool:
-        """Return whether something works that needs no recording, or has in the last seconds."""
-        if time.monotonic() - self._worked.get(attempt, -math.inf) < seconds:
-            return True
         try:
-            attempt(*args)
+            if isinstance(error, (OSError, StorageError)):
+                has_room = not isinstance(error, OSError) or error.errno not in NO_ROOM
+                self._records.try_writing(1 if has_room else ROOM)  # files may have to be short
+            elif isinstance(error, (ApiError, TokenError)):
+                if time.monotonic() - self._listed >= INTERVAL:
+                    self._client.list_recordings()
+                    self._listed = time.monotonic()
+                if isinstance(error, TokenError):
+                    error.hint = "it is accepted for the list, so this recording alone is refused"
         except (FileDecryptorError, OSError):
-            return False
-        self._worked[attempt] = time.monotonic()
-        return True
+            return True
+        return isinstance(error, TimeOverError)
 
     def _fetch_one(
         self, recording: Recording, on_progress: OnProgress, downloaded: Callable[[], object]
     ) -> Outcome:
         """Fetch, store and delete what is wanted; call `downloaded` before the decryption."""
         records = self._records
-        if not self._again and (record := self._present(recording, on_progress)):
+        if not self._again and (record := self._present(recording, records, on_progress)):
             if record.entry is None and recording.entry is not None:  # it is listed only now
                 record = record._replace(entry=recording.entry)
                 records.write(record)
-            return self._delete_if_safe(recording, record, self._skipped(record), on_progress)
+            skipped = self._outcome(record, SKIPPED)
+            return self._delete_if_safe(recording, record, skipped, on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
         with atomic.nameless(path) or PrivateFile() as raw:
@@ -284,10 +268,10 @@ class Archive:
             except NotFoundError:
                 # Another run may have stored and deleted it since the directory was listed.
                 unlisted = Records(self._directory)
-                record = None if self._again else self._present(recording, on_progress, unlisted)
+                record = None if self._again else self._present(recording, unlisted, on_progress)
                 if record is None:
                     raise
-                return self._skipped(record)
+                return self._outcome(record, SKIPPED)
             downloaded()
             record, outcome = self._store(recording, raw, on_progress, is_complete=is_complete)
         if record.entry is None and (known := records.find(recording.guid)):
@@ -358,10 +342,8 @@ class Archive:
 
     def _outcome(self, record: Record, status: str, note: str | None = None) -> Outcome:
         path = self._records.path(record.file)
-        return Outcome(record.guid, path, record.format, record.size, status, note=note)
-
-    def _skipped(self, record: Record) -> Outcome:
-        return Outcome(record.guid, self._records.path(record.file), None, None, "skipped")
+        outcome = Outcome(record.guid, path, record.format, record.size, status, note=note)
+        return outcome._replace(format=None, size=None) if status == SKIPPED else outcome
 
     def _delete_if_safe(
         self, recording: Recording, record: Record, outcome: Outcome, on_progress: OnProgress
@@ -370,7 +352,7 @@ class Archive:
         if not self._delete_after or not record.may_be_deleted:
             return outcome
         if self._not_deleted >= DELETIONS_REFUSED:
-            return outcome if outcome.status == "skipped" else outcome._replace(status="stored")
+            return outcome if outcome.status == SKIPPED else outcome._replace(status="stored")
         is_deleted = False
         try:
             self._records.flush(record)
@@ -394,7 +376,3 @@ class Archive:
             found.exit_code = exit_code_of(error)
             return outcome._replace(status="stored", error=found)
         return outcome
-
-
-def _not_tried(recording: Recording, reason: Failure) -> Outcome:
-    return Outcome(str(recording.guid), None, None, None, NOT_TRIED, reason)
