@@ -116,7 +116,6 @@ def test_a_pause_is_for_all() -> None:
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: retry.PassingError) -> None:
     """Until a request gets through; of all threads, if the server is too busy."""
     monkeypatch.setattr(retry, "PAUSE", 0.2)
-    monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
     retries = retry.Retries(float)
     for _ in range(2):
         begin = time.monotonic()

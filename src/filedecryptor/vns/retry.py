@@ -18,7 +18,6 @@ Result = TypeVar("Result")
 ATTEMPTS = 5  # how often a request is made before it counts as failed
 PAUSE = 0.5  # seconds before the second attempt; twice as long before each of the next
 LONGEST_PAUSE = 60.0  # seconds between two attempts, whatever the server asks for
-BUSY_PAUSE = 0.5  # seconds of the first pause of all threads, if the server asks for none
 SPACING = 0.1  # seconds between the beginnings of two requests, from the first refusal on
 
 
@@ -26,6 +25,7 @@ class PassingError(Exception):
     """A failure that may pass; if the request has brought a download on, it does not count."""
 
     has_progressed = False
+    retry_after: float | None = None
 
 
 class BusyError(PassingError):
@@ -46,7 +46,6 @@ class Retries:
         self._left = left
         self._lock = Lock()
         self._answers = 0  # to requests that were not refused
-        self._refusals = 0  # since the last such answer
         self._until = self._next = 0.0
 
     def make(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
@@ -56,29 +55,28 @@ class Retries:
         """
         failures, answers, earliest = 0, self._answers, 0.0
         while True:
-            begun = self._wait(earliest, on_progress)
-            failure: PassingError
-            is_busy = False
+            self._wait(earliest, on_progress)
+            failure: PassingError | None = None
             try:
                 return request()
-            except BusyError as error:
-                failure, is_busy, counts = error, True, self._answers == answers
-                self._pause(begun, error.retry_after)
             except PassingError as error:
-                failure, counts = error, not error.has_progressed
+                failure = error
             finally:
-                if not is_busy:
-                    with self._lock:
-                        self._answers, self._refusals = self._answers + 1, 0
-            answers = self._answers
-            failures = failures + 1 if counts else 0
+                is_busy = isinstance(failure, BusyError)
+                with self._lock:
+                    self._answers += not is_busy
+            counts = self._answers == answers if is_busy else not failure.has_progressed
+            answers, failures = self._answers, failures + 1 if counts else 0
+            pause = failure.retry_after or backoff(PAUSE, max(failures, 1))
+            earliest = time.monotonic() + max(pause, SPACING if is_busy else 0)
+            if is_busy:
+                with self._lock:
+                    self._until = max(self._until, earliest)
             if failures >= ATTEMPTS:
                 raise ApiError(str(failure))
-            if not is_busy:
-                earliest = time.monotonic() + backoff(PAUSE, max(failures, 1))
 
-    def _wait(self, earliest: float, on_progress: OnProgress) -> float:
-        """Wait until the next request may begin, and return the time."""
+    def _wait(self, earliest: float, on_progress: OnProgress) -> None:
+        """Wait until the next request may begin."""
         while True:
             on_progress(0)
             with self._lock:
@@ -86,18 +84,8 @@ class Retries:
                 rest = max(self._until, self._next, earliest) - now
                 if rest <= 0:
                     self._next = now + (SPACING if self._until else 0)
-                    return now
+                    return
             time.sleep(self._left(min(rest, WAKING_INTERVAL)))
-
-    def _pause(self, begun: float, retry_after: float | None) -> None:
-        """Let all threads pause, each time longer if the server asks for no time.
-
-        A refusal says nothing new if its request began before the last pause ended.
-        """
-        with self._lock:
-            self._refusals += begun >= self._until
-            pause = max(retry_after or backoff(BUSY_PAUSE, self._refusals), SPACING)
-            self._until = max(self._until, time.monotonic() + pause)
 
 
 def backoff(first_pause: float, attempt: int) -> float:
