@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
+from io import FileIO
 from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
 from filedecryptor.core.decryptor import OnProgress, ignore
-from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
@@ -26,8 +27,7 @@ ENCRYPTED = "enc"  # the extension of a recording that was stored without being 
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
 FEW = 20  # so many recordings are looked up one by one; for more, the directory is listed
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_NAME = re.compile(rf"({_GUID})\.json")
-_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
+_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
 
 
 class Record(NamedTuple):
@@ -116,36 +116,33 @@ class Records:
     def all(
         self, *, without: Collection[str] = (), read: bool = False
     ) -> Iterator[tuple[str, Record | None, Failure | None]]:
-        """Yield every GUID in the order of the files' names, with its record, and what is wrong.
+        """Yield every GUID in order, with its record, and what is wrong.
 
         Of the files that the records describe, the length is compared, or all that they hold.
         """
         self._sizes = self._list()
-        recorded = {match[1] for name in self._sizes if (match := _NAME.fullmatch(name))}
-        recorded.update(without)
-        for name in sorted(self._sizes):
-            if (match := _NAME.fullmatch(name)) and match[1] not in without:
-                yield (match[1], *self._checked(name, read=read))
-            elif (match := _FILE.fullmatch(name)) and match[1] not in recorded:
-                recorded.add(match[1])
-                error = FileDecryptorError("there is no record of it", filename=name)
-                yield match[1], None, error
-
-    def _checked(self, name: str, *, read: bool) -> tuple[Record | None, Failure | None]:
-        record: Record | None = None
-        error: Failure | None = None
-        try:
-            record = self._read(name)
-            if record is None:
-                error = FileDecryptorError("this is not the record of a recording")
-            elif not self.holds(record, read=read):
-                error = FileDecryptorError("it is missing, or is not what was stored")
-        except (FileDecryptorError, OSError) as refusal:
-            self.refuse_if_general(refusal)
-            error = refusal
-        if error is not None:
-            error.filename = record.file if record else name
-        return record, error
+        files = {  # of each GUID, the first one
+            match[1]: name
+            for name in sorted(self._sizes, reverse=True)
+            if (match := _FILE.fullmatch(name)) and match[1] not in without
+        }
+        for guid, file in sorted(files.items()):
+            name = f"{guid}.json"
+            record: Record | None = None
+            error: Failure | None = None
+            try:
+                if name not in self._sizes:
+                    name, error = file, FileDecryptorError("there is no record of it")
+                elif (record := self._read(name)) is None:
+                    error = FileDecryptorError("this is not the record of a recording")
+                elif not self.holds(record, read=read):
+                    error = FileDecryptorError("it is missing, or is not what was stored")
+            except (FileDecryptorError, OSError) as refusal:
+                self.refuse_if_general(refusal)
+                error = refusal
+            if error is not None:
+                error.filename = record.file if record else name
+            yield guid, record, error
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
@@ -165,6 +162,7 @@ class Records:
             and isinstance(record.file, str)
             and (match := _FILE.fullmatch(record.file))
             and match[1] == record.guid
+            and record.file != name
             and isinstance(record.size, int)
             and isinstance(record.sha256, str)
             and all(isinstance(text, (str, type(None))) for text in (*record[7:], record.format))
@@ -193,15 +191,11 @@ class Records:
         name = f"{recording.guid}.{extension}"
         kind = extension.rpartition(".")[2]
         publish = partial(self._storage.publish, self.path(name))
+        content.seek(0)
+        sha256 = hashlib.file_digest(cast("FileIO", content), "sha256").hexdigest()
+        size = content.seek(0, os.SEEK_END)
         if not isinstance(content, PendingFile):  # which is not read to be published
             content = cast("BinaryIO", Watched(content, on_progress))
-        digest = hashlib.sha256()
-        size = 0
-        content.seek(0)
-        while piece := content.read(CHUNK_SIZE):
-            digest.update(piece)
-            size += len(piece)
-        sha256 = digest.hexdigest()
         try:
             publish(content, replace=False)
         except FileExistsError:
