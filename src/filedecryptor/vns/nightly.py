@@ -52,18 +52,15 @@ class Runs:
 
     def __init__(self, directory: str) -> None:
         self._path = join(directory, MEMORY_NAME)
-        fields: object = None
-        # What it says is not worth a night.
-        with suppress(FileDecryptorError, OSError, ValueError, RecursionError):
-            fields = json.loads(contents_of(self._path, LARGEST_MEMORY) or b"")
         self._began = times.now().replace(microsecond=0)
-        self.complete = self._past(fields, "complete")
-        self._first = self._past(fields, "first")
-
-    def _past(self, fields: object, name: str) -> datetime | None:
-        """Return a time; None for a future one, which a wrong clock has left."""
-        time = times.parse(fields.get(name)) if isinstance(fields, dict) else None
-        return time if time is not None and time <= self._began else None
+        past: dict[str, datetime] = {}
+        # What it says is not worth a night.
+        with suppress(FileDecryptorError, OSError, ValueError, RecursionError, AttributeError):
+            for name, value in json.loads(contents_of(self._path, LARGEST_MEMORY) or b"").items():
+                # A future time is one that a wrong clock has left.
+                if (time := times.parse(value)) and time <= self._began:
+                    past[name] = time
+        self.complete, self._first = past.get("complete"), past.get("first")
 
     def end(self, *, complete: bool) -> str | None:
         """Remember that a run has ended; return a warning if the last complete one is long ago."""
