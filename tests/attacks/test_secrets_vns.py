@@ -205,7 +205,7 @@ def test_exceptions_and_logs_tell_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor does an exception lead to one of `httpcore`, which holds the request and its token."""
-    monkeypatch.setattr("filedecryptor.vns.retry.PAUSE", 0)
+    monkeypatch.setattr("filedecryptor.vns.http.PAUSE", 0)
     url = account.api.url
     if name == "gone":
         with serving() as server:

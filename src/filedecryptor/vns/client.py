@@ -18,9 +18,8 @@ from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
 from filedecryptor.vns import http, listing
 from filedecryptor.vns.download import Download
-from filedecryptor.vns.http import Answer
+from filedecryptor.vns.http import Answer, BusyError, PassingError, retry_after
 from filedecryptor.vns.listing import SHOWN, Listing, Recording, says_no
-from filedecryptor.vns.retry import BusyError, PassingError, Retries, retry_after
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
 
@@ -89,7 +88,6 @@ class Client:
         self._address = address
         self._token = token
         self._network = http.Network(timeout, max_time)
-        self._retries = Retries(self._network.left)
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +118,7 @@ class Client:
                 # Whatever is made of it, the token must not be in that.
                 return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
 
-        return self._retries.make(request, ignore)
+        return self._network.make(request, ignore)
 
     def download(self, guid: UUID | str, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
@@ -200,11 +198,11 @@ class Client:
         recording = Recording.of(guid)  # or an error: nothing else becomes part of an address
         first, second = recording.spelling, str(recording.guid)
         try:
-            return self._retries.make(lambda: request(first), on_progress)
+            return self._network.make(lambda: request(first), on_progress)
         except NotFoundError:
             if first == second:
                 raise
-        return self._retries.make(lambda: request(second), on_progress)
+        return self._network.make(lambda: request(second), on_progress)
 
     @contextmanager
     def _answer(

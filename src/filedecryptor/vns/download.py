@@ -7,8 +7,7 @@ from http import HTTPStatus
 from typing import BinaryIO
 
 from filedecryptor.core.decryptor import OnProgress
-from filedecryptor.vns.http import Answer
-from filedecryptor.vns.retry import PassingError
+from filedecryptor.vns.http import Answer, PassingError
 
 PROGRESS = 64 * 1024  # progress in bytes with which a failed attempt does not count
 
