@@ -47,7 +47,6 @@ from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
-DELETIONS_REFUSED = 20  # deletions that fail in a row, until no more are tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
@@ -136,7 +135,6 @@ class Archive:
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._listed = -math.inf  # when the list was last seen to work
-        self._not_deleted = 0  # in a row
         outcomes = in_threads(
             wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
         )
@@ -196,7 +194,7 @@ class Archive:
         record = records.find(recording.guid)
         if record is None or not record.is_whole:
             return None
-        if record.is_encrypted and self._password is not None:
+        if self._password is not None and record.file.endswith(f".{ENCRYPTED}"):
             return None
         return record if records.holds(record, on_progress, read=self._check) else None
 
@@ -351,28 +349,17 @@ class Archive:
         """Delete on the server what is safe here, if that is wanted."""
         if not self._delete_after or not record.may_be_deleted:
             return outcome
-        if self._not_deleted >= DELETIONS_REFUSED:
-            return outcome if outcome.status == SKIPPED else outcome._replace(status="stored")
-        is_deleted = False
+        what, hint = "stored, but not deleted", "the next run with --delete-after tries it again"
         try:
             self._records.flush(record)
             with suppress(NotFoundError):  # another run has done it, or the seven days are over
                 self._client.delete(recording.spelling, on_progress)
-            is_deleted = True
-            self._not_deleted = 0
-            self._records.write(record._replace(deleted=times.shown(times.now())))
-        except (FileDecryptorError, OSError) as error:
             what = "stored and deleted, but not noted"
             hint = "nothing is lost: only the time of its deletion is not in its record"
-            if not is_deleted:
-                what = "stored, but not deleted"
-                hint = "the next run with --delete-after tries it again"
-                self._not_deleted += 1
-                if self._not_deleted >= DELETIONS_REFUSED:
-                    hint = "no more are deleted now: the next run with --delete-after does it"
-            found = FileDecryptorError(
-                f"{what}: {cause_of(error)}", hint=hint, filename=record.guid
-            )
+            self._records.write(record._replace(deleted=times.shown(times.now())))
+        except (FileDecryptorError, OSError) as error:
+            cause = f"{what}: {cause_of(error)}"
+            found = FileDecryptorError(cause, hint=hint, filename=record.guid)
             found.exit_code = exit_code_of(error)
             return outcome._replace(status="stored", error=found)
         return outcome

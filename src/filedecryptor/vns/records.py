@@ -44,11 +44,6 @@ class Record(NamedTuple):
     deleted: str | None = None  # when it was deleted on the server
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether the file holds the recording as the server stored it, encrypted."""
-        return self.file.endswith(f".{ENCRYPTED}")
-
-    @property
     def is_whole(self) -> bool:
         """Whether the recording is known to be complete."""
         return f".{UNVERIFIED}." not in self.file
