@@ -149,7 +149,7 @@ INJECTED = [
     ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
-    ("filedecryptor.vns.download.Download.receive", "KeyboardInterrupt", 130),
+    ("filedecryptor.vns.client.Download.receive", "KeyboardInterrupt", 130),
 ]
 
 

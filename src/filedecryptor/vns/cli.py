@@ -38,7 +38,7 @@ from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import GO_ON, Nightly, Settings, incomplete
+from filedecryptor.vns.nightly import RUN_AGAIN, Nightly, Settings, incomplete
 from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
@@ -105,19 +105,14 @@ fetch_options = _options(
 
 
 def _client(settings: Settings) -> Client:
+    token = os.environ.get(TOKEN_VARIABLE)
     if settings.token_file is not None:
         token = first_line(settings.token_file, "--token-file").decode("utf-8", "replace")
-    elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
-        token = found
-    else:
+    if token is None:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
     # Tools that write secrets like to end them with a blank or a line end; no token has one.
-    client = Client(
-        token.strip(),
-        url=settings.api_url,
-        timeout=settings.timeout,
-        max_time=settings.max_time,
-    )
+    token, timeout = token.strip(), settings.timeout
+    client = Client(token, url=settings.api_url, timeout=timeout, max_time=settings.max_time)
     click.get_current_context().call_on_close(client.close)
     return client
 
@@ -313,7 +308,7 @@ def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
         raise UsageError("standard output cannot take both the objects and the figures")
     if settings.since is not None and since is None:
         raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
-    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=GO_ON)
+    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=RUN_AGAIN)
     with nullcontext() if settings.dry_run else locked(directory), night.reporter:
         night.run(since)
     return night.reporter.code

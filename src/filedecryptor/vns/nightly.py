@@ -43,7 +43,7 @@ METRICS = {
 
 MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
 LARGEST_MEMORY = 4096  # bytes that are read of it
-GO_ON = "run this again: what is stored is not fetched again"
+RUN_AGAIN = "run this again: what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
@@ -270,9 +270,9 @@ def _rest(not_tried: Sequence[Outcome]) -> FileDecryptorError:
     found = FileDecryptorError(
         f"{len(not_tried)} recording{'s' if len(not_tried) > 1 else ''} not tried, since all would "
         "have failed the same way",
-        hint=GO_ON
+        hint=RUN_AGAIN
         if isinstance(reason, TimeOverError)
-        else GO_ON.replace(":", " once that is mended:"),
+        else RUN_AGAIN.replace(":", " once that is mended:"),
     )
     if reason is not None:
         found.exit_code = exit_code_of(reason)
