@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import ExitStack, closing, suppress
 from io import FileIO
 from threading import Lock, Semaphore
@@ -164,21 +164,20 @@ class Archive:
                 else:
                     yield self._outcome(record, SKIPPED)
 
-    def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
+    def check_others(self, without: Collection[str]) -> Generator[Outcome]:
         """Read what is in the archive, and yield what became of each recording.
 
         The status is `verified` or `failed`.
 
         Args:
-            recordings: Those that are not looked at, since `fetch` has done it.
+            without: The GUIDs that are not looked at, since `fetch` has done it.
 
         Raises:
             OSError: The directory cannot be read.
             UnavailableError: The store does not answer.
         """
         self._records = Records(self._directory)
-        done = {str(recording.guid) for recording in recordings}
-        for guid, record, error in self._records.all(without=done, read=True):
+        for guid, record, error in self._records.all(without=without, read=True):
             if error is not None:
                 yield failed(guid, error)
             elif record is not None:

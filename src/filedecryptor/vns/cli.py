@@ -38,7 +38,7 @@ from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import RUN_AGAIN, Nightly, Settings, incomplete
+from filedecryptor.vns.nightly import NOT_AGAIN, Nightly, Settings, incomplete
 from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
@@ -308,7 +308,8 @@ def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
         raise UsageError("standard output cannot take both the objects and the figures")
     if settings.since is not None and since is None:
         raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
-    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=RUN_AGAIN)
+    go_on = f"run this again: {NOT_AGAIN}"
+    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=go_on)
     with nullcontext() if settings.dry_run else locked(directory), night.reporter:
         night.run(since)
     return night.reporter.code

@@ -14,7 +14,6 @@ from filedecryptor.errors import (
     ApiError,
     ExitCode,
     FileDecryptorError,
-    Outcome,
     exit_code_of,
     failed,
 )
@@ -43,7 +42,7 @@ METRICS = {
 
 MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
 LARGEST_MEMORY = 4096  # bytes that are read of it
-RUN_AGAIN = "run this again: what is stored is not fetched again"
+NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
@@ -66,9 +65,9 @@ class Runs:
         """Remember that a run has ended; return a warning if the last complete one is long ago."""
         now = times.shown(self._began)
         last = self.complete or self._first
-        what = (
-            "the last complete run was at {}" if self.complete else "no run since {} was complete"
-        )
+        what = "no run since {} was complete"
+        if self.complete:
+            what = "the last complete run was at {}"
         if complete:
             self.complete = self._began
         if complete or last is None:
@@ -137,16 +136,17 @@ class Nightly:
         )
         self._begin = time.monotonic()
         self._listed = self._left_out = 0
+        self._looked_at: set[str] = set()  # GUIDs
 
     def refuse(self, text: str) -> None:
         """Report what stands where a GUID should."""
         error = FileDecryptorError("this is not a GUID", filename=text)
         self.reporter.add(failed(text, error))
 
-    def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> set[str]:
-        """Fetch recordings, `again` if they are there, and return the GUIDs not tried."""
+    def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> None:
+        """Fetch recordings, `again` if they are there."""
         share_one_heap()
-        not_tried: list[Outcome] = []
+        rest, reason = 0, None
         show = False if self._settings.quiet else self._settings.progress
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
             outcomes = self._archive.fetch(
@@ -159,14 +159,22 @@ class Nightly:
             with closing(outcomes):
                 for outcome in outcomes:
                     if outcome.status == NOT_TRIED:
-                        not_tried.append(outcome)
+                        rest, reason = rest + 1, outcome.error
+                    else:
+                        self._looked_at.add(outcome.input)
                     if self._passwords is not None:
                         self._passwords.explain(outcome.error)
                     self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
                     shown.count(outcome)
-        if not_tried:
-            self.reporter.say_error(_rest(not_tried))
-        return {outcome.input for outcome in not_tried}
+        if reason is not None:
+            mended = "" if isinstance(reason, TimeOverError) else " once that is mended"
+            what = f"{rest} recording{'s' if rest > 1 else ''} not tried"
+            error = FileDecryptorError(
+                f"{what}, since all would have failed the same way",
+                hint=f"run this again{mended}: {NOT_AGAIN}",
+            )
+            error.exit_code = exit_code_of(reason)
+            self.reporter.say_error(error)
 
     def run(self, since: datetime | None) -> None:
         """Fetch what the account lists and the archive lacks; then warn, and write the figures.
@@ -174,15 +182,13 @@ class Nightly:
         Calls before `since` are left out; a dry run does nothing but say what would be done; a
         check reads all files of the archive, also if the API fails.
         """
-        runs, dry_run = Runs(self._directory), self._settings.dry_run
-        report = self.reporter
-        looked_at: Sequence[Recording] = ()
+        runs, report = Runs(self._directory), self.reporter
         try:
             with self._errors_said():
-                looked_at = self._fetch_listed(since, dry_run=dry_run)
+                self._fetch_listed(since)
             with self._errors_said():
                 if self._settings.check:
-                    for outcome in self._archive.check_others(looked_at):
+                    for outcome in self._archive.check_others(self._looked_at):
                         report.add(outcome)
             if not (report.codes or report.counts):
                 report.say(
@@ -192,7 +198,7 @@ class Nightly:
             report.codes.add(ExitCode.INTERRUPTED)
             raise
         finally:
-            if not dry_run:
+            if not self._settings.dry_run:
                 # Without older calls, a run is complete only if an earlier one has fetched them.
                 has_all = since is None or (runs.complete is not None and since <= runs.complete)
                 self._end(runs, is_complete=has_all and not report.codes)
@@ -204,8 +210,7 @@ class Nightly:
         except (FileDecryptorError, OSError) as error:
             self.reporter.say_error(error)
 
-    def _fetch_listed(self, since: datetime | None, *, dry_run: bool) -> Sequence[Recording]:
-        """Fetch what is missing, and return the recordings that have been looked at."""
+    def _fetch_listed(self, since: datetime | None) -> None:
         listing = self._client.list_recordings()
         recordings, others = listing.recordings()
         self._listed = len(recordings) + len(others)
@@ -217,20 +222,19 @@ class Nightly:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
             self._left_out = self._listed - len(others) - len(recordings)
             self.reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
-        if not dry_run:
-            not_tried = self.fetch(recordings)
-            return [one for one in recordings if str(one.guid) not in not_tried]
+        if not self._settings.dry_run:
+            self.fetch(recordings)
+            return
         for outcome in self._archive.plan(recordings):
+            self._looked_at.add(outcome.input)
             self.reporter.add(outcome)
-        return recordings
 
     def _end(self, runs: Runs, *, is_complete: bool) -> None:
         # A run that has failed already may have done so for the reason for which this fails.
         with self._errors_said() if is_complete else suppress(FileDecryptorError, OSError):
             if warning := runs.end(complete=is_complete):
                 self.reporter.warn(warning)
-        report = self.reporter
-        last = runs.complete
+        report, last = self.reporter, runs.complete
         figures: dict[str, float] = {
             "listed": self._listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
@@ -244,7 +248,7 @@ class Nightly:
             "statuses": dict(report.counts),
             "code": report.code,
         }
-        self.reporter.add_object({"summary": True, **figures, **summary})
+        report.add_object({"summary": True, **figures, **summary})
         if self._settings.metrics is not None:
             if last is not None:
                 figures["last_complete_timestamp_seconds"] = last.timestamp()
@@ -262,21 +266,6 @@ class Nightly:
             self._console.write(data)
         elif is_url(path) or not disk.write_to_stream(path, data):
             write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
-
-
-def _rest(not_tried: Sequence[Outcome]) -> FileDecryptorError:
-    """Return the error for recordings that were not tried, with the exit code of the reason."""
-    reason = not_tried[0].error
-    found = FileDecryptorError(
-        f"{len(not_tried)} recording{'s' if len(not_tried) > 1 else ''} not tried, since all would "
-        "have failed the same way",
-        hint=RUN_AGAIN
-        if isinstance(reason, TimeOverError)
-        else RUN_AGAIN.replace(":", " once that is mended:"),
-    )
-    if reason is not None:
-        found.exit_code = exit_code_of(reason)
-    return found
 
 
 def incomplete(listing: Listing) -> ApiError | None:
