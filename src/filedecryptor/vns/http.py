@@ -110,7 +110,7 @@ class Answer(NamedTuple):
         return bytes(body)[:size]
 
 
-class Network:
+class Network(httpcore.SyncBackend):
     """Connections to servers, the time that may pass, and requests that are made again.
 
     Several threads may use it: one refusal for too many requests pauses all of them.
@@ -129,6 +129,10 @@ class Network:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
+
+    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
+        """Connect as `httpcore` does, and watch how much comes."""
+        return _Stream(super().connect_tcp(*args, **options), self)
 
     def left(self, seconds: float) -> float:
         """Return how many of these seconds there are until the run's time is over, or raise."""
@@ -223,7 +227,7 @@ class Network:
                     proxy=httpcore.Proxy(proxy, auth) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
-                    network_backend=_Backend(self),
+                    network_backend=self,
                 )
             return self._pools[scheme, proxy]
 
@@ -261,16 +265,6 @@ def retry_after(value: str | None) -> float | None:
         then = times.parse(value)
         seconds = 0 if then is None else (then - times.now()).total_seconds()
     return min(seconds, LONGEST_PAUSE) if seconds > 0 else None  # not a number is not either
-
-
-class _Backend(httpcore.SyncBackend):
-    """Connects as `httpcore` does, and watches how much comes."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
-        return _Stream(super().connect_tcp(*args, **options), self._network)
 
 
 class _Stream(httpcore.NetworkStream):
