@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from io import FileIO
 from typing import BinaryIO, NamedTuple, cast
@@ -57,6 +58,9 @@ class Record(NamedTuple):
         return self.is_whole and self.format is not None
 
 
+_TYPES = (str, object, str, str | None, int, str, bool, str, str | None)  # of a record's fields
+
+
 class Records:
     """The records in a directory or a folder of a store, and the files that they describe.
 
@@ -65,14 +69,10 @@ class Records:
 
     def __init__(self, directory: str, count: int = 0) -> None:
         self.are_remote = is_url(directory)
-        self._directory = directory
-        self._storage = storage_of(directory)
-        self._sizes: Mapping[str, int | None] | None = self._list() if count > FEW else None
-
-    def _list(self) -> Mapping[str, int | None]:
         # A slash at the end of an address would stand for a folder without a name.
-        is_folder = self.are_remote and self._directory.endswith("/")
-        return self._storage.sizes_in(self._directory[:-1] if is_folder else self._directory)
+        self._directory = directory.removesuffix("/") if self.are_remote else directory
+        self._storage = storage_of(directory)
+        self._sizes = self._storage.sizes_in(self._directory) if count > FEW else None
 
     def path(self, name: str) -> str:
         """Return the path or the address of a file."""
@@ -81,25 +81,19 @@ class Records:
     def find(self, guid: UUID) -> Record | None:
         """Return the record of a recording; None if there is none, or if it makes no sense."""
         name = f"{guid}.json"
-        if self._sizes is not None and name not in self._sizes:
-            return None
-        try:
-            return self._read(name)
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            if self._sizes is None or name in self._sizes:
+                return self._read(name)
+        return None
 
     def holds(self, record: Record, on_progress: OnProgress = ignore, *, read: bool) -> bool:
         """Return whether a record's file is there in its length and, if it is `read`, unaltered."""
-        try:
-            if self._sizes is not None:
-                size = self._sizes.get(record.file)
-            else:
-                size = self._storage.size_of(self.path(record.file))
-            if size != record.size:
-                return False
-            return not read or self._sha256(record.file, on_progress) == record.sha256
-        except FileNotFoundError:
-            return False
+        with suppress(FileNotFoundError):
+            sizes, path = self._sizes, self.path(record.file)
+            size = self._storage.size_of(path) if sizes is None else sizes.get(record.file)
+            if size == record.size:
+                return not read or self._sha256(record.file, on_progress) == record.sha256
+        return False
 
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
@@ -115,7 +109,7 @@ class Records:
 
         Of the files that the records describe, the length is compared, or all that they hold.
         """
-        self._sizes = self._list()
+        self._sizes = self._storage.sizes_in(self._directory)
         files = {  # of each GUID, the first one
             match[1]: name
             for name in sorted(self._sizes, reverse=True)
@@ -142,7 +136,7 @@ class Records:
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
         if isinstance(error, UnavailableError):
-            self._list()
+            self._storage.sizes_in(self._directory)
 
     def _read(self, name: str) -> Record | None:
         """Return the record in a file; None if it makes no sense, or is far too long."""
@@ -153,14 +147,11 @@ class Records:
         except (ValueError, RecursionError, TypeError, KeyError):
             return None
         fits = (
-            name == f"{record.guid}.json"
-            and isinstance(record.file, str)
+            all(map(isinstance, record, _TYPES))
+            and name == f"{record.guid}.json"
             and (match := _FILE.fullmatch(record.file))
             and match[1] == record.guid
             and record.file != name
-            and isinstance(record.size, int)
-            and isinstance(record.sha256, str)
-            and all(isinstance(text, (str, type(None))) for text in (*record[7:], record.format))
         )
         return record if fits else None
 
