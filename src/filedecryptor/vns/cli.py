@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from functools import partial
+from functools import partial, reduce
 from typing import Any, TypeVar
-from uuid import UUID
 
 import click
 
@@ -43,6 +42,7 @@ from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
+ARCHIVED = ("file", "size", "authenticated", "fetched", "deleted")  # what a table shows of records
 WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -58,13 +58,7 @@ class Group(Program, click.Group):
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return a decorator that adds options, the last of them first."""
-
-    def add(command: Command) -> Command:
-        for option in options:
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda found, option: option(found), options, command)
 
 
 api_options = _options(
@@ -167,26 +161,19 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
     reporter = Reporter(console, many=True)
-    records = []
-    for _, found, error in Records(directory).all():
-        if found is not None:
-            records.append(found._asdict())
+    rows: list[dict[str, object]] = []
+    for _, record, error in Records(directory).all():
         if error is not None:
             reporter.say_error(error)
-    if as_json:
-        for record in records:
-            console.write_line(json.dumps(record).encode("ascii"))
-        return reporter.code
-    rows = [
-        record["entry"] | record if isinstance(record["entry"], dict) else record
-        for record in records
-    ]
-    own = ("file", "size", "authenticated", "fetched", "deleted")
-    hidden = {"guid", "format", "sha256", "entry"}
-    named = (key for row in rows for key in row if key not in hidden)
-    columns = list(dict.fromkeys([*own, *named]))
-    for line in table(columns[: listing.MOST_COLUMNS], rows):
-        console.write_line(line.encode())
+        if record is not None and as_json:
+            console.write_line(json.dumps(record._asdict()).encode("ascii"))
+        elif record is not None:
+            own = {name: getattr(record, name) for name in ARCHIVED}
+            rows.append(own | (record.entry if isinstance(record.entry, dict) else {}) | own)
+    if not as_json:
+        columns = list(dict.fromkeys([*ARCHIVED, *(key for row in rows for key in row)]))
+        for line in table(columns[: listing.MOST_COLUMNS], rows):
+            console.write_line(line.encode())
     return reporter.code
 
 
@@ -229,14 +216,11 @@ def download(
     settings = Settings(**given)
     fetching = Nightly(console, _client(settings), output_dir, settings, many=len(guids) > 1)
     with fetching.reporter:
-        recordings: dict[UUID, Recording] = {}
         for text in guids:
-            if parse_guid(text):
-                recording = Recording.of(text)
-                recordings.setdefault(recording.guid, recording)
-            else:
+            if not parse_guid(text):
                 fetching.refuse(text)
-        fetching.fetch(list(recordings.values()), again=True)
+        recordings = map(Recording.of, filter(parse_guid, guids))
+        fetching.fetch(list({one.guid: one for one in recordings}.values()), again=True)
     return fetching.reporter.code
 
 
