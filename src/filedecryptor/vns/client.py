@@ -70,11 +70,31 @@ class Download:
         return {"Range": f"bytes={self._count}-", **condition}
 
     def receive(self, answer: Answer) -> bool:
-        """Write what an answer brings, and return whether the length of the whole was announced."""
+        """Write what an answer brings, and return whether the length of the whole was announced.
+
+        A part has to go on where the file ends, by a validator or the same length.
+        """
+        headers, validator = answer.headers, _validator(answer)
+        is_chunked = "transfer-encoding" in headers
         if answer.status == HTTPStatus.OK:
-            self._begin(answer)
+            self._file.seek(0)
+            self._file.truncate()
+            announced = None if is_chunked else headers.get("content-length")
+            self._length = None if announced is None else int(announced)
+            self._count, self._validator = 0, validator
+            offers = "bytes" in headers.get("accept-ranges", "").lower()
+            self._can_go_on = offers and (validator != "" or announced is not None)
         else:
-            self._continue(answer)
+            place = headers.get("content-range", "").strip()
+            if not (
+                (match := re.fullmatch(rf"bytes {self._count}-\d+/(\d+)", place, re.IGNORECASE))
+                and (self._can_go_on and self._count and validator == self._validator)
+                and self._length in {None, int(match[1])}
+            ):
+                self._can_go_on = False
+                cause = "the API does not send the part of the recording that was asked for"
+                raise PassingError(cause)
+            self._length = int(match[1])
         before = self._furthest
         try:
             for piece in answer.pieces:
@@ -89,30 +109,7 @@ class Download:
             raise
         if self._length is not None and self._count != self._length:
             raise PassingError(f"the download ended after {self._count} of {self._length} bytes")
-        return self._length is not None or "transfer-encoding" in answer.headers
-
-    def _begin(self, answer: Answer) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        self._count = 0
-        announced = answer.headers.get("content-length")
-        is_chunked = "transfer-encoding" in answer.headers
-        self._length = None if announced is None or is_chunked else int(announced)
-        self._validator = _validator(answer)
-        offers = "bytes" in answer.headers.get("accept-ranges", "").lower()
-        self._can_go_on = offers and (self._validator != "" or self._length is not None)
-
-    def _continue(self, answer: Answer) -> None:
-        """Check that an answer goes on where the file ends: by a validator, or the same length."""
-        place = answer.headers.get("content-range", "")
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", place.strip(), re.IGNORECASE)
-        length = None if match is None or match[2] == "*" else int(match[2])
-        is_same = self._validator != "" if length is None else self._length in {None, length}
-        fits = self._can_go_on and self._validator == _validator(answer) and is_same
-        if match is None or not fits or not int(match[1]) == self._count > 0:
-            self._can_go_on = False
-            raise PassingError("the API does not send the part of the recording that was asked for")
-        self._length = self._length if length is None else length
+        return self._length is not None or is_chunked
 
 
 def _validator(answer: Answer) -> str:
