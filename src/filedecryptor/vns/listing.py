@@ -16,12 +16,11 @@ from filedecryptor.vns import times
 _GUID = re.compile(  # as .NET or RFC 9562 writes it
     r"(?i)(?:urn:uuid:)?[\s{(]*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})[\s})]*"
 )
-LONGEST = 100  # characters of a text that is looked at
 
 
 def parse_guid(value: object) -> str | None:
     """Return the GUID that a value is, in its own letters; None if it is not one."""
-    match = _GUID.fullmatch(value) if isinstance(value, str) and len(value) <= LONGEST else None
+    match = _GUID.fullmatch(value) if isinstance(value, str) else None
     return match[1] if match else None
 
 
