@@ -96,7 +96,7 @@ class Archive:
         *,
         again: bool = False,
         jobs: int | None = None,
-        on_progress: Callable[[str, int], object] | None = None,
+        on_progress: Callable[[str, int], object] = lambda _guid, _count: None,
         warn: Callable[[str], object] = warn_by_python,
     ) -> Generator[Outcome]:
         """Download and store what is missing, side by side; yield what became of each.
@@ -125,10 +125,6 @@ class Archive:
         def threads() -> int:
             return affordable(max(downloads, keys.threads))
 
-        def advance(recording: Recording, count: int) -> None:
-            if on_progress is not None:
-                on_progress(str(recording.guid), count)
-
         self._again = again
         self._records = Records(self._directory, len(wanted))
         self._keys, self._memory_limit = keys, memory_of_each(threads())
@@ -136,7 +132,11 @@ class Archive:
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._listed = -math.inf  # when the list was last seen to work
         outcomes = in_threads(
-            wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
+            wanted,
+            self._attempt,
+            check=self._without_work,
+            threads=threads,
+            on_progress=lambda recording, count: on_progress(str(recording.guid), count),
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -256,12 +256,10 @@ class Archive:
             return self._delete_if_safe(recording, record, skipped, on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
-        with atomic.nameless(path) or PrivateFile() as raw:
+        with cast("BinaryIO", atomic.nameless(path) or PrivateFile()) as file:
             try:
                 with errors_naming(path, instead=True):
-                    is_complete = self._client.download(
-                        recording.spelling, cast("BinaryIO", raw), on_progress
-                    )
+                    is_complete = self._client.download(recording.spelling, file, on_progress)
             except NotFoundError:
                 # Another run may have stored and deleted it since the directory was listed.
                 unlisted = Records(self._directory)
@@ -270,23 +268,22 @@ class Archive:
                     raise
                 return self._outcome(record, SKIPPED)
             downloaded()
-            record, outcome = self._store(recording, raw, on_progress, is_complete=is_complete)
+            record, outcome = self._store(recording, file, on_progress, is_complete=is_complete)
         if record.entry is None and (known := records.find(recording.guid)):
             record = record._replace(entry=known.entry)
         records.write(record)
         return self._delete_if_safe(recording, record, outcome, on_progress)
 
     def _store(
-        self, recording: Recording, raw: FileIO, on_progress: OnProgress, *, is_complete: bool
+        self, recording: Recording, file: BinaryIO, on_progress: OnProgress, *, is_complete: bool
     ) -> tuple[Record, Outcome]:
         """Store a download, decrypted if it can be, under the name that fits what it is.
 
         One that may be truncated is named `GUID.unverified.EXT` and does not count as stored.
         """
-        file = cast("BinaryIO", raw)
-        size = raw.seek(0, os.SEEK_END)
-        raw.seek(0)
-        head = raw.read(HEAD_SIZE)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(HEAD_SIZE)
         plain_format = audio.detect_in(file)
         error: FileDecryptorError | None = None
         if self._password is not None and size >= SMALLEST_SIZE:
@@ -295,18 +292,16 @@ class Archive:
                 if self._records.find(recording.guid) is None:
                     self._records.write(kept)
             try:
-                return self._store_decrypted(recording, raw, self._password, on_progress)
+                return self._store_decrypted(recording, file, self._password, on_progress)
             except AuthenticationError as refusal:
                 error = refusal
         if plain_format is None or size < SMALLEST_SIZE:
             error = not_a_recording(head, size, self._client.words(head)) or error
             if error is not None:
                 raise error
-        note = None
+        note = None if is_complete else "the API did not say how long it is: it may be cut off"
         if plain_format is not None and is_cut(file, plain_format):
             note = "it is shorter than its own header says: it may be cut off"
-        elif not is_complete:
-            note = "the API did not say how long it is: it may be cut off"
         extension = plain_format or ENCRYPTED
         if note is not None:
             extension = f"{UNVERIFIED}.{extension}"
@@ -314,21 +309,21 @@ class Archive:
         return record, self._outcome(record, "stored", note or remark())
 
     def _store_decrypted(
-        self, recording: Recording, raw: FileIO, password: Passwords, on_progress: OnProgress
+        self, recording: Recording, file: BinaryIO, password: Passwords, on_progress: OnProgress
     ) -> tuple[Record, Outcome]:
         target = self._records.path(f"{recording.guid}.{UNKNOWN}")
-        raw.seek(0)
-        audio_file, content = decrypted(
-            Beginning(raw, self._memory_limit),
+        file.seek(0)
+        decrypted_audio, content = decrypted(
+            Beginning(cast("FileIO", file), self._memory_limit),
             password,
             on_progress,
             lambda: atomic.nameless(target),
             keys=self._keys,
         )
-        with audio_file as file:
-            extension = content.format or UNKNOWN
+        extension = content.format or UNKNOWN
+        with decrypted_audio as found:
             record = self._records.store(
-                recording, file, extension, on_progress, authenticated=True
+                recording, found, extension, on_progress, authenticated=True
             )
         outcome = self._outcome(record, "decrypted", remark())._replace(password=content.password)
         if content.format is None:

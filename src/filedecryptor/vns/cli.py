@@ -182,10 +182,8 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Itera
     # Made twice rather than kept: cells are many times as large as what they are made from.
     widths = [0] * len(columns)
     for cells in _rows(columns, rows):
-        widths = [
-            max(width, min(len(cell), WIDEST_COLUMN))
-            for width, cell in zip(widths, cells, strict=True)
-        ]
+        widths = list(map(max, widths, map(len, cells)))
+    widths = [min(width, WIDEST_COLUMN) for width in widths]
     for cells in _rows(columns, rows):
         yield "  ".join(map(str.ljust, cells, widths)).rstrip()
 

@@ -201,14 +201,11 @@ class Network(httpcore.SyncBackend):
                 key = name.decode("ascii", "replace").lower()
                 text = value.decode("utf-8", "replace")
                 names[key] = f"{names[key]}, {text}" if key in names else text
-            yield Answer(response.status, names, self._pieces(response, server))
+            stream = response.iter_stream()
+            pieces = iter(lambda: self._attempt(server, next, stream, None), None)
+            yield Answer(response.status, names, pieces)
         finally:
             response.close()
-
-    def _pieces(self, response: httpcore.Response, server: str) -> Iterator[bytes]:
-        pieces = response.iter_stream()
-        while (piece := self._attempt(server, next, pieces, None)) is not None:
-            yield piece
 
     def _pool(self, scheme: str, host: str) -> httpcore.ConnectionPool:
         proxy = ""

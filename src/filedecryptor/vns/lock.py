@@ -139,10 +139,8 @@ def _beating(descriptor: int, path: str, own: bytes) -> Iterator[None]:
     ended = Event()
 
     def beat() -> None:
-        count = 0
         while not ended.wait(BEAT):
-            count += 1
-            _write(descriptor, own + b" %d" % count)
+            _write(descriptor, own + b" %d" % time.monotonic_ns())
 
     thread = Thread(target=beat, daemon=True)
     thread.start()
