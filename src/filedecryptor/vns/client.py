@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from html import unescape
 from http import HTTPStatus
 from typing import BinaryIO, Self, TypeVar
@@ -233,19 +233,15 @@ class Client:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        tried = []
+        tried: set[str] = set()
 
         def request(spelling: str) -> None:
-            tried.append(spelling)
-            try:
-                with self._answer("DELETE", f"/{spelling}", range(200, 300)) as answer:
-                    body = answer.beginning(READ)
-            except NotFoundError:
-                if tried.count(spelling) > 1:  # an attempt whose answer got lost has deleted it
-                    return
-                raise
-            if says_no(body):
-                raise ApiError(f"the API has not deleted it: {self.words(body)}")
+            # An attempt whose answer got lost may have deleted it.
+            lost = suppress(NotFoundError) if spelling in tried else nullcontext()
+            tried.add(spelling)
+            with lost, self._answer("DELETE", f"/{spelling}", range(200, 300)) as answer:
+                if says_no(body := answer.beginning(READ)):
+                    raise ApiError(f"the API has not deleted it: {self.words(body)}")
 
         self._in_each_spelling(guid, request, on_progress)
 
