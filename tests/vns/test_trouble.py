@@ -81,6 +81,17 @@ def test_what_concerns_all(many: Server, tmp_path: Path, status: int | None, cod
     assert_stopped(result, many, tmp_path)
 
 
+def test_what_is_not_tried_is_checked_all_the_same(many: Server, tmp_path: Path) -> None:
+    """It may have been here before the server was not."""
+    vns(many, "archive", ".", cwd=tmp_path)
+    (tmp_path / f"{NUMBERED[0]}.opus").unlink()
+    many.seen.clear()
+    many.behaviours.append(after(0, refusing(401)))
+    result = vns(many, "archive", ".", "--check", "-j", "1", cwd=tmp_path)
+    assert result.code == 6
+    assert f"{COUNT - 1} verified, {COUNT - 1} not tried" in result.stderr
+
+
 def test_a_full_disk(many: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that follows would find room either."""
     written: list[int] = []
