@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.commands import AS_ANYBODY, COMMAND
+from support.commands import run_process
 from support.folders import contents
 from support.posix import (
     IS_ROOT,
@@ -38,39 +40,34 @@ AUDIO = os.urandom(600_000)
 TIME = 1_700_000_000_123_456_700
 """Nanoseconds since 1970, as fine as NTFS keeps them."""
 
-WAYS = {
-    "without a name": None,
+REFUSALS = {
+    "without a name": ("", 0),
     "no files without a name": ("open", errno.EOPNOTSUPP),
     "no name for them": ("link", errno.EPERM),
     "no /proc": ("link", errno.ENOENT),
 }
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=REFUSALS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way to write an output that a file system may leave."""
+    """Each way to write an output that a file system may leave, by what it refuses."""
     name: str = request.param
-    if IS_WINDOWS:
-        if name != next(iter(WAYS)):
-            pytest.skip("Windows has one way only")
-    elif (refused := WAYS[name]) is not None:
-        refuse(monkeypatch, *refused)
-    elif sys.platform != "linux":
+    function, number = REFUSALS[name]
+    if IS_WINDOWS and function:
+        pytest.skip("Windows has one way only")
+    if not IS_WINDOWS and not function and sys.platform != "linux":
         pytest.skip("only Linux has files without a name")
+    if function:
+        real = getattr(os, function)
+
+        def refusing(path: str, *words: Any, **options: Any) -> Any:
+            no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
+            if no_name or (function == "link" and str(path).startswith("/proc/")):
+                raise OSError(number, os.strerror(number))
+            return real(path, *words, **options)
+
+        monkeypatch.setattr(os, function, refusing)
     return name
-
-
-def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
-    """Let the file system have no files without a name, or give them none."""
-    real = getattr(os, function)
-
-    def refusing(path: str, *words: Any, **options: Any) -> Any:
-        no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
-        if no_name or (function == "link" and str(path).startswith("/proc/")):
-            raise OSError(number, os.strerror(number))
-        return real(path, *words, **options)
-
-    monkeypatch.setattr(os, function, refusing)
 
 
 def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, **how: Any) -> None:
@@ -185,8 +182,7 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, umask: int, expected: int
 ) -> None:
     """Until all is written, however little at once, they are the owner's alone."""
-    asked = []
-    modes = set()
+    asked, modes = [], set()
     open_file, write = os.open, PendingFile.write
 
     def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
@@ -223,14 +219,16 @@ def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path)
     if changed.returncode:
         pytest.skip("this disk has no access control lists")
     tmp_path.chmod(0o2770)
-    ordinary = tmp_path / "ordinary"
-    ordinary.touch()
+    (tmp_path / "ordinary").touch()
     publish(tmp_path / "x")
-    described = [
-        subprocess.check_output(["getfacl", "-cp", path]) for path in (ordinary, tmp_path / "x")
-    ]
-    assert described[0] == described[1]
-    assert (tmp_path / "x").stat().st_gid == ordinary.stat().st_gid
+    ordinary, published = (
+        (
+            (tmp_path / name).stat().st_gid,
+            subprocess.check_output(["getfacl", "-cp", tmp_path / name]),
+        )
+        for name in ("ordinary", "x")
+    )
+    assert published == ordinary
 
 
 @posix_only("directories that can be flushed")
@@ -246,19 +244,17 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
     if old:
         target.write_bytes(b"old")
     steps: list[object] = []
-    fsync = os.fsync
 
     def named() -> list[int]:
         return [path.stat().st_ino for path in here.rglob("x")]
 
-    def recording_fsync(descriptor: int) -> None:
+    def fsync(descriptor: int) -> None:
         found = os.fstat(descriptor)
-        steps.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else None))
-        steps.append(named())
-        fsync(descriptor)
+        size = found.st_size if stat.S_ISREG(found.st_mode) else None
+        steps.extend([(found.st_ino, size), named()])
 
     before = named()
-    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     publish(target)
     file, directory = target.stat().st_ino, target.parent.stat().st_ino
     # A file without a name may turn out to get none only after it was flushed.
@@ -286,16 +282,14 @@ def test_a_directory_that_cannot_be_flushed(
     assert open_files() <= before
 
 
-def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
+@posix_only("permissions of this kind")
+def test_a_directory_that_can_only_be_written_to(folder: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
-    code = (
-        "import io, sys; from filedecryptor.storage import atomic; "
-        "atomic.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
-    )
-    tmp_path.chmod(0o300)
-    subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
-    tmp_path.chmod(0o700)
-    assert contents(tmp_path) == {"x": b"audio"}
+    (folder / "out").mkdir(0o300)
+    words = ("a.enc", PASSWORD, "opus", "-d", "out")
+    assert run_process(*words, cwd=folder, as_anybody=True).code == 0
+    (folder / "out").chmod(0o700)
+    assert set(contents(folder)) == {"a.enc", "out", "out/a.opus"}
 
 
 @posix_only("calls of this kind")
@@ -366,12 +360,12 @@ def test_a_run_replaces_nothing_of_its_own(
 ) -> None:
     """Two names may be one file. Some drives of Windows number no files: a path tells them there."""
 
-    def unnumbered(found: os.stat_result) -> os.stat_result:
+    def unnumbered(path: Any, look: Callable[[Any], os.stat_result]) -> os.stat_result:
+        found = look(path)
         return os.stat_result((found.st_mode, 0, *found[2:]))
 
     for name in () if numbered else ("fstat", "lstat"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
+        monkeypatch.setattr(os, name, partial(unnumbered, look=getattr(os, name)))
     written = Written()
     for name in "xy":
         publish(tmp_path / name, name.encode(), written=written)
@@ -383,6 +377,23 @@ def test_a_run_replaces_nothing_of_its_own(
     written.refuse(str(tmp_path / "nowhere"))
     publish(tmp_path / "x", b"another run's")
     assert contents(tmp_path) == {"x": b"another run's", "y": b"y"}
+
+
+@in_each_way
+def test_the_number_of_a_file_does_not_outlive_it(tmp_path: Path) -> None:
+    """It may be another file's once another run has replaced it, or if it got no name at all."""
+    written = Written()
+    publish(tmp_path / "x", b"first", written=written)
+    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
+    publish(tmp_path / "x", b"another run's")
+    publish(tmp_path / "y", b"second", written=written)
+    publish(tmp_path / "x", b"third", written=written)
+    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
+    (tmp_path / "z").mkdir()
+    for replace in (True, False):
+        with pytest.raises(OSError, match="z"):
+            publish(tmp_path / "z", replace=replace, written=written)
+    assert set(written._targets.values()) == {str(tmp_path / name) for name in "xy"}  # noqa: SLF001 - whose numbers cannot be chosen
 
 
 @posix_only("calls of this kind")
@@ -398,12 +409,9 @@ def test_of_two_threads_only_one_gets_an_output(
     replace = os.replace
 
     def second() -> None:
-        try:
+        with pytest.raises(UsageError) as caught:
             publish(target, b"second", written=written)
-        except UsageError as error:
-            refused.append(error)
-
-    thread = threading.Thread(target=second)
+        refused.append(caught.value)
 
     def meanwhile(name: str, new: str) -> None:
         monkeypatch.setattr(os, "replace", replace)
@@ -411,36 +419,12 @@ def test_of_two_threads_only_one_gets_an_output(
         thread.join(0.2)  # it must wait for us; it ends at once if it does not
         replace(name, new)
 
+    thread = threading.Thread(target=second)
     monkeypatch.setattr(os, "replace", meanwhile)
     publish(target, b"first", written=written)
     thread.join(30)
     assert len(refused) == 1
     assert contents(tmp_path) == {"x": b"first"}
-
-
-@in_each_way
-def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
-    """The number that its file had on the disk may be another one's then."""
-    written = Written()
-    publish(tmp_path / "x", b"first", written=written)
-    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
-    publish(tmp_path / "x", b"another run's")
-    publish(tmp_path / "y", b"second", written=written)
-    publish(tmp_path / "x", b"third", written=written)
-    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
-
-
-@pytest.mark.parametrize("replace", [True, False])
-@in_each_way
-def test_what_got_no_name_is_forgotten(tmp_path: Path, *, replace: bool) -> None:
-    """The number that its file had on the disk may be that of any new file."""
-    (tmp_path / "x").mkdir()
-    written = Written()
-    with pytest.raises(OSError, match="x"):
-        publish(tmp_path / "x", replace=replace, written=written)
-    assert not written._targets  # noqa: SLF001 - whose numbers cannot be chosen
-    publish(tmp_path / "y", written=written)
-    assert len(written._targets) == 1  # noqa: SLF001 - as above
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can mount disks")
@@ -492,38 +476,21 @@ DAY = 24 * 60 * 60
 LEFTOVER = ".filedecryptor-0123456789abcdef.tmp"
 
 
-@pytest.mark.parametrize("is_named", [False, True])
-@pytest.mark.parametrize("old", [None, b"old"])
 def test_at_the_end_of_the_process_nothing_appears_any_more(
-    tmp_path: Path, old: bytes | None, *, is_named: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is being written is removed, and no new name is made; a file without one needs none."""
-    if old:
-        (tmp_path / "x").write_bytes(old)
-    before = contents(tmp_path)
-    code = (
-        "import io, os, sys, threading, time\n"
-        "from filedecryptor.storage import atomic\n"
-        f"target = {str(tmp_path / 'x')!r}\n"
-        f"if {is_named}: atomic.nameless = lambda *_: None\n"
-        "class Content(io.BytesIO):\n"
-        "    def read(self, size=-1):\n"
-        "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
-        "begun = threading.Event()\n"
-        "def publish(content):\n"
-        "    atomic.publish(target, content, replace=True)\n"
-        "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
-        "begun.wait(); time.sleep(0.1)\n"
-        "atomic.discard_unfinished()\n"
-        "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
-        "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
-    assert done.stdout == b"ended"
-    possible = [before]
-    if not is_named and not old:  # the second one needed no temporary name
-        possible.append({"x": b"audio"})
-    assert contents(tmp_path) in possible
+    """What has a temporary name is removed, and nothing gets one."""
+    monkeypatch.setattr(atomic, "naming", naming := threading.Lock())
+    (tmp_path / "x").write_bytes(b"old")
+    with atomic.temporary_name(str(tmp_path)) as path, PendingFile(path, path):
+        atomic.discard_unfinished()
+        assert contents(tmp_path) == {"x": b"old"}
+    thread = threading.Thread(target=publish, args=[tmp_path / "x"])
+    thread.start()
+    thread.join(0.2)
+    assert contents(tmp_path) == {"x": b"old"}
+    naming.release()  # as no process does that ends
+    thread.join(30)
 
 
 def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
@@ -572,27 +539,25 @@ LONG = b"OggS" + bytes(9_000_000)
 
 
 @pytest.mark.parametrize("audio", [b"OggS", LONG], ids=["short", "long"])
-@pytest.mark.parametrize("given", ["path", "folder", "file", "pipe"])
-def test_an_output_is_as_its_recording(tmp_path: Path, given: str, audio: bytes) -> None:
+@pytest.mark.parametrize(
+    "line", ["in/a.enc - opus -o a.opus", "in - opus -d .", "- - opus -o a.opus"]
+)
+def test_an_output_is_as_its_recording(tmp_path: Path, line: str, audio: bytes) -> None:
     """In time and permissions, also on standard input; audio from a pipe is as any new file."""
     path = tmp_path / "in" / "a.enc"
     path.parent.mkdir()
     path.write_bytes(encrypt(audio))
     path.chmod(0o4751)
     os.utime(path, ns=(TIME, TIME))
-    named = {"path": "in/a.enc -o a.opus", "folder": "in -d ."}
-    words = named.get(given, "- -o a.opus").split()
-    command = [COMMAND, *words, PASSWORD, "opus"]
+    words, env = line.split(), {"FILEDECRYPTOR_PASSWORD": PASSWORD}
     with path.open("rb") as file:
-        if given == "pipe":
-            subprocess.run(command, check=True, cwd=tmp_path, input=file.read())
-        else:
-            subprocess.run(command, check=True, cwd=tmp_path, stdin=file)
+        assert run_process(*words, cwd=tmp_path, stdin=file, env=env).code == 0
     found = (tmp_path / "a.opus").stat()
-    if given == "pipe":
+    assert found.st_mtime_ns == TIME
+    assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
+    if line.startswith("-"):
+        assert run_process(*words, cwd=tmp_path, stdin=path.read_bytes(), env=env).code == 0
         (tmp_path / "new").touch()
-        assert found.st_mode == (tmp_path / "new").stat().st_mode
-        assert abs(found.st_mtime - time.time()) < 60
-    else:
-        assert found.st_mtime_ns == TIME
-        assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
+        new, found = (tmp_path / "new").stat(), (tmp_path / "a.opus").stat()
+        assert found.st_mode == new.st_mode
+        assert abs(found.st_mtime - new.st_mtime) < 60
