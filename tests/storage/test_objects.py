@@ -54,6 +54,11 @@ LARGE = LARGEST_PIECE + 1_000_000
 """Bytes of audio that are sent in several parts."""
 
 
+def unchanged(request: Request, forward: Forward) -> Answer:
+    """Hand on a request as it is."""
+    return forward(request)
+
+
 class Store(Bucket):
     """A bucket whose address is `@` in commands and in what they print, and its `requests`."""
 
@@ -331,27 +336,22 @@ def test_a_reader_finds_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -
         assert read == data
 
 
-def test_few_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short recording is one to read, and one to write; a listing tells names and sizes."""
-    assert store.run("@/in/ - x", lambda request, forward: forward(request)).code == 0
-    assert [(request.method, request.path.partition("?")[0]) for request in store.requests] == [
-        ("GET", f"/{store.name}"),
-        ("GET", f"/{store.name}/in/a.enc"),
-        ("PUT", f"/{store.name}/in/a.x"),
-    ]
-    url = store.url
-    store.put("in/late/c.enc", b"123")
-    with proxy(store.endpoint, lambda request, forward: forward(request)) as seen:
-        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
-        found = list(objects.recordings_below(url, print, print))
-        assert found == [(f"{url}/in/", ["a.enc"], []), (f"{url}/in/late/", ["c.enc"], [])]
-        assert len(seen.requests) == 1
-        sizes = {"a.enc": len(RECORDING), "a.x": len(AUDIO)}
-        assert objects.sizes_in(f"{url}/in") == sizes
-        assert len(seen.requests) == 2
-        assert objects.sizes_in(f"{url}/nowhere") == {}
-        assert objects.size_of(f"{url}/in/late/c.enc") == 3
-        assert objects.size_of(f"{url}/in/none.enc") is None
+def test_few_requests(store: Store) -> None:
+    """A short recording is one to read, and one to write; listings tell names and sizes."""
+    store.put("in/b.enc", RECORDING)
+    for if_exists, wanted in (
+        ("replace", ["GET ", "GET /in/a.enc", "GET /in/b.enc", "PUT /in/a.x", "PUT /in/b.x"]),
+        ("skip", ["GET ", "GET "]),
+    ):
+        store.requests.clear()
+        assert store.run(f"@/in/ - x --if-exists {if_exists}", unchanged).code == 0
+        paths = [
+            request.path.partition("?")[0][1 + len(store.name) :] for request in store.requests
+        ]
+        made = [
+            f"{request.method} {path}" for request, path in zip(store.requests, paths, strict=True)
+        ]
+        assert sorted(made) == wanted
 
 
 # Objects appear whole or not at all.
@@ -442,16 +442,6 @@ def test_an_interruption_leaves_no_upload(store: Store, seconds: int) -> None:
     assert process.returncode == 130, stderr
     assert time.monotonic() - begin < 15
     assert not store.client.list_multipart_uploads(Bucket=store.name).get("Uploads")
-
-
-def test_no_temporary_directory_is_needed(store: Store) -> None:
-    """Not for a recording that fits in memory."""
-    failing = str(Path(__file__).parents[1] / "support" / "failing.py")
-    command = (sys.executable, failing, "tempfile._get_default_tempdir", "ENOENT", "--")
-    words = store.words("@/in/a.enc - x")
-    done = run_process(*words, cwd=store.folder, env=store.env, command=command)
-    assert done.code == 0, done.stderr
-    assert store.get("in/a.x") == AUDIO
 
 
 @pytest.mark.slow
@@ -571,13 +561,18 @@ def test_the_stores_own_sentence_about_an_address(store: Store, code: str) -> No
         assert result.lines[0] == f"error: {url}: {message}"
 
 
-def test_nothing_else_is_printed(store: Store) -> None:
-    """The library would tell of connections that it has left open."""
-    with proxy(store.endpoint, answering("HEAD", refusal(403, "AccessDenied", "no"))) as seen:
+@pytest.mark.parametrize("method", ["HEAD", "none"])
+def test_a_process_needs_no_temporary_directory(store: Store, method: str) -> None:
+    """Nor does it print anything else, as the library would of connections that it leaves open."""
+    failing = str(Path(__file__).parents[1] / "support" / "failing.py")
+    command = (sys.executable, failing, "tempfile._get_default_tempdir", "ENOENT", "--")
+    with proxy(store.endpoint, answering(method, refusal(403, "AccessDenied", "no"))) as seen:
         env = {**store.env, "AWS_ENDPOINT_URL": seen.url}
-        result = run_process(*store.words("@/in/a.enc - -o -"), cwd=store.folder, env=env)
-    assert (result.code, result.stdout) == (1, b"")
-    assert [line.partition(": ")[0] for line in result.lines] == ["error", "hint"]
+        words = store.words("@/in/a.enc - x")
+        result = run_process(*words, cwd=store.folder, env=env, command=command)
+    said = [line.partition(": ")[0] for line in result.lines]
+    assert (result.code, said) == ((1, ["error", "hint"]) if method == "HEAD" else (0, []))
+    assert method == "HEAD" or store.get("in/a.x") == AUDIO
 
 
 def test_a_sentence_is_one_line_without_secrets(store: Store) -> None:
