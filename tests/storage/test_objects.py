@@ -699,7 +699,8 @@ def test_an_object_that_appears_meanwhile_stays(
 
     def handle(request: Request, forward: Forward) -> Answer:
         is_late = knows != "nothing of them"
-        if is_conditional(request) if is_late else request.path.endswith("b.enc"):
+        is_read = request.method == "GET" and request.path.endswith("b.enc")
+        if is_conditional(request) if is_late else is_read:
             store.put("in/b.x", bytes(size))
             if knows in NO_CONDITIONS:
                 return NO_CONDITIONS[knows]
