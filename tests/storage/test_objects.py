@@ -729,56 +729,49 @@ def test_the_note_is_in_an_outcome(store: Store, monkeypatch: pytest.MonkeyPatch
     assert len([outcome for outcome in outcomes if outcome.note]) == 1
 
 
+NO_PART = refusal(400, "InvalidPart", "No such part.")
+DENIED = refusal(403, "AccessDenied", "Access Denied")
+
+
 @pytest.mark.parametrize(
-    ("size", "answers"),
+    ("asked", "if_exists", "answers", "said"),
     [
+        *(
+            (asked, "replace", [answer], said)
+            for asked in ("GET b.enc", "PUT b.x")
+            for answer, said in (
+                (NOT_IMPLEMENTED, "A header you provided implies functionality that is not"),
+                (NO_CONDITIONS["501 without a word"], "Not Implemented"),
+                (DENIED, "Access Denied"),
+            )
+        ),
         # This may be about the condition, and is not.
-        (1000, [refusal(400, "InvalidPart", "No such part.")] * 2),
-        (1000, [refusal(400, "InvalidArgument", "No such part.")] * 2),
-        (LARGE, [refusal(501, "NotImplemented", "No such part.")] * 2),
+        ("PUT b.x", "skip", [NO_PART] * 2, "No such part."),
+        ("POST uploadId=", "skip", [refusal(501, "NotImplemented", "No")] * 2, "No"),
         # This is, and there is something else as well.
-        (1000, [NOT_IMPLEMENTED, refusal(400, "InvalidPart", "No such part.")]),
-        (LARGE, [NOT_IMPLEMENTED, refusal(400, "InvalidPart", "No such part.")]),
+        ("PUT b.x", "skip", [NOT_IMPLEMENTED, NO_PART], "No such part."),
+        ("POST uploadId=", "skip", [NOT_IMPLEMENTED, NO_PART], "No such part."),
     ],
 )
-def test_another_refusal_stays_an_error(store: Store, size: int, answers: list[Answer]) -> None:
-    """The store's own sentence about what was asked last; no request is made again."""
-    last: list[Request] = []
+def test_a_refusal_is_told_at_once(
+    store: Store, asked: str, if_exists: str, answers: list[Answer], said: str
+) -> None:
+    """By the store's sentence about what was asked last, or the status; nothing is repeated."""
+    method, _, part = asked.partition(" ")
+    left = [*answers]
 
     def refuse(request: Request, forward: Forward) -> Answer:
-        is_last = is_conditional(request) or (last and request[:2] == last[0][:2])
-        if not is_last:
-            return forward(request)
-        last.append(request)
-        return answers[len(last) - 1]
+        is_it = request.method == method and part in request.path
+        return left.pop(0) if is_it else forward(request)
 
-    store.put("in/b.enc", encrypt(os.urandom(size)))
-    result = store.run("@/in/b.enc - x --if-exists skip", refuse)
-    assert (result.code, result.lines) == (1, ["error: @/in/b.x: No such part."])
-    assert len(last) == len(answers)
+    store.put("in/b.enc", encrypt(os.urandom(LARGE if method == "POST" else 1000)))
+    result = store.run(f"@/in/b.enc - x --if-exists {if_exists}", refuse)
+    assert (result.code, left) == (1, [])
+    name = "b.enc" if method == "GET" else "b.x"
+    assert result.lines[0].startswith(f"error: @/in/{name}: {said}")
+    hint = f"hint: the credentials need s3:{method.title()}Object for this"
+    assert result.lines[1:] == ([hint] if answers == [DENIED] else [])
     assert "in/b.x" not in store.contents()
-
-
-@pytest.mark.parametrize(("method", "name"), [("GET", "a.enc"), ("PUT", "a.x")])
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (NOT_IMPLEMENTED, "A header you provided implies functionality that is not implemented"),
-        (NO_CONDITIONS["501 without a word"], "Not Implemented"),
-        (refusal(403, "AccessDenied", "Access Denied"), "Access Denied"),
-    ],
-)
-def test_what_a_store_does_not_implement_or_allow(
-    store: Store, method: str, name: str, answer: Answer, said: str
-) -> None:
-    """It is not asked for again: its sentence is told at once, or the status."""
-    result = store.run("@/in/a.enc - x", answering(method, answer))
-    assert result.code == 1
-    expected = [f"error: @/in/{name}: {said}"]
-    if answer.status == 403:
-        expected.append(f"hint: the credentials need s3:{method.title()}Object for this")
-    assert result.lines == expected
-    assert store.count(method) == 1
 
 
 @pytest.mark.parametrize(("setting", "code"), [(None, 0), ("when_supported", 1)])
