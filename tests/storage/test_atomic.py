@@ -367,6 +367,10 @@ def test_a_run_replaces_nothing_of_its_own(
 
     for name in () if disks == "one" else ("fstat", "lstat"):
         monkeypatch.setattr(os, name, partial(other, look=getattr(os, name)))
+    if replace:
+        (tmp_path / "y").touch()
+    if replace:
+        (tmp_path / "y").touch()
     written = Written()
     for name in "xy":
         publish(tmp_path / name, name.encode(), written=written)

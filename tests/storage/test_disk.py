@@ -135,7 +135,7 @@ def test_a_junction_is_not_followed(windows: None, monkeypatch: pytest.MonkeyPat
         return entry
 
     entries = [entry("a.enc"), entry("loop", mount_point)]
-    monkeypatch.setattr(os, "scandir", lambda _: nullcontext(entries))
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=[nullcontext(entries)]))
     links: list[str] = []
     found = list(disk.recordings_below("calls", lambda *_: None, links.append))
     assert (found, links) == ([("calls", ["a.enc"], [])], ["calls/loop"])
