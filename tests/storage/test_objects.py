@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,7 +80,7 @@ class Store(Bucket):
         *,
         stdin: bytes = b"",
         announce_whole: bool = False,
-        **env: str,
+        env: Mapping[str, str] | None = None,
     ) -> Result:
         """Run the command in the folder; if the store has a behaviour, through a proxy."""
         with (
@@ -89,8 +89,8 @@ class Store(Bucket):
             else nullcontext()
         ) as seen:
             way = {"AWS_ENDPOINT_URL": seen.url} if seen else {}
-            env = {**self.env, **way, **env}
-            done = run(*self.words(line), cwd=self.folder, stdin=stdin, env=env)
+            more = {**self.env, **way, **(env or {})}
+            done = run(*self.words(line), cwd=self.folder, stdin=stdin, env=more)
             self.requests += seen.requests if seen else []
         url = self.url.encode()
         return Result(done.code, done.stdout.replace(url, b"@"), done.stderr.replace(self.url, "@"))
@@ -501,7 +501,7 @@ def test_what_is_wrong_with_an_address(
     store: Store, url: str, env: dict[str, str], message: str, code: int
 ) -> None:
     """One line names the address and the cause; nothing of the credentials is shown."""
-    result = store.run(f"{url} - opus", HOME=str(store.folder), **env)
+    result = store.run(f"{url} - opus", env={"HOME": str(store.folder), **env})
     assert result.code == code, result
     named = "s3://gone/a.opus" if "-d" in url else url
     assert result.lines[0].startswith(f"error: {named}: ")
@@ -545,7 +545,7 @@ def test_the_stores_own_sentence_is_told(store: Store) -> None:
         status, message, _ = REFUSALS.get(code := Path(request.path).stem, (0, "", None))
         return refusal(status, code, message) if status else forward(request)
 
-    result = store.run("@/no/ - x", refuse, AWS_MAX_ATTEMPTS="2")
+    result = store.run("@/no/ - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
     assert result.code == 1
     for code, (_, message, hint) in REFUSALS.items():
         at = result.lines.index(f"error: @/no/{code}.enc: {message}")
@@ -559,7 +559,7 @@ def test_the_stores_own_sentence_about_an_address(store: Store, code: str) -> No
     status, message, _ = REFUSALS[code]
     for url in ("s3://bucket/in/a.enc", "s3://bucket/in/"):
         answer = refusal(status, code, message)
-        result = store.run(f"{url} - opus", lambda *_: answer, AWS_MAX_ATTEMPTS="2")  # noqa: B023
+        result = store.run(f"{url} - opus", lambda *_: answer, env={"AWS_MAX_ATTEMPTS": "2"})  # noqa: B023
         assert result.code == 1
         assert result.lines[0] == f"error: {url}: {message}"
 
@@ -635,7 +635,9 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool)
     for number in range(50):  # more than are under way at once, so none gets far ahead
         is_bad = is_mixed and number % 2 == 0
         store.put(f"many/{number:02}.enc", b"no recording" if is_bad else RECORDING)
-    result = store.run("@/many/ - x -j 1", answering("PUT", SLOW_DOWN), AWS_MAX_ATTEMPTS="1")
+    result = store.run(
+        "@/many/ - x -j 1", answering("PUT", SLOW_DOWN), env={"AWS_MAX_ATTEMPTS": "1"}
+    )
     assert result.code == 1
     if is_mixed:
         assert result.lines[-1].startswith("50 failed in ")
@@ -681,7 +683,7 @@ def test_a_store_that_refuses_conditions(
     store.put("in/c.x", bytes(size))
     with proxy(store.endpoint, refusing_conditions(NO_CONDITIONS[answer])) as seen:
         line, way = f"- x --if-exists {if_exists}", {"AWS_ENDPOINT_URL": seen.url}
-        first, rest = (store.run(f"{url} {line}", **way) for url in ("@/in/a.enc", "@/in/"))
+        first, rest = (store.run(f"{url} {line}", env=way) for url in ("@/in/a.enc", "@/in/"))
     assert (first.code, rest.code) == ((0, 0) if if_exists == "skip" else (0, 1))
     assert first.lines == [f"note: @/in/a.x: {UNCONDITIONAL}"]
     assert "conditional" not in rest.stderr
@@ -787,7 +789,7 @@ def test_checksums_of_whole_objects_with_ranges(
         return answer
 
     env = {"AWS_RESPONSE_CHECKSUM_VALIDATION": setting} if setting else {}
-    result = store.run("@/in/a.enc - x", with_checksum, **env)
+    result = store.run("@/in/a.enc - x", with_checksum, env=env)
     assert result.code == code, result
     assert code or store.get("in/a.x") == AUDIO
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-import botocore.session
+import botocore.session  # type: ignore[import-untyped]
 from moto.server import ThreadedMotoServer
 
 # Each client would read the megabytes of JSON anew that describe the services.
