@@ -93,7 +93,6 @@ def test_all_lanes_are_checked() -> None:
 @pytest.mark.parametrize(
     ("cpu", "instruction", "target"),
     [
-        ("haswell", "%ymm", "linux-gnu"),
         ("skylake-avx512", "vprord.*%ymm", "linux-gnu"),
         ("goldmont", "sha256rnds2", "linux-gnu"),
         ("sapphirerapids", "sha256rnds2", "linux-gnu"),
