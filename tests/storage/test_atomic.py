@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import pytest
 from support.commands import run, run_process
@@ -41,19 +42,18 @@ AUDIO = os.urandom(600_000)
 TIME = 1_700_000_000_123_456_700
 """Nanoseconds since 1970, as fine as NTFS keeps them."""
 
-REFUSALS = {
-    "without a name": ("", 0),
-    "no files without a name": ("open", errno.EOPNOTSUPP),
-    "no name for them": ("link", errno.EPERM),
-    "no /proc": ("link", errno.ENOENT),
-}
 
-
-@pytest.fixture(params=REFUSALS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(
+    params=[
+        pytest.param(("", 0), id="without a name"),
+        pytest.param(("open", errno.EOPNOTSUPP), id="no files without a name"),
+        pytest.param(("link", errno.EPERM), id="no name for them"),
+        pytest.param(("link", errno.ENOENT), id="no /proc"),
+    ]
+)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each way to write an output that a file system may leave, by what it refuses."""
-    name: str = request.param
-    function, number = REFUSALS[name]
+    function, number = request.param
     if IS_WINDOWS and function:
         pytest.skip("Windows has one way only")
     if not IS_WINDOWS and not function and sys.platform != "linux":
@@ -68,7 +68,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
             return real(path, *words, **options)
 
         monkeypatch.setattr(os, function, refusing)
-    return name
 
 
 def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, **how: Any) -> None:
@@ -84,15 +83,6 @@ def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, *
 def open_files() -> int:
     """Return how many files this process has open."""
     return len(os.listdir("/proc/self/fd"))
-
-
-def failing(number: int) -> Any:
-    """Return a function that the system refuses."""
-
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return fail
 
 
 in_each_way = pytest.mark.usefixtures("way")
@@ -150,7 +140,7 @@ def test_without_replace_an_existing_file_stays(
     if IS_WINE and isinstance(old, str):
         pytest.skip("wine takes a link to nowhere for nothing")
     if not links:
-        monkeypatch.setattr(os, "link", failing(errno.EOPNOTSUPP))
+        monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EOPNOTSUPP, "none")))
     target = tmp_path / "x"
     target.write_bytes(old) if isinstance(old, bytes) else target.symlink_to(old)
     with nameless(str(target)) or io.BytesIO() as file:
@@ -311,13 +301,15 @@ def test_what_fails_leaves_the_old_output_and_nothing_else(
     owner: Any = PendingFile if function == "write" else os
     real = getattr(owner, function)
 
-    def interrupted(*words: Any, **options: Any) -> NoReturn:
+    def fail(*words: Any, **options: Any) -> NoReturn:
+        if is_refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         if function != "replace":
             real(*words, **options)
         raise KeyboardInterrupt
 
     before = open_files()
-    monkeypatch.setattr(owner, function, failing(errno.EIO) if is_refused else interrupted)
+    monkeypatch.setattr(owner, function, fail)
     with pytest.raises(OSError if is_refused else KeyboardInterrupt) as caught:
         publish(target, pending=pending)
     monkeypatch.undo()
