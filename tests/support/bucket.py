@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import botocore.session  # type: ignore[import-untyped]
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import make_server
 
 # Each client would read the megabytes of JSON anew that describe the services.
 botocore.session.create_loader = cache(botocore.session.create_loader)
@@ -18,12 +21,15 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Run a server; yield its address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """Run a server for S3 alone, which says nothing; yield its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @cache
