@@ -120,6 +120,7 @@ INJECTED = [
     ("os.replace", "EACCES", "a.enc PASSWORD opus -o long.enc", 1, "long.enc: Permission denied"),
     ("os.rename", "EIO", "a.enc PASSWORD opus", 0, ""),
     ("os.link", "EPERM", "a.enc PASSWORD opus --if-exists fail", 0, ""),
+    ("os.link", "EEXIST", "a.enc PASSWORD opus --if-exists fail", 0, ""),
     ("os.unlink", "EACCES", "other.enc PASSWORD opus", 3, "authentication failed"),
     ("os.open", "EMFILE", "a.enc PASSWORD opus", 1, "a.opus: Too many open files"),
     ("os.lstat", "EIO", "a.enc PASSWORD opus", 1, "Input/output error"),

@@ -49,6 +49,7 @@ _OTHER_AUDIO = {
     "AVI": rb"RIFF.{4}AVI ",
     "another RIFF container": rb"RIFF|RIFX|RF64|BW64",
     "AIFF": rb"FORM.{4}AIF[FC]",
+    "another container of samples": rb"FORM|FRM8|DSD |caff\x00|riff\x2e\x91\xcf\x11",
     "Sun audio": rb"\.snd|dns\.",
     "WMA": rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     "RealAudio": rb"\.RMF|\.ra\xfd",
@@ -58,6 +59,7 @@ _OTHER_AUDIO = {
     "TTA": rb"TTA[12]",
     "AC-3": rb"\x0b\x77|\x77\x0b",
     "Flash": rb"FLV\x01|[FCZ]WS[\x01-\x40]",
+    "another container": rb"NSV[fs]|nut/multimedia container|MSCF\0\0\0\0|!<arch>\n|07070[127]",
     "an MPEG stream": (
         rb"\x00\x00\x01[\xb3-\xff]|(\x47.{187}){2}\x47|\x47.{191}\x47|.{4}(\x47.{191}){2}\x47"
     ),

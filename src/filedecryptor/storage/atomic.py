@@ -229,15 +229,20 @@ def publish(
                 )
                 files.enter_context(file)
             file.fill(content)
-            if file.is_nameless and not file.link(temporary):
-                file = files.enter_context(PendingFile(temporary, target, attributes.mode))
-                file.fill(content)
-            found = os.fstat(file.fileno())
             with written.lock:
-                if replace:
-                    written.refuse(target)
-                    regular_file(target)
-                _rename(file, temporary, target, replace=replace)
+                found = os.fstat(file.fileno())
+                # A new output has no other name before its own.
+                if not (file.is_nameless and file.link(target)):
+                    if not replace and os.path.lexists(target):
+                        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+                    if file.is_nameless and not file.link(temporary):
+                        file = files.enter_context(PendingFile(temporary, target, attributes.mode))
+                        file.fill(content)
+                        found = os.fstat(file.fileno())
+                    if replace:
+                        written.refuse(target)
+                        regular_file(target)
+                    _rename(file, temporary, target, replace=replace)
                 written.add(target, found)
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
