@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,10 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
-from support.posix import IS_WINDOWS, make_fifo, posix_only, resource
-from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
+from support.posix import IS_WINDOWS, posix_only, resource
+from support.recordings import AUDIO, PASSWORD, MakeEnc, altered, encrypt
 
 WRONG = "authentication failed: the password is wrong, or the file was altered"
-SHORT = "not an .enc file: it is {} bytes long, the smallest is 44"
 FULL = """\
 filedecryptor: error: {}: No space left on device
 filedecryptor: hint: make room, then run this again
@@ -26,79 +26,6 @@ def in_shell(script: str, cwd: Path) -> tuple[int, bytes, str]:
     """Run a script in which `$0` is the command."""
     done = run_process("-c", script, COMMAND, cwd=cwd, command=["bash"])
     return (done.code, done.stdout, done.stderr)
-
-
-@pytest.mark.parametrize(
-    ("line", "output"),
-    [
-        ("a.enc P opus", "a.opus"),
-        ("a.enc P .opus", "a.opus"),
-        ("a.enc P auto", "a.opus"),
-        ("a.enc P auto -o sub/x", "sub/x"),
-    ],
-)
-def test_the_audio_is_written_beside_the_recording(folder: Path, line: str, output: str) -> None:
-    """Or where asked; an older file is replaced. One path on stdout, nothing on stderr."""
-    (folder / "sub").mkdir()
-    (folder / "a.opus").write_bytes(b"older, and longer than nothing")
-    before = contents(folder)
-    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
-    assert result == (0, f"{output}\n".encode(), "")
-    assert contents(folder) == before | {output: AUDIO}
-
-
-@pytest.mark.parametrize(
-    ("line", "code", "said"),
-    [
-        ("--if-exists fail c.enc P opus", 1, "error: c.opus: File exists"),
-        ("--if-exists fail c.enc P auto", 1, "error: c.opus: File exists"),
-        ("--verify a.enc P opus", 0, f"verified: a.enc: {len(AUDIO)} bytes of opus audio"),
-        ("--verify d.enc P opus", 0, f"verified: d.enc: {len(AUDIO)} bytes of opus audio"),
-        ("--verify a.enc P enc", 0, f"verified: a.enc: {len(AUDIO)} bytes of opus audio"),
-        ("--verify - P opus", 0, f"verified: -: {len(AUDIO)} bytes of opus audio"),
-        ("--verify a.enc wrong opus", 3, f"error: a.enc: {WRONG}"),
-        ("-q a.enc wrong opus", 3, f"error: a.enc: {WRONG}"),
-        ("-q --if-exists=skip a.enc P opus", 0, ""),
-        ("-q --verify a.enc P opus", 0, ""),
-    ],
-)
-def test_calls_that_change_nothing(folder: Path, line: str, code: int, said: str) -> None:
-    """They say so, and print no result."""
-    for name in ("c.enc", "d.enc"):
-        shutil.copy(folder / "a.enc", folder / name)
-    (folder / "a.opus").write_bytes(bytes(len(AUDIO)))
-    (folder / "c.opus").symlink_to("nowhere")
-    (folder / "d.opus").mkdir()
-    with nothing_changes(folder):
-        words = line.replace("P", PASSWORD).split()
-        result = run(*words, cwd=folder, stdin=encrypt(AUDIO))
-    assert (result.code, result.stdout, [*result.lines, ""][0]) == (code, b"", said)
-
-
-def test_quiet_says_nothing(folder: Path) -> None:
-    """No result either."""
-    assert run("-q", "a.enc", PASSWORD, "opus", cwd=folder) == (0, b"", "")
-    assert (folder / "a.opus").read_bytes() == AUDIO
-
-
-@pytest.mark.parametrize("extension", ["opus", "auto"])
-def test_a_link_to_nowhere_is_not_the_audio(folder: Path, extension: str) -> None:
-    """So `skip` does what is missing."""
-    (folder / "a.opus").symlink_to("nowhere")
-    done = run("--if-exists", "skip", "a.enc", PASSWORD, extension, cwd=folder)
-    assert (done.code, done.lines) == (0, ["note: a.opus: a link to nowhere: done again"])
-    assert not (folder / "a.opus").is_symlink()
-    assert (folder / "a.opus").read_bytes() == AUDIO
-
-
-@pytest.mark.parametrize("line", ["- P opus", "a.enc P wav -o -", "- P opus -o x"])
-def test_streams_instead_of_files(folder: Path, line: str) -> None:
-    """The audio and nothing else goes to stdout, or to the named file."""
-    before = contents(folder)
-    result = run(*line.replace("P", PASSWORD).split(), cwd=folder, stdin=encrypt(AUDIO))
-    made = {"x": AUDIO} if line.endswith("x") else {}
-    assert result == (0, b"x\n" if made else AUDIO, "")
-    assert contents(folder) == before | made
 
 
 def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc: MakeEnc) -> None:
@@ -122,28 +49,45 @@ def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, audio: byte
     assert code in {0, 1}  # 0 if all fitted into the pipe
 
 
+OVERWRITTEN = "standard output would be written over the recording"
+
+
 @posix_only("bash")
 @pytest.mark.parametrize(
-    ("line", "code", "message"),
+    ("line", "code", "error"),
     [
         *((f"a.enc P opus {streams}", 0, "") for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")),
         ("a.enc wrong opus 2>&-", 3, ""),
-        ("a.enc - opus <&-", 2, "filedecryptor: error: standard input is closed"),
-        ("- P opus -o x <&-", 2, "filedecryptor: error: standard input is closed"),
-        ("a.enc P opus -o - >&-", 2, "filedecryptor: error: standard output is closed"),
+        ("a.enc - opus <&-", 2, "standard input is closed"),
+        ("- P opus -o x <&-", 2, "standard input is closed"),
+        ("a.enc P opus -o - >&-", 2, "standard output is closed"),
+        ("- P opus -o a.enc <a.enc", 2, "a.enc: the output would replace the input"),
+        ("a.enc P opus -o - >>a.enc", 2, f"a.enc: {OVERWRITTEN}"),
+        ("a.enc P opus -o - 1<>a.enc", 2, f"a.enc: {OVERWRITTEN}"),
+        ("- P opus <a.enc >>a.enc", 2, f"-: {OVERWRITTEN}"),
+        ("- P opus <a.enc 1<>a.enc", 2, f"-: {OVERWRITTEN}"),
     ],
 )
-def test_closed_streams(folder: Path, line: str, code: int, message: str) -> None:
-    """As cron and daemons may start it; those that are needed are a usage error."""
+def test_streams_that_a_shell_has_closed_or_redirected(
+    folder: Path, line: str, code: int, error: str
+) -> None:
+    """Cron and daemons close them. No recording is written over, though the shell opened it."""
+    before = contents(folder)
     found, _, stderr = in_shell(f'"$0" {line.replace("P", PASSWORD)}', folder)
-    assert found == code
-    assert stderr.startswith(message)
-    assert (folder / "a.opus").exists() == (code == 0)
+    said = f"filedecryptor: error: {error}" if error else ""
+    assert (found, stderr.partition("\n")[0]) == (code, said)
+    assert contents(folder) == before | ({} if code else {"a.opus": AUDIO})
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    "line", ["a.enc P opus", "a.enc P opus -o -", "a.enc P opus --json", "--help"]
+    ("line", "unbuffered"),
+    [
+        ("a.enc P opus", ""),
+        ("a.enc P opus", "1"),
+        ("a.enc P opus -o -", "1"),
+        ("a.enc P opus --json", ""),
+        ("--help", "1"),
+    ],
 )
 def test_a_result_that_cannot_be_written_is_an_error(
     folder: Path, line: str, unbuffered: str
@@ -188,25 +132,6 @@ def test_an_unwritable_stderr_does_not_change_the_code(folder: Path, line: str, 
         assert run_process("a.enc", *words, cwd=folder, stderr=full).code == code
 
 
-@posix_only("bash")
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("- P opus -o a.enc <a.enc", "a.enc: the output would replace the input"),
-        ("a.enc P opus -o - >>a.enc", "a.enc: standard output would be written over the recording"),
-        ("a.enc P opus -o - 1<>a.enc", "a.enc: standard output would be written over the record"),
-        ("- P opus <a.enc >>a.enc", "-: standard output would be written over the recording"),
-        ("- P opus <a.enc 1<>a.enc", "-: standard output would be written over the recording"),
-    ],
-)
-def test_the_recording_is_not_overwritten(folder: Path, line: str, message: str) -> None:
-    """The shell opened it, but nothing is written."""
-    with nothing_changes(folder):
-        code, _, stderr = in_shell(f'"$0" {line.replace("P", PASSWORD)}', folder)
-    assert code == 2
-    assert stderr.startswith(f"filedecryptor: error: {message}")
-
-
 @posix_only("/dev/stdout")
 def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
     """`-o /dev/stdout` would take it away from everybody else; here it is a copy of that link."""
@@ -232,77 +157,6 @@ def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
     assert writer.wait() == 0
     assert done.stderr.endswith(f"verified: -: {2049 << 20} bytes of unknown audio\n")
     assert done.code == 0
-
-
-INTACT = "the recording is intact and the password right; its audio begins "
-# What bad input gets: the words, the exit code, what the error and the hint begin with.
-BAD = [
-    ("none.enc P opus", 1, "none.enc: No such file or directory", ""),
-    ("a.enc P opus -o sub", 1, "sub: Is a directory", ""),
-    ("a.enc P opus -o pipe", 1, "pipe: Not a regular file", ""),
-    ("a.enc P opus -o no/x", 1, "no/x: No such file or directory", "there is no directory no"),
-    ("a.enc P opus -d a.enc", 1, "a.enc: File exists", ""),
-    ("secret.enc P opus", 1, "secret.enc: Permission denied", ""),
-    ("locked/a.enc P opus", 1, "locked/a.opus: Permission denied", ""),
-    ("short.enc P opus", 4, f"short.enc: {SHORT.format(43)}", ""),
-    ("empty.enc P opus", 4, f"empty.enc: {SHORT.format(0)}", ""),
-    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", "the password is the one that was in force"),
-    ("a.enc _ opus", 3, f"a.enc: {WRONG}", "the password is empty"),
-    ("a.enc P_ opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
-    ("altered.enc P opus", 3, f"altered.enc: {WRONG}", ""),
-    ("cut.enc P opus", 3, f"cut.enc: {WRONG}", ""),
-    ("added.enc P opus", 3, f"added.enc: {WRONG}", ""),
-    ("plain.enc P opus", 3, f"plain.enc: {WRONG}", "this is plain opus audio already"),
-    ("page.enc P opus", 3, f"page.enc: {WRONG}", "this is an HTML or XML page"),
-    ("unknown.enc P auto", 5, f"unknown.enc: {INTACT}", "name the output's"),
-    ("a.enc P enc", 2, "a.enc: the output would replace the input", ""),
-    ("a.enc P opus -o sub/../a.enc", 2, "sub/../a.enc: the output would replace the input", ""),
-    ("a.enc P opus -o link", 2, "link: the output would replace the input", ""),
-    ("a.enc P ../opus", 2, "the output extension holds a path separator", ""),
-    ("a.enc P ..\\opus", 2, "the output extension holds a path separator", ""),
-    ("a.enc P _", 2, "the output extension is empty", ""),
-]
-
-
-@pytest.fixture
-def bad_folder(folder: Path, make_enc: MakeEnc, encrypted_audio: bytes) -> Path:
-    """A folder with everything that can be wrong with a recording."""
-    altered = bytearray(encrypted_audio)
-    altered[1000] ^= 1
-    files: dict[str, bytes] = {
-        "secret": encrypted_audio,
-        "short": encrypted_audio[:43],
-        "empty": b"",
-        "altered": bytes(altered),
-        "cut": encrypted_audio[:-1],
-        "added": encrypted_audio + b"\n",
-        "plain": AUDIO,
-        "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
-    }
-    for name, data in files.items():
-        (folder / f"{name}.enc").write_bytes(data)
-    make_enc("unknown.enc", b"what is this?" * 10)
-    (folder / "secret.enc").chmod(0)
-    (folder / "sub").mkdir()
-    (folder / "link").symlink_to("a.enc")
-    make_fifo(folder / "pipe")
-    (folder / "locked").mkdir()
-    shutil.copy(folder / "a.enc", folder / "locked")
-    (folder / "locked").chmod(0o555)
-    return folder
-
-
-@pytest.mark.parametrize(("line", "code", "error", "hint"), BAD)
-def test_bad_input(bad_folder: Path, line: str, code: int, error: str, hint: str) -> None:
-    """A clear line, the documented exit code, and nothing created, replaced or left behind."""
-    words = [{"_": "", "P_": f"{PASSWORD} ", "P": PASSWORD}.get(w, w) for w in line.split()]
-    with nothing_changes(bad_folder):
-        result = run_process(*words, cwd=bad_folder, as_anybody=True)
-    assert (result.code, result.stdout) == (code, b"")
-    said, *hints = result.lines
-    assert said.startswith(f"error: {error}")
-    assert len(hints) <= 1
-    assert "".join(hints).startswith(f"hint: {hint}" if hint else "")
 
 
 @posix_only("ulimit")
@@ -347,40 +201,6 @@ def test_names_and_passwords_of_any_bytes(folder: Path, make_enc: MakeEnc) -> No
     assert result.lines[0] == f"error: caf\\udce9 \\n\\x1b[31m.enc: {WRONG}"
     make_enc(password=b"caf\xe9")
     assert run("a.enc", b"caf\xe9", "opus", cwd=folder).code == 0
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("a.enc b.enc P opus -o x", "one --output cannot take the audio of several files"),
-        (". P opus -o x", "one --output cannot take the audio of several files"),
-        ("--files-from l P opus -o x", "one --output cannot take the audio of several files"),
-        ("a.enc P opus -o x -d y", "--output and --output-dir cannot both say where"),
-        ("- P opus -d y", "standard input has no name for --output-dir"),
-        ("- a.enc P opus", "standard input cannot be one of several inputs"),
-        ("--files-from l - P opus", "standard input cannot be one of several inputs"),
-        ("--files-from - - opus", "standard input cannot be both the list and the password"),
-        ("--verify a.enc P -o x", "--verify writes nothing, so there is nothing to say where"),
-        ("--verify a.enc P -d x", "--verify writes nothing, so there is nothing to say where"),
-        ("-0 a.enc P opus", "--null says how the names in the list of --files-from end"),
-        ("a.enc P opus -o - --json", "--json and the audio cannot both go to standard output"),
-        ("a.enc P opus --unknown-as x", "--unknown-as is for audio that 'auto' does not know"),
-        ("a.enc P auto --unknown-as .auto", "--unknown-as takes an extension, and 'auto' is none"),
-        ("a.enc P auto --unknown-as a/b", "the output extension holds a path separator or a NUL"),
-        ("a.enc P auto --unknown-as=", "the output extension is empty"),
-        ("--cluster tcp://x:1 a.enc P opus -o x", "a cluster reads and writes files and objects"),
-        ("--cluster tcp://x:1 - P opus", "a cluster reads and writes files and objects"),
-        ("--cluster tcp://x:1 a.enc P opus -j 2", "--jobs is for this machine; a cluster has its"),
-    ],
-)
-def test_contradictions_are_usage_errors(folder: Path, line: str, message: str) -> None:
-    """Each names the options that it is about, and nothing is written."""
-    (folder / "l").write_text("a.enc\n")
-    env = {"FILEDECRYPTOR_PASSWORD": None}
-    with nothing_changes(folder):
-        result = run(*line.replace("P", PASSWORD).split(), cwd=folder, env=env)
-    assert (result.code, result.stdout) == (2, b"")
-    assert result.lines[0].startswith(f"error: {message}")
 
 
 # Inputs that are named by a list.
@@ -477,35 +297,32 @@ def test_an_empty_list_is_nothing_to_do(calls: Path, data: bytes) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of 400 recordings; the third one is altered."""
-    for number in range(400):
+    """A folder of 100 recordings; the third one is altered."""
+    for number in range(100):
         (tmp_path / f"{number:03}.enc").write_bytes(encrypt(AUDIO))
-    (tmp_path / "002.enc").write_bytes(encrypt(AUDIO)[:-1] + b"x")
+    (tmp_path / "002.enc").write_bytes(altered(encrypt(AUDIO)))
     return tmp_path
 
 
 def test_the_first_failure_ends_it_if_that_is_wanted(many: Path) -> None:
-    """What is done stays, and a line says how to go on."""
-    result = run(".", PASSWORD, "opus", "--fail-fast", "-j", "1", cwd=many)
+    """What is done stays, and a line says how to go on; without a failure all is done."""
+    words = (PASSWORD, "opus", "--fail-fast")
+    result = run(".", *words, "-j", "1", cwd=many)
     assert result.code == 3
     assert sum(line.startswith("error: ") for line in result.lines) == 1
     made = outputs(many)
-    assert len(made) < 350
+    assert len(made) < 80
     assert any(line.startswith("stopped at the first failure; what") for line in result.lines)
-    assert "1 failed in " in result.lines[-1] or "1 failed; " in result.lines[-1]
-    assert all((many / name).read_bytes() == AUDIO for name in made)
+    assert re.search(r"\b1 failed(;| in) ", result.lines[-1])
     for name in made:
+        assert (many / name).read_bytes() == AUDIO
         (many / name).unlink()
     # A name that cannot be ends it before any recording is read.
-    assert run("nothing", "000.enc", PASSWORD, "opus", "--fail-fast", cwd=many).code == 1
+    assert run("nothing", "000.enc", *words, cwd=many).code == 1
     assert outputs(many) == []
-
-
-def test_without_a_failure_all_is_done(many: Path) -> None:
-    """The option changes nothing then."""
     (many / "002.enc").write_bytes(encrypt(AUDIO))
-    result = run(".", PASSWORD, "opus", "--fail-fast", cwd=many)
-    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "400 decrypted")
+    result = run(".", *words, cwd=many)
+    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "100 decrypted")
 
 
 def test_a_hint_is_given_once(many: Path) -> None:
@@ -513,9 +330,9 @@ def test_a_hint_is_given_once(many: Path) -> None:
     (many / "page.enc").write_text("<!doctype html><p>" + "not here ".ljust(100))
     result = run(".", "wrong", "opus", cwd=many)
     hints = [line for line in result.lines if line.startswith("hint: ")]
-    assert sum(line.startswith("error: ") for line in result.lines) == 401
+    assert sum(line.startswith("error: ") for line in result.lines) == 101
     assert len(hints) == 2
     assert sum("in force when the call was recorded" in hint for hint in hints) == 1
     assert sum("an HTML or XML page" in hint for hint in hints) == 1
     result = run(".", "wrong", "opus", "--json", cwd=many)
-    assert result.stdout.count(b"in force when the call was recorded") == 400
+    assert result.stdout.count(b"in force when the call was recorded") == 100
