@@ -83,26 +83,26 @@ def full_pipe() -> Iterator[tuple[IO[bytes], int, int]]:
 needs_small_pipes = pytest.mark.skipif(
     not hasattr(fcntl, "F_SETPIPE_SZ"), reason="needs small pipes"
 )
-MISSING = [f"{number}{'x' * 200}.enc" for number in range(40)]
+MISSING = " ".join(f"{number}{'x' * 200}.enc" for number in range(40))
 
 
 @needs_small_pipes
-@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    ("stream", "words", "part", "count"),
+    ("words", "part", "count", "unbuffered"),
     [
-        ("stdout", ["a.enc", "b.enc", "c.enc", PASSWORD, "opus"], b".opus\n", 3),
-        ("stdout", ["a.enc", "b.enc", "c.enc", PASSWORD, "opus", "--json"], b"}\n", 3),
-        ("stdout", ["a.enc", PASSWORD, "opus", "-o", "-"], AUDIO, 1),
-        ("stdout", ["--help"], b"Show this message and exit.\n", 1),
-        ("stderr", [*MISSING, PASSWORD, "opus"], b"No such file or directory\n", 40),
+        pytest.param("a.enc b.enc c.enc P opus", b".opus\n", 3, "", id="paths"),
+        pytest.param("a.enc b.enc c.enc P opus --json", b"}\n", 3, "1", id="JSON"),
+        pytest.param("a.enc P opus -o -", AUDIO, 1, "", id="audio"),
+        pytest.param("a.enc P opus -o -", AUDIO, 1, "1", id="audio, unbuffered"),
+        pytest.param("--help", b"Show this message and exit.\n", 1, "", id="help"),
+        pytest.param(f"{MISSING} P opus", b"No such file or directory\n", 40, "1", id="errors"),
     ],
-    ids=["paths", "JSON", "audio", "help", "errors"],
 )
 def test_a_full_pipe_is_waited_for(
-    three: Path, stream: str, words: list[str], part: bytes, *, count: int, unbuffered: str
+    three: Path, words: str, part: bytes, *, count: int, unbuffered: str
 ) -> None:
     """A pipe that takes nothing at the moment is no failure: everything arrives."""
+    stream = "stderr" if count == 40 else "stdout"
     env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with full_pipe() as (reader, writing, size):
         streams: dict[str, Any] = {
@@ -110,7 +110,8 @@ def test_a_full_pipe_is_waited_for(
             "stderr": subprocess.DEVNULL,
             stream: writing,
         }
-        process = subprocess.Popen([COMMAND, *words], cwd=three, env=env, **streams)
+        line = [COMMAND, *words.replace("P", PASSWORD).split()]
+        process = subprocess.Popen(line, cwd=three, env=env, **streams)
         os.close(writing)
         with suppress(subprocess.TimeoutExpired):  # a program that does not wait has ended by then
             process.wait(PAUSE)
@@ -132,22 +133,24 @@ def test_waiting_can_be_interrupted(folder: Path) -> None:
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [[], ["--json"], ["-j", "1"]])
-@pytest.mark.parametrize("stream", ["full", "left"])
+@pytest.mark.parametrize(
+    ("option", "unbuffered", "cause"),
+    [
+        ("-j1", "", "No space left on device"),
+        ("--json", "1", "No space left on device"),
+        ("-j2", "1", "Broken pipe"),
+    ],
+)
 def test_a_batch_goes_on_without_standard_output(
-    three: Path, stream: str, words: list[str], unbuffered: str
+    three: Path, option: str, unbuffered: str, cause: str
 ) -> None:
     """It is said once, all the work is done, and the exit code tells."""
-    if stream == "full":
-        output, cause = os.open("/dev/full", os.O_WRONLY), "No space left on device"
-    else:
-        reading, output = os.pipe()
-        os.close(reading)
-        cause = "Broken pipe"
-    words = ["a.enc", "b.enc", "c.enc", PASSWORD, "opus", *words]
+    reading, output = os.pipe()
+    os.close(reading)
+    if cause != "Broken pipe":
+        output = os.open("/dev/full", os.O_WRONLY)
     env = {"PYTHONUNBUFFERED": unbuffered}
-    done = run_process(*words, cwd=three, env=env, stdout=output)
+    done = run_process(".", PASSWORD, "opus", option, cwd=three, env=env, stdout=output)
     os.close(output)
     assert done.code == 1
     first, summary = done.lines
@@ -158,15 +161,21 @@ def test_a_batch_goes_on_without_standard_output(
 
 
 @posix_only("/dev/stdin")
-@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "link", None])
-@pytest.mark.parametrize("recording", ["-", "/dev/stdin"])
+@pytest.mark.parametrize(
+    ("recording", "password_file"),
+    [
+        *(("-", name) for name in ("-", "/dev/stdin", "/proc/self/fd/0", "link", None)),
+        *(("/dev/stdin", name) for name in ("-", "/dev/fd/0", None)),
+    ],
+)
 def test_standard_input_is_one_of_the_two(
-    folder: Path, encrypted_audio: bytes, recording: str, name: str | None
+    folder: Path, encrypted_audio: bytes, recording: str, password_file: str | None
 ) -> None:
     """By whatever name, it is not the recording and the password at once."""
     (folder / "link").symlink_to("/dev/stdin")
+    more = ["--password-file", password_file] if password_file else []
     with nothing_changes(folder):
-        words = (recording, "-", "opus", "-o", "x", *(["--password-file", name] if name else []))
+        words = (recording, "-", "opus", "-o", "x", *more)
         result = run_process(*words, cwd=folder, stdin=b"EncryptMe\n" + encrypted_audio)
     assert result.code == 2
     assert result.lines == [
