@@ -295,23 +295,15 @@ def test_an_empty_list_is_nothing_to_do(calls: Path, data: bytes) -> None:
 # Many recordings.
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    """A folder of 100 recordings; the third one is altered."""
-    for number in range(100):
-        (tmp_path / f"{number:03}.enc").write_bytes(encrypt(AUDIO))
-    (tmp_path / "002.enc").write_bytes(altered(encrypt(AUDIO)))
-    return tmp_path
-
-
 def test_the_first_failure_ends_it_if_that_is_wanted(many: Path) -> None:
     """What is done stays, and a line says how to go on; without a failure all is done."""
+    (many / "002.enc").write_bytes(altered(encrypt(AUDIO)))
     words = (PASSWORD, "opus", "--fail-fast")
     result = run(".", *words, "-j", "1", cwd=many)
     assert result.code == 3
     assert sum(line.startswith("error: ") for line in result.lines) == 1
     made = outputs(many)
-    assert len(made) < 80
+    assert len(made) < 150
     assert any(line.startswith("stopped at the first failure; what") for line in result.lines)
     assert re.search(r"\b1 failed(;| in) ", result.lines[-1])
     for name in made:
@@ -322,7 +314,7 @@ def test_the_first_failure_ends_it_if_that_is_wanted(many: Path) -> None:
     assert outputs(many) == []
     (many / "002.enc").write_bytes(encrypt(AUDIO))
     result = run(".", *words, cwd=many)
-    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "100 decrypted")
+    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "200 decrypted")
 
 
 def test_a_hint_is_given_once(many: Path) -> None:
@@ -330,9 +322,9 @@ def test_a_hint_is_given_once(many: Path) -> None:
     (many / "page.enc").write_text("<!doctype html><p>" + "not here ".ljust(100))
     result = run(".", "wrong", "opus", cwd=many)
     hints = [line for line in result.lines if line.startswith("hint: ")]
-    assert sum(line.startswith("error: ") for line in result.lines) == 101
+    assert sum(line.startswith("error: ") for line in result.lines) == 201
     assert len(hints) == 2
     assert sum("in force when the call was recorded" in hint for hint in hints) == 1
     assert sum("an HTML or XML page" in hint for hint in hints) == 1
     result = run(".", "wrong", "opus", "--json", cwd=many)
-    assert result.stdout.count(b"in force when the call was recorded") == 100
+    assert result.stdout.count(b"in force when the call was recorded") == 200
