@@ -123,6 +123,7 @@ def test_in_a_log_it_is_a_line_now_and_then() -> None:
         ("long.enc P wav -o -", "xterm", True),
         ("long.enc P wav -q", "xterm", False),
         ("a.enc P opus --progress", "xterm", True),
+        ("calls P opus --progress --no-progress", "xterm", False),
         ("a.enc P opus", "xterm", False),  # it would be gone before anybody could read it
         ("calls P opus --progress", "xterm", True),
         ("calls P opus --progress", "dumb", False),  # which could not draw it anew
