@@ -32,9 +32,11 @@ def folder(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("word", ["-x", "--help", "-- ", "--verify", "--", "-o", " ", "*"])
-def test_three_words_are_taken_literally(make_enc: MakeEnc, tmp_path: Path, word: str) -> None:
-    """The reference's own call: a password may look like an option."""
+@pytest.mark.parametrize("word", ["-x", "--help", "-- ", "--verify", "--", "-o", " ", "*", b"\xe9"])
+def test_three_words_are_taken_literally(
+    make_enc: MakeEnc, tmp_path: Path, word: str | bytes
+) -> None:
+    """The reference's own call: a password may look like an option, and be of any bytes."""
     make_enc(password=word)
     assert run("a.enc", word, "opus", cwd=tmp_path) == (0, b"a.opus\n", "")
 

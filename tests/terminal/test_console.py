@@ -127,33 +127,6 @@ def test_waiting_can_be_interrupted(folder: Path) -> None:
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize(
-    ("option", "unbuffered", "cause"),
-    [
-        ("-j1", "", "No space left on device"),
-        ("--json", "1", "No space left on device"),
-        ("-j2", "1", "Broken pipe"),
-    ],
-)
-def test_a_batch_goes_on_without_standard_output(
-    three: Path, option: str, unbuffered: str, cause: str
-) -> None:
-    """It is said once, all the work is done, and the exit code tells."""
-    reading, output = os.pipe()
-    os.close(reading)
-    if cause != "Broken pipe":
-        output = os.open("/dev/full", os.O_WRONLY)
-    env = {"PYTHONUNBUFFERED": unbuffered}
-    done = run_process(".", PASSWORD, "opus", option, cwd=three, env=env, stdout=output)
-    os.close(output)
-    assert done.code == 1
-    first, summary = done.lines
-    goes_on = "the work goes on, its results are not shown"
-    assert first == f"error: standard output: {cause}; {goes_on}"
-    assert summary.startswith("3 decrypted")
-    assert all((three / f"{name}.opus").read_bytes() == AUDIO for name in "abc")
-
-
 @posix_only("/dev/stdin")
 @pytest.mark.parametrize(
     ("recording", "password_file"),
