@@ -222,7 +222,7 @@ def goes_away(process: subprocess.Popen[bytes], cause: str, folder: Path) -> Non
     assert set(done.values()) == {AUDIO}
 
 
-def test_workers_and_schedulers_that_are_killed(tmp_path: Path) -> None:
+def test_workers_and_schedulers_that_go_away(tmp_path: Path) -> None:
     """What a worker had is done again by another one. They are waited for, but not for ever."""
     with running(tmp_path / "cluster", "", "") as cluster:
         process = begin(cluster, tmp_path / "1", outputs=10)
