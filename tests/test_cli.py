@@ -97,6 +97,8 @@ DOING = [
     ("-q --verify a.enc P opus", "", ""),
     ("--if-exists=skip there.enc P opus", "", "skipped: there.enc: there.opus exists"),
     ("-q --if-exists=skip there.enc P opus", "", ""),
+    ("directory.opus P opus", "", "directory.opus: there is no .enc file in it"),
+    ("-q directory.opus P opus", "", ""),
 ]
 
 

@@ -158,14 +158,6 @@ def test_names_of_every_kind(tmp_path: Path, encrypted_audio: bytes) -> None:
     assert all(Path(tmp_path, name).read_bytes() == AUDIO for name in outputs)
 
 
-def test_an_empty_directory(tmp_path: Path) -> None:
-    """It is said, and no failure."""
-    (tmp_path / "none").mkdir()
-    result = batch("none", "-", "auto", cwd=tmp_path)
-    assert result == (0, b"", "filedecryptor: none: there is no .enc file in it\n")
-    assert batch("-q", "none", "-", "auto", cwd=tmp_path) == (0, b"", "")
-
-
 @posix_only("signals from elsewhere")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_middle(many: Path, name: str) -> None:
