@@ -161,26 +161,6 @@ def three(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("words", "output", "is_noted"),
-    [
-        *(([name], f"a.{name}", True) for name in ("wav", "mp3", "WAV", "flac", "m4a")),
-        *(([name], f"a.{name}", False) for name in ("opus", "ogg", "OPUS", "oga", "AUTO", "bin")),
-        (["auto"], "a.opus", False),
-        (["auto", "-o", "x.mp3"], "x.mp3", True),
-    ],
-)
-def test_a_name_for_another_format_is_noted(
-    folder: Path, words: list[str], output: str, *, is_noted: bool
-) -> None:
-    """The output is the reference's, and a note says what it is."""
-    result = run("a.enc", PASSWORD, *words, cwd=folder)
-    assert (result.code, result.stdout.decode()) == (0, f"{output}\n")
-    assert result.lines == ([f"note: {output}: {CONVERTED.format('opus')}"] if is_noted else [])
-    assert contents(folder)[output] == AUDIO
-    assert run("a.enc", PASSWORD, *words, "-q", cwd=folder).stderr == ""
-
-
 def test_a_batch_notes_it_once(folder: Path) -> None:
     """Not for each of a thousand."""
     for name in "bcd":
@@ -189,24 +169,6 @@ def test_a_batch_notes_it_once(folder: Path) -> None:
     result = run(".", PASSWORD, "wav", cwd=folder)
     notes = [line.partition(".wav: ")[2] for line in result.lines if line.startswith("note: ")]
     assert sorted(notes) == [CONVERTED.format("mp3"), CONVERTED.format("opus")]
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("flac.enc", UNKNOWN), ("none.enc", "it holds no audio")]
-)
-def test_audio_that_auto_does_not_know(three: Path, name: str, words: str) -> None:
-    """Nothing is wrong with the recording, which is said; nothing is written."""
-    with nothing_changes(three):
-        result = run(name, PASSWORD, "auto", cwd=three)
-        with pytest.raises(UnknownFormatError) as caught:
-            decrypt_file(three / name, PASSWORD, "auto")
-    hint = "name the output's extension instead of 'auto', or store such audio by --unknown-as"
-    assert (result.code, result.stdout) == (5, b"")
-    assert result.lines == [
-        f"error: {name}: the recording is intact and the password right; {words}",
-        f"hint: {hint}",
-    ]
-    assert (caught.value.filename, caught.value.hint) == (str(three / name), hint)
 
 
 def test_unknown_audio_can_be_stored_all_the_same(three: Path) -> None:
@@ -274,6 +236,7 @@ def test_decrypt_file_names_the_output(make_enc: MakeEnc, kind: type) -> None:
         (("a.enc", PASSWORD, "opus"), "fail", FileExistsError, "'a.opus'"),
         (("a.enc", PASSWORD, "opus"), "overwrite", UsageError, "if_exists"),
         (("a.enc", PASSWORD, "a/b"), "replace", UsageError, "extension"),
+        (("none.enc", PASSWORD, "auto"), "replace", UnknownFormatError, "^none.enc: the recording"),
     ],
 )
 def test_errors_say_which_file(  # noqa: PLR0917 - a table
@@ -286,6 +249,7 @@ def test_errors_say_which_file(  # noqa: PLR0917 - a table
 ) -> None:
     """A traceback in a log is enough to find the recording; nothing is written."""
     make_enc()
+    make_enc("none.enc", b"")
     (here / "a.opus").write_bytes(SAME_LENGTH)
     with nothing_changes(here), pytest.raises(kind, match=message):
         decrypt_file(*words, if_exists=if_exists)
