@@ -38,14 +38,11 @@ def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc:
 
 
 @posix_only("bash")
-@pytest.mark.parametrize("audio", [AUDIO, b"x" * 3_000_000], ids=["short", "long"])
-def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc, audio: bytes) -> None:
+def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc) -> None:
     """`| head -c 1` is no reason to complain."""
-    make_enc(audio=audio)
+    make_enc(audio=b"x" * 3_000_000)
     script = f'"$0" a.enc {PASSWORD} wav -o - | head -c 1; exit "${{PIPESTATUS[0]}}"'
-    code, stdout, stderr = in_shell(script, folder)
-    assert (stdout, stderr) == (audio[:1], "")
-    assert code in {0, 1}  # 0 if all fitted into the pipe
+    assert in_shell(script, folder) == (1, b"x", "")
 
 
 OVERWRITTEN = "standard output would be written over the recording"

@@ -238,17 +238,13 @@ def test_what_macos_leaves_beside_recordings_is_none(folder: Path) -> None:
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
 @pytest.mark.parametrize("names", [["a"], ["x" * 251], ["a", "x" * 251]])
 def test_with_auto_only_the_output_that_fits_matters(
-    tmp_path: Path, if_exists: str, names: list[str]
+    here: Path, if_exists: str, names: list[str]
 ) -> None:
     """Not a directory or a name too long for the file system where another would go."""
-    make(tmp_path, *(f"{name}.enc" for name in names), content=encrypt(WAV))
-    (tmp_path / "a.opus").mkdir()
-    (tmp_path / "a.mp3").mkdir()
     inputs = [f"{name}.enc" for name in names]
-    result = run("--if-exists", if_exists, *inputs, PASSWORD, "auto", cwd=tmp_path)
-    assert result.code == 0
-    for name in names:
-        assert (tmp_path / f"{name}.wav").read_bytes() == WAV
+    make(here, *inputs, "a.opus/x", "a.mp3/x", content=encrypt(WAV))
+    assert run("--if-exists", if_exists, *inputs, PASSWORD, "auto", cwd=here).code == 0
+    assert all((here / f"{name}.wav").read_bytes() == WAV for name in names)
 
 
 @pytest.mark.parametrize("number", [0, 7])
