@@ -221,9 +221,12 @@ def test_a_batch_looks_for_ctrl_c(folder: Path, streams: str) -> None:
     """Though what is read may never come, whose thread is left, or there is nothing to write to."""
     make_fifo(folder / "pipe.enc")
     code = (  # SIGINT as on Windows: it wakes nobody, so the main thread has to look
-        "import _thread, sys, threading; from filedecryptor.__main__ import main\n"
+        "import _thread, os, sys, threading, time; from filedecryptor.__main__ import main\n"
         "from filedecryptor.jobs import workers; workers.SHUTDOWN_TIMEOUT = 0.5\n"
-        "threading.Timer(1, _thread.interrupt_main).start(); sys.exit(main())\n"
+        "def interrupt():\n"
+        "    while not os.path.exists('a.opus'): time.sleep(0.05)\n"
+        "    time.sleep(0.2); _thread.interrupt_main()\n"
+        "threading.Thread(target=interrupt).start(); sys.exit(main())\n"
     )
     words = ("a.enc", "pipe.enc", PASSWORD, "opus")
     shell = ["bash", "-c", f'exec "$0" "$@" {streams}'] if streams else []
