@@ -140,8 +140,6 @@ def main() -> None:
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or newer is needed")
     steps = {step.__name__: step for step in STEPS}
-    # Many tests wait more than they work.
-    os.environ["PYTEST_XDIST_AUTO_NUM_WORKERS"] = str(2 * (os.cpu_count() or 1))
     WORK.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:] or steps:
         print(f"== {name}", flush=True)

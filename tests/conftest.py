@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ for _name in ("SIGHUP", "SIGINT", "SIGTERM"):
     _signal = getattr(signal, _name, None)
     if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` means: two workers for each CPU, as many tests wait more than they work."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True)

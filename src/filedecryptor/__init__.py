@@ -42,20 +42,14 @@ __all__ = [
     "open_recording",
 ]
 
-_MODULES = {
-    "decrypt": "core.decryptor",
-    "decrypt_file": "jobs.job",
-    "decrypt_files": "jobs.batch",
-    "open_recording": "jobs.job",
-}
-"""Where the functions are; all other names are of `errors`."""
-
 
 def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module(f"filedecryptor.{_MODULES.get(name, 'errors')}"), name)
+        for module in ("errors", "core.decryptor", "jobs.job", "jobs.batch"):
+            if found := getattr(import_module(f"filedecryptor.{module}"), name, None):
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

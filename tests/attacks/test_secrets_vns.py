@@ -149,7 +149,7 @@ INJECTED = [
     ("filedecryptor.core.crypto.encode_password", "EIO", 1),
     ("socket.create_connection", "EIO", 7),
     ("socket.getaddrinfo", "EMFILE", 7),
-    ("filedecryptor.vns.download.Download.receive", "KeyboardInterrupt", 130),
+    ("filedecryptor.vns.client.Download.receive", "KeyboardInterrupt", 130),
 ]
 
 
@@ -205,7 +205,7 @@ def test_exceptions_and_logs_tell_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor does an exception lead to one of `httpcore`, which holds the request and its token."""
-    monkeypatch.setattr("filedecryptor.vns.retry.PAUSE", 0)
+    monkeypatch.setattr("filedecryptor.vns.http.PAUSE", 0)
     url = account.api.url
     if name == "gone":
         with serving() as server:

@@ -20,19 +20,13 @@ from support.recordings import BY_FORMAT, MP3
 from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect, detect_in
 from filedecryptor.audio.foreign import kind_of, text_of
 
-
-@pytest.mark.parametrize("name", BY_FORMAT)
-def test_real_audio_is_recognised(name: str) -> None:
-    """Real files of all three formats are known by their first bytes."""
-    assert detect(BY_FORMAT[name][:SAMPLE_SIZE]) == name
-
-
 CHUNK = b"fmt \x10\0\0\0"
 
 
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
+        *((audio[:SAMPLE_SIZE], name) for name, audio in BY_FORMAT.items()),
         (b"RIFF\x24\0\0\0WAVE" + CHUNK, "wav"),
         (b"RF64\xff\xff\xff\xffWAVE" + CHUNK, "wav"),
         (b"BW64\xff\xff\xff\xffWAVE" + CHUNK, "wav"),
@@ -57,7 +51,7 @@ CHUNK = b"fmt \x10\0\0\0"
     ],
 )
 def test_headers(head: bytes, expected: str | None) -> None:
-    """Each rule, at its edge."""
+    """Those of real files, and each rule, at its edge."""
     assert detect(head) == expected
 
 
@@ -71,7 +65,7 @@ TAGS = {
     "empty ones of ID3": id3(0) + id3(0) + id3(0),
     "APEv2": ape(100),
     "APEv2 and ID3": ape(100_000) + id3(100),
-    "a size that is no ID3 size": b"ID3\x03\0\0\0\0\x01\xf0" + b"\x55" * 0x1F0,
+    "a size that is no ID3 size": b"ID3\x03\0\0\0\0\x9c\x40" + b"\x55" * 40_000,
     "a size that is too small": b"ID3\x03\0\0\0\0\0\0" + b"\x55" * 3000,
     "a size that is too large": b"ID3\x03\0\0\x7f\0\0\0" + b"\x55" * 3000,
     "zeros behind it": id3(100) + bytes(4000),
@@ -102,28 +96,6 @@ def test_a_tag_beyond_the_limit_is_not_skipped() -> None:
     for _ in range(5):
         head.add(bytes(TAGS_LIMIT // 4))
     assert head.format is None
-
-
-NOT_KNOWN = "which is not opus, mp3 or wav"
-
-
-@pytest.mark.parametrize(
-    ("audio", "words"),
-    [
-        (b"", "it holds no audio"),
-        (b"\x81\x82", f"its audio begins with 81 82, {NOT_KNOWN}"),
-        (
-            id3(40),
-            f"its audio begins with 49 44 33 03 00 00 00 00, {NOT_KNOWN}; it may be a tag without audio",
-        ),
-    ],
-)
-def test_words_for_the_unknown(audio: bytes, words: str) -> None:
-    """What is said of it is its beginning, and a guess only where there is one."""
-    head = Head()
-    head.add(audio)
-    assert head.format is None
-    assert str(head) == words
 
 
 def test_random_bytes_are_unknown() -> None:
@@ -176,7 +148,7 @@ def test_what_is_not_a_recording(kind: str) -> None:
 @pytest.mark.parametrize("size", [44, 60, 100, 500, 4096])
 def test_random_bytes_are_never_taken_for_something_else(size: int) -> None:
     """For a recording's first bytes are random, and it exists nowhere else."""
-    for _ in range(4000):
+    for _ in range(min(4000, 1_000_000 // size)):
         assert kind_of(os.urandom(size)) is None
 
 
@@ -208,13 +180,20 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_audio_is_not_mp3(name: str) -> None:
     """Neither behind a tag nor if it holds frames of MP3; it is said what it may be."""
-    for audio in (
+    unknown = (
         OTHERS[name] + MP3,
         id3(300) + OTHERS[name] + os.urandom(5000),
         ape(30) + OTHERS[name] + MP3,
-    ):
-        head = Head()
-        head.add(audio)
-        assert head.format is None
-        assert str(head).startswith(f"its audio begins with {audio[:8].hex(' ')}, which is not")
-        assert str(head).endswith(f"; it may be {name}")
+    )
+    assert {said_of(audio)[1] for audio in unknown} == {f"; it may be {name}"}
+    assert said_of(b"\x81\x82") == (b"\x81\x82", "")
+    assert said_of(id3(40)) == (id3(40)[:8], "; it may be a tag without audio")
+
+
+def said_of(audio: bytes) -> tuple[bytes, str]:
+    """Return how unknown audio begins, and what it may be, as it is said."""
+    head = Head()
+    head.add(audio)
+    assert head.format is None
+    begins, _, rest = str(head).partition(", which is not opus, mp3 or wav")
+    return bytes.fromhex(begins.removeprefix("its audio begins with ")), rest

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from contextlib import nullcontext
+from itertools import product
 
 import cryptography_vectors
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.recordings import FIXTURES, Trickle
 
 from filedecryptor.core import crypto
@@ -19,13 +16,6 @@ from filedecryptor.core.format import CHUNK_SIZE, EncReader
 from filedecryptor.errors import AuthenticationError, NotEncError, UsageError
 
 pytestmark = pytest.mark.real_iterations
-
-
-def test_the_key_is_pbkdf2_hmac_sha256_with_310000_iterations() -> None:
-    """Another implementation, the standard library's, gives the same key."""
-    expected = hashlib.pbkdf2_hmac("sha256", b"EncryptMe", b"0123456789abcdef", 310_000, 32)
-    with derive_key("EncryptMe", b"0123456789abcdef") as key:
-        assert bytes(key) == expected
 
 
 def test_the_key_is_wiped() -> None:
@@ -56,8 +46,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
     """Neither the error nor anything chained to it holds the password."""
     with pytest.raises(UsageError) as caught:
         encode_password("geheim\ud800")
-    assert "geheim" not in str(caught.value)
-    assert caught.value.__context__ is None
+    assert ("geheim" in str(caught.value), caught.value.__context__) == (False, None)
 
 
 def test_nist_vectors() -> None:
@@ -103,24 +92,23 @@ def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(tests) == 60
 
 
-@given(ciphertext=st.binary(max_size=200), most=st.integers(1, 64))
-def test_the_parts_lie_where_the_layout_says(ciphertext: bytes, most: int) -> None:
+EDGES = [CHUNK_SIZE + extra for extra in (-17, -16, -1, 0, 1, 16, 17)]
+
+
+@pytest.mark.parametrize(
+    ("most", "size"),
+    [
+        *product([1, 5, 64], [0, 1, 15, 16, 17, 200]),
+        *product([4096, CHUNK_SIZE + 16], [*EDGES, 2 * CHUNK_SIZE]),
+    ],
+)
+def test_the_parts_lie_where_the_layout_says(most: int, size: int) -> None:
     """Salt, nonce, ciphertext and tag come out as they went in, however the bytes arrive."""
     salt, nonce, tag = bytes(range(16)), bytes(range(100, 112)), bytes(range(200, 216))
+    ciphertext = (bytes(range(256)) * (2 * CHUNK_SIZE // 256))[:size]
     reader = EncReader(Trickle(salt + nonce + ciphertext + tag, most))
     assert (reader.salt, reader.nonce) == (salt, nonce)
     assert b"".join(map(bytes, reader.ciphertext())) == ciphertext
-    assert reader.tag == tag
-
-
-@pytest.mark.parametrize("extra", [-17, -16, -1, 0, 1, 16, 17])
-def test_a_tag_across_two_reads_is_found(extra: int) -> None:
-    """Wherever the end lies relative to what is read at once, the tag is the last 16 bytes."""
-    body = bytes(range(256)) * (CHUNK_SIZE // 256) + bytes(range(30))
-    body = body[: CHUNK_SIZE + extra]
-    tag = b"0123456789abcdef"
-    reader = EncReader(io.BytesIO(bytes(28) + body + tag))
-    assert b"".join(map(bytes, reader.ciphertext())) == body
     assert reader.tag == tag
 
 

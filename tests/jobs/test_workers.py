@@ -16,7 +16,7 @@ from support.posix import IS_ROOT, resource
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 from filedecryptor.errors import Outcome
-from filedecryptor.jobs.workers import Threads, affordable, in_threads
+from filedecryptor.jobs.workers import affordable, in_threads
 
 
 def limited(limit: str, cwd: Path, *user: str) -> Result:
@@ -25,56 +25,69 @@ def limited(limit: str, cwd: Path, *user: str) -> Result:
     return run_process(script, COMMAND, cwd=cwd, command=[*user, "bash", "-c"])
 
 
+NOTHING: dict[str, Any] = {"check": lambda _: None, "on_progress": lambda *_: None}
+
+
 @pytest.mark.parametrize("available", [0, 1, 3, 100])
-def test_tasks_are_done_by_the_threads_there_are(
+def test_work_is_done_by_the_threads_there_are(
     monkeypatch: pytest.MonkeyPatch, available: int
 ) -> None:
-    """One thread will do, and so will none; what a task raises is its future's."""
+    """One thread will do, and so will none; what work raises is raised where it is asked for."""
     start = threading.Thread.start
-    started: list[threading.Thread] = []
+    running, most = [0], [0]
 
     def scarce(thread: threading.Thread) -> None:
-        if len(started) == available:
+        if running[0] == available:
             raise RuntimeError("can't start new thread")
-        started.append(thread)
         start(thread)
 
+    def work(number: int, _: object) -> float:
+        running[0] += 1
+        most[0] = max(running[0], most[0])
+        time.sleep(0.01)
+        running[0] -= 1
+        return 100 / number
+
     monkeypatch.setattr(threading.Thread, "start", scarce)
-    threads = Threads(lambda: 5)
-    futures = [threads.submit(lambda number: 100 // number, number) for number in range(10)]
-    assert [future.result(30) for future in futures[1:]] == [100 // n for n in range(1, 10)]
-    assert isinstance(futures[0].exception(30), ZeroDivisionError)
-    assert len(started) == min(available, 5)
-    threads.end(30)
+    results = list(in_threads(range(1, 11), work, threads=lambda: 5, **NOTHING))
+    assert sorted(results) == sorted(100 / number for number in range(1, 11))
+    assert most[0] <= min(available + 1, 5)
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads([0], work, threads=lambda: 5, **NOTHING))
 
 
 def test_at_the_end_what_waits_is_dropped_and_what_began_is_waited_for() -> None:
-    """So nothing is half-done when `end` returns."""
-    threads = Threads(lambda: 2)
+    """So nothing is half-done once the results are closed."""
     go_on, done = threading.Event(), []
 
-    def task(number: int) -> None:
-        go_on.wait(30)
-        time.sleep(0.1)
+    def work(number: int, _: object) -> int:
+        if number:
+            go_on.wait(30)
+            time.sleep(0.1)
         done.append(number)
+        return number
 
-    futures = [threads.submit(task, number) for number in range(10)]
-    wait_until(lambda: sum(future.running() for future in futures) == 2)
+    results = in_threads(range(10), work, threads=lambda: 2, **NOTHING)
+    assert next(results) == 0
     threading.Timer(0.1, go_on.set).start()
-    threads.end(30)
-    assert sorted(done) == [0, 1]
+    results.close()
+    assert done == [0, 1]
     time.sleep(0.3)
     assert len(done) == 2
 
 
-def test_the_end_does_not_wait_for_ever() -> None:
+def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task may hang."""
-    threads = Threads(lambda: 1)
+    monkeypatch.setattr("filedecryptor.jobs.workers.SHUTDOWN_TIMEOUT", 0.2)
     hanging = threading.Event()
-    future = threads.submit(lambda _: hanging.wait(30), 0)
-    wait_until(future.running)
+
+    def work(number: int, _: object) -> object:
+        return number and hanging.wait(30)
+
+    results = in_threads(range(2), work, threads=lambda: 2, **NOTHING)
+    assert next(results) == 0
     begin = time.monotonic()
-    threads.end(0.2)
+    results.close()
     assert time.monotonic() - begin < 10
     hanging.set()
 
@@ -92,8 +105,7 @@ def test_abandoned_work_ends_at_its_next_step() -> None:
                 raise
         return Outcome(item, None, None, None, "verified")
 
-    nothing: dict[str, Any] = {"check": lambda _: None, "on_progress": lambda *_: None}
-    outcomes = in_threads(["long", "short"], work, threads=lambda: 2, **nothing)
+    outcomes = in_threads(["long", "short"], work, threads=lambda: 2, **NOTHING)
     assert next(outcomes).input == "short"
     outcomes.close()
     assert ended == ["long"]

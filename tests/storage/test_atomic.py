@@ -11,12 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import pytest
-from support.commands import AS_ANYBODY, COMMAND
+from support.commands import run, run_process
 from support.folders import contents
 from support.posix import (
     IS_ROOT,
@@ -38,39 +42,32 @@ AUDIO = os.urandom(600_000)
 TIME = 1_700_000_000_123_456_700
 """Nanoseconds since 1970, as fine as NTFS keeps them."""
 
-WAYS = {
-    "without a name": None,
-    "no files without a name": ("open", errno.EOPNOTSUPP),
-    "no name for them": ("link", errno.EPERM),
-    "no /proc": ("link", errno.ENOENT),
-}
 
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way to write an output that a file system may leave."""
-    name: str = request.param
-    if IS_WINDOWS:
-        if name != next(iter(WAYS)):
-            pytest.skip("Windows has one way only")
-    elif (refused := WAYS[name]) is not None:
-        refuse(monkeypatch, *refused)
-    elif sys.platform != "linux":
+@pytest.fixture(
+    params=[
+        pytest.param(("", 0), id="without a name"),
+        pytest.param(("open", errno.EOPNOTSUPP), id="no files without a name"),
+        pytest.param(("link", errno.EPERM), id="no name for them"),
+        pytest.param(("link", errno.ENOENT), id="no /proc"),
+    ]
+)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way to write an output that a file system may leave, by what it refuses."""
+    function, number = request.param
+    if IS_WINDOWS and function:
+        pytest.skip("Windows has one way only")
+    if not IS_WINDOWS and not function and sys.platform != "linux":
         pytest.skip("only Linux has files without a name")
-    return name
+    if function:
+        real = getattr(os, function)
 
+        def refusing(path: str, *words: Any, **options: Any) -> Any:
+            no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
+            if no_name or (function == "link" and str(path).startswith("/proc/")):
+                raise OSError(number, os.strerror(number))
+            return real(path, *words, **options)
 
-def refuse(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
-    """Let the file system have no files without a name, or give them none."""
-    real = getattr(os, function)
-
-    def refusing(path: str, *words: Any, **options: Any) -> Any:
-        no_name = function == "open" and words[0] & os.O_TMPFILE == os.O_TMPFILE
-        if no_name or (function == "link" and str(path).startswith("/proc/")):
-            raise OSError(number, os.strerror(number))
-        return real(path, *words, **options)
-
-    monkeypatch.setattr(os, function, refusing)
+        monkeypatch.setattr(os, function, refusing)
 
 
 def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, **how: Any) -> None:
@@ -86,15 +83,6 @@ def publish(target: Path | str, data: bytes = AUDIO, *, pending: bool = False, *
 def open_files() -> int:
     """Return how many files this process has open."""
     return len(os.listdir("/proc/self/fd"))
-
-
-def failing(number: int) -> Any:
-    """Return a function that the system refuses."""
-
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return fail
 
 
 in_each_way = pytest.mark.usefixtures("way")
@@ -152,7 +140,7 @@ def test_without_replace_an_existing_file_stays(
     if IS_WINE and isinstance(old, str):
         pytest.skip("wine takes a link to nowhere for nothing")
     if not links:
-        monkeypatch.setattr(os, "link", failing(errno.EOPNOTSUPP))
+        monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EOPNOTSUPP, "none")))
     target = tmp_path / "x"
     target.write_bytes(old) if isinstance(old, bytes) else target.symlink_to(old)
     with nameless(str(target)) or io.BytesIO() as file:
@@ -185,8 +173,7 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, umask: int, expected: int
 ) -> None:
     """Until all is written, however little at once, they are the owner's alone."""
-    asked = []
-    modes = set()
+    asked, modes = [], set()
     open_file, write = os.open, PendingFile.write
 
     def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
@@ -195,8 +182,7 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
         return open_file(path, flags, mode, **more)
 
     def little(file: PendingFile, data: Any) -> int:
-        found = os.fstat(file.fileno())
-        modes.add((found.st_mode & 0o777, found.st_uid))
+        modes.add(os.fstat(file.fileno()).st_mode & 0o777)
         return write(file, data[:70_000])
 
     monkeypatch.setattr(os, "open", watched)
@@ -210,7 +196,7 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
     finally:
         os.umask(before)
     assert set(asked) == {expected}  # whoever opened it when it was made could read it all
-    assert modes == {(0o600, os.geteuid())}
+    assert modes == {0o600}
     assert target.stat().st_mode & 0o777 == expected
     assert target.stat().st_mtime_ns == TIME
     assert contents(tmp_path) == {"x": AUDIO}
@@ -223,14 +209,16 @@ def test_permissions_follow_the_directory_where_it_has_a_default(tmp_path: Path)
     if changed.returncode:
         pytest.skip("this disk has no access control lists")
     tmp_path.chmod(0o2770)
-    ordinary = tmp_path / "ordinary"
-    ordinary.touch()
+    (tmp_path / "ordinary").touch()
     publish(tmp_path / "x")
-    described = [
-        subprocess.check_output(["getfacl", "-cp", path]) for path in (ordinary, tmp_path / "x")
-    ]
-    assert described[0] == described[1]
-    assert (tmp_path / "x").stat().st_gid == ordinary.stat().st_gid
+    ordinary, published = (
+        (
+            (tmp_path / name).stat().st_gid,
+            subprocess.check_output(["getfacl", "-cp", tmp_path / name]),
+        )
+        for name in ("ordinary", "x")
+    )
+    assert published == ordinary
 
 
 @posix_only("directories that can be flushed")
@@ -246,19 +234,17 @@ def test_everything_is_on_the_disk_before_it_has_a_name(
     if old:
         target.write_bytes(b"old")
     steps: list[object] = []
-    fsync = os.fsync
 
     def named() -> list[int]:
         return [path.stat().st_ino for path in here.rglob("x")]
 
-    def recording_fsync(descriptor: int) -> None:
+    def fsync(descriptor: int) -> None:
         found = os.fstat(descriptor)
-        steps.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else None))
-        steps.append(named())
-        fsync(descriptor)
+        size = found.st_size if stat.S_ISREG(found.st_mode) else None
+        steps.extend([(found.st_ino, size), named()])
 
     before = named()
-    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     publish(target)
     file, directory = target.stat().st_ino, target.parent.stat().st_ino
     # A file without a name may turn out to get none only after it was flushed.
@@ -286,16 +272,14 @@ def test_a_directory_that_cannot_be_flushed(
     assert open_files() <= before
 
 
-def test_a_directory_that_can_only_be_written_to(tmp_path: Path) -> None:
+@posix_only("permissions of this kind")
+def test_a_directory_that_can_only_be_written_to(folder: Path) -> None:
     """It cannot be flushed, nor searched for leftovers; the output is there all the same."""
-    code = (
-        "import io, sys; from filedecryptor.storage import atomic; "
-        "atomic.publish(sys.argv[1], io.BytesIO(b'audio'), replace=True)"
-    )
-    tmp_path.chmod(0o300)
-    subprocess.run([*AS_ANYBODY, sys.executable, "-c", code, tmp_path / "x"], check=True)
-    tmp_path.chmod(0o700)
-    assert contents(tmp_path) == {"x": b"audio"}
+    (folder / "out").mkdir(0o300)
+    words = ("a.enc", PASSWORD, "opus", "-d", "out")
+    assert run_process(*words, cwd=folder, as_anybody=True).code == 0
+    (folder / "out").chmod(0o700)
+    assert set(contents(folder)) == {"a.enc", "out", "out/a.opus"}
 
 
 @posix_only("calls of this kind")
@@ -317,13 +301,15 @@ def test_what_fails_leaves_the_old_output_and_nothing_else(
     owner: Any = PendingFile if function == "write" else os
     real = getattr(owner, function)
 
-    def interrupted(*words: Any, **options: Any) -> NoReturn:
+    def fail(*words: Any, **options: Any) -> NoReturn:
+        if is_refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         if function != "replace":
             real(*words, **options)
         raise KeyboardInterrupt
 
     before = open_files()
-    monkeypatch.setattr(owner, function, failing(errno.EIO) if is_refused else interrupted)
+    monkeypatch.setattr(owner, function, fail)
     with pytest.raises(OSError if is_refused else KeyboardInterrupt) as caught:
         publish(target, pending=pending)
     monkeypatch.undo()
@@ -338,19 +324,16 @@ def test_what_fails_leaves_the_old_output_and_nothing_else(
 
 @posix_only("calls of this kind")
 def test_a_file_that_another_has_put_in_place_is_not_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is at the temporary name must be what was written."""
-    if way == "without a name":
-        pytest.skip("there is no name to take")
-    fsync = os.fsync
 
-    def swap(descriptor: int) -> None:
-        fsync(descriptor)
+    def swap(_: int) -> None:
         for path in tmp_path.iterdir():
             path.unlink()
             path.write_bytes(b"another's")
 
+    monkeypatch.setattr(atomic, "nameless", lambda *_: None)
     monkeypatch.setattr(os, "fsync", swap)
     with pytest.raises(OSError, match="Another program") as caught:
         publish(tmp_path / "x")
@@ -359,19 +342,28 @@ def test_a_file_that_another_has_put_in_place_is_not_published(
 
 
 @pytest.mark.parametrize("replace", [True, False])
-@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("disks", ["one", "two", "without numbers"])
 @in_each_way
 def test_a_run_replaces_nothing_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool, numbered: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disks: str, *, replace: bool
 ) -> None:
-    """Two names may be one file. Some drives of Windows number no files: a path tells them there."""
+    """Two names may be one file, and files of two disks may have one number.
 
-    def unnumbered(found: os.stat_result) -> os.stat_result:
-        return os.stat_result((found.st_mode, 0, *found[2:]))
+    Some drives of Windows number no files: a path tells them there.
+    """
 
-    for name in () if numbered else ("fstat", "lstat"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda path, real=real: unnumbered(real(path)))
+    def other(path: Any, look: Callable[[Any], os.stat_result]) -> os.stat_result:
+        mode, number, disk, *rest = look(path)
+        return os.stat_result(
+            (mode, disk, number, *rest) if disks == "two" else (mode, 0, disk, *rest)
+        )
+
+    for name in () if disks == "one" else ("fstat", "lstat"):
+        monkeypatch.setattr(os, name, partial(other, look=getattr(os, name)))
+    if replace:
+        (tmp_path / "y").touch()
+    if replace:
+        (tmp_path / "y").touch()
     written = Written()
     for name in "xy":
         publish(tmp_path / name, name.encode(), written=written)
@@ -385,6 +377,23 @@ def test_a_run_replaces_nothing_of_its_own(
     assert contents(tmp_path) == {"x": b"another run's", "y": b"y"}
 
 
+@in_each_way
+def test_the_number_of_a_file_does_not_outlive_it(tmp_path: Path) -> None:
+    """It may be another file's once another run has replaced it, or if it got no name at all."""
+    written = Written()
+    publish(tmp_path / "x", b"first", written=written)
+    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
+    publish(tmp_path / "x", b"another run's")
+    publish(tmp_path / "y", b"second", written=written)
+    publish(tmp_path / "x", b"third", written=written)
+    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
+    (tmp_path / "z").mkdir()
+    for replace in (True, False):
+        with pytest.raises(OSError, match="z"):
+            publish(tmp_path / "z", replace=replace, written=written)
+    assert set(written._targets.values()) == {str(tmp_path / name) for name in "xy"}  # noqa: SLF001 - whose numbers cannot be chosen
+
+
 @posix_only("calls of this kind")
 @in_each_way
 def test_of_two_threads_only_one_gets_an_output(
@@ -394,73 +403,20 @@ def test_of_two_threads_only_one_gets_an_output(
     target = tmp_path / "x"
     target.write_bytes(b"old")
     written = Written()
-    refused: list[Exception] = []
+    others: list[Future[None]] = []
     replace = os.replace
-
-    def second() -> None:
-        try:
-            publish(target, b"second", written=written)
-        except UsageError as error:
-            refused.append(error)
-
-    thread = threading.Thread(target=second)
 
     def meanwhile(name: str, new: str) -> None:
         monkeypatch.setattr(os, "replace", replace)
-        thread.start()
-        thread.join(0.2)  # it must wait for us; it ends at once if it does not
+        others.append(executor.submit(publish, target, b"second", written=written))
+        wait(others, 0.2)  # it must wait for us; it ends at once if it does not
         replace(name, new)
 
     monkeypatch.setattr(os, "replace", meanwhile)
-    publish(target, b"first", written=written)
-    thread.join(30)
-    assert len(refused) == 1
+    with ThreadPoolExecutor(1) as executor:
+        publish(target, b"first", written=written)
+    assert [type(other.exception()) for other in others] == [UsageError]
     assert contents(tmp_path) == {"x": b"first"}
-
-
-@in_each_way
-def test_what_another_run_has_replaced_is_not_its_own_any_more(tmp_path: Path) -> None:
-    """The number that its file had on the disk may be another one's then."""
-    written = Written()
-    publish(tmp_path / "x", b"first", written=written)
-    (tmp_path / "y").hardlink_to(tmp_path / "x")  # and so has that number
-    publish(tmp_path / "x", b"another run's")
-    publish(tmp_path / "y", b"second", written=written)
-    publish(tmp_path / "x", b"third", written=written)
-    assert contents(tmp_path) == {"x": b"third", "y": b"second"}
-
-
-@pytest.mark.parametrize("replace", [True, False])
-@in_each_way
-def test_what_got_no_name_is_forgotten(tmp_path: Path, *, replace: bool) -> None:
-    """The number that its file had on the disk may be that of any new file."""
-    (tmp_path / "x").mkdir()
-    written = Written()
-    with pytest.raises(OSError, match="x"):
-        publish(tmp_path / "x", replace=replace, written=written)
-    assert not written._targets  # noqa: SLF001 - whose numbers cannot be chosen
-    publish(tmp_path / "y", written=written)
-    assert len(written._targets) == 1  # noqa: SLF001 - as above
-
-
-@pytest.mark.skipif(not IS_ROOT, reason="only root can mount disks")
-def test_files_of_two_disks_are_not_mixed_up(tmp_path: Path) -> None:
-    """Each disk numbers its files from the beginning, so numbers are equal as a rule."""
-    disks = [tmp_path / "one", tmp_path / "other"]
-    written = Written()
-    try:
-        for disk in disks:
-            disk.mkdir()
-            if subprocess.run(["mount", "-t", "tmpfs", "none", disk], check=False).returncode:
-                pytest.skip("no disk may be mounted here")
-            publish(disk / "x", b"first", written=written)
-        assert len({(disk / "x").stat().st_ino for disk in disks}) == 1
-        for disk in disks:
-            with pytest.raises(UsageError):
-                publish(disk / "x", b"second", written=written)
-    finally:
-        for disk in disks:
-            subprocess.run(["umount", disk], check=False, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("can", [True, False])
@@ -468,22 +424,20 @@ def test_a_flush_reaches_the_disk_itself_on_macos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, can: bool
 ) -> None:
     """Past the disk's own cache, where fsync(2) would leave it; by fsync(2) where it must be."""
-    asked: list[int] = []
-    synced: list[int] = []
+    calls: list[object] = []
 
-    def fcntl_of_macos(_: int, command: int) -> None:
-        asked.append(command)
+    def full_flush(_: int, command: int) -> None:
+        calls.append(command)
         if not can:
             raise OSError(errno.ENOTSUP, "no such thing on this disk")
 
     fcntl = pytest.importorskip("fcntl", reason="Windows has no fcntl")
-    monkeypatch.setattr(fcntl, "fcntl", fcntl_of_macos)
+    monkeypatch.setattr(fcntl, "fcntl", full_flush)
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
-    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", lambda _: calls.append("fsync"))
     monkeypatch.setattr(sys, "platform", "darwin")
-    publish(tmp_path / "a")
-    assert asked == [51, 51]  # the file, and the directory
-    assert len(synced) == (0 if can else 2)
+    publish(tmp_path / "a")  # the file, and the directory
+    assert calls == ([51] if can else [51, "fsync"]) * 2
 
 
 # What killed runs leave.
@@ -492,38 +446,21 @@ DAY = 24 * 60 * 60
 LEFTOVER = ".filedecryptor-0123456789abcdef.tmp"
 
 
-@pytest.mark.parametrize("is_named", [False, True])
-@pytest.mark.parametrize("old", [None, b"old"])
 def test_at_the_end_of_the_process_nothing_appears_any_more(
-    tmp_path: Path, old: bytes | None, *, is_named: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is being written is removed, and no new name is made; a file without one needs none."""
-    if old:
-        (tmp_path / "x").write_bytes(old)
-    before = contents(tmp_path)
-    code = (
-        "import io, os, sys, threading, time\n"
-        "from filedecryptor.storage import atomic\n"
-        f"target = {str(tmp_path / 'x')!r}\n"
-        f"if {is_named}: atomic.nameless = lambda *_: None\n"
-        "class Content(io.BytesIO):\n"
-        "    def read(self, size=-1):\n"
-        "        begun.set(); time.sleep(0.5 if self.tell() else 0); return super().read(1)\n"
-        "begun = threading.Event()\n"
-        "def publish(content):\n"
-        "    atomic.publish(target, content, replace=True)\n"
-        "threading.Thread(target=publish, args=[Content(b'audio')], daemon=True).start()\n"
-        "begun.wait(); time.sleep(0.1)\n"
-        "atomic.discard_unfinished()\n"
-        "threading.Thread(target=publish, args=[io.BytesIO(b'audio')], daemon=True).start()\n"
-        "time.sleep(0.2); sys.stdout.write('ended'); sys.stdout.flush(); os._exit(0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
-    assert done.stdout == b"ended"
-    possible = [before]
-    if not is_named and not old:  # the second one needed no temporary name
-        possible.append({"x": b"audio"})
-    assert contents(tmp_path) in possible
+    """What has a temporary name is removed, and nothing gets one."""
+    monkeypatch.setattr(atomic, "naming", naming := threading.Lock())
+    (tmp_path / "x").write_bytes(b"old")
+    with atomic.temporary_name(str(tmp_path)) as path, PendingFile(path, path):
+        atomic.discard_unfinished()
+        assert contents(tmp_path) == {"x": b"old"}
+    thread = threading.Thread(target=publish, args=[tmp_path / "x"])
+    thread.start()
+    thread.join(0.2)
+    assert contents(tmp_path) == {"x": b"old"}
+    naming.release()  # as no process does that ends
+    thread.join(30)
 
 
 def test_what_killed_runs_left_is_removed_when_it_is_a_day_old(
@@ -572,27 +509,26 @@ LONG = b"OggS" + bytes(9_000_000)
 
 
 @pytest.mark.parametrize("audio", [b"OggS", LONG], ids=["short", "long"])
-@pytest.mark.parametrize("given", ["path", "folder", "file", "pipe"])
-def test_an_output_is_as_its_recording(tmp_path: Path, given: str, audio: bytes) -> None:
+@pytest.mark.parametrize(
+    "line", ["in/a.enc - opus -o a.opus", "in - opus -d .", "- - opus -o a.opus"]
+)
+def test_an_output_is_as_its_recording(tmp_path: Path, line: str, audio: bytes) -> None:
     """In time and permissions, also on standard input; audio from a pipe is as any new file."""
     path = tmp_path / "in" / "a.enc"
     path.parent.mkdir()
     path.write_bytes(encrypt(audio))
     path.chmod(0o4751)
     os.utime(path, ns=(TIME, TIME))
-    named = {"path": "in/a.enc -o a.opus", "folder": "in -d ."}
-    words = named.get(given, "- -o a.opus").split()
-    command = [COMMAND, *words, PASSWORD, "opus"]
+    words, env = line.split(), {"FILEDECRYPTOR_PASSWORD": PASSWORD}
     with path.open("rb") as file:
-        if given == "pipe":
-            subprocess.run(command, check=True, cwd=tmp_path, input=file.read())
-        else:
-            subprocess.run(command, check=True, cwd=tmp_path, stdin=file)
+        call = partial(run_process, stdin=file) if line.startswith("-") else run
+        assert call(*words, cwd=tmp_path, env=env).code == 0
     found = (tmp_path / "a.opus").stat()
-    if given == "pipe":
+    assert found.st_mtime_ns == TIME
+    assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
+    if line.startswith("-"):
+        assert run_process(*words, cwd=tmp_path, stdin=path.read_bytes(), env=env).code == 0
         (tmp_path / "new").touch()
-        assert found.st_mode == (tmp_path / "new").stat().st_mode
-        assert abs(found.st_mtime - time.time()) < 60
-    else:
-        assert found.st_mtime_ns == TIME
-        assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
+        new, found = (tmp_path / "new").stat(), (tmp_path / "a.opus").stat()
+        assert found.st_mode == new.st_mode
+        assert abs(found.st_mtime - new.st_mtime) < 60

@@ -8,281 +8,50 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from support import odd_disk
-from support.commands import run, run_process, wait_until
+from support.commands import COMMAND, Result, run, run_process, wait_until
 from support.folders import contents
-from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, encrypt, fixture
+from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
-from fsspec import AbstractFileSystem, register_implementation
-from fsspec.spec import AbstractBufferedFile
-from support.bucket import Bucket, added
-from support.store_proxy import Answer, Request, proxy
+from support.bucket import Bucket
+from support.store_proxy import (
+    NOT_IMPLEMENTED,
+    Answer,
+    Behaviour,
+    Request,
+    is_conditional,
+    proxy,
+    refusal,
+    refusing_conditions,
+)
 
-from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
-from filedecryptor.errors import StorageError
-from filedecryptor.storage import objects
-from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD, publish
+from filedecryptor import (
+    AuthenticationError,
+    UsageError,
+    decrypt_file,
+    decrypt_files,
+    open_recording,
+)
+from filedecryptor.errors import StorageError, missing_extra
+from filedecryptor.jobs.batch import FAILURES_IN_A_ROW
+from filedecryptor.storage import UNCONDITIONAL, objects
+from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD
+from filedecryptor.storage.s3 import S3
 
 Forward = Callable[[Request], Answer]
 
+RECORDING = encrypt(AUDIO)
 LARGE = LARGEST_PIECE + 1_000_000
 """Bytes of audio that are sent in several parts."""
-
-
-@pytest.fixture
-def night(bucket: Bucket) -> Bucket:
-    """A bucket with a night's recordings, one of each format, one of them below the others."""
-    for entry, key in zip(RECORDINGS, ["in/a.enc", "in/b c.ENC", "in/late/d.enc"], strict=True):
-        bucket.put(key, fixture(entry["file"]))
-    bucket.put("in/notes.txt", b"")
-    bucket.put("in/", b"")  # as consoles mark folders
-    bucket.put("inside.enc", b"not in the folder")
-    return bucket
-
-
-AUDIO_OF = [
-    (PLAIN / f"{Path(entry['file']).stem}.{entry['format']}").read_bytes() for entry in RECORDINGS
-]
-OUTPUTS = {
-    f"{name}.{entry['format']}": audio
-    for name, entry, audio in zip(["a", "b c", "late/d"], RECORDINGS, AUDIO_OF, strict=True)
-}
-
-
-ALL = {f"in/{name}": audio for name, audio in OUTPUTS.items()}
-
-
-@pytest.mark.parametrize(
-    ("key", "words", "expected", "last"),
-    [
-        ("in/a.enc", ["opus"], {"in/a.opus": OUTPUTS["a.opus"]}, None),
-        ("in", ["auto"], ALL, "3 decrypted; "),
-        ("in/", ["auto", "--verify"], {}, "3 verified; "),
-        ("", ["auto"], ALL, "3 decrypted, 1 failed; "),
-        ("none/", ["auto"], {}, "{}/none/: there is no .enc file in it"),
-    ],
-)
-def test_an_object_a_folder_or_a_bucket(  # noqa: PLR0917 - a table
-    night: Bucket, tmp_path: Path, key: str, words: list[str], expected: dict[str, bytes], last: str
-) -> None:
-    """Beside the recordings, with the addresses on standard output; other objects stay out."""
-    before = night.contents()
-    result = night.run(f"{night.url}/{key}", "-", *words, cwd=tmp_path)
-    assert result.code == (0 if key else 4), result
-    assert added(night, before) == expected
-    assert sorted(result.stdout.decode().splitlines()) == [
-        f"{night.url}/{key}" for key in sorted(expected)
-    ]
-    if last is None:
-        assert result.stderr == ""
-    else:
-        assert result.lines[-1].startswith(last.format(night.url))
-    if not key:
-        said = f"error: {night.url}/inside.enc: not an .enc file: it is 17 bytes long"
-        assert said in result.stderr
-    assert contents(tmp_path) == {}
-
-
-def test_between_the_store_and_other_places(night: Bucket, tmp_path: Path) -> None:
-    """Input and output may be on the disk, or the streams; a second run believes lengths only."""
-    skip = ["--if-exists", "skip"]
-    words = [f"{night.url}/in", "-", "auto", "-d", "out"]
-    assert night.run(*words, cwd=tmp_path).code == 0
-    found = {f"out/{name}": audio for name, audio in OUTPUTS.items()}
-    assert contents(tmp_path) == {**found, "out": None, "out/late": None}
-    (tmp_path / "new").touch()
-    new, written = (tmp_path / "new").stat(), (tmp_path / "out" / "a.opus").stat()
-    assert written.st_mtime_ns % 1_000_000_000 == 0  # as the store tells the object's time
-    assert abs(written.st_mtime - new.st_mtime) < 600
-    assert written.st_mode == new.st_mode  # an object has no permissions to take
-    (tmp_path / "new").unlink()
-    assert night.run(*words, *skip, cwd=tmp_path).stdout == b""
-    (tmp_path / "out" / "a.opus").write_bytes(b"cut")
-    again = night.run(*words, *skip, cwd=tmp_path)
-    assert (again.code, again.stdout.decode()) == (0, f"{Path('out/a.opus')}\n")
-    assert "3 bytes, not the 14165" in again.lines[0]
-    assert contents(tmp_path) == {**found, "out": None, "out/late": None}
-
-    recording, output = night.get("in/a.enc"), f"{night.url}/x/y.opus"
-    (tmp_path / "z.enc").write_bytes(recording)
-    before = night.contents()
-    words = ["z.enc", "-", "opus", "-o", output]
-    assert night.run(*words, cwd=tmp_path) == (0, f"{output}\n".encode(), "")
-    assert night.run(*words, *skip, cwd=tmp_path).stdout == b""
-    assert added(night, before) == {"x/y.opus": OUTPUTS["a.opus"]}
-
-    shown = night.run(f"{night.url}/in/a.enc", "-", "opus", "-o", "-", cwd=tmp_path).stdout
-    assert shown == OUTPUTS["a.opus"]
-    env = {**night.env, "FILEDECRYPTOR_PASSWORD": PASSWORD}
-    words = ["-", "-", "opus", "-o", f"{night.url}/new.opus"]
-    assert run(*words, cwd=tmp_path, env=env, stdin=recording).code == 0
-    assert night.get("new.opus") == OUTPUTS["a.opus"]
-
-
-@pytest.mark.parametrize("key", ["in/a.enc", "in/"])
-def test_an_object_that_is_there(night: Bucket, tmp_path: Path, key: str) -> None:
-    """As on the disk: the length tells; for many, the listings tell it."""
-    words = [f"{night.url}/{key}", "-", "auto", "--if-exists"]
-    output = f"{night.url}/in/a.opus"
-    night.put("in/a.opus", b"cut")
-    failed = night.run(*words, "fail", cwd=tmp_path)
-    assert failed.code == 1
-    said = "exists with another length: 3 bytes instead of 14165"
-    assert f"error: {output}: {said}" in failed.lines
-    done = night.run(*words, "skip", cwd=tmp_path)
-    assert done.code == 0
-    assert f"note: {output}: 3 bytes, not the 14165 of the recording: done again" in done.lines
-    assert night.get("in/a.opus") == OUTPUTS["a.opus"]
-    night.client.delete_object(Bucket=night.name, Key="in/a.opus")
-    night.put("in/a.wav", bytes(len(AUDIO)))  # with `auto`, the name of any format counts
-    before = night.contents()
-    assert night.run(*words, "skip", cwd=tmp_path)[:2] == (0, b"")
-    assert (
-        f"error: {night.url}/in/a.wav: File exists" in night.run(*words, "fail", cwd=tmp_path).lines
-    )
-    assert added(night, before) == {}
-
-
-NAMES = [
-    "a b", "-dash", "--", "new\tline", "ünï☃🔐", "e\u0301", "#", "?x=1", "%41", "*", "[a]", "a+b",
-    "back\\slash", "a//b", "x/../y", "..hidden", "a::b", "c::d/e", "x?versionId=1",
-]  # fmt: skip
-
-
-def test_keys_of_every_kind(bucket: Bucket, tmp_path: Path) -> None:
-    """A key is taken as it is: nothing in it is a pattern, a path or an escape."""
-    recording = encrypt(AUDIO, PASSWORD)
-    for name in NAMES:
-        bucket.put(f"in/{name}.enc", recording)
-    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
-    assert result.code == 1  # for those that fsspec would take for chains of addresses
-    errors = [line for line in result.lines if ".enc: an address cannot hold" in line]
-    assert len(errors) == 3
-    outputs = {key for key in bucket.keys() if key.startswith("out/")}  # noqa: SIM118 - no dict
-    assert outputs == {f"out/{name}.opus" for name in NAMES[:-3]}
-
-
-def test_keys_never_choose_a_directory_here(bucket: Bucket, tmp_path: Path) -> None:
-    """What would lead out of the output directory is refused by its name; the rest is done."""
-    recording = encrypt(AUDIO, PASSWORD)
-    for key in ("in/good.enc", "in/../../evil.enc", "in//etc/evil.enc", "in/./x.enc"):
-        bucket.put(key, recording)
-    folder = tmp_path / "deep" / "down"
-    folder.mkdir(parents=True)
-    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", "out", cwd=folder)
-    assert result.code == 1
-    said = [line.partition(": ")[2] for line in result.lines if "plain" in line]
-    assert sorted(said) == [
-        f"{bucket.url}/in/{key}: its key is not a plain relative path"
-        for key in ("../../evil.enc", "./x.enc", "/etc/evil.enc")
-    ]
-    assert set(contents(tmp_path)) == {
-        "deep", "deep/down", "deep/down/out", "deep/down/out/good.opus",
-    }  # fmt: skip
-
-
-def test_keys_that_are_one_name_on_the_disk(bucket: Bucket, tmp_path: Path) -> None:
-    """Two objects never share an output: where the disk ignores case, the second fails."""
-    if not odd_disk.is_possible():
-        pytest.skip(odd_disk.REASON)
-    for key in ("in/A/x.enc", "in/a/x.enc"):
-        bucket.put(key, encrypt(AUDIO, PASSWORD))
-    with odd_disk.mounted(tmp_path) as disk:
-        result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", disk / "out", cwd=tmp_path)
-        assert (result.code, len(result.stdout.splitlines())) == (2, 1)
-        assert "it would have the same output as" in result.lines[0]
-    result = bucket.run(f"{bucket.url}/in", "-", "opus", "-d", f"{bucket.url}/out", cwd=tmp_path)
-    assert result.code == 0
-
-
-@pytest.mark.parametrize("if_exists", ["skip", "fail"])
-def test_slashes_too_many_hide_nothing(night: Bucket, tmp_path: Path, if_exists: str) -> None:
-    """At the end of `-d` they count as one; a folder without a name is one of its own."""
-    night.put("in//a.enc", night.get("in/a.enc"))
-    old = bytes(len(AUDIO))
-    night.put("out//a.opus", old)
-    words = [f"{night.url}/in", "-", "auto", "-d", f"{night.url}/out//", "--if-exists", if_exists]
-    result = night.run(*words, cwd=tmp_path)
-    assert result.code == (0 if if_exists == "skip" else 1), result.stderr
-    found = night.contents()
-    assert found["out//a.opus"] == old
-    assert {name: found.get(f"out/{name}") for name in OUTPUTS} == OUTPUTS
-
-
-def test_an_object_that_is_also_a_folder(night: Bucket, tmp_path: Path) -> None:
-    """Its name is the object; with a slash at its end, or after `-d`, it is the folder."""
-    night.put("in/a.enc/b.enc", encrypt(b"below", PASSWORD))
-    url = f"{night.url}/in/a.enc"
-    for words, output in (([url], "in/a.x"), ([f"{url}/"], "in/a.enc/b.x")):
-        shown = night.run(*words, "-", "x", cwd=tmp_path).stdout.decode()
-        assert shown == f"{night.url}/{output}\n"
-    assert (night.get("in/a.x"), night.get("in/a.enc/b.x")) == (AUDIO, b"below")
-    words = [url, "-", "x", "-d", f"{night.url}/in/a.x", "--if-exists", "skip"]
-    assert night.run(*words, cwd=tmp_path).stdout.decode() == f"{night.url}/in/a.x/a.x\n"
-
-
-def test_collisions_are_refused(night: Bucket, tmp_path: Path) -> None:
-    """Before anything is written; what is named twice is done once, in any spelling."""
-    one, again = f"{night.url}/in/a.enc", f"s3a://{night.name}/in/a.enc"
-    night.put("in/late/a.enc", night.get("in/a.enc"))
-    twice = night.run(one, again, "-", "opus", cwd=tmp_path)
-    assert (twice.code, twice.lines[-1][:11]) == (0, "1 decrypted")
-    before = night.contents()
-    shared = [one, f"{night.url}/in/late/a.enc", "-", "opus", "-d", f"{night.url}/out"]
-    for words, said, count in (
-        (shared, "it would have the same output as", 2),
-        ([one, "-", "enc"], "the output would replace the input", 1),
-        ([one, "-", "x", "-o", again], "the output would replace the input", 1),
-    ):
-        result = night.run(*words, cwd=tmp_path)
-        assert (result.code, result.stdout) == (2, b"")
-        assert result.stderr.count(said) == count
-    assert added(night, before) == {}
-
-
-def test_from_python(night: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Addresses are taken where paths are, but for `decrypt_file`, which returns a path."""
-    url = f"{night.url}/in/a.enc"
-    night.use(monkeypatch)
-    with open_recording(url, PASSWORD) as recording:
-        assert recording.read() == OUTPUTS["a.opus"]
-    with pytest.raises(AuthenticationError):
-        open_recording(url, "wrong")
-    with pytest.raises(UsageError):
-        decrypt_file(url, PASSWORD, "opus")
-    night.use(monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
-    with pytest.raises(StorageError) as caught:
-        open_recording(url, PASSWORD)
-    assert (caught.value.filename, caught.value.__cause__) == (url, None)
-
-
-@pytest.mark.slow
-def test_more_objects_than_one_page_lists(bucket: Bucket, tmp_path: Path) -> None:
-    """All are found, page by page; a second run does none of them again."""
-    recording = encrypt(b"tiny")
-    wanted = []
-    for number in range(1100):
-        is_recording = number % 11 == 0
-        name = f"{number % 50:02}/{number:04}"
-        bucket.put(f"in/{name}.{'enc' if is_recording else 'txt'}", recording)
-        wanted += [f"out/{name}.wav"] if is_recording else []
-    words = [f"{bucket.url}/in", PASSWORD, "wav", "-d", f"{bucket.url}/out"]
-    for if_exists in ("replace", "skip"):
-        done = bucket.run(*words, "--if-exists", if_exists, cwd=tmp_path)
-        assert done.code == 0, done
-        assert len(done.stdout.splitlines()) == (100 if if_exists == "replace" else 0)
-    outputs = [key for key in bucket.keys() if key.startswith("out/")]  # noqa: SIM118 - as above
-    assert outputs == sorted(wanted)
 
 
 def unchanged(request: Request, forward: Forward) -> Answer:
@@ -290,137 +59,372 @@ def unchanged(request: Request, forward: Forward) -> Answer:
     return forward(request)
 
 
-@pytest.mark.parametrize("size", [0, 44, READ_AHEAD, READ_AHEAD + 1, 2 * READ_AHEAD])
-def test_a_reader_finds_the_end(
-    with_recording: Bucket, monkeypatch: pytest.MonkeyPatch, size: int
+class Store(Bucket):
+    """A bucket whose address is `@` in commands and in what they print, and its `requests`."""
+
+    def __init__(self, endpoint: str, folder: Path) -> None:
+        super().__init__(endpoint)
+        self.folder = folder
+        self.endpoint = endpoint
+        self.requests: list[Request] = []
+        self.env["FILEDECRYPTOR_PASSWORD"] = PASSWORD
+
+    def words(self, line: str) -> list[str]:
+        """Return the words of a command."""
+        return [word.replace("@", self.url) for word in line.split()]
+
+    def run(
+        self,
+        line: str,
+        behaviour: Behaviour | None = None,
+        *,
+        stdin: bytes = b"",
+        announce_whole: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run the command in the folder; if the store has a behaviour, through a proxy."""
+        with (
+            proxy(self.endpoint, behaviour, announce_whole=announce_whole)
+            if behaviour
+            else nullcontext()
+        ) as seen:
+            way = {"AWS_ENDPOINT_URL": seen.url} if seen else {}
+            more = {**self.env, **way, **(env or {})}
+            done = run(*self.words(line), cwd=self.folder, stdin=stdin, env=more)
+            self.requests += seen.requests if seen else []
+        url = self.url.encode()
+        return Result(done.code, done.stdout.replace(url, b"@"), done.stderr.replace(self.url, "@"))
+
+    def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
+        """Set the way to the server in the environment of this process."""
+        for name, value in {**self.env, **more}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(S3, "_cache", {})
+
+    def count(self, method: str) -> int:
+        """Return how many requests of a method there were."""
+        return [request.method for request in self.requests].count(method)
+
+
+@pytest.fixture
+def store(server: str, tmp_path: Path) -> Store:
+    """A store with one recording, `in/a.enc`."""
+    store = Store(server, tmp_path)
+    store.put("in/a.enc", RECORDING)
+    return store
+
+
+OUTPUTS = dict(zip(["a.opus", "b c.mp3", "late/d.wav"], BY_FORMAT.values(), strict=True))
+ALL = {f"in/{name}": audio for name, audio in OUTPUTS.items()}
+
+
+@pytest.fixture
+def night(store: Store) -> Store:
+    """A store with a night's recordings, one of each format, one of them below the others."""
+    for key, audio in zip(["in/a.enc", "in/b c.ENC", "in/late/d.enc"], ALL.values(), strict=True):
+        store.put(key, encrypt(audio))
+    store.put("in/notes.txt", b"")
+    store.put("in/", b"")  # as consoles mark folders
+    store.put("inside.enc", b"not in the folder")
+    return store
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "expected", "last"),
+    [
+        ("@/in/a.enc - opus", 0, {"in/a.opus": AUDIO}, ""),
+        ("@/in - auto", 0, ALL, "3 decrypted; "),
+        ("@/in/ - auto --verify", 0, {}, "3 verified; "),
+        ("@ - auto", 4, ALL, "3 decrypted, 1 failed; "),
+        ("@/none/ - auto", 0, {}, "@/none/: there is no .enc file in it"),
+    ],
+)
+def test_an_object_a_folder_or_a_bucket(
+    night: Store, line: str, code: int, expected: dict[str, bytes], last: str
 ) -> None:
+    """Beside the recordings, with the addresses on standard output; other objects stay out."""
+    before = night.contents()
+    result = night.run(line)
+    assert result.code == code, result
+    assert night.contents() == before | expected
+    assert sorted(result.stdout.decode().splitlines()) == [f"@/{key}" for key in expected]
+    assert "".join(result.lines[-1:]).startswith(last)
+    assert (code == 4) == ("error: @/inside.enc: not an .enc file: it is 17" in result.stderr)
+    assert contents(night.folder) == {}
+
+
+def test_between_the_store_and_other_places(night: Store) -> None:
+    """Input and output may be on the disk, or the streams; a second run believes lengths only."""
+    folder = night.folder
+    assert night.run("@/in - auto -d out").code == 0
+    found = {f"out/{name}": audio for name, audio in OUTPUTS.items()}
+    assert contents(folder) == {**found, "out": None, "out/late": None}
+    (folder / "new").touch()
+    new, written = (folder / "new").stat(), (folder / "out" / "a.opus").stat()
+    assert written.st_mtime_ns % 1_000_000_000 == 0  # as the store tells the object's time
+    assert abs(written.st_mtime - new.st_mtime) < 600
+    assert written.st_mode == new.st_mode  # an object has no permissions to take
+    assert night.run("@/in - auto -d out --if-exists skip").stdout == b""
+    (folder / "out" / "a.opus").write_bytes(b"cut")
+    again = night.run("@/in - auto -d out --if-exists skip")
+    assert (again.code, again.stdout) == (0, b"out/a.opus\n")
+    assert "3 bytes, not the 14165" in again.lines[0]
+    assert contents(folder) == {**found, "out": None, "out/late": None, "new": b""}
+
+    (folder / "z.enc").write_bytes(RECORDING)
+    before = night.contents()
+    assert night.run("z.enc - opus -o @/x/y.opus") == (0, b"@/x/y.opus\n", "")
+    assert night.run("z.enc - opus -o @/x/y.opus --if-exists skip").stdout == b""
+    assert night.run("@/in/a.enc - opus -o -").stdout == AUDIO
+    assert night.run("- - opus -o @/new.opus", stdin=RECORDING).code == 0
+    assert night.contents() == before | {"x/y.opus": AUDIO, "new.opus": AUDIO}
+
+
+@pytest.mark.parametrize("key", ["in/a.enc", "in/"])
+def test_an_object_that_is_there(night: Store, key: str) -> None:
+    """As on the disk: the length tells; for many, the listings tell it."""
+    line = f"@/{key} - auto --if-exists"
+    night.put("in/a.opus", b"cut")
+    failed = night.run(f"{line} fail")
+    assert failed.code == 1
+    said = "error: @/in/a.opus: exists with another length: 3 bytes instead of 14165"
+    assert said in failed.lines
+    done = night.run(f"{line} skip")
+    assert done.code == 0
+    assert "note: @/in/a.opus: 3 bytes, not the 14165 of the recording: done again" in done.lines
+    assert night.get("in/a.opus") == AUDIO
+    night.client.delete_object(Bucket=night.name, Key="in/a.opus")
+    night.put("in/a.wav", bytes(len(AUDIO)))  # with `auto`, the name of any format counts
+    before = night.contents()
+    assert night.run(f"{line} skip")[:2] == (0, b"")
+    assert "error: @/in/a.wav: File exists" in night.run(f"{line} fail").lines
+    assert night.contents() == before
+
+
+NAMES = [
+    "a b", "-dash", "--", "new\tline", "ünï☃🔐", "e\u0301", "#", "?x=1", "%41", "*", "[a]", "a+b",
+    "back\\slash", "a//b", "x/../y", "..hidden",
+]  # fmt: skip
+
+
+def test_a_key_is_taken_as_it_is(store: Store) -> None:
+    """Nothing in it is a pattern, a path or an escape, but for what fsspec takes for a chain.
+
+    What would lead out of a directory here is refused by its name; the rest is done.
+    """
+    chains = ["a::b", "c::d/e", "x?versionId=1"]
+    for name in NAMES + chains:
+        store.put(f"odd/{name}.enc", RECORDING)
+    result = store.run("@/odd - opus -d @/out")
+    assert result.code == 1
+    assert sum(".enc: an address cannot hold" in line for line in result.lines) == len(chains)
+    found = {key for key in store.contents() if key.startswith("out/")}
+    assert found == {f"out/{name}.opus" for name in NAMES}
+    for key in ("../../evil", "/etc/evil", "./x"):
+        store.put(f"in/{key}.enc", RECORDING)
+    result = store.run("@/in - opus -d deep/down")
+    assert result.code == 1
+    assert sorted(line.partition(": ")[2] for line in result.lines if "plain" in line) == [
+        f"@/in/{key}.enc: its key is not a plain relative path"
+        for key in ("../../evil", "./x", "/etc/evil")
+    ]
+    assert contents(store.folder) == {"deep": None, "deep/down": None, "deep/down/a.opus": AUDIO}
+
+
+def test_keys_that_are_one_name_on_the_disk(store: Store) -> None:
+    """Two objects never share an output: where the disk ignores case, the second fails."""
+    if not odd_disk.is_possible():
+        pytest.skip(odd_disk.REASON)
+    store.put("in/A.enc", RECORDING)
+    with odd_disk.mounted(store.folder) as disk:
+        result = store.run(f"@/in - opus -d {disk}/out")
+        assert (result.code, len(result.stdout.splitlines())) == (2, 1)
+        assert "it would have the same output as" in result.lines[0]
+    assert store.run("@/in - opus -d @/out").code == 0
+
+
+def test_slashes_and_folders_hide_nothing(night: Store) -> None:
+    """At the end of `-d`, many slashes count as one; a folder without a name is one of its own.
+
+    The name of an object that is also a folder is the object; with a slash, or after `-d`, the
+    folder.
+    """
+    old = bytes(len(AUDIO))
+    night.put("in//a.enc", RECORDING)
+    night.put("out//a.opus", old)
+    assert night.run("@/in - auto -d @/out// --if-exists fail").code == 1
+    found = night.contents()
+    assert found["out//a.opus"] == old
+    assert {name: found.get(f"out/{name}") for name in OUTPUTS} == OUTPUTS
+    night.put("in/a.enc/b.enc", encrypt(b"below"))
+    for line, output, audio in (
+        ("@/in/a.enc - x", "in/a.x", AUDIO),
+        ("@/in/a.enc/ - x", "in/a.enc/b.x", b"below"),
+        ("@/in/a.enc - x -d @/in/a.x --if-exists skip", "in/a.x/a.x", AUDIO),
+    ):
+        assert night.run(line).stdout.decode() == f"@/{output}\n"
+        assert night.get(output) == audio
+
+
+def test_collisions_are_refused(night: Store) -> None:
+    """Before anything is written; what is named twice is done once, in any spelling."""
+    again = f"s3a://{night.name}/in/a.enc"
+    night.put("in/late/a.enc", RECORDING)
+    twice = night.run(f"@/in/a.enc {again} - opus")
+    assert (twice.code, twice.lines[-1][:11]) == (0, "1 decrypted")
+    before = night.contents()
+    for line, said, count in (
+        ("@/in/a.enc @/in/late/a.enc - opus -d @/out", "it would have the same output as", 2),
+        ("@/in/a.enc - enc", "the output would replace the input", 1),
+        (f"@/in/a.enc - x -o {again}", "the output would replace the input", 1),
+    ):
+        result = night.run(line)
+        assert (result.code, result.stdout) == (2, b"")
+        assert result.stderr.count(said) == count
+    assert night.contents() == before
+
+
+def test_from_python(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses are taken where paths are, but for `decrypt_file`, which returns a path."""
+    url = f"{store.url}/in/a.enc"
+    store.use(monkeypatch)
+    with open_recording(url, PASSWORD) as recording:
+        assert recording.read() == AUDIO
+    with pytest.raises(AuthenticationError):
+        open_recording(url, "wrong")
+    with pytest.raises(UsageError):
+        decrypt_file(url, PASSWORD, "opus")
+    store.use(monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+    with pytest.raises(StorageError) as caught:
+        open_recording(url, PASSWORD)
+    assert (caught.value.filename, caught.value.__cause__) == (url, None)
+
+
+def test_more_objects_than_one_page_lists(store: Store) -> None:
+    """All are found, page by page; a second run does none of them again."""
+
+    def in_pages(request: Request, forward: Forward) -> Answer:
+        more = "&max-keys=2" if "list-type=2" in request.path else ""
+        return forward(request._replace(path=request.path + more))
+
+    wanted = {f"{number % 3}/{number}" for number in range(9)}
+    for name in wanted:
+        store.put(f"many/{name}.enc", RECORDING)
+        store.put(f"many/{name}.txt", RECORDING)
+    for if_exists, count in (("replace", 9), ("skip", 0)):
+        done = store.run(f"@/many - wav -d @/out --if-exists {if_exists}", in_pages)
+        assert done.code == 0, done
+        assert len(done.stdout.splitlines()) == count
+    assert store.count("GET") > 9 + 18 / 2 + 9 / 2
+    assert {key for key in store.contents() if "out/" in key} == {
+        f"out/{name}.wav" for name in wanted
+    }
+
+
+def test_a_reader_finds_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it lies: stores refuse a range that begins there."""
-    data = os.urandom(size)
-    with_recording.put("x", data)
-    with_recording.use(monkeypatch)
-    read = bytearray()
-    buffer = memoryview(bytearray(300_000))
-    with objects.open_source(f"{with_recording.url}/x") as source:
-        while count := source.readinto(buffer):
-            read += buffer[:count]
-        assert source.readinto(buffer) == 0
-    assert read == data
+    store.use(monkeypatch)
+    for size in (0, 44, READ_AHEAD, READ_AHEAD + 1, 2 * READ_AHEAD):
+        data = os.urandom(size)
+        store.put("x", data)
+        read = bytearray()
+        buffer = memoryview(bytearray(300_000))
+        with objects.open_source(f"{store.url}/x") as source:
+            while count := source.readinto(buffer):
+                read += buffer[:count]
+            assert source.readinto(buffer) == 0
+        assert read == data
 
 
-def test_few_requests(
-    with_recording: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A short recording is one to read, and one to write; a listing tells names and sizes."""
-    bucket, url = with_recording, with_recording.url
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], lambda request, forward: forward(request)) as store:
-        env = {"AWS_ENDPOINT_URL": store.url}
-        assert bucket.run(f"{url}/in/", "-", "x", cwd=tmp_path, env=env).code == 0
-        methods = [(request.method, request.path.partition("?")[0]) for request in store.requests]
-        assert methods == [
-            ("GET", f"/{bucket.name}"),
-            ("GET", f"/{bucket.name}/in/a.enc"),
-            ("PUT", f"/{bucket.name}/in/a.x"),
-        ]
+def test_few_requests(store: Store) -> None:
+    """A short recording is one to read, and one to write; listings tell names and sizes."""
+    store.put("in/b.enc", RECORDING)
+    for if_exists, wanted in (
+        ("replace", ["GET ", "GET /in/a.enc", "GET /in/b.enc", "PUT /in/a.x", "PUT /in/b.x"]),
+        ("skip", ["GET ", "GET "]),
+    ):
         store.requests.clear()
-        bucket.put("in/late/c.enc", b"123")
-        bucket.use(monkeypatch, **env)
-        found = list(objects.recordings_below(url, print, print))
-        assert found == [(f"{url}/in/", ["a.enc"], []), (f"{url}/in/late/", ["c.enc"], [])]
-        assert len(store.requests) == 1
-        sizes = {"a.enc": len(bucket.get("in/a.enc")), "a.x": len(AUDIO)}
-        assert objects.sizes_in(f"{url}/in") == sizes
-        assert len(store.requests) == 2
-        assert objects.sizes_in(f"{url}/nowhere") == {}
-        assert objects.size_of(f"{url}/in/late/c.enc") == 3
-        assert objects.size_of(f"{url}/in/none.enc") is None
+        assert store.run(f"@/in/ - x --if-exists {if_exists}", unchanged).code == 0
+        paths = [
+            request.path.partition("?")[0][1 + len(store.name) :] for request in store.requests
+        ]
+        made = [
+            f"{request.method} {path}" for request, path in zip(store.requests, paths, strict=True)
+        ]
+        assert sorted(made) == wanted
 
 
 # Objects appear whole or not at all.
 
 
-@pytest.mark.parametrize("size", [0, 1000, LARGE])
-@pytest.mark.parametrize("many", [[], ["-d"]])
-def test_an_object_appears_whole_or_not_at_all(
-    bucket: Bucket, tmp_path: Path, size: int, many: list[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("size", "folder"), [(0, "in"), (1000, "in"), (1000, "out"), (LARGE, "in"), (LARGE, "out")]
+)
+def test_an_object_appears_whole_or_not_at_all(store: Store, size: int, folder: str) -> None:
     """Nothing is sent before the tag has verified, neither at once nor in parts; what was there stays."""
     audio = os.urandom(size)
-    recording = encrypt(audio, PASSWORD)
-    folder = "out" if many else "in"
-    bucket.put("in/a.enc", recording[:-1] + bytes([recording[-1] ^ 1]))
-    bucket.put(f"{folder}/a.wav", b"old")
-    before = bucket.contents()
-    where = [*many, f"{bucket.url}/out"] if many else []
-    words = [f"{bucket.url}/in/a.enc", "-", "wav", *where]
-    result = bucket.run(*words, cwd=tmp_path)
+    store.put("in/a.enc", altered(encrypt(audio)))
+    store.put(f"{folder}/a.wav", b"old")
+    before = store.contents()
+    line = "@/in/a.enc - wav" if folder == "in" else "@/in/a.enc - wav -d @/out"
+    result = store.run(line)
     assert result.code == 3
-    assert result.lines[0].startswith(f"error: {bucket.url}/in/a.enc: authentication failed")
-    assert bucket.contents() == before
-    bucket.put("in/a.enc", recording)
-    assert bucket.run(*words, cwd=tmp_path).code == 0
-    assert bucket.contents() == {"in/a.enc": recording, f"{folder}/a.wav": audio}
+    assert result.lines[0].startswith("error: @/in/a.enc: authentication failed")
+    assert store.contents() == before
+    store.put("in/a.enc", encrypt(audio))
+    assert store.run(line).code == 0
+    assert store.contents() == {"in/a.enc": encrypt(audio), f"{folder}/a.wav": audio}
 
 
-class Refusing(AbstractBufferedFile):  # type: ignore[misc]
-    """An upload of which the store takes the first part only, and refuses even to forget it."""
-
-    parts = 0
-    completed = False
-
-    def _initiate_upload(self) -> None:
-        """Begin with the first part."""
-
-    def _upload_chunk(self, final: bool = False) -> bool:  # noqa: FBT001, FBT002 - fsspec's own
-        self.parts += 1
-        if self.parts == 2:
-            raise PermissionError
-        Refusing.completed = final
-        return True
-
-    def discard(self) -> None:
-        """Refuse."""
-        raise PermissionError
-
-
-class RefusingStore(AbstractFileSystem):  # type: ignore[misc]
-    """A store of such uploads."""
-
-    def _open(self, path: str, mode: str, block_size: int, **_: object) -> Refusing:
-        return Refusing(self, path, mode, block_size)
-
-
-def test_an_upload_that_cannot_be_forgotten_is_not_completed() -> None:
+def test_an_upload_that_cannot_be_aborted_is_not_completed(store: Store) -> None:
     """Not even when its remains are collected: it would be cut off audio."""
-    register_implementation("refusing", RefusingStore, clobber=True)
-    with pytest.raises(StorageError):
-        publish("refusing://x/y", BytesIO(bytes(2 * LARGE)), replace=True)
+    seen: set[str] = set()
+
+    def refuse(request: Request, forward: Forward) -> Answer:
+        is_new = request.path not in seen
+        seen.add(request.path)
+        is_refused = (is_new and "partNumber=2" in request.path) or request.method == "DELETE"
+        return refusal(403, "AccessDenied", "no") if is_refused else forward(request)
+
+    store.put("in/b.enc", encrypt(bytes(2 * LARGE)))
+    assert store.run("@/in/b.enc - x", refuse).lines[0] == "error: @/in/b.x: no"
     gc.collect()
-    assert not Refusing.completed
+    assert store.count("DELETE") == 1
+    assert "in/b.x" not in store.keys()  # noqa: SIM118 - no dict
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_in_the_middle(bucket: Bucket, tmp_path: Path, name: str) -> None:
+def start(store: Store, line: str, **env: str) -> subprocess.Popen[bytes]:
+    """Start the command in a process of its own."""
+    return subprocess.Popen(
+        [COMMAND, *store.words(line)],
+        cwd=store.folder,
+        env={**os.environ, **store.env, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_signal_in_the_middle(store: Store) -> None:
     """What is done stays whole, no upload is left, the summary is printed."""
-    recording = encrypt(AUDIO, PASSWORD)
-    for number in range(80):
-        bucket.put(f"{number}.enc", recording)
-    process = bucket.start(bucket.url, "-", "auto", cwd=tmp_path)
+    for number in range(60):
+        store.put(f"many/{number}.enc", RECORDING)
+    process = start(store, "@/many - auto")
     assert process.stdout
     for _ in range(10):
         process.stdout.readline()
-    process.send_signal(getattr(signal, name))
+    process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.decode().splitlines()[-1] == "filedecryptor: error: interrupted"
     assert re.search(r"\d+ decrypted; ", stderr.decode())
-    done = [data for key, data in bucket.contents().items() if key.endswith(".opus")]
-    assert 10 <= len(done) < 80
+    done = [data for key, data in store.contents().items() if key.endswith(".opus")]
+    assert 10 <= len(done) < 60
     assert set(done) == {AUDIO}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1, 7])
-def test_an_interruption_leaves_no_upload(bucket: Bucket, tmp_path: Path, seconds: int) -> None:
+def test_an_interruption_leaves_no_upload(store: Store, seconds: int) -> None:
     """However slow the store is: what was begun is aborted, in a bounded time."""
     parts: list[str] = []
 
@@ -430,66 +434,384 @@ def test_an_interruption_leaves_no_upload(bucket: Bucket, tmp_path: Path, second
             time.sleep(seconds)
         return forward(request)
 
-    recording = encrypt(bytes(40 << 20), PASSWORD)
     for name in "bcd":
-        bucket.put(f"big/{name}.enc", recording)
-    with proxy(bucket.env["AWS_ENDPOINT_URL"], slow) as store:
-        words = [f"{bucket.url}/big/", "-", "x"]
-        process = bucket.start(*words, cwd=tmp_path, AWS_ENDPOINT_URL=store.url)
+        store.put(f"big/{name}.enc", encrypt(bytes(40 << 20)))
+    with proxy(store.endpoint, slow) as seen:
+        process = start(store, "@/big/ - x", AWS_ENDPOINT_URL=seen.url)
         wait_until(lambda: len(parts) >= 3)
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert time.monotonic() - begin < 15
-    assert not bucket.client.list_multipart_uploads(Bucket=bucket.name).get("Uploads")
-
-
-def test_no_temporary_directory_is_needed(with_recording: Bucket, tmp_path: Path) -> None:
-    """Not for a recording that fits in memory."""
-    failing = str(Path(__file__).parents[1] / "support" / "failing.py")
-    command = (sys.executable, failing, "tempfile._get_default_tempdir", "ENOENT", "--")
-    words = (f"{with_recording.url}/in/a.enc", PASSWORD, "x")
-    done = run_process(*words, cwd=tmp_path, env=with_recording.env, command=command)
-    assert done.code == 0, done.stderr
-    assert with_recording.get("in/a.x") == AUDIO
+    assert not store.client.list_multipart_uploads(Bucket=store.name).get("Uploads")
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_objects(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_objects(store: Store) -> None:
     """64 of them at a time, each larger than what is held of it."""
     code = (
         "import sys; from filedecryptor import __main__; code = __main__.main();"
         "print(open('/proc/self/status').read(), file=sys.stderr); sys.exit(code)"
     )
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stderr
-        address = next(filter(None, (re.search(r"http://\S+:\d+", line) for line in server.stderr)))
-        threading.Thread(target=server.stderr.read, daemon=True).start()  # or it would wait for us
-        bucket = Bucket(address[0])
-        recording = encrypt(bytes(LARGE))
-        for number in range(64):
-            bucket.put(f"in/{number}.enc", recording)
-        done = subprocess.run(
-            [sys.executable, "-c", code, f"{bucket.url}/in/", PASSWORD, "x", "-q", "-j", "16"],
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, **bucket.env},
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        server.kill()
-        server.wait()
-    assert done.returncode == 0, done.stderr
+    for number in range(64):
+        store.put(f"many/{number}.enc", encrypt(bytes(LARGE)))
+    words, command = store.words("@/many/ - x -q -j 16"), (sys.executable, "-c", code)
+    done = run_process(*words, cwd=store.folder, env=store.env, command=command, timeout=600)
+    assert done.code == 0, done.stderr
     peak = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
     assert peak
-    print(f"peak: {int(peak[1]) // 1024} MiB")  # noqa: T201 - for pytest -s
     # The compiler of the lanes takes its share, where there is one.
     assert int(peak[1]) <= (300 if find_spec("llvmlite") else 200) * 1024
+
+
+# Stores that misbehave, and addresses that lead nowhere.
+
+SLOW_DOWN = refusal(503, "SlowDown", "Please reduce your request rate.")
+
+
+def answering(method: str, answer: Answer | None) -> Behaviour:
+    """Return what gives all requests of a method, or of any, the same answer."""
+    return lambda request, forward: answer if method in {request.method, ""} else forward(request)
+
+
+UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+NOBODY = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
+NOBODY["AWS_EC2_METADATA_DISABLED"] = "true"
+NO_BUCKET = "The specified bucket does not exist"
+CHAINS = "chains and versions of objects are not understood"
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "message", "code"),
+    [
+        *((f"s3://no-such-bucket{key}", {}, NO_BUCKET, 1) for key in ("/a.enc", "", "/")),
+        ("@/gone.enc", {}, "The specified key does not exist.", 1),
+        ("@/in/a.enc -d s3://gone", {}, NO_BUCKET, 1),  # of the output, which is named
+        ("gs://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
+        ("nonsense://a.enc", {}, "Protocol not known: nonsense", 2),
+        ("s3://b/a.enc?versionId=1", {}, CHAINS, 2),
+        ("zip://a.enc::s3://b/x.zip", {}, CHAINS, 2),
+        ("file:///a.enc", {}, "this is on the disk", 2),
+        ("s3://bucket/a.enc", UNREACHABLE, "Could not connect to the endpoint", 1),
+        ("s3://bucket/a.enc", NOBODY, "Unable to locate credentials", 1),
+    ],
+)
+def test_what_is_wrong_with_an_address(
+    store: Store, url: str, env: dict[str, str], message: str, code: int
+) -> None:
+    """One line names the address and the cause; nothing of the credentials is shown."""
+    result = store.run(f"{url} - opus", env={"HOME": str(store.folder), **env})
+    assert result.code == code, result
+    named = "s3://gone/a.opus" if "-d" in url else url
+    assert result.lines[0].startswith(f"error: {named}: ")
+    assert message in result.lines[0]
+    assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+    assert "secret" not in result.stderr
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    """One line and a hint, no traceback."""
+    (tmp_path / "fsspec.py").write_text("raise ImportError('none', name='fsspec')")
+    env = {"PYTHONPATH": str(tmp_path)}
+    words, command = ("s3://b/a.enc", PASSWORD, "opus"), (sys.executable, "-m", "filedecryptor")
+    result = run_process(*words, cwd=tmp_path, env=env, command=command)
+    assert result.code == 2
+    assert result.lines == [
+        "error: s3://b/a.enc: the package for such addresses is not installed",
+        f"hint: {missing_extra('s3')}",
+    ]
+
+
+REFUSALS = {
+    "ExpiredToken": (400, "The provided token has expired.", "renew the credentials"),
+    "InvalidAccessKeyId": (403, "The key Id does not exist.", "AWS_ACCESS_KEY_ID"),
+    "SignatureDoesNotMatch": (403, "The signature does not match.", "AWS_SECRET_ACCESS_KEY"),
+    "RequestTimeTooSkewed": (403, "The difference is too large.", "clock"),
+    "AccessDenied": (403, "Access Denied", "the credentials need s3:"),
+    "PermanentRedirect": (301, "Use the specified endpoint.", "AWS_DEFAULT_REGION"),
+    "SlowDown": (503, "Please reduce your request rate.", None),
+    "InternalError": (500, "We encountered an internal error.", None),
+    "NoSuchBucket": (404, NO_BUCKET, None),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_the_stores_own_sentence_is_told(store: Store, code: str) -> None:
+    """In one line, also where the first answer has no room for words; some have a hint."""
+    status, message, hint = REFUSALS[code]
+    refuse = answering("", refusal(status, code, message))
+    for url in ("@/in/a.enc", "@/in/"):
+        result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
+        error, *hints = result.lines
+        assert (result.code, error) == (1, f"error: {url}: {message}")
+        assert len(hints) == (hint is not None)
+        assert (hint or "") in "".join(hints)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "none"])
+def test_a_process_needs_no_temporary_directory(store: Store, method: str) -> None:
+    """Nor does it print anything else, as the library would of connections that it leaves open."""
+    failing = str(Path(__file__).parents[1] / "support" / "failing.py")
+    command = (sys.executable, failing, "tempfile._get_default_tempdir", "ENOENT", "--")
+    with proxy(store.endpoint, answering(method, refusal(403, "AccessDenied", "no"))) as seen:
+        env = {**store.env, "AWS_ENDPOINT_URL": seen.url}
+        words = store.words("@/in/a.enc - x")
+        result = run_process(*words, cwd=store.folder, env=env, command=command)
+    said = [line.partition(": ")[0] for line in result.lines]
+    assert (result.code, said) == ((1, ["error", "hint"]) if method == "HEAD" else (0, []))
+    assert method == "HEAD" or store.get("in/a.x") == AUDIO
+
+
+def test_a_sentence_is_one_line_without_secrets(store: Store) -> None:
+    """Whatever a store says: neither a password before a host nor a signature is shown."""
+    message = "no\n\n  way: http://me:hush@host/x?X-Amz-Signature=hush " + "and so on " * 1000
+    result = store.run("s3://bucket/a.enc - opus", answering("", refusal(400, "Bad", message)))
+    assert result.code == 1
+    [line] = result.lines
+    assert line.startswith("error: s3://bucket/a.enc: no way: http://host/x and so on ")
+    assert len(line) < 500
+    assert "hush" not in result.stderr
+
+
+@pytest.mark.parametrize("broken", ["GET", "PUT", "body"])
+def test_retries_end(store: Store, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """A server that hangs up is asked a few times more, in one layer, and given up in time."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0.5)
+
+    def break_off(request: Request, forward: Forward) -> Answer:
+        answer = forward(request)
+        is_broken = request.method == "GET" and "in/a.enc" in request.path
+        return answer._replace(body=answer.body[:100]) if is_broken else answer
+
+    behaviour = break_off if broken == "body" else answering(broken, None)
+    result = store.run("@/in/a.enc - opus", behaviour, announce_whole=broken == "body")
+    assert result.code == 1, result
+    said = "Connection was closed before we received a valid response"
+    assert broken == "body" or said in result.lines[0]
+    assert 1 < store.count("PUT" if broken == "PUT" else "GET") < 9
+
+
+def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
+    """Each request may fail once: a hung-up line, a busy server, an error of its own."""
+    seen: set[str] = set()
+    ways = iter([None, SLOW_DOWN, refusal(500, "InternalError", "x")] * 9)
+
+    def fail_once(request: Request, forward: Forward) -> Answer | None:
+        if (key := f"{request.method} {request.path}") in seen:
+            return forward(request)
+        seen.add(key)
+        return next(ways)
+
+    audio = os.urandom(LARGE)
+    store.put("in/b.enc", encrypt(audio))
+    result = store.run("@/in/ - x -j 1", fail_once)
+    assert result.code == 0, result
+    assert store.contents()["in/a.x"] == AUDIO
+    assert store.contents()["in/b.x"] == audio
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool) -> None:
+    """After many recordings in a row; a failure that is not the store's, and the count begins anew.
+
+    One line says so, after the summary of what was tried.
+    """
+    for number in range(50):  # more than are under way at once, so none gets far ahead
+        is_bad = is_mixed and number % 2 == 0
+        store.put(f"many/{number:02}.enc", b"no recording" if is_bad else RECORDING)
+    result = store.run(
+        "@/many/ - x -j 1", answering("PUT", SLOW_DOWN), env={"AWS_MAX_ATTEMPTS": "1"}
+    )
+    assert result.code == 1
+    if is_mixed:
+        assert result.lines[-1].startswith("50 failed in ")
+        return
+    failures = [line for line in result.lines if line.endswith("reduce your request rate.")]
+    assert len(failures) == FAILURES_IN_A_ROW
+    summary, error, hint = result.lines[-3:]
+    assert summary.startswith(f"{FAILURES_IN_A_ROW} failed in ")
+    said = f"error: the store failed for {FAILURES_IN_A_ROW} recordings in a row"
+    assert error.startswith(said)
+    assert hint.startswith("hint: ")
+
+
+# Stores that know no conditional writes.
+
+NO_CONDITIONS = {
+    "501": NOT_IMPLEMENTED,
+    "501 without a word": Answer(501, {}, b""),
+    "501 with a page": Answer(501, {"Content-Type": "text/html"}, b"<html>Not Implemented</html>"),
+    "400": refusal(400, "InvalidArgument", "If-None-Match is not supported"),
+    "another 400": refusal(400, "XNotImplemented", "no such header"),
+    "400 without a word": Answer(400, {}, b""),
+    "405": refusal(405, "MethodNotAllowed", "The specified method is not allowed"),
+}
+"""What stores say to a condition that do not know it."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "if_exists", "size"),
+    [
+        *((answer, "skip", 1000) for answer in NO_CONDITIONS),
+        ("501", "fail", LARGE),
+        ("400 without a word", "fail", LARGE),
+    ],
+)
+def test_a_store_that_refuses_conditions(
+    store: Store, answer: str, if_exists: str, size: int
+) -> None:
+    """It is asked once, which a note says; what is there is neither replaced nor sent."""
+    audio = os.urandom(size)
+    for name in "abc":
+        store.put(f"in/{name}.enc", encrypt(audio))
+    store.put("in/c.x", bytes(size))
+    with proxy(store.endpoint, refusing_conditions(NO_CONDITIONS[answer])) as seen:
+        line, way = f"- x --if-exists {if_exists}", {"AWS_ENDPOINT_URL": seen.url}
+        first, rest = (store.run(f"{url} {line}", env=way) for url in ("@/in/a.enc", "@/in/"))
+    assert (first.code, rest.code) == ((0, 0) if if_exists == "skip" else (0, 1))
+    assert first.lines == [f"note: @/in/a.x: {UNCONDITIONAL}"]
+    assert "conditional" not in rest.stderr
+    assert sum(map(is_conditional, seen.requests)) == 1
+    found = store.contents()
+    assert [found[f"in/{name}.x"] for name in "abc"] == [audio, audio, bytes(size)]
+
+
+@pytest.mark.parametrize(("size", "if_exists"), [(0, "skip"), (1000, "fail"), (LARGE, "fail")])
+@pytest.mark.parametrize("knows", ["conditions", "nothing of them", "501", "400"])
+def test_an_object_that_appears_meanwhile_stays(
+    store: Store, knows: str, if_exists: str, size: int
+) -> None:
+    """It is looked for once more, before anything is sent without a condition."""
+
+    def handle(request: Request, forward: Forward) -> Answer:
+        is_late = knows != "nothing of them"
+        is_read = request.method == "GET" and request.path.endswith("b.enc")
+        if is_conditional(request) if is_late else is_read:
+            store.put("in/b.x", bytes(size))
+            if knows in NO_CONDITIONS:
+                return NO_CONDITIONS[knows]
+        if is_late:
+            return forward(request)
+        headers = {name: text for name, text in request.headers.items() if name != "If-None-Match"}
+        return forward(request._replace(headers=headers))
+
+    store.put("in/b.enc", encrypt(os.urandom(size)))
+    result = store.run(f"@/in/b.enc - x --if-exists {if_exists}", handle)
+    if if_exists == "skip":
+        assert (result.code, result.stdout) == (0, b"")
+    else:
+        assert (result.code, result.lines) == (1, ["error: @/in/b.x: File exists"])
+    assert store.contents()["in/b.x"] == bytes(size)
+
+
+def test_the_note_is_in_an_outcome(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python it is that of one recording, though many find it out side by side."""
+    for number in range(8):
+        store.put(f"many/{number}.enc", RECORDING)
+    with proxy(store.endpoint, refusing_conditions()) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        outcomes = list(decrypt_files([f"{store.url}/many"], PASSWORD, "x", if_exists="skip"))
+    assert [outcome.status for outcome in outcomes] == ["decrypted"] * 8
+    assert len([outcome for outcome in outcomes if outcome.note]) == 1
+
+
+NO_PART = refusal(400, "InvalidPart", "No such part.")
+DENIED = refusal(403, "AccessDenied", "Access Denied")
+
+
+@pytest.mark.parametrize(
+    ("asked", "if_exists", "answers", "said"),
+    [
+        *(
+            (asked, "replace", [answer], said)
+            for asked in ("GET b.enc", "PUT b.x")
+            for answer, said in (
+                (NOT_IMPLEMENTED, "A header you provided implies functionality that is not"),
+                (NO_CONDITIONS["501 without a word"], "Not Implemented"),
+                (DENIED, "Access Denied"),
+            )
+        ),
+        # This may be about the condition, and is not.
+        ("PUT b.x", "skip", [NO_PART] * 2, "No such part."),
+        ("POST uploadId=", "skip", [refusal(501, "NotImplemented", "No")] * 2, "No"),
+        # This is, and there is something else as well.
+        ("PUT b.x", "skip", [NOT_IMPLEMENTED, NO_PART], "No such part."),
+        ("POST uploadId=", "skip", [NOT_IMPLEMENTED, NO_PART], "No such part."),
+    ],
+)
+def test_a_refusal_is_told_at_once(
+    store: Store, asked: str, if_exists: str, answers: list[Answer], said: str
+) -> None:
+    """By the store's sentence about what was asked last, or the status; nothing is repeated."""
+    method, _, part = asked.partition(" ")
+    left = [*answers]
+
+    def refuse(request: Request, forward: Forward) -> Answer:
+        is_it = request.method == method and part in request.path
+        return left.pop(0) if is_it else forward(request)
+
+    store.put("in/b.enc", encrypt(os.urandom(LARGE if method == "POST" else 1000)))
+    result = store.run(f"@/in/b.enc - x --if-exists {if_exists}", refuse)
+    assert (result.code, left) == (1, [])
+    name = "b.enc" if method == "GET" else "b.x"
+    assert result.lines[0].startswith(f"error: @/in/{name}: {said}")
+    hint = f"hint: the credentials need s3:{method.title()}Object for this"
+    assert result.lines[1:] == ([hint] if answers == [DENIED] else [])
+    assert "in/b.x" not in store.contents()
+
+
+@pytest.mark.parametrize(("setting", "code"), [(None, 0), ("when_supported", 1)])
+def test_checksums_of_whole_objects_with_ranges(
+    store: Store, setting: str | None, code: int
+) -> None:
+    """They are not looked at, since all is authenticated; a setting of the user's wins."""
+
+    def with_checksum(request: Request, forward: Forward) -> Answer:
+        answer = forward(request)
+        if request.method == "GET" and request.path.endswith("a.enc"):
+            return answer._replace(headers={**answer.headers, "x-amz-checksum-crc32": "AAAAAA=="})
+        return answer
+
+    env = {"AWS_RESPONSE_CHECKSUM_VALIDATION": setting} if setting else {}
+    result = store.run("@/in/a.enc - x", with_checksum, env=env)
+    assert result.code == code, result
+    assert code or store.get("in/a.x") == AUDIO
+
+
+def test_an_answer_that_is_lost(store: Store) -> None:
+    """What this run has written is not in its own way; what another has written is."""
+    lost: list[str] = []
+
+    def lose_one(request: Request, forward: Forward) -> Answer | None:
+        answer = forward(request)
+        if request.method == "PUT" and request.path not in lost:
+            lost.append(request.path)
+            if "other" in request.path:
+                store.put("in/other.x", bytes(len(AUDIO)))
+            return None
+        return answer
+
+    store.put("in/other.enc", RECORDING)
+    mine = store.run("@/in/a.enc - x --if-exists fail", lose_one)
+    other = store.run("@/in/other.enc - x --if-exists fail", lose_one)
+    assert mine.code == 0, mine
+    assert store.get("in/a.x") == AUDIO
+    assert other.lines == ["error: @/in/other.x: File exists"]
+
+
+def test_requests_are_answered_after_memory_was_short(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that makes them goes on: without it, all would wait for ever."""
+    store.use(monkeypatch)
+    loop = S3().loop
+    run_once = loop._run_once  # noqa: SLF001 - what memory is needed for between two callbacks
+
+    def fail() -> None:
+        loop._run_once = run_once  # noqa: SLF001 - as above
+        raise MemoryError
+
+    loop._run_once = fail  # noqa: SLF001 - as above
+    loop.call_soon_threadsafe(bool)
+    assert S3().exists(f"{store.name}/in/a.enc")

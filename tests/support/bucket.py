@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import boto3
-import pytest
-from moto.server import ThreadedMotoServer
+import botocore.session  # type: ignore[import-untyped]
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import make_server
 
-from support.commands import COMMAND, Result, run
-from support.recordings import PASSWORD
+# Each client would read the megabytes of JSON anew that describe the services.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Run a server; yield its address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """Run a server for S3 alone, which says nothing; yield its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @cache
@@ -60,14 +63,6 @@ class Bucket:
         self.client = _client(endpoint)
         self.client.create_bucket(Bucket=self.name)
 
-    def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
-        """Set the way to the server in the environment of this process."""
-        from filedecryptor.storage.s3 import S3
-
-        for name, value in {**self.env, **more}.items():
-            monkeypatch.setenv(name, value)
-        S3.clear_instance_cache()
-
     def put(self, key: str, data: bytes) -> None:
         """Store an object."""
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
@@ -86,28 +81,3 @@ class Bucket:
         """Return an object's bytes."""
         body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         return body
-
-    def run(self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
-        """Run the command with the way to the server and the password in its environment."""
-        return run(
-            *words, cwd=cwd, env={**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **(env or {})}
-        )
-
-    def start(self, *words: str, cwd: Path, **env: str) -> subprocess.Popen[bytes]:
-        """Start the command in the same way, with pipes for its streams."""
-        more = {**self.env, "FILEDECRYPTOR_PASSWORD": PASSWORD, **env}
-        return subprocess.Popen(
-            [COMMAND, *words],
-            cwd=cwd,
-            env={**os.environ, **more},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-
-def added(bucket: Bucket, before: dict[str, bytes]) -> dict[str, bytes]:
-    """Return what has been added to a bucket; nothing else may have changed."""
-    after = bucket.contents()
-    assert {key: after[key] for key in before} == before
-    return {key: data for key, data in after.items() if key not in before}

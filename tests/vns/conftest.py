@@ -23,4 +23,4 @@ def api() -> Iterator[Server]:
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests are repeated at once, unless the server asks for a pause."""
     if find_spec("httpcore") is not None:  # or the extra is not installed
-        monkeypatch.setattr("filedecryptor.vns.retry.PAUSE", 0)
+        monkeypatch.setattr("filedecryptor.vns.http.PAUSE", 0)

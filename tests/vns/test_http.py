@@ -25,7 +25,7 @@ from support.vns import NUMBERED, ONE, TWO, environment, failing, stored, trickl
 
 from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError
-from filedecryptor.vns import Client, client, http, retry
+from filedecryptor.vns import Client, client, http
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_invalid_addresses(url: str) -> None:
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     """Seconds, fractions and dates, but never more than a minute; None for anything else."""
-    assert retry.retry_after(value) == seconds
+    assert http.retry_after(value) == seconds
     then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
-    assert 28 < (retry.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
+    assert 28 < (http.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
 
 
 def test_backoff() -> None:
     """Twice as long each time, randomly shorter, never more than a minute."""
-    found = {retry.backoff(1, 3) for _ in range(100)}
+    found = {http.backoff(1, 3) for _ in range(100)}
     assert all(2 <= seconds <= 4 for seconds in found)
     assert len(found) > 50
-    assert retry.backoff(1, 10_000) <= 60
+    assert http.backoff(1, 10_000) <= 60
 
 
-def failing_with(*failures: retry.PassingError) -> Callable[[], float]:
+def failing_with(*failures: http.PassingError) -> Callable[[], float]:
     """Return a request that fails in these ways, one after the other; then it returns the time."""
     left = list(reversed(failures))
 
@@ -100,24 +100,23 @@ def failing_with(*failures: retry.PassingError) -> Callable[[], float]:
 
 def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
-    retries = retry.Retries(float)
+    retries = http.Network(60, None)
     begin = time.monotonic()
-    first = retries.make(failing_with(retry.BusyError("busy", 0.3)), ignore) - begin
+    first = retries.make(failing_with(http.BusyError("busy", 0.3)), ignore) - begin
     second = retries.make(failing_with(), ignore) - begin
     assert first > 0.299
-    assert second >= first + retry.SPACING / 2
+    assert second >= first + http.SPACING / 2
     looks = iter(range(3))
     with pytest.raises(StopIteration):
-        retries.make(failing_with(retry.BusyError("busy", 60)), lambda _: next(looks))
+        retries.make(failing_with(http.BusyError("busy", 60)), lambda _: next(looks))
     assert time.monotonic() - begin < 30
 
 
-@pytest.mark.parametrize("failure", [retry.PassingError("x"), retry.BusyError("x", None)], ids=repr)
-def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: retry.PassingError) -> None:
+@pytest.mark.parametrize("failure", [http.PassingError("x"), http.BusyError("x", None)], ids=repr)
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: http.PassingError) -> None:
     """Until a request gets through; of all threads, if the server is too busy."""
-    monkeypatch.setattr(retry, "PAUSE", 0.2)
-    monkeypatch.setattr(retry, "BUSY_PAUSE", 0.2)
-    retries = retry.Retries(float)
+    monkeypatch.setattr(http, "PAUSE", 0.2)
+    retries = http.Network(60, None)
     for _ in range(2):
         begin = time.monotonic()
         seconds = retries.make(failing_with(*[failure] * 3), ignore) - begin
@@ -126,13 +125,13 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: retry.PassingErro
 
 def test_requests_that_are_refused_together_count_once() -> None:
     """Or the first pause of many threads would be a long one."""
-    retries, together, refusals = retry.Retries(float), Barrier(6), [0] * 6
+    retries, together, refusals = http.Network(60, None), Barrier(6), [0] * 6
 
     def request() -> float:
         if refusals:
             refusals.pop()
             together.wait(10)
-            raise retry.BusyError("busy", None)
+            raise http.BusyError("busy", None)
         return time.monotonic()
 
     begin = time.monotonic()

@@ -290,7 +290,7 @@ def test_a_sign(more: str, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("more", cases(NO_SIGNS))
 def test_no_sign(more: str) -> None:
     """A total that fits, a next page that is null; and whatever an entry holds."""
-    entry = json.dumps({**ENTRY, "next": "x", "total": 99, "count": 5})
+    entry = json.dumps({**ENTRY, "next": "x", "total": 99, "count": 5, "call": {"next": "x"}})
     headers = {"x-total-count": "1", "link": '<x>; rel="prev"', "x-ratelimit-remaining": "59"}
     for data in (f'{{"items": [{entry}], {more}}}', entry, f'{{"{ONE}": {entry}}}'):
         assert signs_of_more(Listing(data.encode(), headers)) == []

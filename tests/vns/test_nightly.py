@@ -181,6 +181,8 @@ FUTURE = '{"first": "2099-01-01T00:00:00Z", "complete": "2099-01-01T00:00:00Z"}'
 def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data: str) -> None:
     """It is no reason to fail."""
     (tmp_path / MEMORY).write_text(data)
+    vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong")
+    assert remembered(tmp_path).keys() == {"first"}
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
     assert remembered(tmp_path).keys() == {"complete"}
 
@@ -236,7 +238,7 @@ def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
     del api.recordings[TWO]
     assert vns(api, *words, cwd=tmp_path).code == 0
     found = figures(path)
-    assert (found["listed"], found["fetched"], found["failed"]) == (1, 0, 0)
+    assert (found["listed"], found["fetched"], found["failed"], found["bytes"]) == (1, 0, 0, 0)
     complete = found["last_complete_timestamp_seconds"]
     assert complete > 1.7e9
     api.behaviours.append(failing(*[500] * 9, path=PATH))

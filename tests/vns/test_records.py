@@ -100,6 +100,7 @@ def test_a_check_reads_every_file(api: Server, tmp_path: Path) -> None:
         f"error: {ONE}.opus: it is missing, or is not what was stored",
         f"error: {TWO}.mp3: it is missing, or is not what was stored",
     ]
+    assert vns(api, "archive", ".", cwd=tmp_path) == (0, b"", "the API lists no recordings\n")
 
 
 def rewritten(new: Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -201,6 +202,10 @@ def test_a_record_that_makes_no_sense_is_none(
         (tmp_path / f"{ONE}.json").write_bytes(content)
     else:
         write_record(tmp_path, ONE, AUDIO, content)
+        if content.get("file") == f"{ONE}.json":  # it is as long as it says of itself
+            size = (tmp_path / f"{ONE}.json").stat().st_size - 2
+            write_record(tmp_path, ONE, AUDIO, content | {"size": size})
+            assert (tmp_path / f"{ONE}.json").stat().st_size == size
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert api.count("GET", f"{PATH}/{ONE}") == 1
     found = record(tmp_path, ONE)
@@ -221,7 +226,7 @@ def test_whose_call_it_was_is_not_forgotten(api: Server, tmp_path: Path) -> None
 
 def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
     """A table for people, objects for programs; no server is asked, so no token is needed."""
-    entry = {"sessionGuid": ONE, "callerId": "555 \x1b[31m"}
+    entry = {"sessionGuid": ONE, "callerId": "555 \x1b[31m", "size": 3}
     api.list_body = json.dumps([entry]).encode()
     vns(api, "archive", "calls", cwd=tmp_path)
     api.seen.clear()

@@ -6,20 +6,14 @@ import os
 from io import BytesIO
 from typing import BinaryIO
 
-FORMATS = ("opus", "mp3", "wav")
-"""What VNS records (`recordCallFormat`); each name is also the file name extension."""
+FORMATS = ("opus", "mp3", "wav")  # what VNS records (`recordCallFormat`), and names of extensions
 
 _OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
 _NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
 
-SAMPLE_SIZE = 48 * 1024
-"""Bytes that are looked at: an MP3 frame may begin in the first third."""
-
-TAGS_LIMIT = 1 << 28
-"""Bytes at the beginning that may be tags: an ID3v2 header can announce no longer one."""
-
-_RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}
-"""How WAVE begins; the last two (EBU Tech 3306, ITU-R BS.2088) may be longer than 4 GiB."""
+SAMPLE_SIZE = 48 * 1024  # bytes that are looked at: an MP3 frame may begin in the first third
+TAGS_LIMIT = 1 << 28  # bytes that may be tags: no ID3v2 header can announce more
+_RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}  # WAVE; the last two may be over 4 GiB (EBU 3306)
 
 
 class Head:

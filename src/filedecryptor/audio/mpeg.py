@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-SEARCHED = 16 * 1024
-"""Bytes in which the first frame is looked for: a decoder may start at any (ISO 11172-3, 2.4.3.1)."""
+SEARCHED = 16 * 1024  # bytes where the first frame is looked for (ISO 11172-3, 2.4.3.1)
 
 # By the two version bits: MPEG-1, MPEG-2 and MPEG-2.5. Bit rates are in kbit/s; their first stands
 # for the free format, and their last, which is not here, is not allowed.
@@ -21,11 +20,8 @@ _BIT_RATES = {
     0: _MPEG_2_BIT_RATES,
 }
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
-"""The first two bytes of each header of layer III."""
-
-_TAIL = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-"""How tags begin that stand behind the last frame."""
+_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # how each header of layer III begins
+_TAIL = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # how tags begin that stand behind the last frame
 
 
 class Frame(NamedTuple):

@@ -10,11 +10,8 @@ from typing import BinaryIO
 from filedecryptor import audio
 from filedecryptor.audio import mpeg
 
-UNKNOWN_SIZES = {0, 0xFFFFFFFF}
-"""Lengths in a RIFF header that stand for an unknown one."""
-
-XING_FRAME = 200
-"""Bytes of the first MP3 frame in which a Xing header has its place, at most."""
+UNKNOWN_SIZES = {0, 0xFFFFFFFF}  # lengths in a RIFF header that stand for an unknown one
+XING_FRAME = 200  # bytes of the first MP3 frame in which a Xing header has its place, at most
 
 
 def is_cut(file: BinaryIO, audio_format: str) -> bool:

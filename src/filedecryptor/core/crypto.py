@@ -15,13 +15,11 @@ from filedecryptor.errors import AuthenticationError, UsageError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
 
-ITERATIONS = 310_000
-"""Rounds of PBKDF2-HMAC-SHA-256 (the vendor's page "Call Recordings")."""
+ITERATIONS = 310_000  # rounds of PBKDF2-HMAC-SHA-256 (the vendor's page "Call Recordings")
 
 KEY_SIZE = 32
 
-BLOCK_SIZE = 16
-"""Bytes of an AES block (FIPS 197)."""
+BLOCK_SIZE = 16  # bytes of an AES block (FIPS 197)
 
 Password: TypeAlias = str | bytes
 

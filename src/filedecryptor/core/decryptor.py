@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from io import BufferedReader, BytesIO
+from typing import BinaryIO, TypeAlias, cast
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
@@ -26,35 +26,18 @@ NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or th
 OnProgress: TypeAlias = Callable[[int], object]
 Attempt: TypeAlias = Callable[[bytearray], tuple[BinaryIO, Content]]
 """Decrypts a recording under a key: its audio as a file, and what is known of that."""
+UseKey: TypeAlias = Callable[[Password, bytes, Attempt, OnProgress, bool], tuple[BinaryIO, Content]]
+"""Derives a key of a password and a salt, and attempts to decrypt; after a wrong key, again, if
+that can be repeated."""
+AudioFile: TypeAlias = BytesIO | LongFile
 
 
-class KeyDeriver(Protocol):
-    """What derives the keys of several recordings."""
+class Nowhere(BytesIO):
+    """A file that drops what is written to it."""
 
-    def use(
-        self,
-        password: Password,
-        salt: bytes,
-        work: Attempt,
-        on_progress: OnProgress,
-        is_repeatable: bool,  # noqa: FBT001 - there is one call
-    ) -> tuple[BinaryIO, Content]:
-        """Return what `work` does with a key; after a wrong key, repeat what is repeatable."""
-
-
-class InMemory(io.BytesIO):
-    """Audio in memory."""
-
-    def write_all(self, data: memoryview) -> None:
-        """Write all of `data`."""
-        self.write(data)
-
-
-class Nowhere(InMemory):
-    """Audio that is dropped."""
-
-    def write_all(self, data: memoryview) -> None:
+    def write(self, data: object, /) -> int:  # noqa: ARG002 - it is dropped
         """Drop `data`."""
+        return 0
 
 
 def ignore(_: object) -> None:
@@ -76,64 +59,48 @@ def decrypt(data: bytes, password: Password) -> bytes:
         NotEncError: The data is shorter than 44 bytes, or longer than 64 GiB.
         UsageError: The password is not valid Unicode text.
     """
-    beginning = Beginning(io.BytesIO(data), limit=0)
-    return _authenticated(beginning, password, lambda _: InMemory(), ignore, None)[0].read()
+    return decrypted(Beginning(BytesIO(data), limit=0), password, nameless=BytesIO)[0].read()
 
 
 def verify(
     beginning: Beginning,
     secret: Secret,
     on_progress: OnProgress = ignore,
-    keys: KeyDeriver | None = None,
+    use_key: UseKey | None = None,
 ) -> Content:
     """Authenticate a recording, drop its audio, and return what is known of that."""
-    return _authenticated(beginning, secret, lambda _: Nowhere(), on_progress, keys)[1]
+    return decrypted(beginning, secret, on_progress, Nowhere, use_key)[1]
 
 
 def decrypted(
     beginning: Beginning,
     secret: Secret,
     on_progress: OnProgress = ignore,
-    nameless: Callable[[], LongFile | None] = lambda: None,
-    keys: KeyDeriver | None = None,
+    nameless: Callable[[], AudioFile | None] = lambda: None,
+    use_key: UseKey | None = None,
 ) -> tuple[BinaryIO, Content]:
     """Return the authenticated audio of a recording as a file, and what is known of it.
 
     Audio that is too long for the memory goes to the file without a name that `nameless` returns;
     if that is None, it stays encrypted in a private file.
     """
-
-    def file_for(source: Beginning) -> LongFile:
-        return InMemory() if source.is_whole else nameless() or _private_file(source)
-
-    return _authenticated(beginning, secret, file_for, on_progress, keys)
-
-
-def _authenticated(
-    given: Beginning,
-    secret: Secret,
-    file_for: Callable[[Beginning], LongFile],
-    on_progress: OnProgress,
-    keys: KeyDeriver | None,
-) -> tuple[BinaryIO, Content]:
-    """Return the audio, as a file of the kind wanted, under the key of the password that is right."""
     passwords = Passwords.of(secret)
     are_several = len(passwords) > 1
-    with repeatable(given) if are_several else nullcontext(given) as source:
+    with repeatable(beginning) if are_several else nullcontext(beginning) as source:
 
         def attempt(key: bytearray) -> tuple[BinaryIO, Content]:
             source.rewind()
-            return _decrypt(source, key, file_for(source), on_progress)
+            file = BytesIO() if source.is_whole else nameless() or _private_file(source)
+            return _decrypt(source, key, file, on_progress)
 
         for number, password in passwords.in_turn():
-            source.rewind()
             try:
-                salt = EncReader(source).salt
-                if keys is None:
+                salt = EncReader(BytesIO(source.head)).salt
+                if use_key is None:
                     with derive_key(password, salt) as key:
                         file, content = attempt(key)
                 else:
-                    file, content = keys.use(
+                    file, content = use_key(
                         password, salt, attempt, on_progress, source.is_repeatable
                     )
             except NotEncError as error:
@@ -153,12 +120,13 @@ def _authenticated(
 
 
 def _decrypt(
-    source: Beginning, key: bytearray, file: LongFile, on_progress: OnProgress
+    source: Beginning, key: bytearray, file: AudioFile, on_progress: OnProgress
 ) -> tuple[BinaryIO, Content]:
     """Decrypt a recording into a file, which is closed on an error."""
     with ExitStack() as stack:
         stack.callback(file.close)
-        write: Callable[[memoryview], object] = file.write_all
+        write: Callable[[memoryview], object]
+        write = file.write_all if isinstance(file, LongFile) else file.write
         if isinstance(file, PrivateFile):  # which gets the ciphertext only
             source.copy_to, write = file, ignore
         reader = EncReader(source)
@@ -172,17 +140,17 @@ def _decrypt(
             head.add(plaintext)
             on_progress(len(plaintext))
         decryptor.verify(reader.tag)
-        found: object = file
+        result = cast("BinaryIO", file)
         if isinstance(file, PrivateFile):
-            found = io.BufferedReader(SpooledAudio(file, key, reader.nonce, size), CHUNK_SIZE)
+            audio_file = SpooledAudio(file, key, reader.nonce, size)
+            result = cast("BinaryIO", BufferedReader(audio_file, CHUNK_SIZE))
         stack.pop_all()
-    result = cast("BinaryIO", found)
     result.seek(0)
     audio_format = head.format
     return result, Content(audio_format, size, head if audio_format is None else None)
 
 
-def _private_file(source: Beginning) -> LongFile:
+def _private_file(source: Beginning) -> AudioFile:
     """Return a file for a long recording, or memory where there is no directory to make one in."""
     try:
         return PrivateFile()
@@ -190,4 +158,4 @@ def _private_file(source: Beginning) -> LongFile:
         source.read_on(MEMORY_LIMIT)
         if not source.is_whole:
             raise
-        return InMemory()
+        return BytesIO()

@@ -14,14 +14,9 @@ NONCE_SIZE = 12
 TAG_SIZE = 16
 HEADER_SIZE = SALT_SIZE + NONCE_SIZE
 
-SMALLEST_SIZE = HEADER_SIZE + TAG_SIZE
-"""Bytes of a recording without any audio."""
-
-LARGEST_CIPHERTEXT_SIZE = 2**36 - 32
-"""Bytes that one AES-GCM message can hold (NIST SP 800-38D, section 5.2.1.1)."""
-
-CHUNK_SIZE = 256 * 1024
-"""Bytes read at once: large enough to be fast, small enough to stay in a core's cache."""
+SMALLEST_SIZE = HEADER_SIZE + TAG_SIZE  # bytes of a recording without any audio
+LARGEST_CIPHERTEXT_SIZE = 2**36 - 32  # of one AES-GCM message (NIST SP 800-38D, section 5.2.1.1)
+CHUNK_SIZE = 256 * 1024  # bytes read at once: fast, and few enough to stay in a core's cache
 
 
 class Source(Protocol):

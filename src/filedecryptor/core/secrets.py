@@ -40,11 +40,8 @@ class Passwords:
         self._last = number
 
 
-Secret: TypeAlias = Password | Sequence[Password] | Passwords
-"""What a caller may give: a password, or several that are tried in turn."""
-
-DISK_BLOCK = 4096
-"""Bytes. An unfinished copy or download is a whole number of such blocks."""
+Secret: TypeAlias = Password | Sequence[Password] | Passwords  # several are tried in turn
+DISK_BLOCK = 4096  # bytes; unfinished copies and downloads are whole numbers of them
 
 
 def file_hint(head: bytes) -> str | None:

@@ -10,17 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from filedecryptor.core.crypto import decryptor_at
 from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
 from filedecryptor.errors import errors_naming
 
-MEMORY_LIMIT = 8 * 1024 * 1024
-"""Bytes of audio that one recording takes in memory at most."""
-
-HEAD_SIZE = 4096
-"""Bytes of a source that are kept, to recognise what is not a recording."""
+MEMORY_LIMIT = 8 * 1024 * 1024  # bytes of audio that one recording takes in memory at most
+HEAD_SIZE = 4096  # bytes of a source that are kept, to recognise what is not a recording
 
 
 class Beginning:
@@ -109,10 +106,25 @@ def _size_of(source: Source) -> int:
     return os.fstat(source.fileno()).st_size if isinstance(source, io.FileIO) else 0
 
 
-class PrivateFile(io.FileIO):
+class LongFile(io.FileIO):
+    """A file for long audio, which no other user can see before it is given a name.
+
+    An `OSError` names its `place`.
+    """
+
+    place: str
+
+    def write_all(self, data: memoryview) -> None:
+        """Write all of `data`, however little the system takes at once."""
+        with errors_naming(self.place, instead=True):
+            while data:
+                data = data[self.write(data) :]
+
+
+class PrivateFile(LongFile):
     """A new file without a name, in `TMPDIR`, or else in `/var/tmp`: `/tmp` may be memory.
 
-    On Windows it has one, but no other process can open it. An `OSError` names the directory.
+    On Windows it has one, but no other process can open it.
     """
 
     def __init__(self) -> None:
@@ -122,25 +134,9 @@ class PrivateFile(io.FileIO):
         if sys.platform != "win32":
             wanted.append("/var/tmp")  # noqa: S108 - without a name
         usable = (path for path in wanted if os.path.isdir(path) and os.access(path, os.W_OK))
-        self._directory = next(usable, None) or tempfile.gettempdir()
-        with errors_naming(self._directory), tempfile.TemporaryFile(dir=self._directory) as file:
+        self.place = next(usable, None) or tempfile.gettempdir()
+        with errors_naming(self.place), tempfile.TemporaryFile(dir=self.place) as file:
             super().__init__(os.dup(file.fileno()), "r+")
-
-    def write_all(self, data: memoryview) -> None:
-        """Write all of `data`, however little the system takes at once."""
-        with errors_naming(self._directory):
-            while data:
-                data = data[self.write(data) :]
-
-
-class LongFile(Protocol):
-    """A file for long audio, which no other user can see before it is given a name."""
-
-    def write_all(self, data: memoryview) -> None:
-        """Write all of `data`."""
-
-    def close(self) -> None:
-        """Close the file; it is gone if it has no name by then."""
 
 
 class SpooledAudio(io.RawIOBase):
@@ -162,9 +158,7 @@ class SpooledAudio(io.RawIOBase):
         """Return True."""
         return True
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
+    seekable = readable
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position and return it."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeAlias, cast
 
 from filedecryptor.core.crypto import load
@@ -48,9 +48,8 @@ GROUPS_PER_JOB = 16
 LARGEST_GROUP = 100
 """Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
 
-
-GroupResult: TypeAlias = tuple[list[Outcome], list[str]]
-"""What became of a group of jobs, and what has to be known besides."""
+Said: TypeAlias = Outcome | str
+"""What became of a job, or what has to be known besides."""
 
 
 def decrypt_files(
@@ -120,19 +119,18 @@ def run_plan(
     """
     failures = 0
     said: set[str] = set()
-
-    def warn_once(what: str) -> None:
-        if what not in said:
-            warn(what)
-        said.add(what)
-
     jobs = workers.jobs or usable_cpus()
     if workers.executor is None:
-        running = _in_threads(plan, password, jobs, warn_once, on_progress)
+        running = _in_threads(plan, password, jobs, on_progress)
     else:
-        running = _by_executor(plan, GroupWork(password), workers, jobs, warn_once)
+        running = _by_executor(plan, GroupWork(password), workers.executor, jobs, workers.watch)
     with closing(running):
         for outcome in chain(plan.failures, running):
+            if isinstance(outcome, str):
+                if outcome not in said:
+                    warn(outcome)
+                said.add(outcome)
+                continue
             yield outcome._replace(note=None) if outcome.note in said else outcome
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
                 said.add(UNCONDITIONAL)
@@ -145,31 +143,31 @@ def run_plan(
 
 
 def _by_executor(
-    plan: Plan, work: GroupWork, workers: Workers, jobs: int, warn: Callable[[str], object]
-) -> Generator[Outcome]:
-    executor = cast("Executor", workers.executor)
+    plan: Plan,
+    work: GroupWork,
+    executor: Executor,
+    jobs: int,
+    watch: Callable[[float], object] | None,
+) -> Generator[Said]:
     size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
 
-    def submit(group: list[Job] | Outcome) -> Future[GroupResult]:
-        if not isinstance(group, list):
-            return ended_with(([group], []))
+    def submit(group: list[Job] | Outcome) -> Future[list[Said]]:
+        if isinstance(group, Outcome):
+            return ended_with([group])
         try:
             return executor.submit(work, group)
         except BrokenExecutor as error:
-            return ended_with((_worker_failures(group, error), []))
+            return ended_with(_worker_failures(group, error))
 
-    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, workers.watch)
+    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, watch)
     with closing(ended):
         for group, future in ended:
             try:
-                outcomes, warnings = future.result()
+                yield from future.result()
             except CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the worker raised it, or died
-                outcomes, warnings = _worker_failures(cast("list[Job]", group), error), []
-            for warning in warnings:
-                warn(warning)
-            yield from outcomes
+                yield from _worker_failures(cast("list[Job]", group), error)
 
 
 class GroupWork:
@@ -184,19 +182,17 @@ class GroupWork:
 
         return uuid4().hex
 
-    def __call__(self, group: list[Job]) -> GroupResult:
+    def __call__(self, group: list[Job]) -> list[Said]:
         """Do the jobs, one file on the processor at a time."""
-        warnings: list[str] = []
-        outcomes = _in_threads(group, self._password, 1, warnings.append)
-        return [_placed(outcome) for outcome in outcomes], warnings
+        return list(map(_placed, _in_threads(group, self._password, 1)))
 
 
-def _placed(outcome: Outcome) -> Outcome:
+def _placed(outcome: Said) -> Said:
     """Return an outcome whose error says on which worker of Dask's it happened, if on one."""
-    error = outcome.error
     distributed = sys.modules.get("distributed")
-    if error is None or distributed is None:
+    if isinstance(outcome, str) or outcome.error is None or distributed is None:
         return outcome
+    error = outcome.error
     try:
         place = f" (on worker {distributed.get_worker().address})"
     except ValueError:  # it is another executor
@@ -211,20 +207,15 @@ def _placed(outcome: Outcome) -> Outcome:
 
 def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
-    group: list[Job] = []
-    for job in plan:
-        if outcome := plan.without_work(job, Written()):
-            yield outcome
-            continue
-        group.append(job)
-        if len(group) == size:
+    jobs = iter(plan)
+    while some := list(islice(jobs, size)):
+        outcomes = [plan.without_work(job, Written()) for job in some]
+        yield from filter(None, outcomes)
+        if group := [job for job, outcome in zip(some, outcomes, strict=True) if outcome is None]:
             yield group
-            group = []
-    if group:
-        yield group
 
 
-def _worker_failures(group: list[Job], error: Exception) -> list[Outcome]:
+def _worker_failures(group: list[Job], error: Exception) -> list[Said]:
     """Return the failed outcomes of a group whose worker raised an error or died."""
     place = getattr(error, "last_worker", None)  # Dask knows it if the whole worker has ended
     worker = "the worker" if place is None else f"worker {place.address}"
@@ -237,9 +228,8 @@ def _in_threads(
     items: Plan | list[Job],
     password: Secret,
     jobs: int,
-    warn: Callable[[str], object],
     on_progress: Callable[[str, int], object] = lambda _input, _count: None,
-) -> Generator[Outcome]:
+) -> Generator[Said]:
     """Do the jobs of a plan, or some that have been checked already."""
     plan = items if isinstance(items, Plan) else None
     paths = () if plan else (path for job in items for path in (job.input, job.named_after or ""))
@@ -254,7 +244,7 @@ def _in_threads(
         return affordable(max(fewest, keys.threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        shared = Shared(written, keys, memory_of_each(threads()))
+        shared = Shared(written, keys.use, memory_of_each(threads()))
         return try_job(job, passwords, shared=shared, on_progress=advance)
 
     outcomes = in_threads(
@@ -268,4 +258,4 @@ def _in_threads(
         for outcome in outcomes:
             yield outcome
             if news := keys.news():
-                warn(news)
+                yield news

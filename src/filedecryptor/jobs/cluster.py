@@ -8,16 +8,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError, errors_naming, missing_extra
-from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers
+from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers, in_a_thread
 from filedecryptor.storage.atomic import PendingFile, temporary_name
 from filedecryptor.storage.disk import make_directory
 
@@ -130,20 +130,13 @@ def _answer(
     ask: Callable[..., dict[str, Any]], *arguments: object, **options: object
 ) -> dict[str, Any]:
     """Return the answer of a cluster, waiting for it no longer than `ANSWER_TIMEOUT`."""
-    found: list[dict[str, Any]] = []
-
-    def wait() -> None:
-        with suppress(Exception):
-            found.append(ask(*arguments, **options))
-
-    thread = Thread(target=wait, daemon=True)
-    thread.start()
+    answer = in_a_thread(partial(ask, *arguments, **options))
     deadline = time.monotonic() + ANSWER_TIMEOUT
-    while thread.is_alive() and time.monotonic() < deadline:
-        thread.join(WAKING_INTERVAL)
-    if not found:
-        raise ClusterError(f"the cluster does not answer within {ANSWER_TIMEOUT} seconds")
-    return found[0]
+    while not answer.done() and time.monotonic() < deadline:
+        wait([answer], WAKING_INTERVAL)
+    with suppress(Exception):
+        return answer.result(0)
+    raise ClusterError(f"the cluster does not answer within {ANSWER_TIMEOUT} seconds")
 
 
 def _watch(client: Client, address: str, on_silence: OnSilence) -> Callable[[float], None]:

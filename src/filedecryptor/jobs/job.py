@@ -1,4 +1,4 @@
-"""One recording to be decrypted, and what becomes of an output that exists."""
+"""One recording to be decrypted: how its output is named, and what becomes of one that exists."""
 
 # Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import errno
@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from io import FileIO
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password
-from filedecryptor.core.decryptor import OnProgress, decrypted, ignore, verify
+from filedecryptor.core.decryptor import OnProgress, UseKey, decrypted, ignore, verify
 from filedecryptor.core.format import SMALLEST_SIZE, Source
 from filedecryptor.core.secrets import Secret
 from filedecryptor.core.spool import MEMORY_LIMIT, Beginning, Watched
@@ -31,8 +31,6 @@ from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix,
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from filedecryptor.lanes.keys import Keys
 
 AUTO = "auto"
 """The output extension that stands for the format found in the audio."""
@@ -75,8 +73,7 @@ class Job(NamedTuple):
         """Return those that an output may get."""
         if self.extension != AUTO:
             return (self.extension,)
-        more = () if self.unknown_as in {None, *audio.FORMATS} else (str(self.unknown_as),)
-        return (*audio.FORMATS, *more)
+        return tuple(dict.fromkeys(filter(None, (*audio.FORMATS, self.unknown_as))))
 
     def target(self, content: Content) -> str:
         """Return the output that fits the audio."""
@@ -104,7 +101,7 @@ class Shared(NamedTuple):
     """What the jobs of one run have in common."""
 
     written: Written
-    keys: "Keys | None" = None
+    keys: UseKey | None = None
     memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
 
 
@@ -166,17 +163,10 @@ def _identity(job: Job, source: Source | None) -> str | int | None:
     return source.fileno() if isinstance(source, FileIO) else None
 
 
-def try_job(
-    job: Job,
-    password: Secret,
-    *,
-    source: Source | None = None,
-    shared: Shared | None = None,
-    on_progress: OnProgress = ignore,
-) -> Outcome:
+def try_job(job: Job, password: Secret, **options: Any) -> Outcome:  # noqa: ANN401 - of `do_job`
     """Do one job as `do_job` does, but return a failure as an outcome instead of raising it."""
     try:
-        return do_job(job, password, source=source, shared=shared, on_progress=on_progress)
+        return do_job(job, password, **options)
     except (FileDecryptorError, OSError) as error:
         return failed(job.input, error)
     except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings

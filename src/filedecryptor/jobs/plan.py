@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import chain
@@ -66,8 +66,7 @@ class Plan:
         for source in sources:
             self._find(source)
         if suspects := self._suspects():
-            self._drop_repeated(suspects)
-            self._fail_colliding(suspects, fold=is_distributed)
+            self._settle(suspects, fold=is_distributed)
         if output_dir is not None and (len(self) or not self.failures):
             storage_of(output_dir).make_directory(output_dir)
 
@@ -140,10 +139,6 @@ class Plan:
             for name in names:
                 yield (directory, name), output_dir
 
-    def _keep(self, is_wanted: Callable[[Place], bool]) -> None:
-        for (directory, _), names in self._names.items():
-            names[:] = [name for name in names if is_wanted((directory, name))]
-
     def _suspects(self) -> set[Place]:
         """Return the recordings that may be named twice, or whose outputs may be in each other's way.
 
@@ -171,35 +166,37 @@ class Plan:
             return set()
         return {each[0] for each in self._recordings() if again & hashes(*each)}
 
-    def _drop_repeated(self, suspects: set[Place]) -> None:
-        """Leave each recording where it was named first."""
-        found: set[Hashable] = set()
+    def _settle(self, suspects: set[Place], *, fold: bool) -> None:
+        """Leave each recording where it was named first, and let those fail that collide."""
+        first: dict[Hashable, tuple[Place, str]] = {}
+        for each in self._recordings():
+            if each[0] in suspects:
+                first.setdefault(self._on_disk(each[0], hard_links_differ=True), each)
+        for (directory, _), names in self._names.items():
+            names[:] = [name for name in names if (directory, name) not in suspects]
+        colliding = self._colliding(first.values(), fold=fold)
+        for (directory, name), output_dir in first.values():
+            if error := colliding.get((directory, name)):
+                self._fail(join(directory, name), error)
+            else:
+                self._names[directory, output_dir].append(name)
 
-        def is_wanted(place: Place) -> bool:
-            if place not in suspects:
-                return True
-            key = self._on_disk(place, hard_links_differ=True)
-            is_first = key not in found
-            found.add(key)
-            return is_first
-
-        self._keep(is_wanted)
-
-    def _fail_colliding(self, suspects: set[Place], *, fold: bool) -> None:
-        """Let those fail whose output would replace another input, or is that of another.
+    def _colliding(
+        self, recordings: Collection[tuple[Place, str]], *, fold: bool
+    ) -> dict[Place, UsageError]:
+        """Return those whose output would replace another input, or is that of another.
 
         With `fold`, names that only some disks take for one are one. An input that is a link stands
         for what it leads to as well; an output that is one would be replaced itself.
         """
-        concerned = [each for each in self._recordings() if each[0] in suspects]
         inputs: dict[Hashable, Place] = {}
-        for source, _ in concerned:
+        for source, _ in recordings:
             inputs.setdefault(self._on_disk(source), source)
-        for source, _ in concerned:
+        for source, _ in recordings:
             inputs.setdefault(self._on_disk(self._end_of(source)), source)
         outputs: dict[Hashable, Place] = {}
         colliding: dict[Place, UsageError] = {}
-        for source, output_dir in concerned:
+        for source, output_dir in recordings:
             for target in self.job._replace(input=source[1]).targets():
                 place = output_dir, target
                 # Whether it would replace its own input, the disk tells, and with `auto` the audio.
@@ -211,10 +208,7 @@ class Plan:
                 elif other != source:
                     colliding.setdefault(source, _sharing(other))
                     colliding.setdefault(other, _sharing(source))
-        for source, _ in concerned:
-            if source in colliding:
-                self._fail(join(*source), colliding[source])
-        self._keep(lambda place: place not in colliding)
+        return colliding
 
     def _end_of(self, place: Place) -> Place:
         """Return where a recording that is a link leads; others as they are."""

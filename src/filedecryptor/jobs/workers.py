@@ -9,10 +9,10 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from queue import SimpleQueue
-from threading import Condition, Thread
+from itertools import islice
+from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
 from filedecryptor.core.spool import MEMORY_LIMIT
@@ -67,35 +67,66 @@ def in_threads(
     threads: Callable[[], int],
     on_progress: Callable[[Item, int], object],
 ) -> Generator[Result]:
-    """Work on each item in threads, and yield the results in the order they come.
+    """Work on each item in a thread of its own, and yield the results in the order they come.
 
     `work` calls its second argument with the number of bytes after each piece of work; that raises
     an error once the work is abandoned. `check` returns the result of an item that needs no work,
     `threads` the most threads that there may be at the time.
     """
-    pool = Threads(threads)
-
-    def task(item: Item) -> Result:
-        def advance(count: int) -> None:
-            if pool.is_over:
-                raise _AbandonedError
-            on_progress(item, count)
-
-        return work(item, advance)
+    under_way: set[Future[Result]] = set()
+    is_over = Event()
 
     def submit(item: Item) -> Future[Result]:
         result = check(item)
-        return pool.submit(task, item) if result is None else ended_with(result)
+        if result is not None:
+            return ended_with(result)
 
+        def advance(count: int) -> None:
+            if is_over.is_set():
+                raise _AbandonedError
+            on_progress(item, count)
+
+        future = in_a_thread(lambda: work(item, advance))
+        under_way.add(future)
+        future.add_done_callback(under_way.discard)
+        return future
+
+    def end() -> None:
+        """Wait for what has begun. What waits for a pipe or for the network is left behind."""
+        if not is_over.is_set():
+            is_over.set()
+            wait(under_way, SHUTDOWN_TIMEOUT)
+
+    # Once the interpreter ends, threads stand still, and would be waited for in vain.
+    atexit.register(end)
     try:
-        for _, future in submit_bounded(items, submit, lambda: threads() * 2):
+        for _, future in submit_bounded(items, submit, threads):
             yield future.result()
     finally:
-        pool.end(SHUTDOWN_TIMEOUT)
+        atexit.unregister(end)
+        end()
 
 
 class _AbandonedError(Exception):
     """Raised in a worker thread to stop abandoned work."""
+
+
+def in_a_thread(do: Callable[[], Result]) -> Future[Result]:
+    """Return the future of what a thread does: the caller's own if the system has no more."""
+    future: Future[Result] = Future()
+    future.set_running_or_notify_cancel()
+
+    def fulfil() -> None:
+        try:
+            future.set_result(do())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    try:
+        Thread(target=fulfil, daemon=True).start()
+    except RuntimeError:
+        fulfil()
+    return future
 
 
 def ended_with(result: Result) -> Future[Result]:
@@ -112,35 +143,25 @@ def submit_bounded(
     watch: Callable[[float], object] | None = None,
 ) -> Generator[tuple[Item, Future[Result]]]:
     """Submit items, as many at a time as `window` returns; yield each with its future once done."""
+    waiting = iter(items)
     pending: dict[Future[Result], Item] = {}
     try:
-        for item in items:
-            future = submit(item)
-            if future.done():
-                yield item, future
-                continue
-            pending[future] = item
-            while len(pending) >= window():
-                yield from _collect(pending, watch)
-        while pending:
-            yield from _collect(pending, watch)
+        while True:
+            for item in islice(waiting, max(0, window() - len(pending))):
+                pending[submit(item)] = item
+            if not pending:
+                return
+            begin = watched = time.monotonic()
+            while not wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done:
+                now = time.monotonic()
+                if watch and now - watched >= WATCH_INTERVAL:
+                    watched = now
+                    watch(now - begin)
+            for future in [each for each in pending if each.done()]:
+                yield pending.pop(future), future
     finally:
         for future in pending:
             future.cancel()
-
-
-def _collect(
-    pending: dict[Future[Result], Item], watch: Callable[[float], object] | None
-) -> Iterator[tuple[Item, Future[Result]]]:
-    """Wait until some work has ended, take it out of `pending`, and yield it."""
-    begin = watched = time.monotonic()
-    while not (ended := wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done):
-        now = time.monotonic()
-        if watch and now - watched >= WATCH_INTERVAL:
-            watched = now
-            watch(now - begin)
-    for future in ended:
-        yield pending.pop(future), future
 
 
 def affordable(threads: int) -> int:
@@ -158,74 +179,3 @@ def affordable(threads: int) -> int:
 def memory_of_each(threads: int) -> int:
     """Return the bytes of audio that each of some threads may have in memory."""
     return min(MEMORY_LIMIT, MEMORY // threads)
-
-
-class Threads:
-    """Threads that do tasks: as many as the system gives, and as `most` returns at the time.
-
-    If there are none, the caller's own thread does them. `is_over` tells that they are abandoned.
-    """
-
-    def __init__(self, most: Callable[[], int]) -> None:
-        self._most = most
-        self._count = 0
-        self._waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._busy = 0
-        self._changed = Condition()
-        self.is_over = False
-        # Once the interpreter ends, they stand still, and could be waited for in vain.
-        atexit.register(self.end, SHUTDOWN_TIMEOUT)
-
-    def submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
-        """Have a thread do a task; return its future."""
-        future: Future[Result] = Future()
-
-        def fulfil() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = task(item)
-            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self._waiting.put(fulfil)
-        if self._count < self._most():
-            try:
-                Thread(target=self._serve, daemon=True).start()
-            except RuntimeError:  # the system has no more of them
-                self._most = lambda: 0
-            else:
-                self._count += 1
-        if not self._count:
-            self._waiting.put(None)
-            self._serve()
-        return future
-
-    def _serve(self) -> None:
-        while task := self._waiting.get():
-            with self._changed:
-                if self.is_over:
-                    return
-                self._busy += 1
-            try:
-                task()
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                    self._changed.notify_all()
-
-    def end(self, timeout: float) -> None:
-        """Begin no more tasks, and wait some seconds for those that have begun; do so once.
-
-        A thread that waits for a pipe or for the network cannot be stopped. It is left behind.
-        """
-        atexit.unregister(self.end)
-        with self._changed:
-            if self.is_over:
-                return
-            self.is_over = True
-            for _ in range(self._count):
-                self._waiting.put(None)
-            self._changed.wait_for(lambda: not self._busy, timeout)

@@ -29,8 +29,7 @@ NO_KERNEL = "none"
 OPTIONS: dict[str, Any] = {"opt": 1, "reloc": "pic", "codemodel": "small"}
 """How LLVM makes code that runs at any address, and refers to nothing outside of itself."""
 
-_PR_SET_PDEATHSIG = 1
-"""Of linux/prctl.h: by which signal the child ends with the thread that waits for it."""
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal when the parent's thread ends
 
 
 def main() -> None:

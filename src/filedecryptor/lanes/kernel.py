@@ -22,8 +22,7 @@ CONSTANTS = [int(math.cbrt(prime) % 1 * 2**32) for prime in PRIMES]
 PADDING = (0x80000000, 0, 0, 0, 0, 0, 0, (64 + 32) * 8)
 """What follows the 32 bytes of a digest that HMAC hashes after a block (FIPS 180-4, 5.1.1)."""
 
-HASH_BLOCK = 64
-"""Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
+HASH_BLOCK = 64  # bytes of a block of SHA-256 (FIPS 180-4, section 1)
 
 
 class Vector:
@@ -239,11 +238,8 @@ def _compress_pairs(kernel: Kernel, states: list[Vector], blocks: list[Vector]) 
     return digests
 
 
-PIECE = 31_000
-"""Iterations between two looks at whether the keys are still wanted: 20 ms or less."""
-
-TRIAL_ITERATIONS = 2_000
-"""Iterations of the keys by which lanes are checked: less than a millisecond each."""
+PIECE = 31_000  # iterations between two looks at whether the keys are still wanted: 20 ms or less
+TRIAL_ITERATIONS = 2_000  # of the keys by which lanes are checked: less than a millisecond each
 
 
 class HmacKey:

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-GROUPS = 3
-"""Groups of recordings for each job: one waits for its keys, while others are read and flushed."""
-
-MOST_THREADS = 512
-"""Threads that there are for the sake of the lanes at most."""
+GROUPS = 3  # of recordings for each job: one waits for its keys, others are read and flushed
+MOST_THREADS = 512  # threads that there are for the sake of the lanes at most
 
 
 def warn_by_python(what: str) -> None:
@@ -68,10 +65,8 @@ class Keys:
 
     def news(self) -> str | None:
         """Return why there are no lanes, if that is worth telling and has not been told yet."""
-        if self._told == MACHINE.trouble:
-            return None
-        self._told = MACHINE.trouble
-        return self._told
+        told, self._told = self._told, MACHINE.trouble
+        return None if told == self._told else self._told
 
     def use(
         self,

@@ -15,30 +15,18 @@ from filedecryptor.errors import in_one_line
 if TYPE_CHECKING:
     from filedecryptor.lanes.kernel import Lanes
 
-ENOUGH_KEYS = 6
-"""Keys for each job after which the lanes are made ready: a smaller batch would not gain."""
-
-EXPECTED_LANES = 4
-"""How many there will be, as long as they are not ready."""
-
-COMPILE_TIMEOUT = 30.0
-"""Seconds that the child may take; a slow machine needs one or two."""
+ENOUGH_KEYS = 6  # for each job, to have the lanes made ready: a smaller batch would not gain
+EXPECTED_LANES = 4  # how many there will be, as long as they are not ready
+COMPILE_TIMEOUT = 30.0  # seconds that the child may take; a slow machine needs one or two
 
 PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; import filedecryptor.lanes.compiler as c; c.main()"
 )
 
-ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")
-"""How the variables begin that the child gets; others may hold secrets."""
-
-MEMORY_NEEDED = 256 * 1024 * 1024
-"""Bytes that a control group has to have left: LLVM takes 130 MB, the audio of a batch 64 MiB."""
-
-FILES_NEEDED = 128
-"""Files that the process must be allowed to open: each thread that waits for a key has some."""
-
-OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
-"""The control groups of this process, and where they are mounted (cgroups(7))."""
+ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")  # of the child: no secrets
+MEMORY_NEEDED = 256 * 1024 * 1024  # bytes: LLVM takes 130 MB, the audio of a batch 64 MiB
+FILES_NEEDED = 128  # to be open at once: each thread that waits for a key has some
+OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"  # cgroups(7)
 
 UNAFFECTED = "the keys are derived without it, and no recording is affected"
 
@@ -160,23 +148,15 @@ def _rooms() -> Iterator[int]:
     In a container, the path may be one of the machine outside; then its own group is the one that
     is mounted. Files that were read once are given back at once.
     """
-    with suppress(OSError, ValueError):  # this is not Linux, or shows nothing of itself
-        for line in _read(OWN_CGROUPS).splitlines():
-            _, controllers, path = line.split(":", 2)
-            mount, limit, usage, prefix = CGROUPS, "memory.max", "memory.current", ""
-            if "memory" in controllers.split(","):  # the first version of control groups
-                mount, prefix = f"{CGROUPS}/memory", "total_"
-                limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
-            elif controllers:
-                continue
-            group = os.path.normpath(f"/{path}")
-            for _ in range(group.count("/") + 1):
-                directory = f"{mount}/{group}"
-                with suppress(OSError, ValueError):  # it is not there, or has no limit
-                    room = int(_read(f"{directory}/{limit}")) - int(_read(f"{directory}/{usage}"))
-                    statistics = _read(f"{directory}/memory.stat").split()
-                    yield room + int(statistics[statistics.index(f"{prefix}inactive_file") + 1])
-                group = os.path.dirname(group)
+    with suppress(OSError, ValueError):  # this is not Linux, or has the first version of them
+        [path] = (line[3:] for line in _read(OWN_CGROUPS).splitlines() if line.startswith("0::"))
+        group = f"{CGROUPS}{path}"
+        while len(group) >= len(CGROUPS):
+            with suppress(OSError, ValueError):  # it is not there, or has no limit
+                room = int(_read(f"{group}/memory.max")) - int(_read(f"{group}/memory.current"))
+                statistics = _read(f"{group}/memory.stat").split()
+                yield room + int(statistics[statistics.index("inactive_file") + 1])
+            group = os.path.dirname(group)
 
 
 def _read(path: str) -> str:
@@ -184,8 +164,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
-MACHINE = Machine()
-"""There is one for each process: a worker of a cluster compiles once."""
+MACHINE = Machine()  # there is one for each process: a worker of a cluster compiles once
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=MACHINE.begin_anew)

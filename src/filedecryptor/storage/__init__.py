@@ -6,6 +6,7 @@ of `Storage`; `disk` documents them, and `objects` says where it differs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import atomic, disk
 from filedecryptor.storage.atomic import Attributes, Written, regular_file
-from filedecryptor.storage.paths import is_half_url, is_url
+from filedecryptor.storage.paths import is_url
 
 UNCONDITIONAL = (
     "this store knows no conditional writes: an object that another program creates in the last "
@@ -63,7 +64,8 @@ def storage_of(path: str) -> Storage:
         from filedecryptor.storage import objects
 
         return objects
-    if is_half_url(path):
+    scheme, separator, _ = path.partition(":/")
+    if separator and is_url(f"{scheme}://") and not os.path.isdir(f"{scheme}:"):
         raise UsageError(
             "an address has two slashes after its colon, as s3://bucket/key",
             hint="if a path is meant, put './' before it",

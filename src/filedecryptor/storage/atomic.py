@@ -9,13 +9,14 @@ import stat
 import sys
 import time
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import FileIO
 from threading import Lock, RLock
 from typing import BinaryIO, NamedTuple
 
 from filedecryptor.core.format import CHUNK_SIZE, Source
+from filedecryptor.core.spool import LongFile
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import windows
 from filedecryptor.storage.paths import is_url, real_path
@@ -24,16 +25,14 @@ TEMPORARY_PREFIX = ".filedecryptor-"
 
 LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
 
-LEFTOVER_AGE = 24 * 60 * 60
-"""Seconds after which nothing writes to a temporary file any more: a killed run has left it."""
+LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
 NOT_A_FILE = "Not a regular file"
 
-naming = Lock()
-"""Held while a file gets a temporary name, so that none appears after `discard_unfinished`."""
+naming = Lock()  # held while a file gets a temporary name; see `discard_unfinished`
 
 _unfinished: set[str] = set()
 _directories_seen: set[str] = set()
@@ -46,8 +45,7 @@ class Attributes(NamedTuple):
     modified: int | None = None
 
 
-NEW = Attributes()
-"""What a file has that takes over nothing."""
+NEW = Attributes()  # what a file has that takes over nothing
 
 
 def attributes_of(source: Source) -> Attributes:
@@ -103,7 +101,7 @@ def _remove_leftovers(directory: str, now: float) -> None:
                 os.unlink(entry.path)
 
 
-class PendingFile(FileIO):
+class PendingFile(LongFile):
     """A new file that only its owner can read until it is filled, with `mode` at most.
 
     Its path is its name; or its directory, if it is nameless (open(2), `O_TMPFILE`): then it cannot
@@ -114,26 +112,20 @@ class PendingFile(FileIO):
     def __init__(
         self, path: str, target: str, mode: int = 0o666, *, is_nameless: bool = False
     ) -> None:
-        with nullcontext() if is_nameless else naming:
+        with naming:
             if sys.platform == "win32":
                 descriptor = windows.create(path)
             else:
                 flags = getattr(os, "O_TMPFILE", 0) if is_nameless else os.O_CREAT | os.O_EXCL
                 descriptor = os.open(path, os.O_RDWR | flags, mode)
         super().__init__(descriptor, "r+")
-        self.target = target
+        self.place = target
         self.is_nameless = is_nameless
         found = os.fstat(descriptor)
         # What a new file gets follows from the umask or an access control list of the directory.
         self._permissions = stat.S_IMODE(found.st_mode)
         self._permit(0o600)
         _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
-
-    def write_all(self, data: memoryview) -> None:
-        """Write all of `data`, however little the system takes at once."""
-        with errors_naming(self.target, instead=True):
-            while data:
-                data = data[self.write(data) :]
 
     def fill(self, content: BinaryIO) -> None:
         """Write all that is in another file, give this one its permissions, and flush it."""
@@ -144,12 +136,15 @@ class PendingFile(FileIO):
         self._permit(self._permissions)
         flush(self.fileno())
 
-    def link(self, name: str) -> None:
-        """Give it a name, or another one."""
+    def link(self, name: str) -> bool:
+        """Give a nameless file a name; return False where there is no way to do so."""
         descriptor = self.fileno()
         # Python follows the link in /proc only if it is given a directory's descriptor as well.
         path = f"/proc/self/fd/{descriptor}"
-        os.link(path, name, src_dir_fd=descriptor, follow_symlinks=True)
+        with naming, suppress(OSError):
+            os.link(path, name, src_dir_fd=descriptor, follow_symlinks=True)
+            return True
+        return False
 
     def _permit(self, permissions: int) -> None:
         if hasattr(os, "fchmod"):
@@ -224,18 +219,26 @@ def publish(
     """
     written = written or Written()
     directory = os.path.dirname(target) or "."
-    with errors_naming(target, instead=True), temporary_name(directory) as temporary:
-        file = content if isinstance(content, PendingFile) else nameless(target, attributes)
-        is_named = False
-        if file is not None:
-            file.target = target  # with `auto`, it was meant for another name in the directory
-            with nullcontext() if file is content else file:
+    with errors_naming(target, instead=True):
+        with temporary_name(directory) as temporary, ExitStack() as files:
+            if isinstance(content, PendingFile):
+                file = content
+            else:
+                file = nameless(target, attributes) or PendingFile(
+                    temporary, target, attributes.mode
+                )
+                files.enter_context(file)
+            file.fill(content)
+            if file.is_nameless and not file.link(temporary):
+                file = files.enter_context(PendingFile(temporary, target, attributes.mode))
                 file.fill(content)
-                is_named = _name(file, temporary, written, replace=replace)
-        if not is_named:
-            with PendingFile(temporary, target, attributes.mode) as file:
-                file.fill(content)
-                _name(file, temporary, written, replace=replace)
+            found = os.fstat(file.fileno())
+            with written.lock:
+                if replace:
+                    written.refuse(target)
+                    regular_file(target)
+                _rename(file, temporary, target, replace=replace)
+                written.add(target, found)
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:
@@ -244,34 +247,8 @@ def publish(
             os.utime(target, ns=times, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
 
-def _name(file: PendingFile, temporary: str, written: Written, *, replace: bool) -> bool:
-    """Give a file its name; return False if it has none, and this file system gives it none."""
-    target, found = file.target, os.fstat(file.fileno())
-    with written.lock:
-        is_named = False
-        if file.is_nameless:
-            try:
-                file.link(target)
-                is_named = True
-            except FileExistsError:
-                if not replace:
-                    raise
-                with naming:  # only a rename replaces anything
-                    file.link(temporary)
-            except OSError:  # nor has such a file any name in /proc, perhaps
-                return False
-        if not is_named:
-            if replace:
-                written.refuse(target)
-                regular_file(target)
-            _rename(file, temporary, replace=replace)
-        written.add(target, found)
-    return True
-
-
-def _rename(file: PendingFile, temporary: str, *, replace: bool) -> None:
+def _rename(file: PendingFile, temporary: str, target: str, *, replace: bool) -> None:
     """Give a file that has a temporary name its own."""
-    target = file.target
     if sys.platform == "win32":  # where others could hold it once it is closed
         windows.rename(file.fileno(), target, replace=replace)
         return

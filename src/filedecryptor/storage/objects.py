@@ -27,33 +27,20 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from fsspec.spec import AbstractBufferedFile
 
-MARKS = ("::", "?versionId=")
-"""What fsspec and s3fs do not take for a part of a key: chains, and versions of objects."""
-
-READ_AHEAD = 1 << 20
-"""Bytes asked for at once, unless the reader has room for more."""
-
-TRIAL = ".filedecryptor.tmp"
-"""The name of an object that is written to see whether one can be."""
-
-SMALL_UPLOAD = 1 << 20
-"""Bytes of audio that any number of threads may send at once."""
-
-LARGEST_PIECE = 8 << 20
-"""Bytes of audio that are sent in one request, rather than in parts."""
+MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
+READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
+TRIAL = ".filedecryptor.tmp"  # the name of an object that is written to see whether one can be
+SMALL_UPLOAD = 1 << 20  # bytes of audio that any number of threads may send at once
+LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather than in parts
 
 SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
 """The first in bytes (Amazon S3, "Multipart upload limits")."""
 
-DISCARD_TIME = 5.0
-"""Seconds that a store has to forget unfinished uploads."""
-
-_large_uploads = Semaphore(2)
-"""Bounds the memory that uploads take which are not small."""
+DISCARD_TIME = 5.0  # seconds that a store has to forget unfinished uploads
+_large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
 
 _changed = Condition()
-_under_way: dict[int, AbstractBufferedFile] = {}
-"""Uploads in parts; guarded by `_changed`."""
+_under_way: dict[int, AbstractBufferedFile] = {}  # uploads in parts; guarded by `_changed`
 
 _interrupted = Event()
 
@@ -252,8 +239,7 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
-    written: object = None,  # noqa: ARG001 - keys that differ never name the same object
-    attributes: object = None,  # noqa: ARG001 - objects have none
+    **_: object,  # keys that differ never name one object, and objects have no attributes
 ) -> None:
     """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
     size = content.seek(0, io.SEEK_END)

@@ -10,20 +10,13 @@ from collections.abc import Iterable
 from filedecryptor.errors import UsageError
 from filedecryptor.storage.windows import is_impossible
 
-SUFFIX = ".enc"
-"""What a directory's recordings end with, in any case."""
+SUFFIX = ".enc"  # what a directory's recordings end with, in any case
 
 
 def is_url(path: str) -> bool:
     """Return whether this is the address of an object: a scheme (RFC 3986), `://` and the rest."""
     # A scheme is longer than the name of a drive, as in `C://`.
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
-
-
-def is_half_url(path: str) -> bool:
-    """Return whether this looks like an address that lacks a slash, and is no path that exists."""
-    scheme, separator, _ = path.partition(":/")
-    return bool(separator) and is_url(f"{scheme}://") and not os.path.isdir(f"{scheme}:")
 
 
 def absolute(path: str) -> str:

@@ -40,8 +40,7 @@ A store that does not answer at all is waited for 15 seconds, so a request ends 
 """
 
 FIRST_PAUSE = 0.1
-LONGEST_WAIT = 4.0
-"""Seconds before a request is made again; twice as long each time, and randomly shorter."""
+LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, randomly less
 
 PASSING_CODES = {
     "ConditionalRequestConflict",
@@ -51,11 +50,8 @@ PASSING_CODES = {
 }
 """Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
 
-NO_CONDITIONS = {400, 405, 501}
-"""Statuses with which stores answer `If-None-Match` that do not know it."""
-
-unconditional = Semaphore(0)
-"""Released for each store that is found to know no conditional writes."""
+NO_CONDITIONS = {400, 405, 501}  # statuses of stores that do not know `If-None-Match`
+unconditional = Semaphore(0)  # released for each store that is found to know no conditional writes
 
 HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
@@ -97,10 +93,10 @@ class S3(S3FileSystem):  # type: ignore[misc]
         async def request() -> dict[str, Any]:
             try:
                 return cast("dict[str, Any]", await call(method, *options, **parameters))
-            except FileNotFoundError:
-                raise
             except Exception as error:
-                if method == "head_object" and isinstance(error.__cause__, ClientError):
+                is_missing = isinstance(error, FileNotFoundError)
+                is_refused = isinstance(error.__cause__, ClientError) and not is_missing
+                if method == "head_object" and is_refused:
                     # The answer to this has no room for words; the same refusal elsewhere has.
                     await call("get_object", *options, **parameters, Range="bytes=0-0")
                 raise
@@ -113,7 +109,14 @@ class S3(S3FileSystem):  # type: ignore[misc]
             is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
             if "IfNoneMatch" not in parameters or not is_refused:
                 raise _ours(error) from None
-        return await self._unconditionally(method, *options, **parameters)
+        if await self._exists("{Bucket}/{Key}".format_map(parameters)):
+            raise FileExistsError
+        del parameters["IfNoneMatch"]
+        answer = await self._call_s3(method, *options, **parameters)
+        if self.knows_conditions:
+            self.knows_conditions = False
+            unconditional.release()
+        return answer
 
     call_s3 = sync_wrapper(_call_s3)
 
@@ -129,19 +132,6 @@ class S3(S3FileSystem):  # type: ignore[misc]
         with suppress(FileDecryptorError, OSError):
             return bool(await self._cat_file(path, start=0, end=len(data) + 1) == data)
         return False
-
-    async def _unconditionally(
-        self, method: str, *options: dict[str, object], **parameters: object
-    ) -> dict[str, Any]:
-        """Look whether the object is there, and send it without the condition that was refused."""
-        if await self._exists("{Bucket}/{Key}".format_map(parameters)):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        del parameters["IfNoneMatch"]
-        answer = await self._call_s3(method, *options, **parameters)
-        if self.knows_conditions:
-            self.knows_conditions = False
-            unconditional.release()
-        return answer
 
     async def _exists(self, path: str) -> bool:
         """Return whether there is such an object, rather than only a folder."""
@@ -234,7 +224,7 @@ def _ours(failure: ClientError) -> OSError | StorageError:
     if _status(failure) == HTTPStatus.NOT_FOUND:
         return FileNotFoundError(errno.ENOENT, _sentence(failure))
     if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
-        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        return FileExistsError()
     hint = HINTS.get(_code(failure))
     if _code(failure) in {"AccessDenied", "403"}:
         operation = failure.operation_name

@@ -9,11 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 
-SHARING_PATIENCE = 2.0
-"""Seconds to wait for another program, such as a scanner, that has a file open for a moment."""
-
-RETRY_INTERVAL = 0.02
-"""Seconds between two attempts."""
+SHARING_PATIENCE = 2.0  # seconds to wait for another program that has a file open for a moment
+RETRY_INTERVAL = 0.02  # seconds between two attempts
 
 DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
     port + number for port in ("com", "lpt") for number in "123456789\u00b9\u00b2\u00b3"

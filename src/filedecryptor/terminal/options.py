@@ -67,19 +67,15 @@ class Program(click.Command):
             raise redacted(error, name, args) from None
 
 
-class Path(click.ParamType[str]):
+class Path(click.Path):
     """A path, an address, or `-`, passed on as it is; shells complete names of files (or "dir")."""
 
-    name = "path"
-
     def __init__(self, kind: str = "file") -> None:
-        self._kind = kind
+        super().__init__(file_okay=kind == "file")
 
-    def shell_complete(self, _ctx: object, _param: object, incomplete: str) -> list[Any]:
-        """Return what a shell takes for a request to complete names itself."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type=self._kind)]
+    def convert(self, value: Any, *_: object) -> Any:  # noqa: ANN401 - as click has it
+        """Return the path, which is looked at later."""
+        return value
 
 
 password_file_option = partial(

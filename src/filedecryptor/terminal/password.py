@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
@@ -16,6 +16,8 @@ ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class Found:
@@ -121,23 +123,18 @@ def may_be_secret(word: str) -> OSError | None:
 
 
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
-    # A UnicodeDecodeError carries the secret, so it must not be chained.
-    with BufferedReader(file) as buffered, suppress(UnicodeDecodeError):
-        line = buffered.readline(_LONGEST_LINE)
-        if encoding := _utf_16_of(line):  # the line may have been cut within a character
-            decoder = getincrementaldecoder(encoding)()
-            text = decoder.decode(line)
-            while line and "\n" not in text and len(text) < _LONGEST_LINE:
-                line = buffered.readline(_LONGEST_LINE)
-                text += decoder.decode(line, final=not line)
-            line = "".join(text.partition("\n")[:2]).encode()
-        line = line.removeprefix(BOM_UTF8)
-        if not line:
-            raise UsageError("it is empty", filename=origin)
-        if len(line) >= _LONGEST_LINE:
-            raise UsageError("the first line is too long for a secret", filename=origin)
-        return line.removesuffix(b"\n").removesuffix(b"\r")
-    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
+    with BufferedReader(file) as buffered:
+        data = buffered.readline(_LONGEST_LINE)
+        if _utf_16_of(data):  # where that may have ended within a character
+            data += buffered.read(2 * _LONGEST_LINE - len(data))
+    if not (text := as_utf_8(data)):
+        raise UsageError("it is empty", filename=origin)
+    line = text.partition(b"\n")[0]
+    if _utf_16_of(data) and _REPLACEMENT in line:
+        raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
+    if len(line) >= _LONGEST_LINE:
+        raise UsageError("the first line is too long for a secret", filename=origin)
+    return line.removesuffix(b"\r")
 
 
 def _utf_16_of(line: bytes) -> str | None:
@@ -150,7 +147,9 @@ def _utf_16_of(line: bytes) -> str | None:
 
 
 def as_utf_8(data: bytes) -> bytes:
-    """Return what a file holds in UTF-8, if tools of Windows have marked it as UTF-16 or UTF-8."""
-    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace").encode("utf-8", "replace")
-    return data.removeprefix(BOM_UTF8)
+    """Return a text in UTF-8, without a mark, that tools of Windows may have written in UTF-16.
+
+    What cannot be decoded becomes U+FFFD: one bad name must not spoil a list.
+    """
+    encoding = _utf_16_of(data)
+    return data.decode(encoding, "replace").encode() if encoding else data.removeprefix(BOM_UTF8)

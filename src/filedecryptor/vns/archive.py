@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import ExitStack, closing, suppress
 from io import FileIO
 from threading import Lock, Semaphore
@@ -47,11 +47,11 @@ from filedecryptor.vns.listing import Recording
 from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
-DELETIONS_REFUSED = 20  # deletions that fail in a row, until no more are tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
-INTERVAL = 60.0  # seconds for which the list, or the place of the archive, is taken to work
+INTERVAL = 60.0  # seconds for which the list is taken to work
+SKIPPED = "skipped"  # the status of what is there already
 NOT_TRIED = "not tried"  # the status of what was left out after a failure that concerns all
 
 
@@ -96,7 +96,7 @@ class Archive:
         *,
         again: bool = False,
         jobs: int | None = None,
-        on_progress: Callable[[str, int], object] | None = None,
+        on_progress: Callable[[str, int], object] = lambda _guid, _count: None,
         warn: Callable[[str], object] = warn_by_python,
     ) -> Generator[Outcome]:
         """Download and store what is missing, side by side; yield what became of each.
@@ -125,19 +125,18 @@ class Archive:
         def threads() -> int:
             return affordable(max(downloads, keys.threads))
 
-        def advance(recording: Recording, count: int) -> None:
-            if on_progress is not None:
-                on_progress(str(recording.guid), count)
-
         self._again = again
         self._records = Records(self._directory, len(wanted))
         self._keys, self._memory_limit = keys, memory_of_each(threads())
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
-        self._worked: dict[Callable[..., object], float] = {}  # when it did, by what was tried
-        self._not_deleted = 0  # in a row
+        self._listed = -math.inf  # when the list was last seen to work
         outcomes = in_threads(
-            wanted, self._attempt, check=self._without_work, threads=threads, on_progress=advance
+            wanted,
+            self._attempt,
+            check=self._without_work,
+            threads=threads,
+            on_progress=lambda recording, count: on_progress(str(recording.guid), count),
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -153,63 +152,58 @@ class Archive:
             name = str(recording.guid)
             try:
                 with errors_naming(name):
-                    record = self._present(recording)
+                    record = self._present(recording, self._records)
             except (FileDecryptorError, OSError) as error:
                 self._records.refuse_if_general(error)
                 yield failed(name, error)
-                continue
-            if record is None:
-                yield Outcome(name, None, None, None, "to fetch")
-            elif self._delete_after and record.may_be_deleted:
-                yield Outcome(name, None, record.format, record.size, "to delete")
             else:
-                yield self._skipped(record)
+                if record is None:
+                    yield Outcome(name, None, None, None, "to fetch")
+                elif self._delete_after and record.may_be_deleted:
+                    yield Outcome(name, None, record.format, record.size, "to delete")
+                else:
+                    yield self._outcome(record, SKIPPED)
 
-    def check_others(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
+    def check_others(self, without: Collection[str]) -> Generator[Outcome]:
         """Read what is in the archive, and yield what became of each recording.
 
         The status is `verified` or `failed`.
 
         Args:
-            recordings: Those that are not looked at, since `fetch` has done it.
+            without: The GUIDs that are not looked at, since `fetch` has done it.
 
         Raises:
             OSError: The directory cannot be read.
             UnavailableError: The store does not answer.
         """
         self._records = Records(self._directory)
-        done = {str(recording.guid) for recording in recordings}
-        for guid, record, error in self._records.all(without=done, read=True):
+        for guid, record, error in self._records.all(without=without, read=True):
             if error is not None:
                 yield failed(guid, error)
             elif record is not None:
                 yield self._outcome(record, "verified")
 
     def _present(
-        self, recording: Recording, on_progress: OnProgress = ignore, records: Records | None = None
+        self, recording: Recording, records: Records, on_progress: OnProgress = ignore
     ) -> Record | None:
         """Return the record of a recording that is there as it was stored; None if it is not.
 
         With a password, a recording kept as `.enc` counts as missing.
         """
-        records = records or self._records
         record = records.find(recording.guid)
         if record is None or not record.is_whole:
             return None
-        if record.is_encrypted and self._password is not None:
+        if self._password is not None and record.file.endswith(f".{ENCRYPTED}"):
             return None
         return record if records.holds(record, on_progress, read=self._check) else None
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
-        if self._reason is not None:
-            return _not_tried(recording, self._reason)
-        if self._again or self._delete_after or self._check or self._records.are_remote:
-            return None
-        with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
-            record = self._present(recording)
-            if record is not None and record.entry is not None:
-                return self._skipped(record)
+        if not (self._again or self._delete_after or self._check or self._records.are_remote):
+            with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
+                record = self._present(recording, self._records)
+                if record is not None and record.entry is not None:
+                    return self._outcome(record, SKIPPED)
         return None
 
     def _attempt(self, recording: Recording, on_progress: OnProgress) -> Outcome:
@@ -219,93 +213,77 @@ class Archive:
         with ExitStack() as turn:
             turn.enter_context(self._downloads)
             on_progress(0)  # it may be over by now
-            if self._reason is not None:
-                return _not_tried(recording, self._reason)
             try:
-                with errors_naming(name):
-                    return self._fetch_one(recording, on_progress, turn.close)
+                if self._reason is None:
+                    with errors_naming(name):
+                        return self._fetch_one(recording, on_progress, turn.close)
             except (FileDecryptorError, OSError) as error:
-                # The first error that concerns all recordings is one's failure.
                 with self._lock:
-                    if self._reason is not None:
-                        return _not_tried(recording, self._reason)
-                    if self._is_general(error):
-                        self._reason = error
-                return failed(name, error)
+                    if self._reason is None:
+                        self._reason = error if self._is_general(error) else None
+                        return failed(name, error)
             except Exception as error:  # noqa: BLE001 - it must not end the work on other recordings
                 return failed(name, unexpected(error, name))
+        # The first error that concerns all recordings is one's failure.
+        return Outcome(name, None, None, None, NOT_TRIED, self._reason)
 
     def _is_general(self, error: Failure) -> bool:
         """Return whether all other recordings would fail as well; this may wait for the server."""
-        if isinstance(error, TimeOverError):
-            return True
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return not self._works(self._records.try_writing, ROOM, seconds=0)
-        if isinstance(error, (OSError, StorageError)):
-            return not self._works(self._records.try_writing, 1)  # files may have to be short
-        if not isinstance(error, (ApiError, TokenError)):
-            return False
-        works = self._works(self._client.list_recordings)
-        if works and isinstance(error, TokenError):
-            error.hint = "it is accepted for the list, so this recording alone is refused"
-        return not works
-
-    def _works(
-        self, attempt: Callable[..., object], *args: object, seconds: float = INTERVAL
-    ) -> bool:
-        """Return whether something works that needs no recording, or has in the last seconds."""
-        if time.monotonic() - self._worked.get(attempt, -math.inf) < seconds:
-            return True
         try:
-            attempt(*args)
+            if isinstance(error, (OSError, StorageError)):
+                has_room = not isinstance(error, OSError) or error.errno not in NO_ROOM
+                self._records.try_writing(1 if has_room else ROOM)  # files may have to be short
+            elif isinstance(error, (ApiError, TokenError)):
+                if time.monotonic() - self._listed >= INTERVAL:
+                    self._client.list_recordings()
+                    self._listed = time.monotonic()
+                if isinstance(error, TokenError):
+                    error.hint = "it is accepted for the list, so this recording alone is refused"
         except (FileDecryptorError, OSError):
-            return False
-        self._worked[attempt] = time.monotonic()
-        return True
+            return True
+        return isinstance(error, TimeOverError)
 
     def _fetch_one(
         self, recording: Recording, on_progress: OnProgress, downloaded: Callable[[], object]
     ) -> Outcome:
         """Fetch, store and delete what is wanted; call `downloaded` before the decryption."""
         records = self._records
-        if not self._again and (record := self._present(recording, on_progress)):
+        if not self._again and (record := self._present(recording, records, on_progress)):
             if record.entry is None and recording.entry is not None:  # it is listed only now
                 record = record._replace(entry=recording.entry)
                 records.write(record)
-            return self._delete_if_safe(recording, record, self._skipped(record), on_progress)
+            skipped = self._outcome(record, SKIPPED)
+            return self._delete_if_safe(recording, record, skipped, on_progress)
         path = records.path(f"{recording.guid}.{ENCRYPTED}")
         # It has no name, so whatever happens nothing of it stays.
-        with atomic.nameless(path) or PrivateFile() as raw:
+        with cast("BinaryIO", atomic.nameless(path) or PrivateFile()) as file:
             try:
                 with errors_naming(path, instead=True):
-                    is_complete = self._client.download(
-                        recording.spelling, cast("BinaryIO", raw), on_progress
-                    )
+                    is_complete = self._client.download(recording.spelling, file, on_progress)
             except NotFoundError:
                 # Another run may have stored and deleted it since the directory was listed.
                 unlisted = Records(self._directory)
-                record = None if self._again else self._present(recording, on_progress, unlisted)
+                record = None if self._again else self._present(recording, unlisted, on_progress)
                 if record is None:
                     raise
-                return self._skipped(record)
+                return self._outcome(record, SKIPPED)
             downloaded()
-            record, outcome = self._store(recording, raw, on_progress, is_complete=is_complete)
+            record, outcome = self._store(recording, file, on_progress, is_complete=is_complete)
         if record.entry is None and (known := records.find(recording.guid)):
             record = record._replace(entry=known.entry)
         records.write(record)
         return self._delete_if_safe(recording, record, outcome, on_progress)
 
     def _store(
-        self, recording: Recording, raw: FileIO, on_progress: OnProgress, *, is_complete: bool
+        self, recording: Recording, file: BinaryIO, on_progress: OnProgress, *, is_complete: bool
     ) -> tuple[Record, Outcome]:
         """Store a download, decrypted if it can be, under the name that fits what it is.
 
         One that may be truncated is named `GUID.unverified.EXT` and does not count as stored.
         """
-        file = cast("BinaryIO", raw)
-        size = raw.seek(0, os.SEEK_END)
-        raw.seek(0)
-        head = raw.read(HEAD_SIZE)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(HEAD_SIZE)
         plain_format = audio.detect_in(file)
         error: FileDecryptorError | None = None
         if self._password is not None and size >= SMALLEST_SIZE:
@@ -314,18 +292,16 @@ class Archive:
                 if self._records.find(recording.guid) is None:
                     self._records.write(kept)
             try:
-                return self._store_decrypted(recording, raw, self._password, on_progress)
+                return self._store_decrypted(recording, file, self._password, on_progress)
             except AuthenticationError as refusal:
                 error = refusal
         if plain_format is None or size < SMALLEST_SIZE:
             error = not_a_recording(head, size, self._client.words(head)) or error
             if error is not None:
                 raise error
-        note = None
+        note = None if is_complete else "the API did not say how long it is: it may be cut off"
         if plain_format is not None and is_cut(file, plain_format):
             note = "it is shorter than its own header says: it may be cut off"
-        elif not is_complete:
-            note = "the API did not say how long it is: it may be cut off"
         extension = plain_format or ENCRYPTED
         if note is not None:
             extension = f"{UNVERIFIED}.{extension}"
@@ -333,21 +309,21 @@ class Archive:
         return record, self._outcome(record, "stored", note or remark())
 
     def _store_decrypted(
-        self, recording: Recording, raw: FileIO, password: Passwords, on_progress: OnProgress
+        self, recording: Recording, file: BinaryIO, password: Passwords, on_progress: OnProgress
     ) -> tuple[Record, Outcome]:
         target = self._records.path(f"{recording.guid}.{UNKNOWN}")
-        raw.seek(0)
-        audio_file, content = decrypted(
-            Beginning(raw, self._memory_limit),
+        file.seek(0)
+        decrypted_audio, content = decrypted(
+            Beginning(cast("FileIO", file), self._memory_limit),
             password,
             on_progress,
             lambda: atomic.nameless(target),
-            keys=self._keys,
+            use_key=self._keys.use,
         )
-        with audio_file as file:
-            extension = content.format or UNKNOWN
+        extension = content.format or UNKNOWN
+        with decrypted_audio as found:
             record = self._records.store(
-                recording, file, extension, on_progress, authenticated=True
+                recording, found, extension, on_progress, authenticated=True
             )
         outcome = self._outcome(record, "decrypted", remark())._replace(password=content.password)
         if content.format is None:
@@ -358,10 +334,8 @@ class Archive:
 
     def _outcome(self, record: Record, status: str, note: str | None = None) -> Outcome:
         path = self._records.path(record.file)
-        return Outcome(record.guid, path, record.format, record.size, status, note=note)
-
-    def _skipped(self, record: Record) -> Outcome:
-        return Outcome(record.guid, self._records.path(record.file), None, None, "skipped")
+        outcome = Outcome(record.guid, path, record.format, record.size, status, note=note)
+        return outcome._replace(format=None, size=None) if status == SKIPPED else outcome
 
     def _delete_if_safe(
         self, recording: Recording, record: Record, outcome: Outcome, on_progress: OnProgress
@@ -369,32 +343,17 @@ class Archive:
         """Delete on the server what is safe here, if that is wanted."""
         if not self._delete_after or not record.may_be_deleted:
             return outcome
-        if self._not_deleted >= DELETIONS_REFUSED:
-            return outcome if outcome.status == "skipped" else outcome._replace(status="stored")
-        is_deleted = False
+        what, hint = "stored, but not deleted", "the next run with --delete-after tries it again"
         try:
             self._records.flush(record)
             with suppress(NotFoundError):  # another run has done it, or the seven days are over
                 self._client.delete(recording.spelling, on_progress)
-            is_deleted = True
-            self._not_deleted = 0
-            self._records.write(record._replace(deleted=times.shown(times.now())))
-        except (FileDecryptorError, OSError) as error:
             what = "stored and deleted, but not noted"
             hint = "nothing is lost: only the time of its deletion is not in its record"
-            if not is_deleted:
-                what = "stored, but not deleted"
-                hint = "the next run with --delete-after tries it again"
-                self._not_deleted += 1
-                if self._not_deleted >= DELETIONS_REFUSED:
-                    hint = "no more are deleted now: the next run with --delete-after does it"
-            found = FileDecryptorError(
-                f"{what}: {cause_of(error)}", hint=hint, filename=record.guid
-            )
+            self._records.write(record._replace(deleted=times.shown(times.now())))
+        except (FileDecryptorError, OSError) as error:
+            cause = f"{what}: {cause_of(error)}"
+            found = FileDecryptorError(cause, hint=hint, filename=record.guid)
             found.exit_code = exit_code_of(error)
             return outcome._replace(status="stored", error=found)
         return outcome
-
-
-def _not_tried(recording: Recording, reason: Failure) -> Outcome:
-    return Outcome(str(recording.guid), None, None, None, NOT_TRIED, reason)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import nullcontext, suppress
+from functools import partial, reduce
 from typing import Any, TypeVar
-from uuid import UUID
 
 import click
 
@@ -32,18 +31,18 @@ from filedecryptor.terminal.options import (
     password_file_option,
     version_option,
 )
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password, first_line
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, first_line
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import listing, times
-from filedecryptor.vns.archive import Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import Nightly, incomplete
+from filedecryptor.vns.nightly import NOT_AGAIN, Nightly, Settings, incomplete
 from filedecryptor.vns.records import Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
+ARCHIVED = ("file", "size", "authenticated", "fetched", "deleted")  # what a table shows of records
 WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -59,13 +58,7 @@ class Group(Program, click.Group):
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return a decorator that adds options, the last of them first."""
-
-    def add(command: Command) -> Command:
-        for option in options:
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda found, option: option(found), options, command)
 
 
 api_options = _options(
@@ -105,62 +98,17 @@ fetch_options = _options(
 )
 
 
-def _client(
-    *, token_file: str | None, api_url: str, timeout: float, max_time: float | None
-) -> Client:
-    """Return a client by the values of `api_options`."""
-    if token_file is not None:
-        token = first_line(token_file, "--token-file").decode("utf-8", "replace")
-    elif (found := os.environ.get(TOKEN_VARIABLE)) is not None:
-        token = found
-    else:
+def _client(settings: Settings) -> Client:
+    token = os.environ.get(TOKEN_VARIABLE)
+    if settings.token_file is not None:
+        token = first_line(settings.token_file, "--token-file").decode("utf-8", "replace")
+    if token is None:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
     # Tools that write secrets like to end them with a blank or a line end; no token has one.
-    client = Client(token.strip(), url=api_url, timeout=timeout, max_time=max_time)
+    token, timeout = token.strip(), settings.timeout
+    client = Client(token, url=settings.api_url, timeout=timeout, max_time=settings.max_time)
     click.get_current_context().call_on_close(client.close)
     return client
-
-
-@contextmanager
-def _fetching(
-    console: Console,
-    directory: str,
-    *,
-    many: bool,
-    jobs: int | None,
-    json: bool,
-    quiet: bool,
-    progress: bool | None,
-    password_file: Sequence[str],
-    keep_encrypted: bool,
-    delete_after: bool = False,
-    check: bool = False,
-    keep_others_out: bool = False,
-    go_on: str | None = None,
-    **api: Any,
-) -> Iterator[Nightly]:
-    """Yield what fetches recordings into a directory; print the summary on exit."""
-    client, found = _client(**api), None
-    if password_file or ENVIRONMENT_VARIABLE in os.environ:
-        found = find_password(console, None, password_file, stdin_is=None)
-    secrets = found.secrets if found else ()
-    archive = Archive(
-        client,
-        directory,
-        password=secrets or None,
-        keep_encrypted=keep_encrypted,
-        delete_after=delete_after,
-        check=check,
-    )
-    count = len(secrets)
-    with (
-        locked(directory) if keep_others_out else nullcontext(),
-        Reporter(
-            console, quiet=quiet, json=json, many=many, passwords=count, go_on=go_on
-        ) as reporter,
-    ):
-        show = False if quiet else progress
-        yield Nightly(console, reporter, client, archive, found, jobs, show)
 
 
 @click.group(
@@ -189,14 +137,15 @@ def main() -> None:
 )
 @api_options
 @click.pass_obj
-def list_command(console: Console, /, *, json: bool, archived: str | None, **api: Any) -> ExitCode:
+def list_command(console: Console, /, *, archived: str | None, **given: Any) -> ExitCode:
     """List the recordings of the account, the oldest first."""
+    settings = Settings(**given)
     if archived is not None:
-        return _list_archive(console, archived, as_json=json)
-    found = _client(**api).list_recordings()
-    if json and not is_terminal(console.stdout):
+        return _list_archive(console, archived, as_json=settings.json)
+    found = _client(settings).list_recordings()
+    if settings.json and not is_terminal(console.stdout):
         console.write(found.data)
-    elif json:
+    elif settings.json:
         for line in found.data.splitlines():
             console.write_line(line)
     else:
@@ -212,26 +161,19 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
     reporter = Reporter(console, many=True)
-    records = []
-    for _, found, error in Records(directory).all():
-        if found is not None:
-            records.append(found._asdict())
+    rows: list[dict[str, object]] = []
+    for _, record, error in Records(directory).all():
         if error is not None:
             reporter.say_error(error)
-    if as_json:
-        for record in records:
-            console.write_line(json.dumps(record).encode("ascii"))
-        return reporter.code
-    rows = [
-        record["entry"] | record if isinstance(record["entry"], dict) else record
-        for record in records
-    ]
-    own = ("file", "size", "authenticated", "fetched", "deleted")
-    hidden = {"guid", "format", "sha256", "entry"}
-    named = (key for row in rows for key in row if key not in hidden)
-    columns = list(dict.fromkeys([*own, *named]))
-    for line in table(columns[: listing.MOST_COLUMNS], rows):
-        console.write_line(line.encode())
+        if record is not None and as_json:
+            console.write_line(json.dumps(record._asdict()).encode("ascii"))
+        elif record is not None:
+            own = {name: getattr(record, name) for name in ARCHIVED}
+            rows.append(own | (record.entry if isinstance(record.entry, dict) else {}) | own)
+    if not as_json:
+        columns = list(dict.fromkeys([*ARCHIVED, *(key for row in rows for key in row)]))
+        for line in table(columns[: listing.MOST_COLUMNS], rows):
+            console.write_line(line.encode())
     return reporter.code
 
 
@@ -240,10 +182,8 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Itera
     # Made twice rather than kept: cells are many times as large as what they are made from.
     widths = [0] * len(columns)
     for cells in _rows(columns, rows):
-        widths = [
-            max(width, min(len(cell), WIDEST_COLUMN))
-            for width, cell in zip(widths, cells, strict=True)
-        ]
+        widths = list(map(max, widths, map(len, cells)))
+    widths = [min(width, WIDEST_COLUMN) for width in widths]
     for cells in _rows(columns, rows):
         yield "  ".join(map(str.ljust, cells, widths)).rstrip()
 
@@ -268,18 +208,17 @@ def _rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Itera
 @fetch_options
 @click.pass_obj
 def download(
-    console: Console, /, guids: Sequence[str], *, output_dir: str, **options: Any
+    console: Console, /, guids: Sequence[str], *, output_dir: str, **given: Any
 ) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
-    with _fetching(console, output_dir, many=len(guids) > 1, **options) as fetching:
-        recordings: dict[UUID, Recording] = {}
+    settings = Settings(**given)
+    fetching = Nightly(console, _client(settings), output_dir, settings, many=len(guids) > 1)
+    with fetching.reporter:
         for text in guids:
-            if parse_guid(text):
-                recording = Recording.of(text)
-                recordings.setdefault(recording.guid, recording)
-            else:
+            if not parse_guid(text):
                 fetching.refuse(text)
-        fetching.fetch(list(recordings.values()), again=True)
+        recordings = map(Recording.of, filter(parse_guid, guids))
+        fetching.fetch(list({one.guid: one for one in recordings}.values()), again=True)
     return fetching.reporter.code
 
 
@@ -288,10 +227,10 @@ def download(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @api_options
 @click.pass_obj
-def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) -> ExitCode:
+def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any) -> ExitCode:
     """Delete recordings on the server."""
     recordings = list(dict.fromkeys(map(Recording.of, guids)))
-    client = _client(**api)
+    client = _client(Settings(**given))
     what = "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
     if not yes:
         if not is_terminal(console.stdin):
@@ -340,34 +279,19 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **api: Any) 
 )
 @fetch_options
 @click.pass_obj
-def archive(
-    console: Console,
-    /,
-    directory: str,
-    *,
-    check: bool,
-    dry_run: bool,
-    since: str | None,
-    metrics: str | None,
-    **options: Any,
-) -> ExitCode:
+def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
     """Fetch every recording of the account that DIR does not have yet. Made for cron.
 
     DIR is a directory, or the address of a folder of an object store.
     """
-    if options["json"] and metrics is not None and console.is_standard_output(metrics):
+    settings = Settings(**given)
+    metrics, since = settings.metrics, times.parse(settings.since)
+    if settings.json and metrics is not None and console.is_standard_output(metrics):
         raise UsageError("standard output cannot take both the objects and the figures")
-    first = None if since is None else times.parse(since, may_be_number=False)
-    if since is not None and first is None:
+    if settings.since is not None and since is None:
         raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
-    with _fetching(
-        console,
-        directory,
-        many=True,
-        check=check,
-        keep_others_out=not dry_run,
-        go_on="run this again: what is stored is not fetched again",
-        **options,
-    ) as night:
-        night.run(directory, since=first, dry_run=dry_run, check=check, metrics=metrics)
+    go_on = f"run this again: {NOT_AGAIN}"
+    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=go_on)
+    with nullcontext() if settings.dry_run else locked(directory), night.reporter:
+        night.run(since)
     return night.reporter.code

@@ -1,12 +1,13 @@
-"""The recordings API, and what its refusals mean."""
+"""The recordings API: its list, downloads that go on where they broke off, and its refusals."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from html import unescape
+from http import HTTPStatus
 from typing import BinaryIO, Self, TypeVar
 from uuid import UUID
 
@@ -17,12 +18,26 @@ from filedecryptor.core.format import SMALLEST_SIZE
 from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
 from filedecryptor.vns import http, listing
-from filedecryptor.vns.download import Download
-from filedecryptor.vns.http import Answer
+from filedecryptor.vns.http import Answer, BusyError, PassingError, retry_after
 from filedecryptor.vns.listing import SHOWN, Listing, Recording, says_no
-from filedecryptor.vns.retry import BusyError, PassingError, Retries, retry_after
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
+
+
+BASE_URL = "https://vnsapi.voiceelements.com"
+RECORDINGS = "/api/customer/recordings"
+TIMEOUT = 60.0  # seconds to wait for an answer, and for each piece of it
+LONGEST_TIMEOUT = 3600
+PROGRESS = 64 * 1024  # progress in bytes with which a failed attempt does not count
+LARGEST_LIST = 256 << 20  # bytes in memory: those of more than a million recordings
+MAX_REDIRECTS = 5
+
+# Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
+REDIRECTS = {301, 302, 303, 307, 308}
+TOO_MANY_REQUESTS = 429
+PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
+
+Result = TypeVar("Result")
 
 
 def not_a_recording(head: bytes, size: int, words: str) -> ApiError | None:
@@ -36,19 +51,72 @@ def not_a_recording(head: bytes, size: int, words: str) -> ApiError | None:
     return ApiError(f"the API sent {what}, not a recording{f': {words}' if words else ''}")
 
 
-BASE_URL = "https://vnsapi.voiceelements.com"
-RECORDINGS = "/api/customer/recordings"
-TIMEOUT = 60.0  # seconds to wait for an answer, and for each piece of it
-LONGEST_TIMEOUT = 3600
-LARGEST_LIST = 256 << 20  # bytes in memory: those of more than a million recordings
-MAX_REDIRECTS = 5
+class Download:
+    """A body that is written to a file from its beginning, by as many answers as it takes."""
 
-# Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
-REDIRECTS = {301, 302, 303, 307, 308}
-TOO_MANY_REQUESTS = 429
-PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
+    def __init__(self, file: BinaryIO, on_progress: OnProgress) -> None:
+        self._file = file
+        self._on_progress = on_progress
+        self._count = self._furthest = 0
+        self._length: int | None = None
+        self._validator = ""
+        self._can_go_on = False
 
-Result = TypeVar("Result")
+    def headers(self) -> dict[str, str]:
+        """Return the headers that ask for what is missing (RFC 9110, sections 13.1.5 and 14.2)."""
+        if not self._can_go_on or not self._count:
+            return {}
+        condition = {"If-Range": self._validator} if self._validator else {}
+        return {"Range": f"bytes={self._count}-", **condition}
+
+    def receive(self, answer: Answer) -> bool:
+        """Write what an answer brings, and return whether the length of the whole was announced.
+
+        A part has to go on where the file ends, by a validator or the same length.
+        """
+        headers, validator = answer.headers, _validator(answer)
+        is_chunked = "transfer-encoding" in headers
+        if answer.status == HTTPStatus.OK:
+            self._file.seek(0)
+            self._file.truncate()
+            announced = None if is_chunked else headers.get("content-length")
+            self._length = None if announced is None else int(announced)
+            self._count, self._validator = 0, validator
+            offers = "bytes" in headers.get("accept-ranges", "").lower()
+            self._can_go_on = offers and (validator != "" or announced is not None)
+        else:
+            place = headers.get("content-range", "").strip()
+            if not (
+                (match := re.fullmatch(rf"bytes {self._count}-\d+/(\d+)", place, re.IGNORECASE))
+                and (self._can_go_on and self._count and validator == self._validator)
+                and self._length in {None, int(match[1])}
+            ):
+                self._can_go_on = False
+                cause = "the API does not send the part of the recording that was asked for"
+                raise PassingError(cause)
+            self._length = int(match[1])
+        before = self._furthest
+        try:
+            for piece in answer.pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                self._count += len(piece)
+                self._on_progress(len(piece))
+        except PassingError as failure:
+            self._furthest = max(before, self._count)
+            failure.has_progressed = self._can_go_on and self._furthest - before >= PROGRESS
+            raise
+        if self._length is not None and self._count != self._length:
+            raise PassingError(f"the download ended after {self._count} of {self._length} bytes")
+        return self._length is not None or is_chunked
+
+
+def _validator(answer: Answer) -> str:
+    """Return what changes with the content: a strong ETag, or else a date (RFC 9110, 8.8)."""
+    tag = answer.headers.get("etag", "")
+    is_strong = re.fullmatch(r'"[\x21\x23-\x7e]+"', tag)
+    return tag if is_strong else answer.headers.get("last-modified", "")
 
 
 class Client:
@@ -89,7 +157,6 @@ class Client:
         self._address = address
         self._token = token
         self._network = http.Network(timeout, max_time)
-        self._retries = Retries(self._network.left)
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +187,7 @@ class Client:
                 # Whatever is made of it, the token must not be in that.
                 return Listing(data.replace(self._token.encode(), b"..."), answer.headers)
 
-        return self._retries.make(request, ignore)
+        return self._network.make(request, ignore)
 
     def download(self, guid: UUID | str, file: BinaryIO, on_progress: OnProgress = ignore) -> bool:
         """Download a recording into a file, which is cut and written from its beginning.
@@ -166,19 +233,15 @@ class Client:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        tried = []
+        tried: set[str] = set()
 
         def request(spelling: str) -> None:
-            tried.append(spelling)
-            try:
-                with self._answer("DELETE", f"/{spelling}", range(200, 300)) as answer:
-                    body = answer.beginning(READ)
-            except NotFoundError:
-                if tried.count(spelling) > 1:  # an attempt whose answer got lost has deleted it
-                    return
-                raise
-            if says_no(body):
-                raise ApiError(f"the API has not deleted it: {self.words(body)}")
+            # An attempt whose answer got lost may have deleted it.
+            lost = suppress(NotFoundError) if spelling in tried else nullcontext()
+            tried.add(spelling)
+            with lost, self._answer("DELETE", f"/{spelling}", range(200, 300)) as answer:
+                if says_no(body := answer.beginning(READ)):
+                    raise ApiError(f"the API has not deleted it: {self.words(body)}")
 
         self._in_each_spelling(guid, request, on_progress)
 
@@ -200,11 +263,11 @@ class Client:
         recording = Recording.of(guid)  # or an error: nothing else becomes part of an address
         first, second = recording.spelling, str(recording.guid)
         try:
-            return self._retries.make(lambda: request(first), on_progress)
+            return self._network.make(lambda: request(first), on_progress)
         except NotFoundError:
             if first == second:
                 raise
-        return self._retries.make(lambda: request(second), on_progress)
+        return self._network.make(lambda: request(second), on_progress)
 
     @contextmanager
     def _answer(

@@ -1,23 +1,27 @@
-"""HTTP whose every byte is watched: addresses, connections, and limits of time."""
+"""HTTP whose every byte is watched: addresses, connections, limits of time, new attempts."""
 
 from __future__ import annotations
 
 import math
+import random
 import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
+from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.errors import ApiError, in_one_line
 from filedecryptor.jobs.workers import WAKING_INTERVAL
-from filedecryptor.vns.retry import PassingError
+from filedecryptor.vns import times
+
+Result = TypeVar("Result")
 
 PORTS = {"https": 443, "http": 80}
 
@@ -47,6 +51,25 @@ def origin(address: SplitResult) -> tuple[str, str, int]:
 LEAST_SPEED = 1000  # bytes a second; a server that sends less for a whole timeout is given up
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEP_ALIVE = 5.0  # seconds that an idle connection is kept for the next request
+ATTEMPTS = 5  # how often a request is made before it counts as failed
+PAUSE = 0.5  # seconds before the second attempt; twice as long before each of the next
+LONGEST_PAUSE = 60.0  # seconds between two attempts, whatever the server asks for
+SPACING = 0.1  # seconds between the beginnings of two requests, from the first refusal on
+
+
+class PassingError(Exception):
+    """A failure that may pass; if the request has brought a download on, it does not count."""
+
+    has_progressed = False
+    retry_after: float | None = None
+
+
+class BusyError(PassingError):
+    """The server gets too many requests, or asks for a pause of so many seconds."""
+
+    def __init__(self, cause: str, retry_after: float | None) -> None:
+        super().__init__(cause)
+        self.retry_after = retry_after
 
 
 class TimeOverError(ApiError):
@@ -87,8 +110,11 @@ class Answer(NamedTuple):
         return bytes(body)[:size]
 
 
-class Network:
-    """Connections to servers, which several threads may use, and the time that may pass."""
+class Network(httpcore.SyncBackend):
+    """Connections to servers, the time that may pass, and requests that are made again.
+
+    Several threads may use it: one refusal for too many requests pauses all of them.
+    """
 
     def __init__(self, timeout: float, max_time: float | None) -> None:
         self.timeout = timeout
@@ -96,11 +122,17 @@ class Network:
         self._deadline = time.monotonic() + self._max_time
         self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
         self._lock = Lock()
+        self._answers = 0  # to requests that were not refused
+        self._until = self._next = 0.0
 
     def close(self) -> None:
         """Close all connections."""
         for pool in self._pools.values():
             pool.close()
+
+    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
+        """Connect as `httpcore` does, and watch how much comes."""
+        return _Stream(super().connect_tcp(*args, **options), self)
 
     def left(self, seconds: float) -> float:
         """Return how many of these seconds there are until the run's time is over, or raise."""
@@ -108,6 +140,45 @@ class Network:
         if rest <= 0:
             raise TimeOverError(f"the {self._max_time:g} seconds of --max-time are over")
         return min(seconds, rest)
+
+    def make(self, request: Callable[[], Result], on_progress: OnProgress) -> Result:
+        """Return what a request returns, made again while it fails for a reason that may pass.
+
+        A refusal does not count if others got through since the attempt before.
+        """
+        failures, answers, earliest = 0, self._answers, 0.0
+        while True:
+            self._wait(earliest, on_progress)
+            failure: PassingError | None = None
+            try:
+                return request()
+            except PassingError as error:
+                failure = error
+            finally:
+                is_busy = isinstance(failure, BusyError)
+                with self._lock:
+                    self._answers += not is_busy
+            counts = self._answers == answers if is_busy else not failure.has_progressed
+            answers, failures = self._answers, failures + 1 if counts else 0
+            pause = failure.retry_after or backoff(PAUSE, max(failures, 1))
+            earliest = time.monotonic() + max(pause, SPACING if is_busy else 0)
+            if is_busy:
+                with self._lock:
+                    self._until = max(self._until, earliest)
+            if failures >= ATTEMPTS:
+                raise ApiError(str(failure))
+
+    def _wait(self, earliest: float, on_progress: OnProgress) -> None:
+        """Wait until the next request may begin."""
+        while True:
+            on_progress(0)
+            with self._lock:
+                now = time.monotonic()
+                rest = max(self._until, self._next, earliest) - now
+                if rest <= 0:
+                    self._next = now + (SPACING if self._until else 0)
+                    return
+            time.sleep(self.left(min(rest, WAKING_INTERVAL)))
 
     @contextmanager
     def exchange(
@@ -130,14 +201,11 @@ class Network:
                 key = name.decode("ascii", "replace").lower()
                 text = value.decode("utf-8", "replace")
                 names[key] = f"{names[key]}, {text}" if key in names else text
-            yield Answer(response.status, names, self._pieces(response, server))
+            stream = response.iter_stream()
+            pieces = iter(lambda: self._attempt(server, next, stream, None), None)
+            yield Answer(response.status, names, pieces)
         finally:
             response.close()
-
-    def _pieces(self, response: httpcore.Response, server: str) -> Iterator[bytes]:
-        pieces = response.iter_stream()
-        while (piece := self._attempt(server, next, pieces, None)) is not None:
-            yield piece
 
     def _pool(self, scheme: str, host: str) -> httpcore.ConnectionPool:
         proxy = ""
@@ -156,7 +224,7 @@ class Network:
                     proxy=httpcore.Proxy(proxy, auth) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
-                    network_backend=_Backend(self),
+                    network_backend=self,
                 )
             return self._pools[scheme, proxy]
 
@@ -180,14 +248,20 @@ class Network:
         raise ApiError(text) if is_permanent else PassingError(text)
 
 
-class _Backend(httpcore.SyncBackend):
-    """Connects as `httpcore` does, and watches how much comes."""
+def backoff(first_pause: float, attempt: int) -> float:
+    """Return the seconds to wait after a failed attempt: exponential, and randomly shorter."""
+    longest = min(LONGEST_PAUSE, first_pause * 2.0 ** min(attempt - 1, 30))
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
 
-    def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
-        return _Stream(super().connect_tcp(*args, **options), self._network)
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, if any (RFC 9110, 10.2.3)."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        then = times.parse(value)
+        seconds = 0 if then is None else (then - times.now()).total_seconds()
+    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None  # not a number is not either
 
 
 class _Stream(httpcore.NetworkStream):

@@ -16,12 +16,11 @@ from filedecryptor.vns import times
 _GUID = re.compile(  # as .NET or RFC 9562 writes it
     r"(?i)(?:urn:uuid:)?[\s{(]*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})[\s})]*"
 )
-LONGEST = 100  # characters of a text that is looked at
 
 
 def parse_guid(value: object) -> str | None:
     """Return the GUID that a value is, in its own letters; None if it is not one."""
-    match = _GUID.fullmatch(value) if isinstance(value, str) and len(value) <= LONGEST else None
+    match = _GUID.fullmatch(value) if isinstance(value, str) else None
     return match[1] if match else None
 
 
@@ -98,7 +97,7 @@ class Listing(NamedTuple):
             return list(entries.values()), SESSION
         arrays = [
             [entry for entry in one or () if entry is not None]
-            for path, one in _walk(value, into_arrays=False)
+            for path, one in _walk(value, into_entries=False)
             if isinstance(one, list) or (one is None and NULLABLE.search(path))
         ]
         names = {name for array in arrays for name in _names_of_guids(array)}
@@ -114,16 +113,19 @@ def _has_session(entry: object) -> bool:
     return isinstance(entry, dict) and SESSION in map(plain_name, entry)
 
 
-def _walk(value: object, *, into_arrays: bool = True) -> Iterator[tuple[str, Any]]:
-    """Yield a value and all that are in it, in order, after the plain names that lead to them."""
+def _walk(value: object, *, into_entries: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield a value and all that are in it, in order, after the plain names that lead to them.
+
+    Entries are what is in an array, or has a `sessionGuid`.
+    """
     left = [("", value)]
     while left:
         path, found = left.pop()
         yield path, found
-        if isinstance(found, dict):
+        if isinstance(found, dict) and (into_entries or not _has_session(found)):
             names = [f"{path[-40:]} {plain_name(name)}" for name in found]
             left += reversed([*zip(names, found.values(), strict=True)])
-        elif isinstance(found, list) and into_arrays:
+        elif isinstance(found, list) and into_entries:
             left += [(path, one) for one in reversed(found)]
 
 
@@ -259,7 +261,6 @@ TOTAL = re.compile(
 PAGES = re.compile(r"(x|x?pagination|total|number|count|num|last)*(of)?pages?(total|count)?")
 NEXT_RELATION = re.compile(r"""(?i)rel\s*=\s*["']?[^"',;]*\bnext\b""")  # RFC 8288, section 3.3
 
-DEEPEST = 4  # levels of objects in which signs of more pages are looked for
 NOTHING = {"", "0", "false", "null", "none", "[]", "{}"}
 
 
@@ -267,25 +268,20 @@ def signs_of_more(listing: Listing) -> list[str]:
     """Return what in an answer shows that more recordings exist than it lists, for people."""
     count = len(listing.entries())
     found: list[str] = []
+    values = [loaded(listing.data)]
     for name, value in listing.headers.items():
         if name == "x-pagination":
             with suppress(ApiError):
-                found += _signs(loaded(value.encode()), count)
+                values.append(loaded(value.encode()))
         elif name == "link" and NEXT_RELATION.search(value):
             found.append("the header link names a next page")
         elif _sign(name, value.rpartition("/")[2], count):
             found.append(f"the header {name} is {value.strip()}")
-    return [*found, *_signs(loaded(listing.data), count)]
-
-
-def _signs(value: object, count: int, depth: int = 0) -> Iterator[str]:
-    """Yield the signs in an object and in those in it, but for entries of the list."""
-    if not isinstance(value, dict) or depth == DEEPEST or _has_session(value):
-        return
-    for name, inner in value.items():
-        if sign := _sign(name, inner, count):
-            yield f"{name!r} {sign}"
-        yield from _signs(inner, count, depth + 1)
+    for _, one in (pair for value in values for pair in _walk(value, into_entries=False)):
+        if isinstance(one, dict) and not _has_session(one):
+            signs = ((name, _sign(name, inner, count)) for name, inner in one.items())
+            found += (f"{name!r} {sign}" for name, sign in signs if sign)
+    return found
 
 
 def _sign(name: str, value: object, count: int) -> str | None:

@@ -118,10 +118,11 @@ def _has_locked(descriptor: int, path: str) -> bool:
     return True
 
 
-def _claim(descriptor: int, path: str, own: bytes) -> None:
-    """Write to the lock, or raise an error if another run does so.
+@contextmanager
+def _beating(descriptor: int, path: str, own: bytes) -> Iterator[None]:
+    """Write something new to the lock again and again, unless another run does so.
 
-    A run at work beats; a clock or the number of a process would not tell it from a killed one.
+    A clock or the number of a process would not tell a run at work from a killed one.
     """
     before = found = _said(path)
     deadline = time.monotonic() + PATIENCE
@@ -135,19 +136,11 @@ def _claim(descriptor: int, path: str, own: bytes) -> None:
     said = _said(path)
     if said not in {found, own[:LONGEST_SAYING]}:  # the former where nothing can be written
         raise _in_use(path, said)
-
-
-@contextmanager
-def _beating(descriptor: int, path: str, own: bytes) -> Iterator[None]:
-    """Claim the lock, and write something new to it again and again."""
-    _claim(descriptor, path, own)
     ended = Event()
 
     def beat() -> None:
-        count = 0
         while not ended.wait(BEAT):
-            count += 1
-            _write(descriptor, own + b" %d" % count)
+            _write(descriptor, own + b" %d" % time.monotonic_ns())
 
     thread = Thread(target=beat, daemon=True)
     thread.start()

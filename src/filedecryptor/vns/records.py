@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import partial
+from io import FileIO
 from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
 from filedecryptor.core.decryptor import OnProgress, ignore
-from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
 from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
@@ -26,8 +28,7 @@ ENCRYPTED = "enc"  # the extension of a recording that was stored without being 
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
 FEW = 20  # so many recordings are looked up one by one; for more, the directory is listed
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_NAME = re.compile(rf"({_GUID})\.json")
-_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})")
+_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
 
 
 class Record(NamedTuple):
@@ -44,11 +45,6 @@ class Record(NamedTuple):
     deleted: str | None = None  # when it was deleted on the server
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether the file holds the recording as the server stored it, encrypted."""
-        return self.file.endswith(f".{ENCRYPTED}")
-
-    @property
     def is_whole(self) -> bool:
         """Whether the recording is known to be complete."""
         return f".{UNVERIFIED}." not in self.file
@@ -62,6 +58,9 @@ class Record(NamedTuple):
         return self.is_whole and self.format is not None
 
 
+_TYPES = (str, object, str, str | None, int, str, bool, str, str | None)  # of a record's fields
+
+
 class Records:
     """The records in a directory or a folder of a store, and the files that they describe.
 
@@ -70,14 +69,10 @@ class Records:
 
     def __init__(self, directory: str, count: int = 0) -> None:
         self.are_remote = is_url(directory)
-        self._directory = directory
-        self._storage = storage_of(directory)
-        self._sizes: Mapping[str, int | None] | None = self._list() if count > FEW else None
-
-    def _list(self) -> Mapping[str, int | None]:
         # A slash at the end of an address would stand for a folder without a name.
-        is_folder = self.are_remote and self._directory.endswith("/")
-        return self._storage.sizes_in(self._directory[:-1] if is_folder else self._directory)
+        self._directory = directory.removesuffix("/") if self.are_remote else directory
+        self._storage = storage_of(directory)
+        self._sizes = self._storage.sizes_in(self._directory) if count > FEW else None
 
     def path(self, name: str) -> str:
         """Return the path or the address of a file."""
@@ -86,25 +81,19 @@ class Records:
     def find(self, guid: UUID) -> Record | None:
         """Return the record of a recording; None if there is none, or if it makes no sense."""
         name = f"{guid}.json"
-        if self._sizes is not None and name not in self._sizes:
-            return None
-        try:
-            return self._read(name)
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            if self._sizes is None or name in self._sizes:
+                return self._read(name)
+        return None
 
     def holds(self, record: Record, on_progress: OnProgress = ignore, *, read: bool) -> bool:
         """Return whether a record's file is there in its length and, if it is `read`, unaltered."""
-        try:
-            if self._sizes is not None:
-                size = self._sizes.get(record.file)
-            else:
-                size = self._storage.size_of(self.path(record.file))
-            if size != record.size:
-                return False
-            return not read or self._sha256(record.file, on_progress) == record.sha256
-        except FileNotFoundError:
-            return False
+        with suppress(FileNotFoundError):
+            sizes, path = self._sizes, self.path(record.file)
+            size = self._storage.size_of(path) if sizes is None else sizes.get(record.file)
+            if size == record.size:
+                return not read or self._sha256(record.file, on_progress) == record.sha256
+        return False
 
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
@@ -116,41 +105,38 @@ class Records:
     def all(
         self, *, without: Collection[str] = (), read: bool = False
     ) -> Iterator[tuple[str, Record | None, Failure | None]]:
-        """Yield every GUID in the order of the files' names, with its record, and what is wrong.
+        """Yield every GUID in order, with its record, and what is wrong.
 
         Of the files that the records describe, the length is compared, or all that they hold.
         """
-        self._sizes = self._list()
-        recorded = {match[1] for name in self._sizes if (match := _NAME.fullmatch(name))}
-        recorded.update(without)
-        for name in sorted(self._sizes):
-            if (match := _NAME.fullmatch(name)) and match[1] not in without:
-                yield (match[1], *self._checked(name, read=read))
-            elif (match := _FILE.fullmatch(name)) and match[1] not in recorded:
-                recorded.add(match[1])
-                error = FileDecryptorError("there is no record of it", filename=name)
-                yield match[1], None, error
-
-    def _checked(self, name: str, *, read: bool) -> tuple[Record | None, Failure | None]:
-        record: Record | None = None
-        error: Failure | None = None
-        try:
-            record = self._read(name)
-            if record is None:
-                error = FileDecryptorError("this is not the record of a recording")
-            elif not self.holds(record, read=read):
-                error = FileDecryptorError("it is missing, or is not what was stored")
-        except (FileDecryptorError, OSError) as refusal:
-            self.refuse_if_general(refusal)
-            error = refusal
-        if error is not None:
-            error.filename = record.file if record else name
-        return record, error
+        self._sizes = self._storage.sizes_in(self._directory)
+        files = {  # of each GUID, the first one
+            match[1]: name
+            for name in sorted(self._sizes, reverse=True)
+            if (match := _FILE.fullmatch(name)) and match[1] not in without
+        }
+        for guid, file in sorted(files.items()):
+            name = f"{guid}.json"
+            record: Record | None = None
+            error: Failure | None = None
+            try:
+                if name not in self._sizes:
+                    name, error = file, FileDecryptorError("there is no record of it")
+                elif (record := self._read(name)) is None:
+                    error = FileDecryptorError("this is not the record of a recording")
+                elif not self.holds(record, read=read):
+                    error = FileDecryptorError("it is missing, or is not what was stored")
+            except (FileDecryptorError, OSError) as refusal:
+                self.refuse_if_general(refusal)
+                error = refusal
+            if error is not None:
+                error.filename = record.file if record else name
+            yield guid, record, error
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
         if isinstance(error, UnavailableError):
-            self._list()
+            self._storage.sizes_in(self._directory)
 
     def _read(self, name: str) -> Record | None:
         """Return the record in a file; None if it makes no sense, or is far too long."""
@@ -161,13 +147,11 @@ class Records:
         except (ValueError, RecursionError, TypeError, KeyError):
             return None
         fits = (
-            name == f"{record.guid}.json"
-            and isinstance(record.file, str)
+            all(map(isinstance, record, _TYPES))
+            and name == f"{record.guid}.json"
             and (match := _FILE.fullmatch(record.file))
             and match[1] == record.guid
-            and isinstance(record.size, int)
-            and isinstance(record.sha256, str)
-            and all(isinstance(text, (str, type(None))) for text in (*record[7:], record.format))
+            and record.file != name
         )
         return record if fits else None
 
@@ -193,15 +177,11 @@ class Records:
         name = f"{recording.guid}.{extension}"
         kind = extension.rpartition(".")[2]
         publish = partial(self._storage.publish, self.path(name))
+        content.seek(0)
+        sha256 = hashlib.file_digest(cast("FileIO", content), "sha256").hexdigest()
+        size = content.seek(0, os.SEEK_END)
         if not isinstance(content, PendingFile):  # which is not read to be published
             content = cast("BinaryIO", Watched(content, on_progress))
-        digest = hashlib.sha256()
-        size = 0
-        content.seek(0)
-        while piece := content.read(CHUNK_SIZE):
-            digest.update(piece)
-            size += len(piece)
-        sha256 = digest.hexdigest()
         try:
             publish(content, replace=False)
         except FileExistsError:
