@@ -91,6 +91,14 @@ def make_enc(tmp_path: Path) -> MakeEnc:
 
 
 @pytest.fixture
+def many(tmp_path: Path, encrypted_audio: bytes) -> Path:
+    """A folder of 200 recordings, `000.enc` to `199.enc`, for what ends before the last of them."""
+    for number in range(200):
+        (tmp_path / f"{number:03}.enc").write_bytes(encrypted_audio)
+    return tmp_path
+
+
+@pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is the working directory."""
     monkeypatch.chdir(tmp_path)

@@ -11,14 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from filedecryptor import errors
 from filedecryptor.errors import (
-    ExitCode,
-    FileDecryptorError,
     StorageError,
     UsageError,
     errors_naming,
-    exit_code_of,
     failed,
     in_one_line,
     missing_extra,
@@ -26,15 +22,6 @@ from filedecryptor.errors import (
 )
 
 ROOT = Path(__file__).parents[1]
-
-
-def test_every_exception_has_an_exit_code() -> None:
-    """One of those that are documented."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    found = {kind.exit_code for kind in kinds if issubclass(kind, FileDecryptorError)}
-    assert found <= set(ExitCode)
-    assert exit_code_of(OSError(errno.EIO, "x")) == ExitCode.FAILED
-    assert exit_code_of(UsageError("x")) == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,25 @@
-"""The house: which module may know which, and what each may use, seen in the source itself."""
+"""The house: which module may know which, what each may use, and what the package shows."""
 
 from __future__ import annotations
 
 import ast
+import pydoc
+import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.commands import run_process
+from support.recordings import AUDIO, PASSWORD
 
 import filedecryptor
+from filedecryptor import errors, vns
 
 SOURCE = Path(filedecryptor.__file__).parent
-FILES = {"__init__.py", "__main__.py", "cli.py", "command.py", "errors.py"}
 
 # From top to bottom: a package imports from lines below its own only, and within itself.
 ORDER = """
@@ -29,9 +35,15 @@ errors
 """
 RANKS = {name: rank for rank, line in enumerate(ORDER.split("\n")) for name in line.split()}
 
-SEES_THE_TERMINAL = {"__main__", "vns.__main__", "cli", "command", "vns.cli", "vns.nightly"}
-
 USES = {
+    "filedecryptor.terminal": {
+        "__main__",
+        "vns.__main__",
+        "cli",
+        "command",
+        "vns.cli",
+        "vns.nightly",
+    },
     "click": {"cli", "vns.cli", "terminal.options"},
     "cryptography": {"core.crypto"},
     "llvmlite": {"lanes.compiler"},
@@ -40,7 +52,7 @@ USES = {
     "s3fs": {"storage.s3"},
     "httpcore": {"vns.http"},
 }
-"""Other packages, and the modules that may import them."""
+"""Packages, and the modules outside of each that may import it."""
 
 
 def name_of(path: Path) -> str:
@@ -82,9 +94,8 @@ def rank_of(name: str) -> int:
 
 def test_the_package_has_twelve_entries() -> None:
     """So that a stranger finds the door."""
-    entries = {path.name for path in SOURCE.iterdir() if path.suffix in {"", ".py"}}
-    packages = {name.partition(".")[0] for name in RANKS if f"{name}.py" not in FILES}
-    assert entries - {"__pycache__"} == FILES | (packages - {"__main__"})
+    entries = {path.stem for path in SOURCE.iterdir() if path.suffix in {"", ".py"}}
+    assert entries - {"__pycache__"} == {"__init__", *(name.partition(".")[0] for name in RANKS)}
 
 
 def test_imports_go_down() -> None:
@@ -98,28 +109,17 @@ def test_imports_go_down() -> None:
 def test_imports_make_no_circle() -> None:
     """What stands at the top of a module needs nothing that needs the module itself."""
     needs = {name: set(map(own, imports(tree.body))) - {None, ""} for name, tree in MODULES.items()}
-    while free := {name for name, needed in needs.items() if not needed & needs.keys()}:
-        needs = {name: needed for name, needed in needs.items() if name not in free}
-    assert not needs
+    TopologicalSorter(needs).prepare()
 
 
-def test_only_the_command_lines_see_the_terminal() -> None:
-    """And the terminal itself."""
-    users = {
-        name
-        for name, found in IMPORTS.items()
-        if any((own(one) or "").partition(".")[0] == "terminal" for one in found)
-    }
-    assert {name for name in users if name.partition(".")[0] != "terminal"} <= SEES_THE_TERMINAL
-
-
-@pytest.mark.parametrize("package", sorted(USES))
+@pytest.mark.parametrize("package", USES)
 def test_each_package_is_used_in_one_place(package: str) -> None:
-    """To replace it is to change that."""
+    """To replace it is to change that; only the command lines see the terminal."""
     users = {
         name
         for name, found in IMPORTS.items()
-        if any(imported.partition(".")[0] == package for imported in found)
+        if any(f"{imported}.".startswith(f"{package}.") for imported in found)
+        and not f"filedecryptor.{name}.".startswith(f"{package}.")
     }
     assert users == USES[package]
 
@@ -168,3 +168,53 @@ def test_the_top_of_the_tree_holds_what_belongs_there() -> None:
     names = {line.partition("/")[0] for line in done.stdout.splitlines()}
     files = {"pyproject.toml", "README.md", "LICENSE", "docs", "src", "tests", "fixtures"}
     assert {name for name in names if not name.startswith(".")} <= files
+
+
+CALL = ["-m", "filedecryptor", "a.enc", PASSWORD, "opus"]
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        (["-c", "import filedecryptor"], {"click", "cryptography"}),
+        (["-m", "filedecryptor", "--version"], {"cryptography"}),
+        (["-m", "filedecryptor", "--help"], {"cryptography"}),
+        ([*CALL, "-d", "."], {"fsspec", "s3fs", "dask", "distributed"}),
+        (CALL, {"click", "concurrent", "filedecryptor.jobs.plan"}),
+    ],
+)
+def test_nothing_is_imported_in_vain(folder: Path, command: list[str], absent: set[str]) -> None:
+    """Help needs no cryptography, the reference's call no option parser, files no stores."""
+    done = run_process("-X", "importtime", *command, cwd=folder, command=[sys.executable])
+    assert done.code == 0
+    found = {line.split()[-1] for line in done.lines if line.startswith("import time:")}
+    assert "filedecryptor" in found
+    assert not found & absent
+    if "opus" in command:
+        assert (folder / "a.opus").read_bytes() == AUDIO
+
+
+def test_the_public_names_are_shown() -> None:
+    """By `dir` and `help`, although they are loaded when they are used; nothing else is."""
+    assert all(hasattr(filedecryptor, name) for name in filedecryptor.__all__)
+    shown = {name for name in dir(filedecryptor) if not name.startswith("__")}
+    assert shown == set(filedecryptor.__all__) - {"__version__"}
+    page = pydoc.plain(pydoc.render_doc(filedecryptor))
+    for name in shown:
+        assert re.search(rf"^    (class )?{name}\(", page, re.MULTILINE), name
+
+
+def test_what_a_function_raises_is_public() -> None:
+    """Its caller can catch it; only what the command alone meets has no public name."""
+    kinds = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, filedecryptor.FileDecryptorError)
+    }
+    assert kinds - {"ClusterError"} <= {*filedecryptor.__all__, *vns.__all__}
+
+
+def test_the_public_names_of_the_api() -> None:
+    """All of them are there, if the extra is."""
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    assert all(hasattr(vns, name) and name in dir(vns) for name in vns.__all__)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import encryptor
+from support import api_server, encryptor
 from support.commands import COMMAND, SCRIPTS, VNS, wait_until
 from support.folders import contents
 from support.posix import posix_only
-from support.recordings import AUDIO, FIXTURES, WAV
+from support.recordings import AUDIO, FIXTURES, PASSWORD, WAV
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
@@ -81,33 +81,47 @@ def write_program(folder: Path, name: str, script: str) -> None:
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """All that the examples need: recordings, secrets, a store, an account, a player."""
-    for package in ("distributed", "s3fs", "httpcore"):
+def place(tmp_path: Path) -> Path:
+    """What stands for a home, /srv and C:, with the recordings and the secrets of the pages."""
+    for folder in ("recordings/late", "rotated", "secrets"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("secret.txt", ".vns-password", "secrets/vns.txt"):
+        (tmp_path / name).write_text(f"{PASSWORD}\n")
+    for name in ("vns-token", ".vns-token", "secrets/token.txt"):
+        (tmp_path / name).write_text(f"{api_server.TOKEN}\n")
+    (tmp_path / "old.txt").write_text("the one before\n")
+    for path in FIXTURES.glob("*.enc"):
+        shutil.copy(path, tmp_path / "recordings" / ("late" if "ghi" in path.name else ""))
+        shutil.copy(path, tmp_path)
+    shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "rotated" / "new.enc")
+    (tmp_path / "rotated" / "old.enc").write_bytes(encryptor.encrypt(WAV, "the one before"))
+    return tmp_path
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    """The address of a server with an account."""
+    pytest.importorskip("httpcore", reason="the extra vns is not installed")
+    with api_server.serving() as server:
+        server.recordings = {guid: (FIXTURES / name).read_bytes() for guid, name in GUIDS.items()}
+        yield server.url
+
+
+@pytest.fixture
+def env(place: Path, api: str) -> Iterator[dict[str, str]]:
+    """An environment in which the programs, a player, the account and a store are found."""
+    for package in ("distributed", "s3fs"):
         pytest.importorskip(package, reason="an extra is not installed")
-    from support import api_server
     from support.bucket import Bucket, serving
 
-    (tmp_path / "secret.txt").write_text("EncryptMe\n")
-    (tmp_path / "old.txt").write_text("the one before\n")
-    (tmp_path / "vns-token").write_text(f"{api_server.TOKEN}\n")
-    late = tmp_path / "recordings" / "late"
-    late.mkdir(parents=True)
-    with serving() as store, api_server.serving() as api:
+    audio = FIXTURES / "plain" / "recording_abc123.opus"
+    write_program(place, "ffplay", f'[ "$*" = "-nodisp -autoexit -" ] && cmp - {audio}')
+    path_of_all = f"{place / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
+    with serving() as store:
         bucket = Bucket(store, "bucket")
-        for path in FIXTURES.glob("*.enc"):
-            folder = late if "ghi" in path.name else late.parent
-            shutil.copy(path, folder)
-            shutil.copy(path, tmp_path)
-            bucket.put(str((folder / path.name).relative_to(tmp_path)), path.read_bytes())
-        (tmp_path / "rotated").mkdir()
-        shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "rotated" / "new.enc")
-        (tmp_path / "rotated" / "old.enc").write_bytes(encryptor.encrypt(WAV, "the one before"))
-        api.recordings = {guid: (FIXTURES / name).read_bytes() for guid, name in GUIDS.items()}
-        audio = FIXTURES / "plain" / "recording_abc123.opus"
-        write_program(tmp_path, "ffplay", f'[ "$*" = "-nodisp -autoexit -" ] && cmp - {audio}')
-        path_of_all = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
-        ours = {"VNS_API_URL": api.url, "PYTHONPATH": "", "PATH": path_of_all}
+        for path in (place / "recordings").rglob("*.enc"):
+            bucket.put(str(path.relative_to(place)), path.read_bytes())
+        ours = {"VNS_API_URL": api, "PYTHONPATH": "", "PATH": path_of_all}
         yield {**os.environ, **bucket.env, **ours}
 
 
@@ -127,7 +141,7 @@ def with_cluster(commands: Iterable[str]) -> str:
 @pytest.mark.slow
 @pytest.mark.real_iterations
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)])
-def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path, page: str) -> None:
+def test_the_examples_are_true(env: dict[str, str], tmp_path: Path, page: str) -> None:
     """Each command prints what the page shows, one after the other in one folder."""
     for commands, lines in examples(page):
         if "jq" in commands[0] and shutil.which("jq") is None:
@@ -137,7 +151,7 @@ def test_the_examples_are_true(surroundings: dict[str, str], tmp_path: Path, pag
             cut.write_bytes((FIXTURES / "recording_abc123.enc").read_bytes()[:-100])
             (tmp_path / "recordings" / "page.enc").write_text("<!doctype html>")
         script = with_cluster(commands) if "--cluster" in commands[0] else "\n".join(commands)
-        assert comparable(printed(script, tmp_path, surroundings)) == comparable(lines), commands
+        assert comparable(printed(script, tmp_path, env)) == comparable(lines), commands
 
 
 def printed(script: str, folder: Path, env: dict[str, str]) -> list[str]:
@@ -149,49 +163,36 @@ def printed(script: str, folder: Path, env: dict[str, str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.fixture
-def srv(tmp_path: Path) -> Path:
-    """Return what stands for /srv, a home and C:, with recordings and secrets."""
-    (tmp_path / "secrets").mkdir()
-    for name in (".vns-password", "secrets/vns.txt", ".vns-token", "secrets/token.txt"):
-        (tmp_path / name).write_text("EncryptMe\n")
-    (tmp_path / "recordings" / "late").mkdir(parents=True)
-    shutil.copy(FIXTURES / "recording_abc123.enc", tmp_path / "recordings")
-    shutil.copy(FIXTURES / "recording_ghi789.enc", tmp_path / "recordings" / "late")
-    return tmp_path
-
-
-NIGHT = {"late", "late/recording_ghi789.wav", "recording_abc123.opus"}
+def check_the_night(place: Path) -> None:
+    """Check that the recordings and the account's are there as audio."""
+    audio = {"late", "late/recording_ghi789.wav", "recording_abc123.opus", "recording_def456.mp3"}
+    assert contents(place / "audio").keys() == audio
+    assert {path.stem for path in (place / "calls").glob("[!.]*")} == GUIDS.keys()
 
 
 @posix_only("sh")
 @pytest.mark.real_iterations
-def test_the_crontabs_are_true(srv: Path) -> None:
+def test_the_crontabs_are_true(place: Path, api: str) -> None:
     """Their lines run as cron runs them: by sh, with hardly anything in the environment."""
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(srv), "VNS_API_URL": "http://127.0.0.1:9"}
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(place), "VNS_API_URL": api}
     for line in "".join(blocks("crontab")).splitlines():
         command = line.removeprefix("15 2 * * * ").replace("/usr/local/bin", str(SCRIPTS))
-        words = ["/bin/sh", "-c", command.replace("/srv", str(srv)).replace("7200", "1")]
+        words = ["/bin/sh", "-c", command.replace("/srv", str(place))]
         done = subprocess.run(words, check=False, env=env, capture_output=True, text=True)
-        if "vns-recordings" in command:
-            assert done.returncode in {1, 7}  # there is no server at that address
-        else:
-            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-            assert contents(srv / "audio").keys() == NIGHT
-            assert not any((srv / "audio" / name).stat().st_mode & 0o077 for name in NIGHT)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    check_the_night(place)
+    for path in (*(place / "audio").rglob("*"), *(place / "calls").glob("[!.]*")):
+        assert not path.stat().st_mode & 0o077
 
 
 @pytest.mark.real_iterations
-def test_the_lines_for_windows_are_true(srv: Path) -> None:
+def test_the_lines_for_windows_are_true(place: Path, api: str) -> None:
     """The commands of the tasks are ones that the programs take; CI runs the installation there."""
-    env = {**os.environ, "VNS_API_URL": "http://127.0.0.1:9"}
     for line in re.findall(r'^schtasks .* /TR "(.*)"$', "".join(blocks("bat")), re.MULTILINE):
-        text = line.replace("C:", str(srv)).replace("\\", "/").replace("7200", "1")
-        if (words := text.split())[0].endswith("/vns-recordings.exe"):
-            assert subprocess.run([VNS, *words[1:]], check=False, env=env).returncode in {1, 7}
-        else:
-            subprocess.run([COMMAND, *words[1:]], check=True)
-            assert contents(srv / "audio").keys() == NIGHT
+        program, *words = line.replace("C:", str(place)).replace("\\", "/").split()
+        program = VNS if program.endswith("/vns-recordings.exe") else COMMAND
+        subprocess.run([program, *words], check=True, env={**os.environ, "VNS_API_URL": api})
+    check_the_night(place)
     jobs = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
     [block] = blocks("bat", "fixtures")
     assert all(f"- run: {line}\n" in jobs for line in block.splitlines())
@@ -199,36 +200,33 @@ def test_the_lines_for_windows_are_true(srv: Path) -> None:
 
 @pytest.mark.real_iterations
 @pytest.mark.parametrize("source", blocks("python"))
-def test_the_python_of_the_pages(srv: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+def test_the_python_of_the_pages(
+    place: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
     """It runs as it stands; the webhook fetches the one recording that a call's end names."""
-    if "Client" in source:
-        pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    from support import api_server
-
-    guid = next(iter(GUIDS))
-    shutil.copy(FIXTURES / "recording_abc123.enc", srv)
-    monkeypatch.chdir(srv)
+    monkeypatch.chdir(place)
     monkeypatch.setenv("VNS_API_TOKEN", api_server.TOKEN)
-    monkeypatch.setenv("FILEDECRYPTOR_PASSWORD", "EncryptMe")
+    monkeypatch.setenv("FILEDECRYPTOR_PASSWORD", PASSWORD)
+    if "Client" in source:
+        url = request.getfixturevalue("api")
+        source = source.replace('TOKEN"]', f'TOKEN"], url={url!r}')
     names: dict[str, Any] = {}
-    with api_server.serving() as api:
-        api.recordings = {guid: (FIXTURES / name).read_bytes() for guid, name in GUIDS.items()}
-        source = source.replace('TOKEN"]', f'TOKEN"], url={api.url!r}')
-        exec(source.replace("/srv", srv.as_posix()), names)  # noqa: S102
-        if "call_end" in names:
-            body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
-            environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
-            answers: list[str] = []
-            assert names["call_end"](environ, lambda status, _: answers.append(status)) == []
-            wait_until((srv / "calls" / f"{guid}.json").exists)
-            assert answers == ["204 No Content"]
-            assert (srv / "calls" / f"{guid}.opus").read_bytes() == AUDIO
-            assert len(list((srv / "calls").iterdir())) == 2
+    exec(source.replace("/srv", place.as_posix()), names)  # noqa: S102
     if "path" in names:
         assert names["path"].read_bytes() == AUDIO
     if "open_recording" in names:
         assert names["first"] == b"OggS"
-        assert (srv / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
+        assert (place / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
+    if "call_end" in names:
+        guid = next(iter(GUIDS))
+        body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
+        environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+        answers: list[str] = []
+        assert names["call_end"](environ, lambda status, _: answers.append(status)) == []
+        wait_until((place / "calls" / f"{guid}.json").exists)
+        assert answers == ["204 No Content"]
+        assert (place / "calls" / f"{guid}.opus").read_bytes() == AUDIO
+        assert len(list((place / "calls").iterdir())) == 2
 
 
 @posix_only("bash")
@@ -259,7 +257,7 @@ def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
     tool, *_ = way.split()
     if shutil.which(tool, path=path) is None:
         pytest.skip(f"there is no {tool}")
-    clone = tmp_path / "clone"
+    clone, programs = tmp_path / "clone", tmp_path / "usr" / "local" / "bin"
     for name in ("src", "fixtures"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -267,16 +265,15 @@ def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
     for name in ("opt", "srv", "usr/local/bin"):
         (tmp_path / name).mkdir(parents=True)
         way = way.replace(f"/{name}/", f"{tmp_path}/{name}/")
-    programs = tmp_path / "usr" / "local" / "bin"
-    homes = {"HOME": tmp_path, "UV_TOOL_DIR": tmp_path / "u", "PIPX_HOME": tmp_path / "x"}
-    places = homes | {"UV_TOOL_BIN_DIR": programs, "PIPX_BIN_DIR": programs}
-    env = {**os.environ, **{name: str(place) for name, place in places.items()}}
-    env |= {"PYTHONPATH": "", "PATH": path}
-    update = way.replace("install", "install --force") if tool in {"uv", "pipx"} else ""
-    subprocess.run(["bash", "-ec", f"{way}\n{update}"], check=True, cwd=clone, env=env)
+    env = {**os.environ, "PYTHONPATH": "", "PATH": path, "HOME": str(tmp_path)}
+    env |= {"UV_TOOL_DIR": str(tmp_path / "u"), "PIPX_HOME": str(tmp_path / "x")}
+    env |= {"UV_TOOL_BIN_DIR": str(programs), "PIPX_BIN_DIR": str(programs)}
+    script = [way]
+    if tool in {"uv", "pipx"}:
+        script.append(way.replace("install", "install --force"))  # which updates them
     if "fixtures" not in way:
-        program = (clone / ".venv" / "bin" if tool == "python3" else programs) / "filedecryptor"
-        words = [str(program), "fixtures/recording_abc123.enc", "EncryptMe", "opus"]
-        subprocess.run(words, check=True, cwd=clone, env=env)
+        folder = ".venv/bin" if tool == "python3" else programs
+        script.append(f"{folder}/filedecryptor fixtures/recording_abc123.enc EncryptMe opus")
+    subprocess.run(["bash", "-ec", "\n".join(script)], check=True, cwd=clone, env=env)
     assert (clone / "fixtures" / "recording_abc123.opus").read_bytes() == AUDIO
     assert (tmp_path / "srv" / "calls").exists() == (tool == "sudo")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,166 +16,132 @@ from filedecryptor import (
     UnknownFormatError,
     UsageError,
     decrypt_file,
-    decrypt_files,
 )
 
 SAME_LENGTH = bytes(len(AUDIO))
+CUT = AUDIO[:100]
+LONG = b"RIFF\0\0\0\0WAVE" + bytes(9_000_000)  # more than is held in memory
 AGAIN = "{} bytes, not the 14165 of the recording: done again"
-OTHER_LENGTH = "exists with another length: {} bytes instead of 14165"
 
-EXISTING = [
-    ("replace", SAME_LENGTH, 0, None),
-    ("skip", SAME_LENGTH, 0, "exists"),
+# What is to be done, what is there, the exit code, and what is said.
+EXISTING: list[tuple[str, bytes, int, str]] = [
+    ("replace", SAME_LENGTH, 0, ""),
+    ("skip", SAME_LENGTH, 0, "skipped"),
     ("skip", b"", 0, AGAIN.format(0)),
-    ("skip", AUDIO[:100], 0, AGAIN.format(100)),
+    ("skip", CUT, 0, AGAIN.format(100)),
     ("skip", AUDIO + b"\0", 0, AGAIN.format(14166)),
     ("fail", SAME_LENGTH, 1, "File exists"),
-    ("fail", AUDIO[:100], 1, OTHER_LENGTH.format(100)),
+    ("fail", CUT, 1, "exists with another length: 100 bytes instead of 14165"),
 ]
-"""What is to be done, what is there, the exit code, and what is said."""
-
-WAYS: dict[str, Any] = {
-    "one": ["a.enc"],
-    "many": ["."],
-    "elsewhere": ["-j2", "a.enc", "-d", "out"],
-    "meanwhile": None,
-    "function": {},
-    "executor": {},
-}
+a_table_of_outputs = pytest.mark.parametrize(("if_exists", "there", "code", "said"), EXISTING)
 
 
+@a_table_of_outputs
+@pytest.mark.parametrize("source", ["a.enc", "."])
 @pytest.mark.parametrize("extension", ["opus", "auto"])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("if_exists", "there", "code", "said"), EXISTING)
 def test_an_output_that_is_there(  # noqa: PLR0917 - a table
-    folder: Path,
-    encrypted_audio: bytes,
-    way: str,
-    extension: str,
-    if_exists: Any,
-    there: bytes,
-    code: int,
-    said: str | None,
+    folder: Path, extension: str, source: str, if_exists: str, there: bytes, code: int, said: str
 ) -> None:
-    """It counts as done if it is as long as the audio, whichever way the job is done."""
-    output = folder / ("out" if way == "elsewhere" else "") / "a.opus"
-    output.parent.mkdir(exist_ok=True)
-    options = ["--if-exists", if_exists]
-    if way == "meanwhile":
-        process = begin(folder, encrypted_audio, *options)
-        output.write_bytes(there)
-        _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
-        done, lines = process.returncode, stderr.decode()
-    elif way in {"function", "executor"}:
-        output.write_bytes(there)
-        with ThreadPoolExecutor(1) as executor:
-            more: Any = {"executor": executor} if way == "executor" else {}
-            outcomes = decrypt_files([folder], PASSWORD, extension, if_exists=if_exists, **more)
-            [outcome] = outcomes
-        done, lines = int(outcome.status == "failed"), str(outcome.error or outcome.note)
-        lines += " exists" if outcome.status == "skipped" else ""
-    else:
-        output.write_bytes(there)
-        result = run(*options, *WAYS[way], PASSWORD, extension, cwd=folder)
-        done, lines = result.code, result.stderr
-        stays = code or said == "exists"
-        assert bool(result.stdout) == (not stays)
-        if way == "many" and said == "exists":
-            said = "1 skipped"
-    assert done == code
-    assert said is None or said in lines
-    stays = code or said in {"exists", "1 skipped"}
-    assert output.read_bytes() == (there if stays else AUDIO)
-    assert len([name for name in contents(folder) if name != "out"]) == 2
+    """It counts as done if it is as long as the audio, alone or in a batch."""
+    (folder / "a.opus").write_bytes(there)
+    result = run("--if-exists", if_exists, source, PASSWORD, extension, cwd=folder)
+    stays = code != 0 or said == "skipped"
+    assert (result.code, bool(result.stdout)) == (code, not stays)
+    assert said in result.stderr
+    assert contents(folder) == {"a.enc": encrypt(AUDIO), "a.opus": there if stays else AUDIO}
 
 
-def test_what_is_done_again_with_json_or_quietly(folder: Path) -> None:
-    """Its object is that of any other; quiet is quiet."""
-    (folder / "a.opus").write_bytes(b"cut")
-    result = run("--if-exists", "skip", "--json", "a.enc", PASSWORD, "opus", cwd=folder)
-    assert json.loads(result.stdout)["status"] == "decrypted"
-    assert result.lines == [f"note: a.opus: {AGAIN.format(3)}"]
-    (folder / "a.opus").write_bytes(b"cut")
-    assert run("-q", "--if-exists", "skip", "a.enc", PASSWORD, "opus", cwd=folder)[1:] == (b"", "")
-    assert (folder / "a.opus").read_bytes() == AUDIO
+@a_table_of_outputs
+def test_an_output_that_appears_meanwhile(
+    folder: Path, if_exists: str, there: bytes, code: int, said: str
+) -> None:
+    """It counts as one that was there."""
+    process = begin(folder, encrypt(AUDIO), "--if-exists", if_exists)
+    (folder / "a.opus").write_bytes(there)
+    stderr = process.communicate(encrypt(AUDIO)[5000:], timeout=30)[1].decode()
+    assert process.returncode == code
+    assert said in stderr
+    stays = code != 0 or said == "skipped"
+    assert contents(folder) == {"a.enc": encrypt(AUDIO), "a.opus": there if stays else AUDIO}
 
 
-def test_a_failure_leaves_what_is_not_the_audio(folder: Path) -> None:
-    """Only authenticated audio takes its place."""
-    (folder / "a.opus").write_bytes(b"cut")
-    with nothing_changes(folder):
-        assert run("--if-exists", "skip", "a.enc", "wrong", "opus", cwd=folder).code == 3
+WRONG = "authentication failed"
+AUTO = {"a.opus": CUT, "a.wav": SAME_LENGTH}
+
+
+@pytest.mark.parametrize(
+    ("there", "line", "code", "said", "made"),
+    [
+        # Only authenticated audio takes the place of what is not the audio.
+        ({"a.opus": CUT}, "skip a.enc wrong opus", 3, f"error: a.enc: {WRONG}", {}),
+        ({"a.opus": CUT}, "skip a.enc P opus -q", 0, "", {"a.opus": AUDIO}),
+        ({"a.opus": CUT}, "skip a.enc P opus --json", 0, "note: a.opus: 100 b", {"a.opus": AUDIO}),
+        ({"long.wav": CUT}, "skip long.enc P auto", 0, "note: long.wav: 100 b", {"long.wav": LONG}),
+        # With `auto`, one of the right length is enough, and no key is derived.
+        (AUTO, "skip a.enc wrong auto", 0, "skipped: a.enc: a.wav exists", {}),
+        (AUTO, "fail a.enc wrong auto", 1, "error: a.wav: File exists", {}),
+        ({"a.mp3": b"another"}, "skip a.enc P auto", 0, "", {"a.opus": AUDIO}),
+        # A link to nowhere is not the audio.
+        *(
+            (
+                {"a.opus": "nowhere"},
+                line,
+                0,
+                "note: a.opus: a link to nowhere: done",
+                {"a.opus": AUDIO},
+            )
+            for line in ("skip a.enc P opus", "skip a.enc P auto")
+        ),
+        # The output of a recording without audio is empty.
+        ({"none.wav": b""}, "skip none.enc wrong wav", 0, "skipped: none.enc: none.wav exists", {}),
+        ({"none.wav": "nowhere"}, "skip none.enc wrong wav", 3, f"error: none.enc: {WRONG}", {}),
+        ({"none.wav": None}, "skip none.enc wrong wav", 1, "error: none.wav: Is a directory", {}),
+        # What is too short for a recording has no output.
+        ({"short.wav": b""}, "skip short.enc P wav", 4, "error: short.enc: not an .enc file", {}),
+        ({"short.wav": b""}, "fail short.enc P wav", 4, "error: short.enc: not an .enc file", {}),
+        # Where the length is not known, what is there counts.
+        ({"a.opus": CUT}, "skip - P opus -o a.opus", 0, "skipped: -: a.opus exists", {}),
+        ({"a.opus": CUT}, "skip pipe P opus -o a.opus", 0, "skipped: pipe: a.opus exists", {}),
+    ],
+)
+def test_what_counts_as_the_audio(  # noqa: PLR0917 - a table
+    folder: Path,
+    there: dict[str, bytes | str | None],
+    line: str,
+    code: int,
+    said: str,
+    made: dict[str, bytes],
+) -> None:
+    """Of outputs that are there: bytes, a link, or None for a directory."""
+    make_fifo(folder / "pipe")
+    for name, recording in {
+        "none": encrypt(b""),
+        "long": encrypt(LONG),
+        "short": bytes(43),
+    }.items():
+        (folder / f"{name}.enc").write_bytes(recording)
+    for name, content in there.items():
+        if content is None:
+            (folder / name).mkdir()
+        elif isinstance(content, str):
+            (folder / name).symlink_to(content)
+        else:
+            (folder / name).write_bytes(content)
+    before = contents(folder)
+    result = run("--if-exists", *line.replace("P", PASSWORD).split(), cwd=folder)
+    assert (result.code, [*result.lines, ""][0][: len(said)]) == (code, said)
+    assert bool(result.stdout) == (bool(made) and "-q" not in line)
+    assert contents(folder) == before | made
 
 
 @posix_only("links for everybody")
 def test_outputs_that_are_hard_links_are_two(folder: Path, encrypted_audio: bytes) -> None:
     """As programs make them of files that are equal."""
     (folder / "b.enc").write_bytes(encrypted_audio)
-    assert run(".", PASSWORD, "opus", cwd=folder).code == 0
-    (folder / "b.opus").unlink()
+    (folder / "a.opus").write_bytes(AUDIO)
     (folder / "b.opus").hardlink_to(folder / "a.opus")
     result = run(".", PASSWORD, "opus", "--if-exists", "skip", cwd=folder)
     assert (result.code, result.lines[0][:10]) == (0, "2 skipped ")
-
-
-def test_with_auto_one_of_the_right_length_is_enough(folder: Path) -> None:
-    """Whatever its extension, and whatever else is there; no key is derived."""
-    (folder / "a.opus").write_bytes(b"cut")
-    (folder / "a.wav").write_bytes(SAME_LENGTH)
-    with nothing_changes(folder):
-        skipped = run("--if-exists", "skip", "a.enc", "wrong", "auto", cwd=folder)
-        failed = run("--if-exists", "fail", "a.enc", "wrong", "auto", cwd=folder)
-    assert (skipped.code, skipped.lines) == (0, ["skipped: a.enc: a.wav exists"])
-    assert (failed.code, failed.lines) == (1, ["error: a.wav: File exists"])
-
-
-def test_with_auto_what_the_audio_does_not_fit_stays(folder: Path) -> None:
-    """It may be anything."""
-    (folder / "a.mp3").write_bytes(b"another")
-    result = run("--if-exists", "skip", "a.enc", PASSWORD, "auto", cwd=folder)
-    assert result == (0, b"a.opus\n", "")
-    assert (folder / "a.mp3").read_bytes() == b"another"
-
-
-def test_a_long_recording_is_done_again(tmp_path: Path) -> None:
-    """Of more than is held in memory."""
-    audio = b"RIFF\0\0\0\0WAVE" + bytes(9_000_000)
-    (tmp_path / "a.enc").write_bytes(encrypt(audio))
-    (tmp_path / "a.wav").write_bytes(audio[:8_000_000])
-    assert run("--if-exists", "skip", "a.enc", PASSWORD, "auto", cwd=tmp_path).code == 0
-    assert contents(tmp_path) == {"a.enc": encrypt(audio), "a.wav": audio}
-
-
-def test_a_recording_without_audio(tmp_path: Path) -> None:
-    """Its output is empty: an empty file is it, a link to nowhere and a directory are not."""
-    (tmp_path / "a.enc").write_bytes(encrypt(b""))
-    (tmp_path / "a.wav").touch()
-    (tmp_path / "a.mp3").symlink_to("nowhere")
-    words = ["--if-exists", "skip", "a.enc", "wrong"]
-    assert run(*words, "wav", cwd=tmp_path).lines == ["skipped: a.enc: a.wav exists"]
-    assert run(*words, "mp3", cwd=tmp_path).code == 3
-    (tmp_path / "a.opus").mkdir()
-    assert run(*words, "opus", cwd=tmp_path).lines == ["error: a.opus: Is a directory"]
-
-
-@pytest.mark.parametrize("if_exists", ["skip", "fail"])
-def test_what_is_too_short_for_a_recording_has_no_output(tmp_path: Path, if_exists: str) -> None:
-    """Whatever is there cannot be its audio, and it says itself what is wrong."""
-    (tmp_path / "a.enc").write_bytes(bytes(43))
-    (tmp_path / "a.wav").write_bytes(b"")
-    with nothing_changes(tmp_path):
-        assert run("--if-exists", if_exists, "a.enc", PASSWORD, "wav", cwd=tmp_path).code == 4
-
-
-@pytest.mark.parametrize("name", ["-", "pipe"])
-def test_where_the_length_is_not_known_what_is_there_counts(folder: Path, name: str) -> None:
-    """Standard input and pipes tell it at their end only."""
-    (folder / "a.opus").write_bytes(b"old")
-    make_fifo(folder / "pipe")
-    words = ["--if-exists", "skip", name, PASSWORD, "opus", "-o", "a.opus"]
-    result = run(*words, cwd=folder)
-    assert (result.code, result.lines) == (0, [f"skipped: {name}: a.opus exists"])
-    assert (folder / "a.opus").read_bytes() == b"old"
 
 
 # The names of outputs.
@@ -197,26 +161,6 @@ def three(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("words", "output", "is_noted"),
-    [
-        *(([name], f"a.{name}", True) for name in ("wav", "mp3", "WAV", "flac", "m4a")),
-        *(([name], f"a.{name}", False) for name in ("opus", "ogg", "OPUS", "oga", "AUTO", "bin")),
-        (["auto"], "a.opus", False),
-        (["auto", "-o", "x.mp3"], "x.mp3", True),
-    ],
-)
-def test_a_name_for_another_format_is_noted(
-    folder: Path, words: list[str], output: str, *, is_noted: bool
-) -> None:
-    """The output is the reference's, and a note says what it is."""
-    result = run("a.enc", PASSWORD, *words, cwd=folder)
-    assert (result.code, result.stdout.decode()) == (0, f"{output}\n")
-    assert result.lines == ([f"note: {output}: {CONVERTED.format('opus')}"] if is_noted else [])
-    assert contents(folder)[output] == AUDIO
-    assert run("a.enc", PASSWORD, *words, "-q", cwd=folder).stderr == ""
-
-
 def test_a_batch_notes_it_once(folder: Path) -> None:
     """Not for each of a thousand."""
     for name in "bcd":
@@ -225,24 +169,6 @@ def test_a_batch_notes_it_once(folder: Path) -> None:
     result = run(".", PASSWORD, "wav", cwd=folder)
     notes = [line.partition(".wav: ")[2] for line in result.lines if line.startswith("note: ")]
     assert sorted(notes) == [CONVERTED.format("mp3"), CONVERTED.format("opus")]
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("flac.enc", UNKNOWN), ("none.enc", "it holds no audio")]
-)
-def test_audio_that_auto_does_not_know(three: Path, name: str, words: str) -> None:
-    """Nothing is wrong with the recording, which is said; nothing is written."""
-    with nothing_changes(three):
-        result = run(name, PASSWORD, "auto", cwd=three)
-        with pytest.raises(UnknownFormatError) as caught:
-            decrypt_file(three / name, PASSWORD, "auto")
-    hint = "name the output's extension instead of 'auto', or store such audio by --unknown-as"
-    assert (result.code, result.stdout) == (5, b"")
-    assert result.lines == [
-        f"error: {name}: the recording is intact and the password right; {words}",
-        f"hint: {hint}",
-    ]
-    assert (caught.value.filename, caught.value.hint) == (str(three / name), hint)
 
 
 def test_unknown_audio_can_be_stored_all_the_same(three: Path) -> None:
@@ -297,31 +223,33 @@ def test_decrypt_file_names_the_output(make_enc: MakeEnc, kind: type) -> None:
     assert decrypt_file(kind(source), ["wrong", PASSWORD], "auto").name == "a.wav"
     output = kind(source.with_name("x"))
     assert decrypt_file(kind(source), PASSWORD, "auto", output=output) == Path(output)
+    with nothing_changes(source.parent):
+        done = decrypt_file(kind(source), "wrong", "auto", if_exists="skip")
+        assert done == source.with_suffix(".opus")
 
 
-def test_decrypt_file_can_keep_an_existing_output(make_enc: MakeEnc, tmp_path: Path) -> None:
-    """`skip` returns it without any work, `fail` raises, also for `auto`."""
-    source = make_enc()
-    existing = tmp_path / "a.mp3"
-    existing.write_bytes(SAME_LENGTH)
-    with nothing_changes(tmp_path):
-        assert decrypt_file(source, "wrong", "mp3", if_exists="skip") == existing
-        assert decrypt_file(source, "wrong", "auto", if_exists="skip") == existing
-        with pytest.raises(FileExistsError):
-            decrypt_file(source, PASSWORD, "mp3", if_exists="fail")
-        with pytest.raises(UsageError, match="if_exists"):
-            decrypt_file(source, PASSWORD, "opus", if_exists="overwrite")  # type: ignore[arg-type]
-    assert decrypt_file(source, PASSWORD, "opus", if_exists="fail").read_bytes() == AUDIO
-
-
-def test_errors_say_which_file(make_enc: MakeEnc) -> None:
-    """A traceback in a log is enough to find the recording."""
-    source = make_enc()
-    with pytest.raises(AuthenticationError) as caught:
-        decrypt_file(source, "wrong", "opus")
-    assert str(caught.value).startswith(f"{source}: authentication failed")
-    with pytest.raises(FileNotFoundError) as missing:
-        decrypt_file("nowhere.enc", "x", "opus")
-    assert missing.value.filename == "nowhere.enc"
-    with pytest.raises(UsageError, match="extension"):
-        decrypt_file(source, "x", "a/b")
+@pytest.mark.parametrize(
+    ("words", "if_exists", "kind", "message"),
+    [
+        (("a.enc", "wrong", "wav"), "replace", AuthenticationError, "^a.enc: authentication fail"),
+        (("nowhere.enc", "x", "wav"), "replace", FileNotFoundError, "'nowhere.enc'"),
+        (("a.enc", PASSWORD, "opus"), "fail", FileExistsError, "'a.opus'"),
+        (("a.enc", PASSWORD, "opus"), "overwrite", UsageError, "if_exists"),
+        (("a.enc", PASSWORD, "a/b"), "replace", UsageError, "extension"),
+        (("none.enc", PASSWORD, "auto"), "replace", UnknownFormatError, "^none.enc: the recording"),
+    ],
+)
+def test_errors_say_which_file(  # noqa: PLR0917 - a table
+    here: Path,
+    make_enc: MakeEnc,
+    words: tuple[str, str, str],
+    if_exists: Any,
+    kind: type[Exception],
+    message: str,
+) -> None:
+    """A traceback in a log is enough to find the recording; nothing is written."""
+    make_enc()
+    make_enc("none.enc", b"")
+    (here / "a.opus").write_bytes(SAME_LENGTH)
+    with nothing_changes(here), pytest.raises(kind, match=message):
+        decrypt_file(*words, if_exists=if_exists)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import run
-from support.folders import nothing_changes
+from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
@@ -38,6 +38,72 @@ def make(folder: Path, *names: str, content: bytes = b"") -> None:
         (folder / name).write_bytes(content)
 
 
+# A call, how its error begins, if there is one, and what is written all the same.
+COLLIDING = [
+    ("a.enc a.dat P opus", "a.dat: it would have the same output as 'a.enc'", []),
+    ("a.enc b/a.enc P opus -d o", "b/a.enc: it would have the same output as 'a.enc'", []),
+    ("a.enc link/a.dat P opus", "link/a.dat: it would have the same output as 'a.enc'", []),
+    ("a.opus.enc a.enc P auto", "a.enc: it would have the same output as 'a.opus.enc'", []),
+    ("b/a.enc a.enc P enc", "b/a.enc: the output would replace the input", []),
+    ("b c/ P enc -d c", "b/a.enc: its output would replace the input 'c/a.enc'", []),
+    ("a.enc b c d P opus -d o", "a.enc: it would have the same output as 'b/a.enc'", ["o/d.opus"]),
+    ("a.enc b c d P auto -d o", "a.enc: it would have the same output as 'b/a.enc'", ["o/d.opus"]),
+    # Only the disk shows these, so it is the failure of that recording alone.
+    ("self.enc a.enc P wav", "self.wav: the output would replace the input", ["a.wav"]),
+    ("x.enc z.enc P opus", "x.enc: its output would replace the input 'z.enc'", ["z.opus"]),
+    # With `auto`, the audio shows whether an input that is called like audio would be replaced.
+    ("r.wav P auto", "", ["r.opus"]),
+    ("r.wav d P auto -d .", "", ["d.opus", "r.opus"]),
+    ("w.wav P auto", "w.wav: the output would replace the input", []),
+    ("w.wav P auto --if-exists skip", "w.wav: the output would replace the input", []),
+    ("w.wav d P auto -d .", "./w.wav: the output would replace the input", ["d.opus"]),
+]
+
+
+@pytest.mark.parametrize(("line", "error", "made"), COLLIDING)
+def test_outputs_that_collide(folder: Path, line: str, error: str, made: list[str]) -> None:
+    """They fail, however the names are spelled, and nothing else does."""
+    recording = (folder / "a.enc").read_bytes()
+    others = ("a.dat", "a.opus.enc", "b/a.enc", "c/a.enc", "d/d.enc", "r.wav", "self.enc", "x.enc")
+    make(folder, *others, "x.opus", content=recording)
+    make(folder, "w.wav", content=encrypt(WAV))
+    (folder / "link").symlink_to(".")
+    (folder / "self.wav").symlink_to("self.enc")
+    (folder / "z.enc").symlink_to("x.opus")
+    before = contents(folder)
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    assert result.code == (2 if error else 0)
+    assert any(text.startswith(f"error: {error}") for text in result.lines) == bool(error)
+    assert sorted(map(os.path.normpath, result.stdout.decode().split())) == made
+    found = {name: content for name, content in contents(folder).items() if name != "o"}
+    assert found == before | dict.fromkeys(made, AUDIO)
+
+
+@pytest.mark.parametrize(
+    "words", ["a.enc a.enc", "a.enc ./a.enc link/a.enc b/../a.enc", "b b/a.enc"]
+)
+@pytest.mark.parametrize("more", ["opus", "auto -d out", "--verify"])
+def test_what_is_named_twice_is_done_once(folder: Path, words: str, more: str) -> None:
+    """However it is spelled, and as it was named first."""
+    make(folder, "b/a.enc", content=(folder / "a.enc").read_bytes())
+    (folder / "link").symlink_to(".")
+    (folder / "secret").write_text(PASSWORD)
+    line = [*words.split(), *more.split(), "--password-file", "secret"]
+    result = run(*line, cwd=folder)
+    assert result.code == 0
+    assert result.lines[-1].startswith(("1 decrypted; ", "1 verified; "))
+    assert len(result.stdout.splitlines()) == (more != "--verify")
+
+
+@posix_only("links for everybody, and disks that tell case apart")
+def test_links_are_recordings_of_their_own(folder: Path) -> None:
+    """Each gives an output of its own name, also a hard link whose name differs in case only."""
+    (folder / "b.enc").symlink_to("a.enc")
+    (folder / "A.enc").hardlink_to(folder / "a.enc")
+    result = run("a.enc", "b.enc", "A.enc", "a.enc", PASSWORD, "opus", cwd=folder)
+    assert sorted(result.stdout.split()) == [b"A.opus", b"a.opus", b"b.opus"]
+
+
 @posix_only("disks that tell such names apart")
 @pytest.mark.parametrize("names", PAIRS)
 def test_names_that_differ_in_case_or_accents(here: Path, names: list[str]) -> None:
@@ -55,26 +121,25 @@ def test_names_that_differ_in_case_or_accents(here: Path, names: list[str]) -> N
 
 
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
-@pytest.mark.parametrize("names", PAIRS)
-def test_on_a_disk_that_takes_them_for_one(
-    here: Path, disk: Path, names: list[str], if_exists: str
-) -> None:
+def test_on_a_disk_that_takes_them_for_one(here: Path, disk: Path, if_exists: str) -> None:
     """The first stays and the second fails, whichever that is; both are named."""
-    make(here, *names, content=encrypt(WAV))
-    sources = sorted({name[0] for name in names})
-    words = [*sources, PASSWORD, "wav", "-d", "disk/out", "--if-exists", if_exists]
-    result = run(*words, cwd=here)
-    assert result.code == 2
-    [output] = result.stdout.decode().splitlines()
-    assert (here / output).read_bytes() == WAV
-    stem = output.removeprefix("disk/out/").removesuffix(".wav")
-    [failed] = [name for name in names if not name.endswith(f"/{stem}.enc")]
-    error = f"error: {failed}: it would have the same output as another input, {output!r}"
-    assert result.lines[0] == error
-    assert len([path for path in disk.rglob("*") if path.is_file()]) == 1
-    again = run(*words, cwd=here)  # what was found done belongs to one of them as well
-    assert again.code == (1 if if_exists == "fail" else 2)
-    assert (here / output).read_bytes() == WAV
+    for number, names in enumerate(PAIRS):
+        folder, out = here / str(number), f"../disk/{number}"
+        make(folder, *names, content=encrypt(WAV))
+        words = [*sorted({name[0] for name in names}), PASSWORD, "wav"]
+        words += ["-d", out, "--if-exists", if_exists]
+        result = run(*words, cwd=folder)
+        assert result.code == 2
+        [output] = result.stdout.decode().splitlines()
+        assert (folder / output).read_bytes() == WAV
+        stem = output.removeprefix(f"{out}/").removesuffix(".wav")
+        [failed] = [name for name in names if not name.endswith(f"/{stem}.enc")]
+        error = f"error: {failed}: it would have the same output as another input, {output!r}"
+        assert result.lines[0] == error
+        assert len([path for path in (disk / str(number)).rglob("*") if path.is_file()]) == 1
+        again = run(*words, cwd=folder)  # what was found done belongs to one of them as well
+        assert again.code == (1 if if_exists == "fail" else 2)
+        assert (folder / output).read_bytes() == WAV
 
 
 def test_an_input_on_a_disk_that_ignores_case_is_not_replaced(here: Path, disk: Path) -> None:
@@ -173,36 +238,13 @@ def test_what_macos_leaves_beside_recordings_is_none(folder: Path) -> None:
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
 @pytest.mark.parametrize("names", [["a"], ["x" * 251], ["a", "x" * 251]])
 def test_with_auto_only_the_output_that_fits_matters(
-    tmp_path: Path, if_exists: str, names: list[str]
+    here: Path, if_exists: str, names: list[str]
 ) -> None:
     """Not a directory or a name too long for the file system where another would go."""
-    make(tmp_path, *(f"{name}.enc" for name in names), content=encrypt(WAV))
-    (tmp_path / "a.opus").mkdir()
-    (tmp_path / "a.mp3").mkdir()
     inputs = [f"{name}.enc" for name in names]
-    result = run("--if-exists", if_exists, *inputs, PASSWORD, "auto", cwd=tmp_path)
-    assert result.code == 0
-    for name in names:
-        assert (tmp_path / f"{name}.wav").read_bytes() == WAV
-
-
-@pytest.mark.parametrize("if_exists", ["replace", "skip"])
-@pytest.mark.parametrize("words", [["r.wav"], ["r.wav", "b.enc"], ["r.wav", "-d", "."]])
-def test_with_auto_an_input_called_like_audio(
-    folder: Path, words: list[str], if_exists: str
-) -> None:
-    """It is decrypted if its own output has another name, and never replaced."""
-    command = ["--if-exists", if_exists, *words, PASSWORD, "auto"]
-    shutil.copy(folder / "a.enc", folder / "r.wav")
-    shutil.copy(folder / "a.enc", folder / "b.enc")
-    assert run(*command, cwd=folder).code == 0
-    assert (folder / "r.opus").read_bytes() == AUDIO
-    (folder / "r.opus").unlink()
-    (folder / "r.wav").write_bytes(encrypt(WAV))
-    refused = run(*command, cwd=folder)
-    assert refused.code == 2
-    assert refused.lines[0].endswith("r.wav: the output would replace the input")
-    assert (folder / "r.wav").read_bytes() == encrypt(WAV)
+    make(here, *inputs, "a.opus/x", "a.mp3/x", content=encrypt(WAV))
+    assert run("--if-exists", if_exists, *inputs, PASSWORD, "auto", cwd=here).code == 0
+    assert all((here / f"{name}.wav").read_bytes() == WAV for name in names)
 
 
 @pytest.mark.parametrize("number", [0, 7])

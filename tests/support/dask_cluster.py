@@ -64,6 +64,23 @@ class Cluster:
         log = (self.folder / f"worker-{number}.log").read_text("utf-8")
         return log.split("Start worker at:")[1].split()[0]
 
+    @contextmanager
+    def changed(self, owner: str, name: str, code: str) -> Iterator[None]:
+        """Let code define `new`, which a module or a class of each worker has under a name meanwhile.
+
+        The code finds what was there before as `old`.
+        """
+        from distributed import Client
+
+        change = f"import pkgutil\nowner = pkgutil.resolve_name({owner!r})\n"
+        swap = f"old = owner.old_{name} = owner.{name}\n{code}\nowner.{name} = new"
+        with Client(self.address, set_as_default=False) as client:
+            client.run(exec, change + swap, {})
+            try:
+                yield
+            finally:
+                client.run(exec, f"{change}owner.{name} = owner.old_{name}", {})
+
     def logs(self, kind: str = "") -> list[str]:
         """Return what the processes have written."""
         return [path.read_text("utf-8") for path in self.folder.glob(f"{kind}*.log")]

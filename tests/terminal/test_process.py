@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.commands import COMMAND, VNS, begin, run_process
+from support.commands import COMMAND, VNS, begin, run_process, wait_until_read
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import PASSWORD
@@ -108,9 +108,11 @@ DROPPING = {
 
 
 @posix_only("signals from elsewhere")
-@pytest.mark.parametrize("waiting", ["time.sleep(60)", "sys.stdin.buffer.raw.read(1)"])
 @pytest.mark.parametrize("place", DROPPING)
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("name", "waiting"),
+    [("SIGINT", "time.sleep(60)"), ("SIGTERM", "sys.stdin.buffer.raw.read(1)")],
+)
 def test_an_interruption_that_is_dropped_comes_again(name: str, place: str, waiting: str) -> None:
     """A little later; it also wakes a main thread that waits for something which may never come."""
     code = (
@@ -166,24 +168,32 @@ def test_nohup_is_respected(folder: Path, encrypted_audio: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("is_interrupted", [False, True])
-def test_a_signal_while_the_interpreter_ends_changes_nothing(
-    is_interrupted: bool,  # noqa: FBT001
-) -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-", PASSWORD, "opus"]], ids=["done", "interrupted"]
+)
+def test_a_signal_while_the_interpreter_ends_changes_nothing(words: list[str]) -> None:
     """All is done by then, and the exit code must say so; here the C library ends very slowly."""
-    words = ["-", PASSWORD, "opus"] if is_interrupted else ["--help"]
     code = (
-        "import ctypes, sys; from filedecryptor.__main__ import main; "
-        "libc = ctypes.CDLL(None); libc.__cxa_atexit(libc.pause, None, None); "
-        f"sys.argv = ['filedecryptor', *{words}]; sys.exit(main())"
+        "import ctypes, sys; from filedecryptor.__main__ import main; libc = ctypes.CDLL(None);"
+        "libc.__cxa_atexit(libc.pause, None, None); libc.__cxa_atexit(libc.close, 2, None);"
+        "sys.argv[0] = 'filedecryptor'; sys.exit(main())"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", code, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
-    for _ in range(1 + is_interrupted):
-        time.sleep(2)
+    assert process.stdin
+    assert process.stderr
+    if words[0] == "-":
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        wait_until_read(process.stdin)
         process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    assert process.stderr.read() == (INTERRUPTED if words[0] == "-" else b"")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
     assert process.poll() is None
     process.kill()
     assert process.wait(30) == -signal.SIGKILL
@@ -208,16 +218,18 @@ def test_windows_ends_like_others(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("streams", ["", "<&- >&-"], ids=["open", "closed"])
 def test_a_batch_looks_for_ctrl_c(folder: Path, streams: str) -> None:
-    """Though the recordings under way may never end, or there is nothing to write to."""
+    """Though what is read may never come, whose thread is left, or there is nothing to write to."""
     make_fifo(folder / "pipe.enc")
     code = (  # SIGINT as on Windows: it wakes nobody, so the main thread has to look
-        "import _thread, sys, threading; from filedecryptor.__main__ import main\n"
-        "threading.Timer(1, _thread.interrupt_main).start(); sys.exit(main())\n"
+        "import _thread, os, sys, threading, time; from filedecryptor.__main__ import main\n"
+        "from filedecryptor.jobs import workers; workers.SHUTDOWN_TIMEOUT = 0.5\n"
+        "def interrupt():\n"
+        "    while not os.path.exists('a.opus'): time.sleep(0.05)\n"
+        "    time.sleep(0.2); _thread.interrupt_main()\n"
+        "threading.Thread(target=interrupt).start(); sys.exit(main())\n"
     )
-    begin = time.monotonic()
     words = ("a.enc", "pipe.enc", PASSWORD, "opus")
     shell = ["bash", "-c", f'exec "$0" "$@" {streams}'] if streams else []
-    done = run_process("-c", code, *words, cwd=folder, command=[*shell, sys.executable])
+    done = run_process("-c", code, *words, cwd=folder, command=[*shell, sys.executable], timeout=20)
     assert (done.code, done.lines[-1]) == (130, "error: interrupted")
-    assert (folder / "a.opus").exists()
-    assert time.monotonic() - begin < 20
+    assert list(contents(folder)) == ["a.enc", "a.opus", "pipe.enc"]
