@@ -47,41 +47,51 @@ os.open = open_named
 """What makes it a disk without nameless files as well."""
 
 
-def make(folder: Path, count: int) -> dict[str, bytes | str | None]:
-    """Fill a folder with recordings, and return what it holds."""
+def fill(folder: Path, count: int, recording: bytes) -> None:
+    """Make a folder of recordings."""
     folder.mkdir()
-    recording = encrypt(AUDIO, PASSWORD)
     for number in range(count):
-        (folder / f"{number:02}.enc").write_bytes(recording)
-    return contents(folder)
+        (folder / f"{number:03}.enc").write_bytes(recording)
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Start a batch."""
+    return subprocess.Popen(
+        [*(words or [COMMAND]), ".", PASSWORD, "wav", "-j", "30"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def interrupt(process: subprocess.Popen[bytes], name: str, folder: Path, recording: bytes) -> int:
+    """Interrupt a batch, look at what it leaves, and return its code."""
+    process.send_signal(getattr(signal, name))
+    _, stderr = process.communicate(timeout=15)
+    after = {name: found for name, found in contents(folder).items() if name != "flushing"}
+    assert set(after.values()) <= {AUDIO, recording}
+    assert all(name.endswith((".enc", ".wav")) for name in after)
+    if process.returncode == 0:  # it was done already
+        assert sum(name.endswith(".wav") for name in after) * 2 == len(after)
+    else:
+        assert process.returncode == 130, stderr
+        assert stderr.endswith(INTERRUPTED)
+    return process.returncode
 
 
 def interrupt_often(folder: Path, count: int) -> None:
-    """Interrupt batches soon after they have begun, and look at the folder after each."""
+    """Interrupt batches soon after they have begun."""
     chance = random.Random(folder.name)  # noqa: S311 - chance that can be repeated
-    before = make(folder, 60)
+    recording = encrypt(AUDIO, PASSWORD)
+    fill(folder, 60, recording)
     for _ in range(count):
-        process = subprocess.Popen(
-            [COMMAND, ".", PASSWORD, "wav", "-j", "30"],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        process = begin(folder)
         # By then the handlers are there, and threads are being started.
         tasks = Path(f"/proc/{process.pid}/task")
         while process.poll() is None and len(list(tasks.iterdir())) == 1:
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
-        _, stderr = process.communicate(timeout=60)
-        after = contents(folder)
-        if process.returncode == 0:  # it was done already
-            assert len(after) == 2 * len(before)
-        else:
-            assert process.returncode == 130, stderr
-            assert stderr.endswith(INTERRUPTED)
-        assert set(after.values()) <= {AUDIO, *before.values()}
-        assert all(name.endswith((".enc", ".wav")) for name in after)
+        interrupt(process, chance.choice(["SIGINT", "SIGTERM", "SIGHUP"]), folder, recording)
         for path in folder.glob("*.wav"):
             path.unlink()
 
@@ -99,20 +109,13 @@ def test_interrupted_batches_leave_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prepare", ["", ONLY_NAMES], ids=["nameless", "named"])
 def test_a_slow_flush_is_not_waited_for(tmp_path: Path, prepare: str) -> None:
     """The command ends some seconds later, and what was being written has no name, or none now."""
-    folder = tmp_path / "folder"
-    before = make(folder, 3)
-    process = subprocess.Popen(
-        [sys.executable, "-c", prepare + SLOW_FLUSH, ".", PASSWORD, "wav"],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-    )
+    folder, recording = tmp_path / "folder", encrypt(AUDIO, PASSWORD)
+    fill(folder, 3, recording)
+    process = begin(folder, sys.executable, "-c", prepare + SLOW_FLUSH)
     wait_until((folder / "flushing").exists)
     assert any(folder.glob(".filedecryptor-*")) == bool(prepare)
-    process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=15)
-    assert process.returncode == 130, stderr
-    assert stderr.endswith(INTERRUPTED)
-    assert contents(folder).keys() == before.keys() | {"flushing"}
+    assert interrupt(process, "SIGTERM", folder, recording) == 130
+    assert not list(folder.glob("*.wav"))
 
 
 @pytest.mark.slow
@@ -123,26 +126,13 @@ def test_a_slow_flush_is_not_waited_for(tmp_path: Path, prepare: str) -> None:
 def test_the_lanes_do_not_delay_the_end(tmp_path: Path, when: str, times: int) -> None:
     """Neither while they are compiled, nor while they derive keys, in pieces."""
     pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
-    recording = encryptor.encrypt(AUDIO, PASSWORD)
-    for number in range(200):
-        (tmp_path / f"{number:03}.enc").write_bytes(recording)
-    process = subprocess.Popen(
-        [COMMAND, ".", PASSWORD, "wav", "-j", "2"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    folder, recording = tmp_path / "folder", encryptor.encrypt(AUDIO, PASSWORD)
+    fill(folder, 200, recording)
+    process = begin(folder)
     wait_until(lambda: bool(children(process.pid)))
     [child] = children(process.pid)
     if when == "deriving":
-        wait_until(lambda: len(list(tmp_path.glob("*.wav"))) > 25)
+        wait_until(lambda: len(list(folder.glob("*.wav"))) > 25)
     time.sleep(0.02 * times)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    assert interrupt(process, "SIGINT", folder, recording) == 130
     wait_until(lambda: has_ended(child))
-    assert process.returncode == 130, stderr
-    assert stderr.endswith(INTERRUPTED)
-    after = contents(tmp_path)
-    assert set(after.values()) <= {AUDIO, recording}
-    assert all(name.endswith((".enc", ".wav")) for name in after)
-    assert sum(name.endswith(".wav") for name in after) < 200

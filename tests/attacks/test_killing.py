@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from support.commands import COMMAND, begin, run, run_process
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
-KILLS = 500
 LEFTOVER = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
 LONG = 9_000_000
 """Bytes of audio that are too many for the memory, so that they are written as they come."""
@@ -35,83 +33,29 @@ def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process without a chance to clean up."""
-    process.kill()
-    process.communicate()
-
-
 def leftovers(folder: Path) -> list[Path]:
     """Return what looks like a leftover."""
     return [path for path in folder.rglob("*") if LEFTOVER.fullmatch(path.name)]
 
 
-def kill_often(folder: Path, kills: int) -> Counter[str]:
-    """Kill runs of one output at random moments, looking at the folder after each."""
-    chance = random.Random(folder.name)  # noqa: S311 - chance that can be repeated
-    audio = AUDIO + chance.randbytes(LONG if folder.name == "long" else 2_000_000)
-    old = chance.randbytes(1000)
-    target = folder / "a.opus"
-    (folder / "a.enc").write_bytes(encrypt(audio, PASSWORD))
-    seen: Counter[str] = Counter()
-    started = time.monotonic()
-    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
-    seconds = time.monotonic() - started
-    for number in range(kills):
-        if before := number % 2:
-            target.write_bytes(old)
-        else:
-            target.unlink(missing_ok=True)
-        process = start(folder, "a.enc", PASSWORD, "opus")
-        # Most kills go to the end of a run, where it writes.
-        time.sleep(chance.triangular(0, 1.3 * seconds, seconds))
-        kill(process)
-        found = target.read_bytes() if target.exists() else None
-        assert found in {old if before else None, audio}
-        seen["new" if found == audio else "old" if before else "absent"] += 1
-        # Between getting a name and being renamed, the audio is whole already.
-        for left in leftovers(folder):
-            assert before
-            assert left.read_bytes() == audio
-            left.unlink()
-            seen["with a leftover"] += 1
-        assert set(contents(folder)) <= {"a.enc", "a.opus"}
-    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
-    assert contents(folder) == {"a.enc": (folder / "a.enc").read_bytes(), "a.opus": audio}
-    return seen
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """The output is absent, the old one or the new one, whole; nothing unauthenticated stays."""
-    folders = [tmp_path / "short", tmp_path / "long"]
-    for folder in folders:
-        folder.mkdir()
-    with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(kill_often, folders, [KILLS // 2] * 2))
-    print(f"{KILLS} kills:", dict(sum(counts, Counter())))  # noqa: T201 - for pytest -s
-
-
-STEPS = {
-    "without a name": (
-        "write",
-        "fchmod",
-        "fsync",
-        "linkat",
-        "?rename,?renameat",
-        "?unlink,?unlinkat",
-    ),
-    "with a name": ("write", "fchmod", "fsync", "?rename,?renameat", "?unlink,?unlinkat"),
-}
-"""What a run asks of the system from the moment that it has a file, as strace calls it."""
+STEPS = [
+    *product(["write", "fchmod", "fsync", "?rename,?renameat", "?unlink,?unlinkat"], [True, False]),
+    ("linkat", True),
+]
+"""What a run asks of the system from the moment that it has a file, and whether it has no name."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
-@pytest.mark.parametrize(("way", "step"), [(way, step) for way in STEPS for step in STEPS[way]])
+@pytest.mark.parametrize(("step", "can_link"), STEPS)
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "replaced"])
-def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | None) -> None:
-    """As above, without chance. The next run does the work, and a day later nothing is left."""
+def test_killed_at_each_step(
+    tmp_path: Path, step: str, old: bytes | None, *, can_link: bool
+) -> None:
+    """The output is absent, the old one or the new one, whole; nothing unauthenticated stays.
+
+    The next run does the work, and a day later nothing is left.
+    """
     target = tmp_path / "a.opus"
     audio = AUDIO + bytes(LONG if step == "write" else 0)
     done = {"a.enc": encrypt(audio, PASSWORD), "a.opus": audio}
@@ -120,14 +64,14 @@ def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | N
     number = 1
     while True:
         target.write_bytes(old) if old else target.unlink(missing_ok=True)
-        if not is_killed_at(step, number, words, tmp_path, can_link=way == "without a name"):
+        if not is_killed_at(step, number, words, tmp_path, can_link=can_link):
             break
         found = target.read_bytes() if target.exists() else None
         assert found in {old, audio}
         for left in leftovers(tmp_path):
             data = left.read_bytes()
             # Another file gets its name early, but it has been authenticated by then.
-            assert data == audio or (way == "with a name" and audio.startswith(data))
+            assert data == audio or (not can_link and audio.startswith(data))
             if 0 < len(data) < len(audio):
                 assert left.stat().st_mode & 0o077 == 0
             os.utime(left, (0, 0))
@@ -187,7 +131,8 @@ def test_a_killed_batch_is_simply_repeated(tmp_path: Path) -> None:
     for _ in range(10):
         process = start(tmp_path, *words)
         time.sleep(chance.uniform(0.1, 0.6))
-        kill(process)
+        process.kill()
+        process.wait()
         found = contents(tmp_path)
         assert set(found.values()) <= {audio, *recordings.values()}
         assert not leftovers(tmp_path)

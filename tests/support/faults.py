@@ -10,29 +10,30 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import struct
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
-from threading import Lock
 
 import pytest
 
 from support import odd_disk
 from support.account import Call, Directory
 from support.api_server import PATH, Handler
-from support.commands import AS_ANYBODY
 from support.night import Night
-from support.posix import IS_ROOT
-from support.store_proxy import Answer, Request, refusal
-from support.vns import meanwhile
+from support.store_proxy import (
+    NOT_IMPLEMENTED,
+    Answer,
+    Request,
+    forwarding,
+    is_conditional,
+    refusal,
+)
+from support.vns import breaking, instead, meanwhile, trickling
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
@@ -68,19 +69,12 @@ def answer_with(
     times: int | None = None,
 ) -> None:
     """Let some requests be answered otherwise: each path so many times, or always."""
-    wanted, asked, lock = set(paths), Counter[str](), Lock()
+    for path in paths:
 
-    def behave(handler: Handler) -> bool:
-        if handler.command != method or handler.path not in wanted:
-            return False
-        with lock:
-            asked[handler.path] += 1
-            if times is not None and asked[handler.path] > times:
-                return False
-        answer(handler)
-        return True
+        def is_concerned(handler: Handler, path: str = path) -> bool:
+            return handler.path == path
 
-    night.server.behaviours.append(behave)
+        night.server.behaviours.append(instead(answer, is_concerned, method, times))
 
 
 def sending(status: int) -> Callable[[Handler], None]:
@@ -121,46 +115,24 @@ def list_is(night: Night, body: bytes) -> None:
     night.undo.callback(setattr, night.server, "list_body", None)
 
 
-def breaking(then: Callable[[Night, Handler], object] = lambda *_: None, *words: str) -> Fault:
-    """Return the fault that answers arrive in part: for now, or all night; what follows is `then`."""
+def broken(how: str) -> Fault:
+    """Return the fault that answers arrive in part: once each, or all night."""
 
     def fault(night: Night) -> None:
-        def half(handler: Handler) -> None:
-            body = handler.server.recordings.get(handler.guid) or handler.server.listing()
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body[: len(body) // 2])
-            handler.wfile.flush()
-            handler.close_connection = True
-            then(night, handler)
-
-        night.words += words
+        night.words += ["--timeout", "0.7"]
         paths = [PATH] if night.chance.random() < 0.2 else paths_of(night.some())
-        if night.chance.random() < 0.7:
-            night.is_harmless()
-            answer_with(night, "GET", paths, half, 1)
-        else:
-            night.draw("all night")
+        times = 1 if night.chance.random() < 0.7 and how != "trickle" else None
+        night.draw(f"times: {times}")
+        if times is None:
             night.limit_time()
-            answer_with(night, "GET", paths, half)
+        else:
+            night.is_harmless()
+        night.server.behaviours += [
+            trickling("body", path=path) if how == "trickle" else breaking(how, times, path)
+            for path in paths
+        ]
 
     return fault
-
-
-def reset(_: Night, handler: Handler) -> None:
-    """End the connection as a router does."""
-    option = struct.pack("ii", 1, 0)
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-    handler.connection.close()
-
-
-def trickle(night: Night, handler: Handler) -> None:
-    """Send a byte now and then."""
-    for _ in range(200):
-        if night.is_over.wait(0.05):
-            break
-        handler.wfile.write(b"x")
 
 
 # The disk
@@ -190,40 +162,6 @@ def refusing(
         then(night)
 
     return fault
-
-
-def as_anybody(night: Night) -> None:
-    """Let the run have no more rights than any user."""
-    if IS_ROOT and not shutil.which("setpriv"):
-        pytest.skip("needs setpriv")
-    night.prefix = AS_ANYBODY
-
-
-def set_mode(night: Night, path: Path, mode: int, usual: int) -> None:
-    """Let a file or a directory have other permissions, for the night, and the run no more."""
-    path.chmod(mode)
-    night.undo.callback(path.chmod, usual)
-    as_anybody(night)
-
-
-def records_are_spoilt(spoil: Callable[[Night, Path], object]) -> Fault:
-    """Return the fault that some records cannot be read; all other recordings are stored."""
-
-    def fault(night: Night) -> None:
-        calls = night.stored(night.chance.choice([1, 3, 99]))
-        night.draw(f"{len(calls)} records")
-        for call in calls:
-            spoil(night, path_of(night, call.record))
-        night.concerns(*calls)
-
-    return fault
-
-
-def make_directory(night: Night, path: Path) -> None:
-    """Put a directory in the place of a file."""
-    path.unlink()
-    path.mkdir()
-    night.undo.callback(remove_odd_thing, path)
 
 
 def remove_odd_thing(path: Path) -> None:
@@ -301,27 +239,18 @@ def signalled(*names: str, count: int = 1) -> Fault:
 
     def fault(night: Night) -> None:
         takes_its_time(night)
-        night.send(*(signal.Signals[night.chance.choice(names)] for _ in range(count)))
-
-    return fault
-
-
-def token_file_ends_in(*ends: bytes) -> Fault:
-    """Return the fault that the token's file ends otherwise, which is no part of the token."""
-
-    def fault(night: Night) -> None:
-        token = night.folder / "token"
-        token.write_bytes(token.read_bytes().replace(b"\n", night.chance.choice(ends)))
-        night.is_harmless()
+        for _ in range(count):
+            # From the start of a run to half as long after its end.
+            after = night.chance.uniform(0, 1.5 * night.seconds)
+            night.signals.append((after, signal.Signals[night.chance.choice(names)]))
+        night.signals.sort()
+        night.draw(*night.signals)
 
     return fault
 
 
 BUSY = refusal(503, "SlowDown", "Please reduce your rate")
 DENIED = refusal(403, "AccessDenied", "Access Denied")
-UNCONDITIONAL = refusal(
-    501, "NotImplemented", "A header you provided implies functionality that is not implemented"
-)
 
 
 def store_answers(
@@ -336,7 +265,8 @@ def store_answers(
         is_drawn = is_concerned(request) and draws[next(asked) % len(draws)]
         return answer if is_drawn else forward(request)
 
-    night.undo.callback(setattr, night.store, "behaviour", night.store.behaviour)
+    assert night.store
+    night.undo.callback(setattr, night.store, "behaviour", forwarding)
     night.store.behaviour = behave
 
 
@@ -347,16 +277,13 @@ class Anywhere(Night):
     recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, times=[1, 2])
     recordings_fail = refused(PASSING, Night.limit_time)
     deletions_are_refused = refused([302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE")
-    connections_break_off = breaking()
-    connections_are_reset = breaking(reset)
-    connections_stall = breaking(lambda night, _: night.is_over.wait(10), "--timeout", "0.7")
-    connections_trickle = breaking(trickle, "--timeout", "0.7")
+    connections_break_off = broken("cut")
+    connections_are_reset = broken("reset")
+    connections_stall = broken("stall")
+    connections_trickle = broken("trickle")
     killed = signalled("SIGKILL")
     asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
-    the_token_file_has_a_line_end_of_windows = token_file_ends_in(b"\r\n")
-    the_token_file_has_a_blank = token_file_ends_in(b" \n", b"\t\n")
-
     the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
     records_are_damaged = damaged("json", spoilt)
     audio_is_damaged = damaged("audio", cut)
@@ -419,13 +346,6 @@ class Anywhere(Night):
             self.put(call.name, data)
         self.is_harmless()
 
-    def what_is_remembered_is_damaged(self) -> None:
-        """When the last run was complete is not known any more."""
-        data = self.chance.choice([b"", b"[]", b"{", bytes(100), b'{"complete": 3}'])
-        self.draw(data)
-        self.place.write(".vns-recordings.json", data)
-        self.is_harmless()
-
     def two_runs_meet(self) -> None:
         """Between them, all is stored."""
         takes_its_time(self)
@@ -435,14 +355,10 @@ class Anywhere(Night):
     def memory_is_scarce(self) -> None:
         """Of the address space, or of the data."""
         self.account.take_calls(self.chance, LANES_BEGIN)
-        self.with_limit(self.chance.choice(["-v", "-d"]), self.chance.randrange(40, 250) * 1000)
+        limit = f"{self.chance.choice(['-v', '-d'])} {self.chance.randrange(40, 250) * 1000}"
+        self.draw(f"ulimit {limit}")
+        self.prefix = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh"]
         self.env["AWS_MAX_ATTEMPTS"] = "2"
-
-    def memory_is_not_executable(self) -> None:
-        """As in a hardened unit of systemd: there are no lanes, and all is done."""
-        self.account.take_calls(self.chance, LANES_BEGIN)
-        self.without_executable_memory()
-        self.is_harmless()
 
     def the_clock_is_wrong(self) -> None:
         """It is ahead or behind, by minutes or by years."""
@@ -473,15 +389,14 @@ class OnDisk(Anywhere):
     files_have_one_name = refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"])
     open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
     directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
-    records_cannot_be_read = records_are_spoilt(lambda night, path: set_mode(night, path, 0, 0o600))
-    records_are_directories = records_are_spoilt(make_directory)
 
     def a_run_was_killed_where_there_are_no_locks(self) -> None:
         """On such a disk, a moment ago."""
         self.the_disk_keeps_no_locks()
-        after = self.chance.uniform(0.5, 1.2) * self.seconds
-        self.draw(f"killed after {after:.3f} s")
-        self.run(killed_after=after)
+        self.signals = [(self.chance.uniform(0.5, 1.2) * self.seconds, signal.SIGKILL)]
+        self.draw(*self.signals)
+        self.run()
+        self.signals = []
 
     def the_disk_is_busy(self) -> None:
         """Nor are there hard links, and directories are not flushed."""
@@ -516,48 +431,12 @@ class OnDisk(Anywhere):
         set_size(str(room))
         self.undo.callback(set_size, "8g")
 
-    def files_must_be_short(self) -> None:
-        """What is longer fails; what is not is stored."""
-        blocks = self.chance.choice([20, 40, 100, 200, 4000])
-        self.with_limit("-f", blocks)
-        self.concerns(*(call for call in self.account.waiting if call.size + 44 > 512 * blocks))
-
-    def the_directory_is_read_only(self) -> None:
-        """For the user of the run."""
-        set_mode(self, path_of(self), 0o555, 0o755)
-        self.codes = {1}
-
-    def odd_things_lie_there(self) -> None:
-        """Links that lead to themselves, pipes and directories: they are left alone."""
-        for name in self.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
-            put_odd_thing(self, name)
-        self.is_harmless()
-
     def names_are_odd_things(self) -> None:
-        """The same under the names of some recordings or records; the others are stored."""
+        """They are of some recordings or records, or of nothing; all others are stored."""
         calls = self.some()[:5]
         for call in calls:
-            put_odd_thing(self, self.chance.choice([call.name, call.record]))
+            put_odd_thing(self, self.chance.choice([call.name, call.record, f"{call.guid}-ü.enc"]))
         self.concerns(*calls)
-
-    def a_lock_was_left_behind(self) -> None:
-        """By a run that is no more, on whatever machine; only a lock that is held keeps others out."""
-        other = "process 1 on there, since 2026-11-24T02:15:00Z\n"
-        who = self.chance.choice(["", other, "\0" * 99])
-        self.draw(who)
-        self.place.write(".vns-recordings.lock", who.encode())
-        self.is_harmless()
-
-    def the_lock_cannot_be_used(self) -> None:
-        """Something else is in its place, or it is another user's. Nothing is done until it is gone."""
-        path = path_of(self, ".vns-recordings.lock")
-        path.unlink(missing_ok=True)
-        if self.chance.random() < 0.5:
-            put_odd_thing(self, path.name)
-        else:
-            path.touch(0)
-            self.undo.callback(path.unlink)
-            as_anybody(self)
 
 
 class InStore(Anywhere):
@@ -565,9 +444,7 @@ class InStore(Anywhere):
 
     def the_store_knows_no_conditions(self) -> None:
         """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
-        store_answers(
-            self, UNCONDITIONAL, lambda request: "if-none-match" in map(str.lower, request.headers)
-        )
+        store_answers(self, NOT_IMPLEMENTED, is_conditional)
         self.is_harmless()
 
     def the_store_fails_now_and_then(self) -> None:
@@ -588,12 +465,6 @@ class InStore(Anywhere):
         method = self.chance.choice(["GET", "HEAD", "PUT", "DELETE"])
         self.draw(method)
         store_answers(self, DENIED, lambda request: request.method == method)
-
-    def a_marker_was_left_behind(self) -> None:
-        """In a store, by a run that was killed, or that has this one's number."""
-        marker = {"host": socket.gethostname(), "process": os.getpid(), "since": "2099-01-01"}
-        self.place.write(".vns-recordings.lock", json.dumps(marker).encode())
-        self.is_harmless()
 
 
 KINDS: dict[str, type[Night]] = {"disk": OnDisk, "store": InStore}
