@@ -8,29 +8,23 @@ it must not keep the run from doing. Where it is not possible, it skips.
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
-from pathlib import Path
 from random import Random
-
-import pytest
 
 from support import odd_disk
 from support.account import Call, Directory
 from support.api_server import PATH, Handler
 from support.night import Night
+from support.recordings import altered
 from support.store_proxy import (
-    NOT_IMPLEMENTED,
     Answer,
     Request,
     forwarding,
-    is_conditional,
     refusal,
 )
 from support.vns import breaking, instead, meanwhile, trickling
@@ -138,16 +132,11 @@ def broken(how: str) -> Fault:
 # The disk
 
 
-def path_of(night: Night, name: str = "") -> Path:
-    """Return where the archive is, or something in it."""
-    assert isinstance(night.place, Directory)
-    return night.place.path / name
-
-
 def on_an_odd_disk(night: Night, *habits: str) -> None:
     """Let the archive be on such a disk for this night."""
     night.draw(*habits)
-    disk = odd_disk.mounted(night.folder, *habits, root=path_of(night))
+    assert isinstance(night.place, Directory)
+    disk = odd_disk.mounted(night.folder, *habits, root=night.place.path)
     night.where = str(night.undo.enter_context(disk))
 
 
@@ -162,28 +151,6 @@ def refusing(
         then(night)
 
     return fault
-
-
-def remove_odd_thing(path: Path) -> None:
-    """Remove it, unless a file is in its place by now."""
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-    elif not path.is_file():
-        path.unlink()
-
-
-def put_odd_thing(night: Night, name: str) -> None:
-    """Put something that is no file into the archive, until the morning."""
-    path = path_of(night, name)
-    kind = night.chance.choice(["link", "pipe", "directory"])
-    night.draw(f"{name} is a {kind}")
-    if kind == "link":
-        path.symlink_to(name)
-    elif kind == "pipe":
-        os.mkfifo(path)
-    else:
-        path.mkdir()
-    night.undo.callback(remove_odd_thing, path)
 
 
 # What was stored before
@@ -212,17 +179,6 @@ def spoilt(chance: Random, data: bytes) -> bytes | None:
     other = re.sub(rb"[0-9a-f]{8}-", b"00000000-", data)
     odd = [data[: len(data) // 2], b"", other, None, bytes(len(data)), b"null", b"\xff\xfe\x80"]
     return chance.choice(odd)
-
-
-def cut(chance: Random, data: bytes) -> bytes | None:
-    """Let audio be gone or cut."""
-    return chance.choice([None, data[: chance.randrange(len(data))]])
-
-
-def altered(chance: Random, data: bytes) -> bytes:
-    """Let audio have its length, and another byte."""
-    place = chance.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 # Signals, secrets, the store
@@ -286,8 +242,9 @@ class Anywhere(Night):
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
     the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
     records_are_damaged = damaged("json", spoilt)
-    audio_is_damaged = damaged("audio", cut)
-    audio_is_altered = damaged("audio", altered, "--check")
+    audio_is_gone = damaged("audio", lambda *_: None)
+    audio_is_cut = damaged("audio", lambda chance, data: data[: chance.randrange(len(data))])
+    audio_is_altered = damaged("audio", lambda _, data: altered(data), "--check")
 
     def the_list_makes_no_sense(self) -> None:
         """It is cut, empty, null, or something else."""
@@ -302,15 +259,6 @@ class Anywhere(Night):
         named = [call for call in self.account.waiting if call not in calls]
         list_is(self, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
         self.concerns(*calls)
-
-    def the_list_names_what_is_gone(self) -> None:
-        """Somebody has deleted it, or the week was over."""
-        entries = json.loads(self.server.listing())
-        for _ in range(self.chance.randint(1, 6)):
-            gone = f"{self.chance.randrange(16**8):08x}-0000-4000-8000-000000000000"
-            entries.insert(self.chance.randint(0, len(entries)), {"sessionGuid": gone})
-        list_is(self, json.dumps(entries).encode())
-        self.concerns()
 
     def deletions_are_only_said(self) -> None:
         """The server says that it has deleted, or that it has not, with a status that means success."""
@@ -390,14 +338,6 @@ class OnDisk(Anywhere):
     open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
     directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
 
-    def a_run_was_killed_where_there_are_no_locks(self) -> None:
-        """On such a disk, a moment ago."""
-        self.the_disk_keeps_no_locks()
-        self.signals = [(self.chance.uniform(0.5, 1.2) * self.seconds, signal.SIGKILL)]
-        self.draw(*self.signals)
-        self.run()
-        self.signals = []
-
     def the_disk_is_busy(self) -> None:
         """Nor are there hard links, and directories are not flushed."""
         on_an_odd_disk(self, "busy")
@@ -409,43 +349,9 @@ class OnDisk(Anywhere):
         room = f"room={self.chance.randrange(500_000)}"
         on_an_odd_disk(self, self.chance.choice([write, "fsync=EIO", "fsync=ENOSPC", room]))
 
-    def sectors_are_bad(self) -> None:
-        """What is there of recordings on the server cannot be read; new ones are stored."""
-        self.stored(99)
-        there = list(self.place.versions())
-        on_an_odd_disk(self, "read=EIO")
-        self.concerns(*(call for call in self.account.waiting if call.name in there))
-
-    def the_disk_is_full(self) -> None:
-        """But for some hundred kilobytes."""
-        path = path_of(self)
-        if not path.is_mount():
-            pytest.skip("needs a disk of its own")
-
-        def set_size(size: str) -> None:
-            subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
-
-        found = os.statvfs(path)
-        room = (found.f_blocks - found.f_bfree) * found.f_frsize + self.chance.randrange(0, 400_000)
-        self.draw(f"{room} bytes")
-        set_size(str(room))
-        self.undo.callback(set_size, "8g")
-
-    def names_are_odd_things(self) -> None:
-        """They are of some recordings or records, or of nothing; all others are stored."""
-        calls = self.some()[:5]
-        for call in calls:
-            put_odd_thing(self, self.chance.choice([call.name, call.record, f"{call.guid}-ü.enc"]))
-        self.concerns(*calls)
-
 
 class InStore(Anywhere):
     """Faults of an archive in a store."""
-
-    def the_store_knows_no_conditions(self) -> None:
-        """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
-        store_answers(self, NOT_IMPLEMENTED, is_conditional)
-        self.is_harmless()
 
     def the_store_fails_now_and_then(self) -> None:
         """With a status that may pass, or by hanging up: requests are made again."""
