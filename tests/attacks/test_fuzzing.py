@@ -28,12 +28,11 @@ from support.folders import contents
 from support.recordings import PASSWORD, PLAIN, Trickle, encrypt
 from support.vns import ONE
 
-from filedecryptor import open_recording
 from filedecryptor.__main__ import main
 from filedecryptor.audio import SAMPLE_SIZE, Head, detect
 from filedecryptor.cli import main as cli_main
 from filedecryptor.core.format import EncReader
-from filedecryptor.errors import ApiError, AuthenticationError, NotEncError, UsageError
+from filedecryptor.errors import ApiError, NotEncError, UsageError
 from filedecryptor.storage.atomic import TEMPORARY_PREFIX
 from filedecryptor.terminal.arguments import Given, told_apart
 from filedecryptor.terminal.console import printable
@@ -112,29 +111,6 @@ def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
         piece = draw(st.binary(max_size=40) | st.sampled_from([whole[:28], whole[-16:], b""]))
         data[place : place + length] = piece
     return bytes(data)
-
-
-@pytest.mark.slow
-@many(900)
-@given(
-    data=ENC | spoilt(SHORT),
-    size=SIZE,
-    password=st.just(PASSWORD) | st.text(max_size=20) | st.binary(max_size=20),
-)
-def test_only_a_whole_recording_decrypts(data: bytes, size: int, password: str | bytes) -> None:
-    """All of the audio comes out or none: with any change, only a documented error does."""
-    source = Trickle(data, size)
-    if data == SHORT and password in {PASSWORD, PASSWORD.encode()}:
-        with open_recording(source, password) as recording:
-            assert recording.read() == AUDIO[:300]
-        return
-    with (
-        pytest.raises((NotEncError, AuthenticationError)) as caught,
-        open_recording(source, password) as recording,
-    ):
-        recording.read()
-    assert isinstance(caught.value, NotEncError) == (len(data) < 44)
-    assert f"{caught.value} {caught.value.hint}".isprintable()
 
 
 # Audio.

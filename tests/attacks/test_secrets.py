@@ -95,22 +95,6 @@ def test_what_others_see_of_a_run(tmp_path: Path, way: str) -> None:
     os.close(stdin)
 
 
-@pytest.mark.slow
-def test_too_little_memory(here: Path) -> None:
-    """At whatever point it runs out, be it before our first line or in another library."""
-    (here / "a.enc").write_bytes(encrypt(AUDIO, SECRET))
-    codes = []
-    # Python is too weak to speak below the first limit, and all of this works above the last.
-    for megabytes in (24, 40, 400):
-        script = f'ulimit -c 0 -v {megabytes * 1024}; exec "$0" a.enc - opus'
-        line = ["bash", "-c", script, COMMAND]
-        done = subprocess.run(line, check=False, input=f"{SECRET}\n".encode(), capture_output=True)
-        codes.append(done.returncode)
-        assert not leaks(done.stdout + done.stderr + on_disk(here), SECRET)
-    assert codes[0] != 0
-    assert codes[-1] == 0
-
-
 def first(name: str, secret: str | bytes, extension: str = "opus") -> None:
     """Decrypt a recording as one of many, and raise its error."""
     [outcome] = decrypt_files([name], secret, extension)

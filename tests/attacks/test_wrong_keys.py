@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import threading
 import warnings
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from support import encryptor
 from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, use
@@ -23,7 +21,6 @@ from support.vns import stored, vns
 from filedecryptor import decrypt_files
 from filedecryptor.core.spool import HEAD_SIZE
 from filedecryptor.jobs import workers
-from filedecryptor.lanes.kernel import KEY, Lanes, with_vectors
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -176,28 +173,3 @@ def test_workers_of_a_cluster(tmp_path: Path) -> None:
     assert outputs(folder) == expected
     assert result.code == 3
     assert result.lines.count(WARNING) == 1
-
-
-@pytest.mark.real_iterations
-def test_lanes_that_break_down_in_the_middle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when a chip grows too hot: what was right stays right, what was wrong is done again."""
-    kernel, good = with_vectors(2), good_lanes()
-    calls: list[int] = []
-
-    def sometimes(memory: object, iterations: int) -> None:
-        assert isinstance(memory, ctypes.Array)
-        calls.append(iterations)
-        good.function(memory, iterations)
-        if len(calls) % 25 == 24:
-            for [place, *_] in kernel.places[KEY]:
-                memory[place] ^= 1
-
-    for number in range(20):
-        data = encryptor.encrypt(audio(number), PASSWORD)
-        (tmp_path / f"{number}.enc").write_bytes(data)
-    use(monkeypatch, Lanes(kernel, sometimes))
-    result = run(".", PASSWORD, "wav", "-q", cwd=tmp_path)
-    assert (result.code, result.lines) == (0, [WARNING])
-    assert outputs(tmp_path) == {f"{number}.wav": audio(number) for number in range(20)}

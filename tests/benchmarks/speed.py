@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import sys
@@ -72,8 +71,8 @@ def show(title: str, measured: str, bar: str = "") -> None:
     print(f"{title:<52} {measured:<35}   {bar}", flush=True)
 
 
-def process(*words: str) -> tuple[float, int]:
-    """Run a command; return its seconds and its peak memory in bytes."""
+def process(*words: str) -> tuple[float, int, float]:
+    """Run a command; return its seconds, its peak memory in bytes, and the seconds of a core."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         words[0],
@@ -85,7 +84,7 @@ def process(*words: str) -> tuple[float, int]:
     seconds = time.perf_counter() - start
     if status:
         raise SystemExit(f"{words} failed")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 def derive() -> float:
@@ -139,11 +138,8 @@ def versions(pairs: int) -> None:
     """This version against another one, by whole processes on a RAM disk."""
     if OPTIONS.against is None:
         raise SystemExit("name the other version with --against")
-    for size, count, name in (
-        (400 * KB, 1, "400 kB"),
-        (400 * KB, 200, "400 kB"),
-        (GIB, 1, "1 GiB"),
-    ):
+    sizes = ((400 * KB, 1, "400 kB"), (400 * KB, 200, "400 kB"), (GIB, 1, "1 GiB"))
+    for size, count, name in sizes:
         with recordings(size, count, RAM) as folder:
             path = folder if count > 1 else folder / "0.enc"
             ours = decrypting(COMMAND, of=path, more=["-q"])
@@ -219,15 +215,9 @@ def archived(_: int) -> None:
         api.recordings = dict.fromkeys(guids[:10], data)
         listed = [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
         api.list_body = json.dumps(listed).encode()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = process(VNS, "archive", place, "-q")[0]
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        show(
-            "10,000 listed, 9,990 archived, seconds of a core",
-            f"{busy:8.2f} s, {seconds:.2f} s",
-            "3 s",
-        )
+        seconds, _, busy = process(VNS, "archive", place, "-q")
+        title = "10,000 listed, 9,990 archived, seconds of a core"
+        show(title, f"{busy:8.2f} s, {seconds:.2f} s", "3 s")
 
 
 def on_a_cluster(pairs: int) -> None:
@@ -264,7 +254,7 @@ def skipped(_: int) -> None:
             recording.touch()
             os.truncate(recording, 44)  # of no audio
             recording.with_suffix(".opus").touch()
-        seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")
+        seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")[:2]
         show("100,000 skipped, seconds", f"{seconds:8.1f} s", "5 s")
         show("100,000 skipped, peak memory", f"{peak / MIB:8.1f} MiB", "100 MiB")
 
@@ -282,15 +272,11 @@ OPTIONS = argparse.Namespace(against=None)
 """The words of the command line."""
 
 MEASUREMENTS: dict[str, Callable[[int], None]] = {
-    "script": script,
-    "memory": memory,
-    "many_files": many_files,
-    "with_lanes": with_lanes,
-    "versions": versions,
-    "skipped": skipped,
-    "from_the_api": from_the_api,
-    "archived": archived,
-    "on_a_cluster": on_a_cluster,
+    one.__name__: one
+    for one in (
+        *(script, memory, many_files, with_lanes, versions),
+        *(skipped, from_the_api, archived, on_a_cluster),
+    )
 }
 
 if __name__ == "__main__":

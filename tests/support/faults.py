@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -27,7 +26,7 @@ from support.store_proxy import (
     forwarding,
     refusal,
 )
-from support.vns import breaking, instead, meanwhile, trickling
+from support.vns import breaking, instead, meanwhile
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
@@ -115,16 +114,13 @@ def broken(how: str) -> Fault:
     def fault(night: Night) -> None:
         night.words += ["--timeout", "0.7"]
         paths = [PATH] if night.chance.random() < 0.2 else paths_of(night.some())
-        times = 1 if night.chance.random() < 0.7 and how != "trickle" else None
+        times = 1 if night.chance.random() < 0.7 else None
         night.draw(f"times: {times}")
         if times is None:
             night.limit_time()
         else:
             night.is_harmless()
-        night.server.behaviours += [
-            trickling("body", path=path) if how == "trickle" else breaking(how, times, path)
-            for path in paths
-        ]
+        night.server.behaviours += [breaking(how, times, path) for path in paths]
 
     return fault
 
@@ -236,7 +232,6 @@ class Anywhere(Night):
     connections_break_off = broken("cut")
     connections_are_reset = broken("reset")
     connections_stall = broken("stall")
-    connections_trickle = broken("trickle")
     killed = signalled("SIGKILL")
     asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
@@ -280,25 +275,12 @@ class Anywhere(Night):
         answer_with(self, "DELETE", paths_of(self.some()), delete, 1)
         self.is_harmless()
 
-    def the_server_is_down(self) -> None:
-        """Nothing answers at its address."""
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            self.env["VNS_API_URL"] = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        self.limit_time()
-
     def names_are_taken(self) -> None:
         """Somebody's file has the name of a recording, and no record: it is replaced."""
         for call in self.some():
             data = self.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
             self.put(call.name, data)
         self.is_harmless()
-
-    def two_runs_meet(self) -> None:
-        """Between them, all is stored."""
-        takes_its_time(self)
-        self.at_once = 2
-        self.concerns()
 
     def memory_is_scarce(self) -> None:
         """Of the address space, or of the data."""
@@ -314,12 +296,6 @@ class Anywhere(Night):
         self.draw(f"{ahead} s ahead")
         self.env["CLOCK_AHEAD"] = str(ahead)
         self.is_harmless()
-
-    def the_token_is_refused(self) -> None:
-        """For everything."""
-        self.undo.callback(setattr, self.server, "tokens", self.server.tokens)
-        self.server.tokens = {"another"}
-        self.codes = {6}
 
     def the_password_is_wrong(self) -> None:
         """What is encrypted is not stored, and not deleted."""

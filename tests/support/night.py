@@ -64,7 +64,6 @@ class Night:
     store: StoreProxy | None = None
     prefix: list[str] = field(default_factory=list)
     signals: Signals = field(default_factory=list)
-    at_once: int = 1
     codes: set[int] = field(default_factory=DOCUMENTED.copy)
     known: dict[str, bytes] = field(default_factory=dict)
     undo: ExitStack = field(default_factory=ExitStack)
@@ -125,15 +124,7 @@ class Night:
     # The night itself
 
     def run(self, *, delete: bool = True) -> Run:
-        """Run the archive now, and return what became of that."""
-        return self._end(*self._start(delete=delete))
-
-    def pass_by(self) -> None:
         """Run the archive as cron does, and as the fault has it."""
-        for started in [self._start() for _ in range(self.at_once)]:
-            self._end(*started)
-
-    def _start(self, *, delete: bool = True) -> tuple[subprocess.Popen[str], float, int]:
         words = ["archive", self.where, *(["--delete-after"] if delete else []), *self.words]
         words += ["--token-file", str(self.folder / "token")]
         words += ["--password-file", str(self.folder / "password")]
@@ -145,9 +136,7 @@ class Night:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        return process, time.monotonic(), len(self.server.seen)
-
-    def _end(self, process: subprocess.Popen[str], started: float, seen: int) -> Run:
+        started, seen = time.monotonic(), len(self.server.seen)
         for after, number in self.signals:
             time.sleep(max(0, started + after - time.monotonic()))
             process.send_signal(number)
