@@ -1,4 +1,7 @@
-"""SIGKILL at any moment: no half-written output, and nothing left behind but whole audio."""
+"""SIGKILL and signals that ask for an end, at any moment: no half-written output, nothing left behind.
+
+What is killed may leave whole audio under a temporary name; what is interrupted exits with 130.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,43 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
-from support.commands import COMMAND, begin, run, run_process
+from support import encryptor
+from support.commands import COMMAND, begin, children, has_ended, run, run_process, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, PASSWORD, encrypt
 
-KILLS = 500
 LEFTOVER = re.compile(r"\.filedecryptor-[0-9a-f]{16}\.tmp")
 LONG = 9_000_000
 """Bytes of audio that are too many for the memory, so that they are written as they come."""
 
+LARGE = os.urandom(3_000_000)
+"""Audio that takes a while to be written."""
 
-def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start the command."""
+
+def fill(folder: Path, count: int, recording: bytes) -> None:
+    """Make a folder of recordings."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:03}.enc").write_bytes(recording)
+
+
+def start(
+    folder: Path, *words: str, command: Sequence[str] = (COMMAND,)
+) -> subprocess.Popen[bytes]:
+    """Start a batch of a folder."""
     return subprocess.Popen(
-        [COMMAND, *words],
+        [*command, ".", PASSWORD, "wav", *words],
         cwd=folder,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process without a chance to clean up."""
-    process.kill()
-    process.communicate()
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -46,72 +55,24 @@ def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if LEFTOVER.fullmatch(path.name)]
 
 
-def kill_often(folder: Path, kills: int) -> Counter[str]:
-    """Kill runs of one output at random moments, looking at the folder after each."""
-    chance = random.Random(folder.name)  # noqa: S311 - chance that can be repeated
-    audio = AUDIO + chance.randbytes(LONG if folder.name == "long" else 2_000_000)
-    old = chance.randbytes(1000)
-    target = folder / "a.opus"
-    (folder / "a.enc").write_bytes(encrypt(audio, PASSWORD))
-    seen: Counter[str] = Counter()
-    started = time.monotonic()
-    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
-    seconds = time.monotonic() - started
-    for number in range(kills):
-        if before := number % 2:
-            target.write_bytes(old)
-        else:
-            target.unlink(missing_ok=True)
-        process = start(folder, "a.enc", PASSWORD, "opus")
-        # Most kills go to the end of a run, where it writes.
-        time.sleep(chance.triangular(0, 1.3 * seconds, seconds))
-        kill(process)
-        found = target.read_bytes() if target.exists() else None
-        assert found in {old if before else None, audio}
-        seen["new" if found == audio else "old" if before else "absent"] += 1
-        # Between getting a name and being renamed, the audio is whole already.
-        for left in leftovers(folder):
-            assert before
-            assert left.read_bytes() == audio
-            left.unlink()
-            seen["with a leftover"] += 1
-        assert set(contents(folder)) <= {"a.enc", "a.opus"}
-    assert run_process("a.enc", PASSWORD, "opus", cwd=folder).code == 0
-    assert contents(folder) == {"a.enc": (folder / "a.enc").read_bytes(), "a.opus": audio}
-    return seen
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """The output is absent, the old one or the new one, whole; nothing unauthenticated stays."""
-    folders = [tmp_path / "short", tmp_path / "long"]
-    for folder in folders:
-        folder.mkdir()
-    with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(kill_often, folders, [KILLS // 2] * 2))
-    print(f"{KILLS} kills:", dict(sum(counts, Counter())))  # noqa: T201 - for pytest -s
-
-
-STEPS = {
-    "without a name": (
-        "write",
-        "fchmod",
-        "fsync",
-        "linkat",
-        "?rename,?renameat",
-        "?unlink,?unlinkat",
-    ),
-    "with a name": ("write", "fchmod", "fsync", "?rename,?renameat", "?unlink,?unlinkat"),
-}
-"""What a run asks of the system from the moment that it has a file, as strace calls it."""
+STEPS = [
+    *product(["write", "fchmod", "fsync", "?rename,?renameat", "?unlink,?unlinkat"], [True, False]),
+    ("linkat", True),
+]
+"""What a run asks of the system from the moment that it has a file, and whether it has no name."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
-@pytest.mark.parametrize(("way", "step"), [(way, step) for way in STEPS for step in STEPS[way]])
+@pytest.mark.parametrize(("step", "can_link"), STEPS)
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "replaced"])
-def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | None) -> None:
-    """As above, without chance. The next run does the work, and a day later nothing is left."""
+def test_killed_at_each_step(
+    tmp_path: Path, step: str, old: bytes | None, *, can_link: bool
+) -> None:
+    """The output is absent, the old one or the new one, whole; nothing unauthenticated stays.
+
+    The next run does the work, and a day later nothing is left.
+    """
     target = tmp_path / "a.opus"
     audio = AUDIO + bytes(LONG if step == "write" else 0)
     done = {"a.enc": encrypt(audio, PASSWORD), "a.opus": audio}
@@ -120,14 +81,14 @@ def test_killed_at_each_step(tmp_path: Path, way: str, step: str, old: bytes | N
     number = 1
     while True:
         target.write_bytes(old) if old else target.unlink(missing_ok=True)
-        if not is_killed_at(step, number, words, tmp_path, can_link=way == "without a name"):
+        if not is_killed_at(step, number, words, tmp_path, can_link=can_link):
             break
         found = target.read_bytes() if target.exists() else None
         assert found in {old, audio}
         for left in leftovers(tmp_path):
             data = left.read_bytes()
             # Another file gets its name early, but it has been authenticated by then.
-            assert data == audio or (way == "with a name" and audio.startswith(data))
+            assert data == audio or (not can_link and audio.startswith(data))
             if 0 < len(data) < len(audio):
                 assert left.stat().st_mode & 0o077 == 0
             os.utime(left, (0, 0))
@@ -167,9 +128,8 @@ def test_two_runs_of_one_output_do_not_meet(folder: Path, encrypted_audio: bytes
 @pytest.mark.slow
 def test_batches_of_the_same_outputs_do_not_meet(tmp_path: Path, encrypted_audio: bytes) -> None:
     """Each replaces what the others have written, and takes none of it for its own."""
-    for number in range(30):
-        (tmp_path / f"{number}.enc").write_bytes(encrypted_audio)
-    processes = [start(tmp_path, ".", PASSWORD, "opus") for _ in range(4)]
+    fill(tmp_path, 30, encrypted_audio)
+    processes = [start(tmp_path) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert set(contents(tmp_path).values()) == {encrypted_audio, AUDIO}
     assert len(contents(tmp_path)) == 60
@@ -178,19 +138,103 @@ def test_batches_of_the_same_outputs_do_not_meet(tmp_path: Path, encrypted_audio
 @pytest.mark.slow
 def test_a_killed_batch_is_simply_repeated(tmp_path: Path) -> None:
     """With `skip`, the next run does what is missing; the killed ones have left nothing."""
-    chance = random.Random("batch")  # noqa: S311 - as above
-    audio = AUDIO + chance.randbytes(500_000)
-    recordings = {f"{number:02}.enc": encrypt(audio, PASSWORD) for number in range(20)}
-    for name, recording in recordings.items():
-        (tmp_path / name).write_bytes(recording)
-    words = [".", PASSWORD, "auto", "--if-exists", "skip"]
+    chance = random.Random("batch")  # noqa: S311 - chance that can be repeated
+    recording = encrypt(LARGE, PASSWORD)
+    fill(tmp_path, 20, recording)
     for _ in range(10):
-        process = start(tmp_path, *words)
+        process = start(tmp_path, "--if-exists", "skip")
         time.sleep(chance.uniform(0.1, 0.6))
-        kill(process)
-        found = contents(tmp_path)
-        assert set(found.values()) <= {audio, *recordings.values()}
+        process.kill()
+        process.communicate()
+        assert set(contents(tmp_path).values()) <= {LARGE, recording}
         assert not leftovers(tmp_path)
-    assert run(*words, cwd=tmp_path).code == 0
-    opus = {name.replace(".enc", ".opus"): audio for name in recordings}
-    assert contents(tmp_path) == {**recordings, **opus}
+    assert start(tmp_path, "--if-exists", "skip").wait(60) == 0
+    assert set(contents(tmp_path).values()) == {LARGE, recording}
+    assert len(contents(tmp_path)) == 40
+
+
+# Interruptions
+
+INTERRUPTED = b"filedecryptor: error: interrupted\n"
+
+SLOW_FLUSH = """
+import os, sys, time
+from filedecryptor.__main__ import main
+real = os.fsync
+def fsync(descriptor):
+    open('flushing', 'w').close(); time.sleep(20); real(descriptor)
+os.fsync = fsync
+sys.exit(main())
+"""
+"""The command on a disk that takes longer to flush than anybody waits."""
+
+ONLY_NAMES = "from filedecryptor.storage import atomic; atomic.nameless = lambda *_: None"
+"""What makes it a disk without nameless files as well."""
+
+
+def interrupt(process: subprocess.Popen[bytes], name: str, folder: Path, recording: bytes) -> int:
+    """Interrupt a batch, look at what it leaves, and return its code."""
+    process.send_signal(getattr(signal, name))
+    _, stderr = process.communicate(timeout=15)
+    after = {name: found for name, found in contents(folder).items() if name != "flushing"}
+    assert set(after.values()) <= {LARGE, recording}
+    assert all(name.endswith((".enc", ".wav")) for name in after)
+    if process.returncode == 0:  # it was done already
+        assert sum(name.endswith(".wav") for name in after) * 2 == len(after)
+    else:
+        assert process.returncode == 130, stderr
+        assert stderr.endswith(INTERRUPTED)
+    return process.returncode
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("seed", ["one", "two"])
+def test_interrupted_batches_leave_nothing(tmp_path: Path, seed: str) -> None:
+    """Also where the signal comes while a thread is just being started."""
+    chance = random.Random(seed)  # noqa: S311 - as above
+    recording = encrypt(LARGE, PASSWORD)
+    fill(tmp_path, 60, recording)
+    for _ in range(30):
+        process = start(tmp_path, "-j", "30")
+        # By then the handlers are there, and threads are being started.
+        tasks = Path(f"/proc/{process.pid}/task")
+        while process.poll() is None and len(list(tasks.iterdir())) == 1:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.2))
+        interrupt(process, chance.choice(["SIGINT", "SIGTERM", "SIGHUP"]), tmp_path, recording)
+        for path in tmp_path.glob("*.wav"):
+            path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prepare", ["", ONLY_NAMES], ids=["nameless", "named"])
+def test_a_slow_flush_is_not_waited_for(tmp_path: Path, prepare: str) -> None:
+    """The command ends some seconds later, and what was being written has no name, or none now."""
+    recording = encrypt(LARGE, PASSWORD)
+    fill(tmp_path, 3, recording)
+    process = start(tmp_path, command=[sys.executable, "-c", prepare + SLOW_FLUSH])
+    wait_until((tmp_path / "flushing").exists)
+    assert any(tmp_path.glob(".filedecryptor-*")) == bool(prepare)
+    assert interrupt(process, "SIGTERM", tmp_path, recording) == 130
+    assert not list(tmp_path.glob("*.wav"))
+
+
+@pytest.mark.slow
+@pytest.mark.real_iterations
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("when", ["compiling", "deriving"])
+@pytest.mark.parametrize("times", range(5))
+def test_the_lanes_do_not_delay_the_end(tmp_path: Path, when: str, times: int) -> None:
+    """Neither while they are compiled, nor while they derive keys, in pieces."""
+    pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
+    recording = encryptor.encrypt(LARGE, PASSWORD)
+    fill(tmp_path, 200, recording)
+    process = start(tmp_path, "-j", "30")
+    wait_until(lambda: bool(children(process.pid)))
+    [child] = children(process.pid)
+    if when == "deriving":
+        wait_until(lambda: len(list(tmp_path.glob("*.wav"))) > 25)
+    time.sleep(0.02 * times)
+    assert interrupt(process, "SIGINT", tmp_path, recording) == 130
+    wait_until(lambda: has_ended(child))

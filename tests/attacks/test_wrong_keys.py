@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import threading
 import warnings
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from support import encryptor
 from support.api_server import serving
 from support.commands import run
 from support.lanes import broken_lanes, good_lanes, use
@@ -23,7 +21,6 @@ from support.vns import stored, vns
 from filedecryptor import decrypt_files
 from filedecryptor.core.spool import HEAD_SIZE
 from filedecryptor.jobs import workers
-from filedecryptor.lanes.kernel import KEY, Lanes, with_vectors
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -86,6 +83,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
         ("-j 1", 1_000, True),
         ("-j 3", 1_000, True),
         ("--verify", 1_000, True),
+        # What is too long for the memory is read from its file once more, into a new output.
         ("", 600_000, True),
         ("", 600_000, False),
     ],
@@ -99,19 +97,15 @@ def test_a_batch(
     *,
     has_nameless: bool,
 ) -> None:
-    """Good recordings come out right, altered ones fail, and nothing else is written.
-
-    What is too long for the memory is read from its file once more, into a new output.
-    """
+    """Good recordings come out right, altered ones fail, and nothing else is written."""
     if size > 1_000:
         monkeypatch.setattr(workers, "MEMORY", 1)
     if not has_nameless:
         monkeypatch.setattr("filedecryptor.storage.atomic.nameless", lambda *_: None)
     expected = fill(here, size)
-    names = sorted(path.name for path in here.iterdir())
-    result = run(*names, PASSWORD, "wav", "--json", *options.split(), cwd=here)
-    codes = {line["input"]: line["code"] for line in map(json.loads, result.stdout.splitlines())}
-    assert codes == {f"{number:02}.enc": 3 if number % 3 == 2 else 0 for number in range(COUNT)}
+    result = run(".", PASSWORD, "wav", "--json", *options.split(), cwd=here)
+    codes = [line["code"] for line in map(json.loads, result.stdout.splitlines())]
+    assert codes.count(3) == COUNT - len(expected)
     assert [line for line in result.lines if line.startswith("warning")] == told
     assert result.code == 3
     assert outputs(here) == ({} if "--verify" in options else expected)
@@ -121,16 +115,13 @@ def test_a_batch(
 def test_pipes(tmp_path: Path, told: list[str], size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """They cannot be read again, and need not be."""
     monkeypatch.setattr(workers, "MEMORY", 1)
-    names = [f"{number}.enc" for number in range(6)]
-    for number, name in enumerate(names):
-        make_fifo(tmp_path / name)
+    paths = [make_fifo(tmp_path / f"{number}.enc") for number in range(6)]
+    for number, path in enumerate(paths):
         data = encrypt(audio(number, size))
-        write = (tmp_path / name).write_bytes
-        threading.Thread(target=write, args=[data], daemon=True).start()
-    result = run(*names, PASSWORD, "wav", cwd=tmp_path)
+        threading.Thread(target=path.write_bytes, args=[data], daemon=True).start()
+    result = run(*paths, PASSWORD, "wav", cwd=tmp_path)
     assert result.code == 0
-    for number in range(6):
-        assert (tmp_path / f"{number}.wav").read_bytes() == audio(number, size)
+    assert outputs(tmp_path) == {f"{number}.wav": audio(number, size) for number in range(6)}
     assert result.lines[:-1] == (told if size < HEAD_SIZE else [])
 
 
@@ -182,28 +173,3 @@ def test_workers_of_a_cluster(tmp_path: Path) -> None:
     assert outputs(folder) == expected
     assert result.code == 3
     assert result.lines.count(WARNING) == 1
-
-
-@pytest.mark.real_iterations
-def test_lanes_that_break_down_in_the_middle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when a chip grows too hot: what was right stays right, what was wrong is done again."""
-    kernel, good = with_vectors(2), good_lanes()
-    calls: list[int] = []
-
-    def sometimes(memory: object, iterations: int) -> None:
-        assert isinstance(memory, ctypes.Array)
-        calls.append(iterations)
-        good.function(memory, iterations)
-        if len(calls) % 25 == 24:
-            for [place, *_] in kernel.places[KEY]:
-                memory[place] ^= 1
-
-    for number in range(20):
-        data = encryptor.encrypt(audio(number), PASSWORD)
-        (tmp_path / f"{number}.enc").write_bytes(data)
-    use(monkeypatch, Lanes(kernel, sometimes))
-    result = run(".", PASSWORD, "wav", "-q", cwd=tmp_path)
-    assert (result.code, result.lines) == (0, [WARNING])
-    assert outputs(tmp_path) == {f"{number}.wav": audio(number) for number in range(20)}

@@ -13,15 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,8 +71,8 @@ def show(title: str, measured: str, bar: str = "") -> None:
     print(f"{title:<52} {measured:<35}   {bar}", flush=True)
 
 
-def process(*words: str) -> tuple[float, int]:
-    """Run a command; return its seconds and its peak memory in bytes."""
+def process(*words: str) -> tuple[float, int, float]:
+    """Run a command; return its seconds, its peak memory in bytes, and the seconds of a core."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         words[0],
@@ -88,7 +84,7 @@ def process(*words: str) -> tuple[float, int]:
     seconds = time.perf_counter() - start
     if status:
         raise SystemExit(f"{words} failed")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 def derive() -> float:
@@ -142,11 +138,8 @@ def versions(pairs: int) -> None:
     """This version against another one, by whole processes on a RAM disk."""
     if OPTIONS.against is None:
         raise SystemExit("name the other version with --against")
-    for size, count, name in (
-        (400 * KB, 1, "400 kB"),
-        (400 * KB, 200, "400 kB"),
-        (GIB, 1, "1 GiB"),
-    ):
+    sizes = ((400 * KB, 1, "400 kB"), (400 * KB, 200, "400 kB"), (GIB, 1, "1 GiB"))
+    for size, count, name in sizes:
         with recordings(size, count, RAM) as folder:
             path = folder if count > 1 else folder / "0.enc"
             ours = decrypting(COMMAND, of=path, more=["-q"])
@@ -180,30 +173,6 @@ def with_lanes(pairs: int) -> None:
             add_copies(folder, before, count)
             bare = lambda: derive_many(count, 2)  # noqa: B023 - called before the next round
             compare(f"{count:,} x 400 kB, lanes : bare derivations", ours, bare, some, bar)
-
-
-def one_key(_: int) -> None:
-    """What a key takes in one thread, by each kernel that this CPU may use, and by OpenSSL."""
-    from llvmlite import binding
-
-    from filedecryptor.lanes.compiler import KERNELS, function_of, machine_code
-    from filedecryptor.lanes.kernel import HmacKey, Lanes
-
-    seconds = statistics.median(derive() for _ in range(15))
-    print(f"{'ms for a key, one thread, OpenSSL':<52} {seconds * 1000:8.1f}")
-    features = binding.get_host_cpu_features()
-    for feature in filter(features.get, KERNELS):
-        kernel = KERNELS[feature]()
-        lanes = Lanes(kernel, function_of(machine_code(kernel)))
-        wanted = [(HmacKey(PASSWORD.encode()), bytes(16))] * lanes.count
-        times = []
-        for _ in range(15):
-            start = time.perf_counter()
-            lanes.derive(wanted, 310_000, lambda: None)
-            times.append(time.perf_counter() - start)
-        found = statistics.median(times) / lanes.count
-        name = f"ms for a key, one thread, {lanes.count} lanes by {feature} : OpenSSL"
-        print(f"{name:<52} {found * 1000:8.1f} {seconds * 1000:8.1f} {found / seconds:6.2f}")
 
 
 @contextmanager
@@ -246,14 +215,9 @@ def archived(_: int) -> None:
         api.recordings = dict.fromkeys(guids[:10], data)
         listed = [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
         api.list_body = json.dumps(listed).encode()
-        before = seconds_of_children()
-        seconds = process(VNS, "archive", place, "-q")[0]
-        busy = seconds_of_children() - before
-        show(
-            "10,000 listed, 9,990 archived, seconds of a core",
-            f"{busy:8.2f} s, {seconds:.2f} s",
-            "3 s",
-        )
+        seconds, _, busy = process(VNS, "archive", place, "-q")
+        title = "10,000 listed, 9,990 archived, seconds of a core"
+        show(title, f"{busy:8.2f} s, {seconds:.2f} s", "3 s")
 
 
 def on_a_cluster(pairs: int) -> None:
@@ -274,35 +238,6 @@ def on_a_cluster(pairs: int) -> None:
         compare(name + "bare", ours, lambda: derive_many(1000, 2), some, "0.50")
 
 
-def overhead(_: int) -> None:
-    """What a cluster adds to each recording, seen where key derivation costs nothing."""
-    from support.dask_cluster import running
-
-    one_round = "from filedecryptor.core import crypto; crypto.ITERATIONS = 1"
-    main = "import sys; from filedecryptor.__main__ import main; sys.exit(main())"
-    data = b"".join(encrypted([b"audio"], PASSWORD, iterations=1))
-    with (
-        tempfile.TemporaryDirectory(dir=RAM) as place,
-        running(Path(place, "cluster"), one_round, one_round) as cluster,
-    ):
-        for count in (1000, 5000, 10_000):
-            folder = Path(place, str(count))
-            folder.mkdir()
-            for number in range(count):
-                (folder / f"{number}.enc").write_bytes(data)
-            local = (sys.executable, "-c", f"{one_round}; {main}")
-            theirs = decrypting(*local, of=folder, more=["-q"])()
-            ours = decrypting(COMMAND, of=folder, more=["-q", "--cluster", cluster.address])()
-            name = f"{count:,} tiny ones on a cluster, no key derivation"
-            show(name, f"{ours:8.2f} {theirs:8.2f}", "1 ms each")
-
-
-def seconds_of_children() -> float:
-    """Return the time of a processor that ended children have taken until now."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def derive_many(count: int, threads: int) -> float:
     """Time bare key derivations in threads of this process."""
     with ThreadPoolExecutor(threads) as executor:
@@ -319,7 +254,7 @@ def skipped(_: int) -> None:
             recording.touch()
             os.truncate(recording, 44)  # of no audio
             recording.with_suffix(".opus").touch()
-        seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")
+        seconds, peak = process(COMMAND, folder, PASSWORD, "auto", "--if-exists", "skip", "-q")[:2]
         show("100,000 skipped, seconds", f"{seconds:8.1f} s", "5 s")
         show("100,000 skipped, peak memory", f"{peak / MIB:8.1f} MiB", "100 MiB")
 
@@ -333,46 +268,15 @@ def memory(_: int) -> None:
                 show(f"peak memory, {name}, {way}", f"{peak / MIB:8.1f} MiB", "48 MiB")
 
 
-def memory_of_objects(_: int) -> None:
-    """Peak memory from a store to a store, against what its package takes to be loaded."""
-    from support.bucket import Bucket
-
-    # A process of its own: what this one takes would count as that of what it starts.
-    words = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr
-        address = next(filter(None, (re.search(r"http://\S+:\d+", line) for line in server.stderr)))
-        threading.Thread(target=server.stderr.read, daemon=True).start()
-        bucket = Bucket(address[0])
-        os.environ |= bucket.env
-        bare = process(sys.executable, "-c", "import s3fs; s3fs.S3FileSystem().s3")[1]
-        show("peak memory, s3fs alone, connected to nothing", f"{bare / MIB:8.1f} MiB")
-        for size, name in ((400 * KB, "400 kB"), (10 * MIB, "10 MiB"), (100 * MIB, "100 MiB")):
-            with recordings(size, directory=RAM) as folder:
-                bucket.client.upload_file(str(folder / "0.enc"), bucket.name, "a.enc")
-            peak = process(COMMAND, f"{bucket.url}/a.enc", PASSWORD, "wav")[1]
-            show(
-                f"peak memory, {name}, from a store to a store", f"{peak / MIB:8.1f} MiB", "48 MiB"
-            )
-        server.kill()
-
-
 OPTIONS = argparse.Namespace(against=None)
 """The words of the command line."""
 
 MEASUREMENTS: dict[str, Callable[[int], None]] = {
-    "script": script,
-    "memory": memory,
-    "memory_of_objects": memory_of_objects,
-    "many_files": many_files,
-    "one_key": one_key,
-    "with_lanes": with_lanes,
-    "versions": versions,
-    "skipped": skipped,
-    "from_the_api": from_the_api,
-    "archived": archived,
-    "on_a_cluster": on_a_cluster,
-    "overhead": overhead,
+    one.__name__: one
+    for one in (
+        *(script, memory, many_files, with_lanes, versions),
+        *(skipped, from_the_api, archived, on_a_cluster),
+    )
 }
 
 if __name__ == "__main__":

@@ -50,11 +50,10 @@ class Directory:
 
     def versions(self) -> dict[str, object]:
         """Return the names of all files, each with what changes whenever the file does."""
-        found = {path.name: path.lstat() for path in self.path.iterdir()}
         return {
-            name: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
-            for name, one in found.items()
-            if stat.S_ISREG(one.st_mode)
+            path.name: (found.st_ino, found.st_size, found.st_ctime_ns)
+            for path in self.path.iterdir()
+            if stat.S_ISREG((found := path.lstat()).st_mode)
         }
 
     def read(self, name: str) -> bytes | None:
@@ -80,13 +79,9 @@ class StoreFolder:
 
     def versions(self) -> dict[str, object]:
         """As of a `Directory`."""
-        pages = self.bucket.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket.name, Prefix="calls/"
-        )
-        found = [entry for page in pages for entry in page.get("Contents", [])]
+        found = self.bucket.entries(Prefix="calls/")
         return {
-            entry["Key"].removeprefix("calls/"): (entry["ETag"], entry["LastModified"])
-            for entry in found
+            one["Key"].removeprefix("calls/"): (one["ETag"], one["LastModified"]) for one in found
         }
 
     def read(self, name: str) -> bytes | None:

@@ -69,8 +69,12 @@ class Bucket:
 
     def keys(self) -> list[str]:
         """Return the keys of all objects."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return [entry["Key"] for entry in self.entries()]
+
+    def entries(self, **options: str) -> list[dict[str, Any]]:
+        """Return what the store lists."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, **options)
+        return [entry for page in pages for entry in page.get("Contents", [])]
 
     def contents(self) -> dict[str, bytes]:
         """Return all objects; there must be no unfinished upload."""

@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 from click.testing import CliRunner
 
 from filedecryptor.cli import EXAMPLES
+from support.api_server import TOKEN
 from support.leaks import encodings
 from support.posix import IS_ROOT, IS_WINDOWS, fcntl, termios
 from support.recordings import PASSWORD
@@ -85,7 +86,7 @@ def without_secrets(result: Result, env: Mapping[str, str | None]) -> Result:
     """Return what a command left behind, once no secret that it was given is found there."""
     # The examples of the help name the same password.
     printed = (result.stdout + result.stderr.encode()).replace(EXAMPLES[0].encode(), b"").lower()
-    for secret in {PASSWORD, *(env.get(name) or "" for name in SECRET_VARIABLES)}:
+    for secret in {PASSWORD, TOKEN, *(env.get(name) or "" for name in SECRET_VARIABLES)}:
         if len(secret) >= len(PASSWORD):  # a short one may stand there by chance
             assert not [form for form in encodings(secret) if form in printed]
     return result

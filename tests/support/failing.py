@@ -1,12 +1,10 @@
-"""Run a command while one function that it calls fails, as a broken disk or system would make it.
+"""Run the command while one function that it calls fails, as a broken disk or system would make it.
 
-    python tests/support/failing.py FUNCTION ERROR -- WORDS...       runs filedecryptor
-    python tests/support/failing.py FUNCTION ERROR --vns WORDS...    runs vns-recordings
+    python tests/support/failing.py FUNCTION ERROR -- WORDS...
 
-FUNCTION is a dotted name such as `os.fsync`, `os.replace`, `builtins.open` or
-`filedecryptor.core.format._read`: anything that its caller looks up by name when it calls it. ERROR is
-what each call raises: an `OSError` for a name of `errno` (`EIO`, `ENOSPC`), or else the exception
-of that name (`MemoryError`, `KeyboardInterrupt`). All else is the real command in a real process.
+FUNCTION is a dotted name such as `os.fsync` or `builtins.open`, of anything that its caller looks up
+by name when it calls it. ERROR is what each call raises: an `OSError` for a name of `errno` (`EIO`),
+or else the exception of that name (`MemoryError`). All else is the real command.
 """
 
 from __future__ import annotations
@@ -15,27 +13,20 @@ import builtins
 import errno
 import os
 import sys
-from importlib import import_module
 from pkgutil import resolve_name
 from typing import NoReturn
 
-COMMANDS = {"--": "filedecryptor.__main__", "--vns": "filedecryptor.vns.__main__"}
+from filedecryptor.__main__ import main
 
-
-def main() -> int:
-    """Replace the function, then hand the words on and return the command's exit code."""
-    _, function, error, which, *words = sys.argv
+if __name__ == "__main__":
+    _, function, error, _, *words = sys.argv
+    sys.argv = ["filedecryptor", *words]
 
     def fail(*_: object, **__: object) -> NoReturn:
+        """Do what a call ends with from now on."""
         number = getattr(errno, error, None)
         raise getattr(builtins, error)() if number is None else OSError(number, os.strerror(number))
 
-    command = import_module(COMMANDS[which])
-    sys.argv = [command.__name__, *words]
     owner, _, name = function.rpartition(".")
     setattr(resolve_name(owner), name, fail)
-    return int(command.main())
-
-
-if __name__ == "__main__":
     sys.exit(main())

@@ -8,31 +8,25 @@ it must not keep the run from doing. Where it is not possible, it skips.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
-import socket
-import struct
-import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
-from pathlib import Path
 from random import Random
-from threading import Lock
-
-import pytest
 
 from support import odd_disk
 from support.account import Call, Directory
 from support.api_server import PATH, Handler
-from support.commands import AS_ANYBODY
 from support.night import Night
-from support.posix import IS_ROOT
-from support.store_proxy import Answer, Request, refusal
-from support.vns import meanwhile
+from support.recordings import altered
+from support.store_proxy import (
+    Answer,
+    Request,
+    forwarding,
+    refusal,
+)
+from support.vns import breaking, instead, meanwhile
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
@@ -68,19 +62,12 @@ def answer_with(
     times: int | None = None,
 ) -> None:
     """Let some requests be answered otherwise: each path so many times, or always."""
-    wanted, asked, lock = set(paths), Counter[str](), Lock()
+    for path in paths:
 
-    def behave(handler: Handler) -> bool:
-        if handler.command != method or handler.path not in wanted:
-            return False
-        with lock:
-            asked[handler.path] += 1
-            if times is not None and asked[handler.path] > times:
-                return False
-        answer(handler)
-        return True
+        def is_concerned(handler: Handler, path: str = path) -> bool:
+            return handler.path == path
 
-    night.server.behaviours.append(behave)
+        night.server.behaviours.append(instead(answer, is_concerned, method, times))
 
 
 def sending(status: int) -> Callable[[Handler], None]:
@@ -121,61 +108,31 @@ def list_is(night: Night, body: bytes) -> None:
     night.undo.callback(setattr, night.server, "list_body", None)
 
 
-def breaking(then: Callable[[Night, Handler], object] = lambda *_: None, *words: str) -> Fault:
-    """Return the fault that answers arrive in part: for now, or all night; what follows is `then`."""
+def broken(how: str) -> Fault:
+    """Return the fault that answers arrive in part: once each, or all night."""
 
     def fault(night: Night) -> None:
-        def half(handler: Handler) -> None:
-            body = handler.server.recordings.get(handler.guid) or handler.server.listing()
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body[: len(body) // 2])
-            handler.wfile.flush()
-            handler.close_connection = True
-            then(night, handler)
-
-        night.words += words
+        night.words += ["--timeout", "0.7"]
         paths = [PATH] if night.chance.random() < 0.2 else paths_of(night.some())
-        if night.chance.random() < 0.7:
-            night.is_harmless()
-            answer_with(night, "GET", paths, half, 1)
-        else:
-            night.draw("all night")
+        times = 1 if night.chance.random() < 0.7 else None
+        night.draw(f"times: {times}")
+        if times is None:
             night.limit_time()
-            answer_with(night, "GET", paths, half)
+        else:
+            night.is_harmless()
+        night.server.behaviours += [breaking(how, times, path) for path in paths]
 
     return fault
-
-
-def reset(_: Night, handler: Handler) -> None:
-    """End the connection as a router does."""
-    option = struct.pack("ii", 1, 0)
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-    handler.connection.close()
-
-
-def trickle(night: Night, handler: Handler) -> None:
-    """Send a byte now and then."""
-    for _ in range(200):
-        if night.is_over.wait(0.05):
-            break
-        handler.wfile.write(b"x")
 
 
 # The disk
 
 
-def path_of(night: Night, name: str = "") -> Path:
-    """Return where the archive is, or something in it."""
-    assert isinstance(night.place, Directory)
-    return night.place.path / name
-
-
 def on_an_odd_disk(night: Night, *habits: str) -> None:
     """Let the archive be on such a disk for this night."""
     night.draw(*habits)
-    disk = odd_disk.mounted(night.folder, *habits, root=path_of(night))
+    assert isinstance(night.place, Directory)
+    disk = odd_disk.mounted(night.folder, *habits, root=night.place.path)
     night.where = str(night.undo.enter_context(disk))
 
 
@@ -190,62 +147,6 @@ def refusing(
         then(night)
 
     return fault
-
-
-def as_anybody(night: Night) -> None:
-    """Let the run have no more rights than any user."""
-    if IS_ROOT and not shutil.which("setpriv"):
-        pytest.skip("needs setpriv")
-    night.prefix = AS_ANYBODY
-
-
-def set_mode(night: Night, path: Path, mode: int, usual: int) -> None:
-    """Let a file or a directory have other permissions, for the night, and the run no more."""
-    path.chmod(mode)
-    night.undo.callback(path.chmod, usual)
-    as_anybody(night)
-
-
-def records_are_spoilt(spoil: Callable[[Night, Path], object]) -> Fault:
-    """Return the fault that some records cannot be read; all other recordings are stored."""
-
-    def fault(night: Night) -> None:
-        calls = night.stored(night.chance.choice([1, 3, 99]))
-        night.draw(f"{len(calls)} records")
-        for call in calls:
-            spoil(night, path_of(night, call.record))
-        night.concerns(*calls)
-
-    return fault
-
-
-def make_directory(night: Night, path: Path) -> None:
-    """Put a directory in the place of a file."""
-    path.unlink()
-    path.mkdir()
-    night.undo.callback(remove_odd_thing, path)
-
-
-def remove_odd_thing(path: Path) -> None:
-    """Remove it, unless a file is in its place by now."""
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-    elif not path.is_file():
-        path.unlink()
-
-
-def put_odd_thing(night: Night, name: str) -> None:
-    """Put something that is no file into the archive, until the morning."""
-    path = path_of(night, name)
-    kind = night.chance.choice(["link", "pipe", "directory"])
-    night.draw(f"{name} is a {kind}")
-    if kind == "link":
-        path.symlink_to(name)
-    elif kind == "pipe":
-        os.mkfifo(path)
-    else:
-        path.mkdir()
-    night.undo.callback(remove_odd_thing, path)
 
 
 # What was stored before
@@ -276,17 +177,6 @@ def spoilt(chance: Random, data: bytes) -> bytes | None:
     return chance.choice(odd)
 
 
-def cut(chance: Random, data: bytes) -> bytes | None:
-    """Let audio be gone or cut."""
-    return chance.choice([None, data[: chance.randrange(len(data))]])
-
-
-def altered(chance: Random, data: bytes) -> bytes:
-    """Let audio have its length, and another byte."""
-    place = chance.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-
-
 # Signals, secrets, the store
 
 
@@ -301,27 +191,18 @@ def signalled(*names: str, count: int = 1) -> Fault:
 
     def fault(night: Night) -> None:
         takes_its_time(night)
-        night.send(*(signal.Signals[night.chance.choice(names)] for _ in range(count)))
-
-    return fault
-
-
-def token_file_ends_in(*ends: bytes) -> Fault:
-    """Return the fault that the token's file ends otherwise, which is no part of the token."""
-
-    def fault(night: Night) -> None:
-        token = night.folder / "token"
-        token.write_bytes(token.read_bytes().replace(b"\n", night.chance.choice(ends)))
-        night.is_harmless()
+        for _ in range(count):
+            # From the start of a run to half as long after its end.
+            after = night.chance.uniform(0, 1.5 * night.seconds)
+            night.signals.append((after, signal.Signals[night.chance.choice(names)]))
+        night.signals.sort()
+        night.draw(*night.signals)
 
     return fault
 
 
 BUSY = refusal(503, "SlowDown", "Please reduce your rate")
 DENIED = refusal(403, "AccessDenied", "Access Denied")
-UNCONDITIONAL = refusal(
-    501, "NotImplemented", "A header you provided implies functionality that is not implemented"
-)
 
 
 def store_answers(
@@ -336,7 +217,8 @@ def store_answers(
         is_drawn = is_concerned(request) and draws[next(asked) % len(draws)]
         return answer if is_drawn else forward(request)
 
-    night.undo.callback(setattr, night.store, "behaviour", night.store.behaviour)
+    assert night.store
+    night.undo.callback(setattr, night.store, "behaviour", forwarding)
     night.store.behaviour = behave
 
 
@@ -347,20 +229,17 @@ class Anywhere(Night):
     recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, times=[1, 2])
     recordings_fail = refused(PASSING, Night.limit_time)
     deletions_are_refused = refused([302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE")
-    connections_break_off = breaking()
-    connections_are_reset = breaking(reset)
-    connections_stall = breaking(lambda night, _: night.is_over.wait(10), "--timeout", "0.7")
-    connections_trickle = breaking(trickle, "--timeout", "0.7")
+    connections_break_off = broken("cut")
+    connections_are_reset = broken("reset")
+    connections_stall = broken("stall")
     killed = signalled("SIGKILL")
     asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
-    the_token_file_has_a_line_end_of_windows = token_file_ends_in(b"\r\n")
-    the_token_file_has_a_blank = token_file_ends_in(b" \n", b"\t\n")
-
     the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
     records_are_damaged = damaged("json", spoilt)
-    audio_is_damaged = damaged("audio", cut)
-    audio_is_altered = damaged("audio", altered, "--check")
+    audio_is_gone = damaged("audio", lambda *_: None)
+    audio_is_cut = damaged("audio", lambda chance, data: data[: chance.randrange(len(data))])
+    audio_is_altered = damaged("audio", lambda _, data: altered(data), "--check")
 
     def the_list_makes_no_sense(self) -> None:
         """It is cut, empty, null, or something else."""
@@ -375,15 +254,6 @@ class Anywhere(Night):
         named = [call for call in self.account.waiting if call not in calls]
         list_is(self, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
         self.concerns(*calls)
-
-    def the_list_names_what_is_gone(self) -> None:
-        """Somebody has deleted it, or the week was over."""
-        entries = json.loads(self.server.listing())
-        for _ in range(self.chance.randint(1, 6)):
-            gone = f"{self.chance.randrange(16**8):08x}-0000-4000-8000-000000000000"
-            entries.insert(self.chance.randint(0, len(entries)), {"sessionGuid": gone})
-        list_is(self, json.dumps(entries).encode())
-        self.concerns()
 
     def deletions_are_only_said(self) -> None:
         """The server says that it has deleted, or that it has not, with a status that means success."""
@@ -405,13 +275,6 @@ class Anywhere(Night):
         answer_with(self, "DELETE", paths_of(self.some()), delete, 1)
         self.is_harmless()
 
-    def the_server_is_down(self) -> None:
-        """Nothing answers at its address."""
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            self.env["VNS_API_URL"] = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        self.limit_time()
-
     def names_are_taken(self) -> None:
         """Somebody's file has the name of a recording, and no record: it is replaced."""
         for call in self.some():
@@ -419,30 +282,13 @@ class Anywhere(Night):
             self.put(call.name, data)
         self.is_harmless()
 
-    def what_is_remembered_is_damaged(self) -> None:
-        """When the last run was complete is not known any more."""
-        data = self.chance.choice([b"", b"[]", b"{", bytes(100), b'{"complete": 3}'])
-        self.draw(data)
-        self.place.write(".vns-recordings.json", data)
-        self.is_harmless()
-
-    def two_runs_meet(self) -> None:
-        """Between them, all is stored."""
-        takes_its_time(self)
-        self.at_once = 2
-        self.concerns()
-
     def memory_is_scarce(self) -> None:
         """Of the address space, or of the data."""
         self.account.take_calls(self.chance, LANES_BEGIN)
-        self.with_limit(self.chance.choice(["-v", "-d"]), self.chance.randrange(40, 250) * 1000)
+        limit = f"{self.chance.choice(['-v', '-d'])} {self.chance.randrange(40, 250) * 1000}"
+        self.draw(f"ulimit {limit}")
+        self.prefix = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh"]
         self.env["AWS_MAX_ATTEMPTS"] = "2"
-
-    def memory_is_not_executable(self) -> None:
-        """As in a hardened unit of systemd: there are no lanes, and all is done."""
-        self.account.take_calls(self.chance, LANES_BEGIN)
-        self.without_executable_memory()
-        self.is_harmless()
 
     def the_clock_is_wrong(self) -> None:
         """It is ahead or behind, by minutes or by years."""
@@ -450,12 +296,6 @@ class Anywhere(Night):
         self.draw(f"{ahead} s ahead")
         self.env["CLOCK_AHEAD"] = str(ahead)
         self.is_harmless()
-
-    def the_token_is_refused(self) -> None:
-        """For everything."""
-        self.undo.callback(setattr, self.server, "tokens", self.server.tokens)
-        self.server.tokens = {"another"}
-        self.codes = {6}
 
     def the_password_is_wrong(self) -> None:
         """What is encrypted is not stored, and not deleted."""
@@ -473,15 +313,6 @@ class OnDisk(Anywhere):
     files_have_one_name = refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"])
     open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
     directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
-    records_cannot_be_read = records_are_spoilt(lambda night, path: set_mode(night, path, 0, 0o600))
-    records_are_directories = records_are_spoilt(make_directory)
-
-    def a_run_was_killed_where_there_are_no_locks(self) -> None:
-        """On such a disk, a moment ago."""
-        self.the_disk_keeps_no_locks()
-        after = self.chance.uniform(0.5, 1.2) * self.seconds
-        self.draw(f"killed after {after:.3f} s")
-        self.run(killed_after=after)
 
     def the_disk_is_busy(self) -> None:
         """Nor are there hard links, and directories are not flushed."""
@@ -494,81 +325,9 @@ class OnDisk(Anywhere):
         room = f"room={self.chance.randrange(500_000)}"
         on_an_odd_disk(self, self.chance.choice([write, "fsync=EIO", "fsync=ENOSPC", room]))
 
-    def sectors_are_bad(self) -> None:
-        """What is there of recordings on the server cannot be read; new ones are stored."""
-        self.stored(99)
-        there = list(self.place.versions())
-        on_an_odd_disk(self, "read=EIO")
-        self.concerns(*(call for call in self.account.waiting if call.name in there))
-
-    def the_disk_is_full(self) -> None:
-        """But for some hundred kilobytes."""
-        path = path_of(self)
-        if not path.is_mount():
-            pytest.skip("needs a disk of its own")
-
-        def set_size(size: str) -> None:
-            subprocess.run(["mount", "-o", f"remount,size={size}", path], check=True)
-
-        found = os.statvfs(path)
-        room = (found.f_blocks - found.f_bfree) * found.f_frsize + self.chance.randrange(0, 400_000)
-        self.draw(f"{room} bytes")
-        set_size(str(room))
-        self.undo.callback(set_size, "8g")
-
-    def files_must_be_short(self) -> None:
-        """What is longer fails; what is not is stored."""
-        blocks = self.chance.choice([20, 40, 100, 200, 4000])
-        self.with_limit("-f", blocks)
-        self.concerns(*(call for call in self.account.waiting if call.size + 44 > 512 * blocks))
-
-    def the_directory_is_read_only(self) -> None:
-        """For the user of the run."""
-        set_mode(self, path_of(self), 0o555, 0o755)
-        self.codes = {1}
-
-    def odd_things_lie_there(self) -> None:
-        """Links that lead to themselves, pipes and directories: they are left alone."""
-        for name in self.chance.sample(["notes", "x.json", ".x", f"{0:08}-x.opus", "ü.enc"], 3):
-            put_odd_thing(self, name)
-        self.is_harmless()
-
-    def names_are_odd_things(self) -> None:
-        """The same under the names of some recordings or records; the others are stored."""
-        calls = self.some()[:5]
-        for call in calls:
-            put_odd_thing(self, self.chance.choice([call.name, call.record]))
-        self.concerns(*calls)
-
-    def a_lock_was_left_behind(self) -> None:
-        """By a run that is no more, on whatever machine; only a lock that is held keeps others out."""
-        other = "process 1 on there, since 2026-11-24T02:15:00Z\n"
-        who = self.chance.choice(["", other, "\0" * 99])
-        self.draw(who)
-        self.place.write(".vns-recordings.lock", who.encode())
-        self.is_harmless()
-
-    def the_lock_cannot_be_used(self) -> None:
-        """Something else is in its place, or it is another user's. Nothing is done until it is gone."""
-        path = path_of(self, ".vns-recordings.lock")
-        path.unlink(missing_ok=True)
-        if self.chance.random() < 0.5:
-            put_odd_thing(self, path.name)
-        else:
-            path.touch(0)
-            self.undo.callback(path.unlink)
-            as_anybody(self)
-
 
 class InStore(Anywhere):
     """Faults of an archive in a store."""
-
-    def the_store_knows_no_conditions(self) -> None:
-        """It answers 501 to `If-None-Match`, as some do: all is stored without it."""
-        store_answers(
-            self, UNCONDITIONAL, lambda request: "if-none-match" in map(str.lower, request.headers)
-        )
-        self.is_harmless()
 
     def the_store_fails_now_and_then(self) -> None:
         """With a status that may pass, or by hanging up: requests are made again."""
@@ -588,12 +347,6 @@ class InStore(Anywhere):
         method = self.chance.choice(["GET", "HEAD", "PUT", "DELETE"])
         self.draw(method)
         store_answers(self, DENIED, lambda request: request.method == method)
-
-    def a_marker_was_left_behind(self) -> None:
-        """In a store, by a run that was killed, or that has this one's number."""
-        marker = {"host": socket.gethostname(), "process": os.getpid(), "since": "2099-01-01"}
-        self.place.write(".vns-recordings.lock", json.dumps(marker).encode())
-        self.is_harmless()
 
 
 KINDS: dict[str, type[Night]] = {"disk": OnDisk, "store": InStore}

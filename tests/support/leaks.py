@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from support.folders import contents
@@ -48,42 +47,12 @@ def leaks(text: bytes | str, *secrets: str) -> set[bytes]:
     return {form for part in parts for form in encodings(part) if form in data}
 
 
-class Place(NamedTuple):
-    """Fresh folders that a command has to itself, and one beside them for files of secrets."""
-
-    root: Path
-
-    @property
-    def work(self) -> Path:
-        """Where it is started."""
-        return self.root / "work"
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What leads its other files here."""
-        return {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
-
-    def secret_file(self, secret: str) -> str:
-        """Write the file that a secret is read from, where nothing is searched."""
-        path = self.root / "secrets" / "file"
-        path.write_text(f"{secret}\n", encoding="utf-8")
-        return str(path)
-
-    def files(self) -> bytes:
-        """Return every name and every content that a run may have left, in one piece."""
-        found = [contents(self.root / name) for name in ("work", "home", "tmp")]
-        return b"\n".join(
-            os.fsencode(name) + b"\n" + (content if isinstance(content, bytes) else b"%r" % content)
-            for folder in found
-            for name, content in folder.items()
-        )
-
-
-def make_place(root: Path) -> Place:
-    """Make the folders."""
-    for name in ("work", "home", "tmp", "secrets"):
-        (root / name).mkdir()
-    return Place(root)
+def on_disk(folder: Path) -> bytes:
+    """Return every name and every content below a folder, in one piece."""
+    return b"\n".join(
+        os.fsencode(name) + b"\n" + (content if isinstance(content, bytes) else b"%r" % content)
+        for name, content in contents(folder).items()
+    )
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,4 +1,7 @@
-"""Recordings to test with: real ones, and others that are encrypted with a cheap key."""
+"""Recordings to test with: those of `fixtures/`, and others that are encrypted with a cheap key.
+
+The former are speech of espeak-ng, encoded by ffmpeg and encrypted by `encryptor.py`.
+"""
 
 from __future__ import annotations
 

@@ -33,11 +33,17 @@ Behaviour = Callable[[Request, Callable[[Request], Answer]], "Answer | None"]
 
 
 class StoreProxy(QuietServer):
-    """The proxy, and what it was asked for."""
+    """The proxy, how it behaves, and what it was asked for."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, handler: type[BaseHTTPRequestHandler], behaviour: Behaviour) -> None:
         super().__init__(handler)
+        self.behaviour = behaviour
         self.requests: list[Request] = []
+
+
+def forwarding(request: Request, forward: Callable[[Request], Answer]) -> Answer:
+    """Behave as the server does."""
+    return forward(request)
 
 
 def refusal(status: int, code: str, message: str, extra: str = "") -> Answer:
@@ -89,7 +95,7 @@ def proxy(
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, dict(self.headers.items()), body)
             server.requests.append(request)
-            answer = behaviour(request, forward)
+            answer = server.behaviour(request, forward)
             if answer is None:
                 self.close_connection = True
                 return
@@ -108,6 +114,6 @@ def proxy(
 
         do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the names are those of the base
 
-    server = StoreProxy(Handler)
+    server = StoreProxy(Handler, behaviour)
     with server.running():
         yield server

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from support.commands import COMMAND
+from support.commands import COMMAND, Result, without_secrets
 from support.posix import fcntl, pty, termios
 
 
@@ -81,4 +81,6 @@ def run_in_terminal(
                 os.write(terminal, waiting.pop(prompt).encode())
     finally:
         os.close(terminal)
-    return Screen(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.decode())
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    without_secrets(Result(code, text, ""), {**os.environ, **(env or {})})
+    return Screen(code, text.decode())
