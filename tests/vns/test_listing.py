@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,7 +20,7 @@ from support.vns import ONE, THREE, TWO, failing, stored, vns
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.terminal.console import printable
 from filedecryptor.vns import listing, times
-from filedecryptor.vns.listing import Listing, Recording, signs_of_more
+from filedecryptor.vns.listing import Listing, Recording, says_no, signs_of_more
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -30,22 +31,18 @@ ENTRY = {"sessionGuid": ONE}
 @pytest.mark.parametrize("guid", [THREE, "0A1B2C3D-0000-4000-8000-00000000000f", "0a1b" * 8])
 def test_spellings(text: str, guid: str) -> None:
     """The same GUID, and the server's letters for the address."""
-    assert listing.parse_guid(text.format(guid)) == guid
     assert Recording.of(text.format(guid)) == (UUID(guid), guid, None, None)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", None, 3, ONE[:-1], f"{ONE}0", f"../{ONE}", f"{ONE}/x", f"{ONE}?", f"{ONE}.enc"),
-        "x" * 9999,
-    ],
-)
-def test_no_guid(text: object) -> None:
+NO_GUIDS = ["", None, 3, ONE[:-1], f"{ONE}0", f"../{ONE}", f"{ONE}/x", f"{ONE}?", f"{ONE}.enc"]
+
+
+@pytest.mark.parametrize("text", [*NO_GUIDS, "x" * 9999])
+def test_no_guid(text: Any) -> None:
     """It never becomes a part of an address or of a name."""
     assert listing.parse_guid(text) is None
     with pytest.raises(UsageError):
-        Recording.of(str(text))
+        Recording.of(text)
 
 
 def cases(table: str) -> list[str]:
@@ -105,12 +102,10 @@ def test_lists_that_are_not_understood(api: Server, tmp_path: Path, body: str) -
 @pytest.mark.parametrize("body", [*cases(EMPTY), "", " \n", None], ids=repr)
 def test_an_empty_list(api: Server, tmp_path: Path, body: str | None) -> None:
     """Nothing to do is fine, however it is said; as by the status 204."""
-    if body is None:
-        api.behaviours.append(failing(204, 204, path=PATH))
-    else:
-        api.list_body = body.encode()
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result == (0, b"", "the API lists no recordings\n")
+    api.list_body = (body or "").encode()
+    api.behaviours += [failing(204, 204, path=PATH)] if body is None else []
+    nothing = (0, b"", "the API lists no recordings\n")
+    assert vns(api, "archive", ".", cwd=tmp_path) == nothing
     assert vns(api, "list", cwd=tmp_path).code == 0
 
 
@@ -180,20 +175,15 @@ def test_a_time(value: object) -> None:
     assert found.replace(microsecond=0) == NOON
 
 
+NO_TIMES: list[Any] = [
+    *("", "soon", "2026-13-01", "1601-01-01", "20261124", "a, b", "971501234567"),
+    *(None, True, [], 5, float("nan"), 1e300, 10**400, "Tue, 99 Nov 2026 12:00:00 GMT"),
+]
+
+
 def test_no_time() -> None:
     """A telephone number, for instance; nor is a number, where none is expected."""
-    values: list[object] = [
-        "",
-        "soon",
-        "2026-13-01",
-        "1601-01-01",
-        "20261124",
-        "a, b",
-        "971501234567",
-    ]
-    values += [None, True, [], 5, float("nan"), 1e300, 10**400, "Tue, 99 Nov 2026 12:00:00 GMT"]
-    for value in values:
-        assert times.parse(value, may_be_number=True) is None, value
+    assert [one for one in NO_TIMES if times.parse(one, may_be_number=True) is not None] == []
     assert times.parse(1795521600) is None
 
 
@@ -203,6 +193,14 @@ def test_the_time_left() -> None:
     ages = (0 * day, 6 * day + day / 24, 7 * day - timedelta(minutes=10), 7 * day)
     left = ["7 d 0 h", "0 d 23 h", "10 min", "purged"]
     assert [times.left(NOON, NOON + age) for age in ages] == left
+
+
+UNKNOWN_TIMES: dict[str, list[object]] = {
+    "start x": ["11/24/2026 10:00:00 AM", "24.11.2026 10:00"],
+    "when x": ["24 Nov 2026 10:00", "Sun Nov 24 10:00:00 2026"],
+    "at x": ["20261124T100000Z", "2026-11-24T10"],
+    "start": ["20261124100000", "2026-W48-7T10:00", 639311112000000000, "1795514400.771"],
+}
 
 
 @pytest.mark.parametrize(
@@ -225,6 +223,13 @@ def test_the_time_left() -> None:
         ({"end": "2026-11-24T10:00:00Z", "deletedOn": "0001-01-01T00:00:00"}, 10),
         ({"end": "2026-11-24T10:00:00Z", "host": "10.0.12.5", "sip": "1-800-555-1212"}, 10),
         ("2026-11-24T10:00:00Z", None),
+        # What is not understood may be later.
+        *(
+            ({"createdDate": "2019-01-01", name: value}, None)
+            for names, values in UNKNOWN_TIMES.items()
+            for name in names.split()
+            for value in values
+        ),
     ],
     ids=str,
 )
@@ -232,22 +237,6 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
     """The latest in it, numbers only where the name says that they are times; none if unsure."""
     found = listing.time_of(entry)
     assert (found.hour if found else None) == hour
-
-
-@pytest.mark.parametrize(
-    ("names", "value"),
-    [
-        *((("start", "x"), value) for value in ("11/24/2026 10:00:00 AM", "24.11.2026 10:00")),
-        *((("when", "x"), value) for value in ("24 Nov 2026 10:00", "Sun Nov 24 10:00:00 2026")),
-        *((("at", "x"), value) for value in ("20261124T100000Z", "2026-11-24T10")),
-        *((("start",), value) for value in ("20261124100000", "2026-W48-7T10:00")),
-        *((("start",), value) for value in (639311112000000000, "1795514400.771")),
-    ],
-)
-def test_a_time_that_is_not_understood(names: tuple[str, ...], value: object) -> None:
-    """It may be later than the one that is; so it is not known which is the latest."""
-    for name in names:
-        assert listing.time_of({"createdDate": "2019-01-01", name: value}) is None
 
 
 SIGNS = """
@@ -311,3 +300,30 @@ def test_what_is_listed_is_fetched_all_the_same(api: Server, tmp_path: Path) -> 
     for count, code in (("2", 7), ("1", 0)):
         api.list_headers = {"X_Total_Count": count}
         assert vns(api, "archive", ".", cwd=tmp_path).code == code
+
+
+NOT_DONE = """
+{"success": false, "error": "locked"} | {"Success": false} | {"deleted": false} | {"ok": false}
+{"isSuccess": false, "message": "held"} | {"error": {"code": 17}} | {"errors": ["locked"]}
+{"status": "error"} | {"result": "Failed"} | false | {"success": "false"} | {"Success": 0}
+{"result": {"success": false}} | [{"error": "locked"}] | {"d": {"error": "x"}} | {"isError": true}
+{"hasErrors": true} | {"statusCode": 423, "message": "locked"} | {"status": 500} | {"deleted": 0}
+{"code": "LOCKED", "message": "cannot delete"} | "error: locked" | {"deletedCount": 0}
+{"a": {"success": true}, "error": "locked"} | [{"success": false}, {"success": true}]
+<?xml version="1.0"?><Error><Code>Locked</Code></Error>
+<!DOCTYPE html><html><body>Log in</body></html>
+"""
+DONE = """
+{} | null | true | OK | [] | 1 | {"success": true, "error": null, "errors": [], "status": "ok"}
+{"deleted": true, "errorCode": 0, "errorMessage": ""} | {"errorCode": "OK"} | {"errors": [null]}
+{"errorCode": 0, "errorMessage": "Success"} | {"success": true, "errorMessage": "was there"}
+{"error": {"code": 0, "message": ""}} | {"errorMessage": "No error"} | {"error": " "}
+{"code": 0, "status": 200, "result": "deleted"} | {"success": true, "errors": {"old": "x"}} |
+"""
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_answer_that_says_no(*, is_done: bool) -> None:
+    """In one of the ways of APIs, or as a page; an answer may also say yes, or nothing."""
+    texts = re.split(r" \| | \|$|\n", (DONE if is_done else NOT_DONE).strip())
+    assert [text for text in texts if says_no(text.encode()) == is_done] == []
