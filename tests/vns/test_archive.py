@@ -152,9 +152,7 @@ def test_many_are_looked_up_together(api: Server, place: Place) -> None:
 
 @pytest.mark.parametrize("audio_format", BY_FORMAT)
 @pytest.mark.parametrize("kind", ["cut", "cut, of unknown length", "of unknown length"])
-def test_plain_audio_that_may_be_cut_is_kept_apart(
-    api: Server, tmp_path: Path, audio_format: str, kind: str
-) -> None:
+def test_audio_that_may_be_cut(api: Server, tmp_path: Path, audio_format: str, kind: str) -> None:
     """It is not deleted; the next run fetches it again, and keeps the longer one."""
     audio = BY_FORMAT[audio_format]
     name = f"{ONE}.unverified.{audio_format}"
@@ -222,9 +220,7 @@ LOCKED = b'{"success": false, "error": "locked"}'
         (partial(answering, 200, b'{"success": true}'), 0, ""),
     ],
 )
-def test_a_deletion_that_fails(
-    api: Server, tmp_path: Path, answer: Any, code: int, said: str
-) -> None:
+def test_failed_deletions(api: Server, tmp_path: Path, answer: Any, code: int, said: str) -> None:
     """The recording is stored, and is said to be; the next run deletes it. What is gone is gone."""
     api.behaviours.append(answer(command="DELETE"))
     result = vns(api, "archive", ".", "--delete-after", "--json", cwd=tmp_path)
@@ -421,9 +417,7 @@ def test_leaving_early_asks_for_no_more(api: Server, tmp_path: Path) -> None:
     assert len(stored(tmp_path / "calls")) <= 2
 
 
-def test_a_store_without_conditional_writes(
-    api: Server, bucket: Bucket, server: str, tmp_path: Path
-) -> None:
+def test_no_conditional_writes(api: Server, bucket: Bucket, server: str, tmp_path: Path) -> None:
     """All is stored there, and one note says what can happen."""
     api.recordings |= {TWO: MP3, THREE: encrypt(AUDIO, PASSWORD)}
     with proxy(server, refusing_conditions()) as store:

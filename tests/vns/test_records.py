@@ -118,9 +118,7 @@ STAYS |= {f"{name} as record" for name in NO_FILES}
 
 
 @pytest.mark.parametrize("few", [0, 1000], ids=["listed", "looked up one by one"])
-def test_every_damage_is_found_and_mended(
-    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
+def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """One line names the file, also without a server; nothing is deleted before it is mended."""
     monkeypatch.setattr(records, "FEW", few)
     run, calls = partial(vns, api, cwd=tmp_path), tmp_path / "calls"

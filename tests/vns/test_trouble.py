@@ -101,9 +101,7 @@ def test_what_concerns_all(
         (500_000, "sh -c 'ulimit -f 500; exec", "File too large"),
     ],
 )
-def test_a_recording_that_does_not_fit(
-    many: Server, tmp_path: Path, size: int, shell: str, said: str
-) -> None:
+def test_a_long_recording(many: Server, tmp_path: Path, size: int, shell: str, said: str) -> None:
     """Others may, so they are fetched as long as there is room for such."""
     many.recordings = {THREE: encrypt(AUDIO + os.urandom(size))} | many.recordings
     (tmp_path / "calls").mkdir()
@@ -120,21 +118,22 @@ def test_a_recording_that_does_not_fit(
     assert "not tried" not in result.stderr
 
 
-@pytest.mark.parametrize("status", [403, 500])
-def test_what_concerns_one(many: Server, tmp_path: Path, status: int) -> None:
-    """If the API still answers for the list, the others are fetched; even one by one."""
-    bad = list(many.recordings)[:10]
-    many.behaviours.append(answering(status, guids=bad))
+@pytest.mark.parametrize(
+    ("status", "count"), [(403, 10), (500, 10), (400, 40), (403, 40), (204, 40)]
+)
+def test_what_concerns_one(many: Server, tmp_path: Path, status: int, count: int) -> None:
+    """If the API still answers for the list, the others are fetched; it is asked for once more."""
+    many.behaviours.append(answering(status, guids=list(many.recordings)[:count]))
     result = vns(many, "archive", ".", "-j", "1", cwd=tmp_path)
     assert result.code == (6 if status == 403 else 7)
-    assert len(stored(tmp_path)) == COUNT - len(bad)
+    assert len(stored(tmp_path)) == COUNT - count
+    assert f"{count} failed" in result.stderr
     assert "not tried" not in result.stderr
+    assert many.count("GET", PATH) == 2  # it may have megabytes
 
 
 @pytest.mark.parametrize("is_down", [True, False])
-def test_objects_that_cannot_be_read(
-    api: Server, bucket: Bucket, tmp_path: Path, *, is_down: bool
-) -> None:
+def test_unreadable_objects(api: Server, bucket: Bucket, tmp_path: Path, *, is_down: bool) -> None:
     """A store may have lost some of its objects; only one that answers for none ends a run."""
     api.recordings = {guid: encrypt(AUDIO) for guid in (ONE, TWO, THREE)}
     place = f"{bucket.url}/calls"
@@ -154,18 +153,6 @@ def test_objects_that_cannot_be_read(
             assert "We encountered an internal error" in result.stderr
             is_said = [text in result.stderr for text in ("skipped", "1 failed", "not tried")]
             assert is_down or is_said == [True, True, False]
-
-
-@pytest.mark.parametrize("answer_of_all", [(400, b""), (403, b""), (204, b""), (200, b"<html>no")])
-def test_the_list_is_not_asked_for_each_time(
-    many: Server, tmp_path: Path, answer_of_all: tuple[int, bytes]
-) -> None:
-    """It may have megabytes; what it shows holds for a while."""
-    many.behaviours.append(answering(*answer_of_all))
-    result = vns(many, "archive", ".", cwd=tmp_path)
-    assert result.code in {6, 7}
-    assert f"{COUNT} failed" in result.stderr
-    assert many.count("GET", PATH) == 2
 
 
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
