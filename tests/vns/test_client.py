@@ -25,32 +25,36 @@ pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from support import vns as behaviours
 from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
-from support.vns import NUMBERED, ONE, TWO, Resuming, stored, vns
+from support.vns import (
+    NUMBERED,
+    ONE,
+    TWO,
+    Resuming,
+    answering,
+    breaking,
+    failing,
+    sending,
+    slow,
+    stored,
+    trickling,
+    vns,
+)
 
 from filedecryptor.audio.truncation import is_cut
 from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.vns import Archive, Client, client, http, recording_fields, retry
 
-PAGE = "<!doctype html><p>Zugriff verweigert f\u00fcr Sie"
+SORRY = "Zugriff verweigert f\u00fcr Sie"
+PAGE = f"<!doctype html><p>{SORRY}"
 REFUSED = "the API refused the request (status "
 HOSTILE = f'{{"error": "no \\u001b[31m {TOKEN}"}}'.encode()
-ELSEWHERE = "the API redirects to an address that does not begin with https://"
-BREAKS_OFF = "the answer of SERVER breaks off, or is not valid HTTP: "
-TOO_SLOW = "SERVER sends less than 1000 bytes a second"
-
-BODIES = [
-    *((PAGE.encode(encoding), "an HTML or XML page") for encoding in ("utf-8", "latin-1")),
-    (PAGE.encode("utf-16"), "an HTML or XML page"),
-    (gzip.compress(b"x", mtime=0), "a gzip archive"),
-    (b"x", "a text, not a recording: x"),
-    (b"x" * 43, f"a text, not a recording: {'x' * 43}"),
-    (bytes(43), "43 bytes, not a recording"),
-    (b"", "nothing instead of a recording"),
-]
+BEGINNING = partial(sending, AUDIO[:3000])
+WHOLE = {"Content_Length": "3000"}
+NEVER = "Fri, 31 Dec 999999999999 23:59:59 GMT"
+# A body of a refusal, and what is said of it.
 WORDS = [
     *((b"", ""), (b"{}", ""), (b"null", ""), (b"\x89PNG\r\n\x1a\n\0\0", "")),
     (b"try\n\tagain", ": try again"),
@@ -62,73 +66,80 @@ WORDS = [
     (f'{{"error": "\\u004d{TOKEN[1:]}"}}'.encode(), ": ..."),
     (b"word " * 1000, f": {'word ' * 40}..."),
 ]
-FAILURES: list[tuple[Any, int, str]] = [
-    # A body, or what makes a behaviour; how often it is asked for; what is said of it.
-    *((body, 1, f"the API sent {said}") for body, said in BODIES),
+# How often it is asked for, what is said, and what comes: a body, or by what makes a behaviour.
+FAILURES: list[tuple[int, str, list[Any]]] = [
     *(
         (
-            partial(behaviours.answering, status, HOSTILE, guids={ONE}),
+            1,
+            f"the API sent an HTML or XML page, not a recording: {SORRY}\n",
+            [PAGE.encode(encoding)],
+        )
+        for encoding in ("utf-8", "latin-1", "utf-16")
+    ),
+    (1, "the API sent a gzip archive", [gzip.compress(b"x", mtime=0)]),
+    (1, "the API sent a text, not a recording: x", [b"x", b"x" * 43]),
+    (1, "the API sent 43 bytes, not a recording", [bytes(43)]),
+    (1, "the API sent nothing instead of a recording", [b""]),
+    *(
+        (
             1,
             f"{REFUSED}{status}): no \\x1b[31m ...",
+            [partial(answering, status, HOSTILE, guids={ONE})],
         )
         for status in (405, 418, 451, 501)
     ),
     *(
-        (partial(behaviours.answering, 400, body, guids={ONE}), 1, f"{REFUSED}400){said}\n")
+        (1, f"{REFUSED}400){said}\n", [partial(answering, 400, body, guids={ONE})])
         for body, said in WORDS
     ),
-    (partial(behaviours.failing, *[500] * 9), 5, "the API kept failing (status 500)"),
+    (5, "the API kept failing (status 500)", [partial(failing, *[500] * 9)]),
+    (5, "the API kept failing (status 503)", [partial(failing, *[503] * 9, Retry_After=NEVER)]),
     (
-        partial(
-            behaviours.failing, *[503] * 9, Retry_After="Fri, 31 Dec 999999999999 23:59:59 GMT"
-        ),
-        *(5, "the API kept failing (status 503)"),
+        *(5, "the answer of SERVER breaks off, or is not valid HTTP: "),
+        [
+            *(partial(breaking, how, 9) for how in ("cut", "reset")),
+            *(partial(BEGINNING, Content_Length=length) for length in ("-5", "x")),
+            partial(BEGINNING, Transfer_Encoding="chunked"),
+        ],
     ),
-    (partial(behaviours.breaking, "cut", 9), 5, BREAKS_OFF),
-    (partial(behaviours.breaking, "reset", 9), 5, BREAKS_OFF),
-    (partial(behaviours.sending, AUDIO[:3000], Transfer_Encoding="chunked"), 5, BREAKS_OFF),
-    (partial(behaviours.sending, AUDIO[:3000], Content_Length="-5"), 5, BREAKS_OFF),
-    (partial(behaviours.sending, AUDIO[:3000], Content_Length="x"), 5, BREAKS_OFF),
+    (1, "the API sent no recording", [partial(BEGINNING, 202, **WHOLE)]),
+    (5, "the API does not send the part of the recording", [partial(BEGINNING, 206, **WHOLE)]),
+    (1, "the API compresses its answer", [partial(BEGINNING, Content_Encoding="gzip", **WHOLE)]),
     (
-        partial(behaviours.sending, AUDIO[:3000], 202, Content_Length="3000"),
-        1,
-        "the API sent no recording",
+        *(1, "the API redirects to an address that does not begin with https://"),
+        [
+            *(partial(failing, 302, Location=f"{name}://127.0.0.2") for name in ("ftp", "a")),
+            *(partial(failing, 302, Location=name) for name in ("http://a.example/x", "http://[")),
+            # Some programs read this as an address on the first server, others on the second.
+            partial(failing, 302, Location="http://127.0.0.1:9\\@127.0.0.1/x"),
+            partial(failing, 302, Location="\\\\elsewhere"),
+        ],
     ),
     (
-        partial(behaviours.sending, AUDIO[:3000], 206, Content_Length="3000"),
-        *(5, "the API does not send the part of the recording that was asked for"),
+        *(5, "SERVER sends less than 1000 bytes a second"),
+        [
+            *(partial(trickling, part) for part in ("status", "headers", "body", "chunks")),
+            partial(trickling, "body", 0.002),
+        ],
     ),
-    (
-        partial(behaviours.sending, AUDIO[:3000], Content_Length="3000", Content_Encoding="gzip"),
-        *(1, "the API compresses its answer, which it was not asked to"),
-    ),
-    *(
-        (partial(behaviours.failing, 302, Location=where), 1, ELSEWHERE)
-        for where in ("http://elsewhere.example/x", "ftp://127.0.0.1/", "http://[", "\\\\elsewhere")
-    ),
-    # Some programs read this as an address on the first server, others on the second.
-    (partial(behaviours.failing, 302, Location="http://127.0.0.1:9\\@127.0.0.1/x"), 1, ELSEWHERE),
-    *(
-        (partial(behaviours.trickling, part), 5, TOO_SLOW)
-        for part in ("status", "headers", "body", "chunks")
-    ),
-    (partial(behaviours.trickling, "body", 0.002), 5, TOO_SLOW),
 ]
 
 
-@pytest.mark.parametrize(("what", "attempts", "said"), FAILURES)
+@pytest.mark.parametrize(
+    ("what", "attempts", "said"),
+    [(what, attempts, said) for attempts, said, kind in FAILURES for what in kind],
+)
 def test_no_recording(api: Server, tmp_path: Path, what: Any, attempts: int, said: str) -> None:
     """Nor is anything deleted for it. It is said why, and the other recording is stored."""
     api.recordings = {ONE: what if isinstance(what, bytes) else AUDIO, TWO: MP3}
     api.behaviours += [] if isinstance(what, bytes) else [what()]
     words = ["archive", ".", "--delete-after", "--keep-encrypted"]
-    words += ["--timeout", "0.3"] if said == TOO_SLOW else []
+    words += ["--timeout", "0.3"] if "a second" in said else []
     passwords = [PASSWORD, None] if isinstance(what, bytes) else [PASSWORD]
     for password in passwords:
         result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
         said = said.replace("SERVER", api.url[7:])
         assert f"error: {ONE}: {said}" in result.stderr
-        assert ("Zugriff verweigert f\u00fcr Sie\n" in result.stderr) == ("HTML" in said)
         assert (result.code, stored(tmp_path)) == (7, {f"{TWO}.mp3": MP3})
     assert api.deleted == [TWO]
     assert api.count("GET", f"{PATH}/{ONE}") == attempts * len(passwords)
@@ -137,11 +148,8 @@ def test_no_recording(api: Server, tmp_path: Path, what: Any, attempts: int, sai
 @pytest.mark.parametrize(
     "passing",
     [
-        *(
-            partial(behaviours.failing, *[code] * 4)
-            for code in (408, 425, 500, 502, 503, 504, 520, 522, 524)
-        ),
-        *(partial(behaviours.breaking, how, 2) for how in ("cut", "reset", "stall")),
+        *(partial(failing, *[code] * 4) for code in (408, 425, 500, 502, 503, 504, 520, 522, 524)),
+        *(partial(breaking, how, 2) for how in ("cut", "reset", "stall")),
     ],
 )
 def test_what_may_pass_is_tried_again(api: Server, tmp_path: Path, passing: Any) -> None:
@@ -154,43 +162,25 @@ def test_what_may_pass_is_tried_again(api: Server, tmp_path: Path, passing: Any)
 def test_a_body_that_is_longer_than_announced(api: Server, tmp_path: Path) -> None:
     """What was announced is taken, and that has to authenticate."""
     body = encrypt(AUDIO)
-    api.behaviours.append(behaviours.sending(body, Content_Length=str(len(body) - 5)))
+    api.behaviours.append(sending(body, Content_Length=str(len(body) - 5)))
     result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
     assert (result.code, stored(tmp_path), api.deleted) == (3, {}, [])
 
 
-UNREACHABLE = "cannot be reached: "
-
-
 @pytest.mark.parametrize(
-    ("what", "words", "code", "said"),
+    ("what", "words", "said"),
     [
+        (partial(failing, 401, path=PATH), "", "the API refused the token (status 401)"),
+        (partial(failing, 403, path=PATH), "", "the API refused the token (status 403)"),
         (
-            partial(behaviours.failing, 401, path=PATH),
-            "",
-            6,
-            "the API refused the token (status 401)",
-        ),
-        (
-            partial(behaviours.failing, 403, path=PATH),
-            "",
-            6,
-            "the API refused the token (status 403)",
-        ),
-        (
-            *(partial(behaviours.failing, 404, path=PATH), "", 7),
+            *(partial(failing, 404, path=PATH), ""),
             "the API has no list of recordings at this address (status 404)\nhint: see that --api",
         ),
-        (
-            partial(behaviours.failing, *[307] * 9, path=PATH, Location=PATH),
-            "",
-            7,
-            "the API redirects in a c",
-        ),
-        (lambda: behaviours.slow, "--timeout 0.3", 7, "SERVER did not answer within 0.3 seconds"),
-        (b"[" + b'"",' * 400, "", 7, "the answer of the API does not end"),
-        (None, "--api-url http://127.0.0.1:9", 7, f"127.0.0.1:9 {UNREACHABLE}Connection refused"),
-        (None, "--api-url https://nowhere.invalid", 7, f"nowhere.invalid {UNREACHABLE}"),
+        (partial(failing, *[307] * 9, path=PATH, Location=PATH), "", "the API redirects in a circ"),
+        (lambda: slow, "--timeout 0.3", "SERVER did not answer within 0.3 seconds"),
+        (b"[" + b'"",' * 400, "", "the answer of the API does not end"),
+        (None, "--api-url http://127.0.0.1:9", "127.0.0.1:9 cannot be reached: Connection refused"),
+        (None, "--api-url https://nowhere.invalid", "nowhere.invalid cannot be reached: "),
     ],
 )
 def test_a_list_that_cannot_be_had(
@@ -200,7 +190,6 @@ def test_a_list_that_cannot_be_had(
     what: Any,
     *,
     words: str,
-    code: int,
     said: str,
 ) -> None:
     """It is said why, with an exit code of its own if that is the token; refusals are final."""
@@ -208,7 +197,7 @@ def test_a_list_that_cannot_be_had(
     api.list_body = what if isinstance(what, bytes) else None
     api.behaviours += [what()] if callable(what) else []
     result = vns(api, "archive", ".", *words.split(), cwd=tmp_path)
-    assert (result.code, result.stdout) == (code, b"")
+    assert (result.code, result.stdout) == (6 if "token" in said else 7, b"")
     assert result.stderr.startswith(f"error: {said}".replace("SERVER", api.url[7:]))
     assert len(api.seen) == 1 or "(status" not in said
 
@@ -219,8 +208,8 @@ def test_a_redirect_elsewhere(api: Server, tmp_path: Path, path: str) -> None:
     with serving() as other:
         other.tokens = None
         body = json.dumps([ONE]).encode() if path == PATH else encrypt(AUDIO)
-        other.behaviours.append(behaviours.answering(200, body))
-        api.behaviours.append(behaviours.failing(302, path=path, Location=f"{other.url}/elsewhere"))
+        other.behaviours.append(answering(200, body))
+        api.behaviours.append(failing(302, path=path, Location=f"{other.url}/elsewhere"))
         assert vns(api, "archive", ".", cwd=tmp_path).code == 0
         assert [seen[:2] for seen in other.seen] == [("GET", "/elsewhere")]
         assert TOKEN not in str(other.seen)
@@ -230,7 +219,7 @@ def test_a_redirect_elsewhere(api: Server, tmp_path: Path, path: str) -> None:
 def test_a_redirect_on_the_same_server_is_followed(api: Server, tmp_path: Path) -> None:
     """With the token."""
     api.recordings[TWO] = encrypt(MP3)
-    api.behaviours.append(behaviours.failing(307, path=f"{PATH}/{ONE}", Location=f"{PATH}/{TWO}"))
+    api.behaviours.append(failing(307, path=f"{PATH}/{ONE}", Location=f"{PATH}/{TWO}"))
     assert vns(api, "download", ONE, cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{ONE}.mp3": MP3}
 
@@ -498,8 +487,8 @@ def test_the_time_for_all_of_it(api: Server, tmp_path: Path, what: str) -> None:
     api.recordings |= dict.fromkeys(NUMBERED[:40], encrypt(AUDIO))
     guids = [] if what == "list" else api.recordings
     for path in (PATH, *(f"{PATH}/{guid}" for guid in guids))[what != "list" :]:
-        pause = behaviours.failing(503, 503, 503, path=path, Retry_After="60")
-        api.behaviours.append(pause if what == "pause" else behaviours.trickling("body", path=path))
+        pause = failing(503, 503, 503, path=path, Retry_After="60")
+        api.behaviours.append(pause if what == "pause" else trickling("body", path=path))
     begin = time.monotonic()
     result = vns(api, "archive", ".", "--max-time", "1", "-j", "4", cwd=tmp_path)
     assert time.monotonic() - begin < 30
