@@ -17,7 +17,6 @@ from itertools import count
 from pathlib import Path
 from threading import Barrier
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -45,7 +44,7 @@ from support.vns import (
 from filedecryptor.audio.truncation import is_cut
 from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError, UsageError
-from filedecryptor.vns import Archive, Client, client, http, recording_fields, retry
+from filedecryptor.vns import Client, client, http, recording_fields, retry
 
 SORRY = "Zugriff verweigert f\u00fcr Sie"
 PAGE = f"<!doctype html><p>{SORRY}"
@@ -130,7 +129,7 @@ FAILURES: list[tuple[int, str, list[Any]]] = [
     [(what, attempts, said) for attempts, said, kind in FAILURES for what in kind],
 )
 def test_no_recording(api: Server, tmp_path: Path, what: Any, attempts: int, said: str) -> None:
-    """Nor is anything deleted for it. It is said why, and the other recording is stored."""
+    """It is neither stored nor deleted; it is said why, and the other recording is stored."""
     api.recordings = {ONE: what if isinstance(what, bytes) else AUDIO, TWO: MP3}
     api.behaviours += [] if isinstance(what, bytes) else [what()]
     words = ["archive", ".", "--delete-after", "--keep-encrypted"]
@@ -183,20 +182,13 @@ def test_a_body_that_is_longer_than_announced(api: Server, tmp_path: Path) -> No
         (None, "--api-url https://nowhere.invalid", "nowhere.invalid cannot be reached: "),
     ],
 )
-def test_a_list_that_cannot_be_had(
-    api: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    what: Any,
-    *,
-    words: str,
-    said: str,
-) -> None:
+def test_no_list(api: Server, tmp_path: Path, what: Any, words: str, said: str) -> None:
     """It is said why, with an exit code of its own if that is the token; refusals are final."""
-    monkeypatch.setattr(client, "LARGEST_LIST", 1000)
     api.list_body = what if isinstance(what, bytes) else None
     api.behaviours += [what()] if callable(what) else []
-    result = vns(api, "archive", ".", *words.split(), cwd=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "LARGEST_LIST", 1000)
+        result = vns(api, "archive", ".", *words.split(), cwd=tmp_path)
     assert (result.code, result.stdout) == (6 if "token" in said else 7, b"")
     assert result.stderr.startswith(f"error: {said}".replace("SERVER", api.url[7:]))
     assert len(api.seen) == 1 or "(status" not in said
@@ -230,13 +222,6 @@ LONG = bytes(range(256)) * 4000
 OTHER = LONG[::-1]
 
 
-@pytest.fixture
-def long(api: Server) -> Server:
-    """An account with one recording that takes several answers."""
-    api.recordings[ONE] = LONG
-    return api
-
-
 def downloaded(api: Server) -> tuple[bytes, bool]:
     """Return what a client downloads, and whether it is known to be whole."""
     file = io.BytesIO(b"what was there before")
@@ -248,32 +233,34 @@ def downloaded(api: Server) -> tuple[bytes, bool]:
 @pytest.mark.parametrize(
     ("piece", "tag"), [(100_000, '"1"'), (600_000, None), (600_000, 'W/"1"'), (600_000, "")]
 )
-def test_it_goes_on_where_it_was(long: Server, piece: int, tag: str | None) -> None:
+def test_it_goes_on_where_it_was(api: Server, piece: int, tag: str | None) -> None:
     """However often it breaks off, if it gets on: by a strong ETag, or else by its length."""
     behaviour = Resuming(piece, lambda: tag)
-    long.behaviours.append(behaviour)
-    assert downloaded(long) == (LONG, True)
+    api.recordings[ONE] = LONG
+    api.behaviours.append(behaviour)
+    assert downloaded(api) == (LONG, True)
     begins = range(piece, len(LONG), piece)
     assert behaviour.ranges == [None, *(f"bytes={begin}-" for begin in begins)]
-    conditions = {headers.get("If-Range") for _, _, headers in long.seen[1:]}
+    conditions = {headers.get("If-Range") for _, _, headers in api.seen[1:]}
     assert conditions == {tag if tag == '"1"' else None}
 
 
-def test_it_begins_again_where_it_cannot_go_on(long: Server) -> None:
+def test_it_begins_again_where_it_cannot_go_on(api: Server) -> None:
     """Parts that are not offered are not asked for, and those of another ETag not mixed."""
     tags = count()
     behaviour = Resuming(600_000, lambda: f'"{next(tags)}"')
-    long.behaviours.append(behaviour)
+    api.recordings[ONE] = LONG
+    api.behaviours.append(behaviour)
     with pytest.raises(ApiError):
-        downloaded(long)
+        downloaded(api)
     assert behaviour.ranges[1] == "bytes=600000-"
     behaviour.offers = False
     behaviour.ranges.clear()
     with pytest.raises(ApiError, match="breaks off"):
-        downloaded(long)
+        downloaded(api)
     assert behaviour.ranges == [None] * 5
     behaviour.piece = len(LONG)
-    assert downloaded(long) == (LONG, True)
+    assert downloaded(api) == (LONG, True)
 
 
 @pytest.mark.parametrize(
@@ -288,20 +275,21 @@ def test_it_begins_again_where_it_cannot_go_on(long: Server) -> None:
         ('"1"', 206, {"Content_Range": "bytes 600000-1023999/1024000", "ETag": '"2"'}),
     ],
 )
-def test_unfit_parts(long: Server, tag: str | None, status: int, headers: dict[str, str]) -> None:
+def test_unfit_parts(api: Server, tag: str | None, status: int, headers: dict[str, str]) -> None:
     """It is not used, also if only its headers tell: the next attempt begins again."""
     first = Resuming(600_000, lambda: tag)
 
     def then(handler: Handler) -> bool:
         if not first.ranges:
             return first(handler)
-        long.recordings[ONE] = OTHER
+        api.recordings[ONE] = OTHER
         if "Range" in handler.headers:
             handler.send(status, OTHER[600_000:], **headers)
         return "Range" in handler.headers
 
-    long.behaviours.append(then)
-    assert downloaded(long) == (OTHER, True)
+    api.recordings[ONE] = LONG
+    api.behaviours.append(then)
+    assert downloaded(api) == (OTHER, True)
 
 
 def with_xing(count: int) -> bytes:
@@ -326,21 +314,6 @@ def test_what_is_cut() -> None:
         cut += [(name, audio[: len(audio) * percent // 100 + 1]) for percent in (99, 70, 31)]
     assert [name for name, audio in whole if is_cut(io.BytesIO(audio), name)] == []
     assert [name for name, audio in cut if not is_cut(io.BytesIO(audio), name)] == []
-
-
-# From Python
-
-
-def test_the_client_from_python(api: Server, tmp_path: Path) -> None:
-    """A context manager, whose token is in no representation; impossible arguments are refused."""
-    with Client(TOKEN, url=api.url) as account:
-        assert TOKEN not in repr(account)
-        archive = Archive(account, str(tmp_path / "calls"), password=PASSWORD)
-        [outcome] = archive.fetch([UUID(ONE)])
-        assert outcome.output == str(tmp_path / "calls" / f"{ONE}.opus")
-    for token, url in (("a\nb", api.url), ("", api.url), ("a", "http://a.example"), ("a", "x")):
-        with pytest.raises(UsageError):
-            Client(token, url=url)
 
 
 def test_recording_fields() -> None:
