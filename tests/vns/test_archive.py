@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.account import Directory, StoreFolder
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.commands import VNS, Result
+from support.commands import VNS, Result, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
 from support.store_proxy import proxy, refusing_conditions
@@ -320,13 +320,12 @@ def test_killed_many_times(api: Server, place: Place, tmp_path: Path) -> None:
         while len(api.recordings) < 20:
             guid = left.pop()
             api.recordings[guid] = encrypt(wanted[guid])
+        last = len(api.seen) + dice.randrange(42)  # a list, 20 downloads, 20 deletions
         process = subprocess.Popen(command, cwd=tmp_path, env=env)
-        try:  # a store takes a second to get to know
-            assert process.wait(dice.uniform(0.2, 4 if place.env else 2)) == 0
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
+        wait_until(lambda: len(api.seen) > last or process.poll() is not None)  # noqa: B023
+        time.sleep(dice.uniform(0, 0.02))
+        process.kill()
+        kills += process.wait() != 0
         for guid in api.deleted:
             assert place.files.read(f"{guid}.opus") == wanted[guid]
             assert place.record(guid)["size"] == len(wanted[guid])

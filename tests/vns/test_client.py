@@ -290,6 +290,7 @@ def test_unfit_parts(api: Server, tag: str | None, status: int, headers: dict[st
     api.recordings[ONE] = LONG
     api.behaviours.append(then)
     assert downloaded(api) == (OTHER, True)
+    assert len(api.seen) == 3
 
 
 def with_xing(count: int) -> bytes:

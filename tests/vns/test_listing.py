@@ -113,14 +113,15 @@ def test_an_empty_list_by_its_status(api: Server, tmp_path: Path) -> None:
 
 def test_the_server_s_own_spelling(api: Server, tmp_path: Path) -> None:
     """Some tell capitals from small letters; files are named in small letters."""
-    odd = [TWO.upper(), THREE.replace("-", "")]
+    lettered = "0a1b2c3d-0000-4000-8000-00000000000f"
+    odd = [lettered.upper(), THREE.replace("-", "")]
     api.recordings = dict.fromkeys(odd, encrypt(AUDIO))
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {f"{TWO}.opus": AUDIO, f"{THREE}.opus": AUDIO}
+    assert stored(tmp_path) == {f"{lettered}.opus": AUDIO, f"{THREE}.opus": AUDIO}
     assert sorted(api.deleted) == sorted(odd)
-    for asked, there in ((TWO.upper(), TWO.upper()), (TWO.upper(), TWO)):
+    for there in (lettered.upper(), lettered):
         api.recordings = {there: encrypt(AUDIO)}
-        assert vns(api, "download", asked, cwd=tmp_path).code == 0
+        assert vns(api, "download", lettered.upper(), cwd=tmp_path).code == 0
 
 
 def test_a_list_with_what_is_not_a_guid(api: Server, tmp_path: Path) -> None:
