@@ -266,7 +266,8 @@ def test_what_is_there_is_flushed_before_the_deletion(
     api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     """Another program may have put it there, and a power cut may come; or the disk has lost it."""
-    flush, events, path = os.fsync, [], tmp_path / f"{ONE}.opus"
+    events: list[object] = []
+    flush, path = os.fsync, tmp_path / f"{ONE}.opus"
     if case == "not recorded":
         path.write_bytes(AUDIO)
     else:

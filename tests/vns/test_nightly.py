@@ -77,7 +77,7 @@ def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: 
     """Nobody has documented which field is the call's; how many are left out is said, too."""
     now = datetime.now(UTC)
     recent, old = (shown(now - timedelta(hours=hours)) for hours in (1, 90 * 24))
-    calls = [
+    calls: list[dict[str, Any]] = [
         {"sessionGuid": ONE, "startTime": recent, "createdDate": "2019-01-01"},
         {"sessionGuid": TWO, "planStartDate": old, "call": {"endedAt": recent}},
         {"sessionGuid": THREE, "endTime": old, "createdDate": "2019-01-01"},

@@ -48,9 +48,19 @@ def test_a_record(api: Server, tmp_path: Path) -> None:
 Spoil = Callable[[Path], object]
 
 
-def replaced(by: Spoil) -> Spoil:
-    """Return what puts something else in the place of a file."""
-    return lambda path: (path.unlink(), by(path))
+def in_turn(*steps: Spoil) -> Spoil:
+    """Return what does one thing after the other to a file."""
+
+    def spoil(path: Path) -> None:
+        for step in steps:
+            step(path)
+
+    return spoil
+
+
+def forget(path: Path) -> None:
+    """Remove the record of an audio file."""
+    path.with_suffix(".json").unlink()
 
 
 def written(data: bytes) -> Spoil:
@@ -61,11 +71,6 @@ def written(data: bytes) -> Spoil:
 def rewritten(pattern: bytes, new: bytes) -> Spoil:
     """Return what replaces something in a file."""
     return lambda path: path.write_bytes(re.sub(pattern, new, path.read_bytes()))
-
-
-def without_record(spoil: Spoil) -> Spoil:
-    """Return what removes a record, and does something to the audio."""
-    return lambda path: (path.with_suffix(".json").unlink(), spoil(path))
 
 
 def as_field(name: str, value: object) -> Spoil:
@@ -80,12 +85,14 @@ NO_FILES: dict[str, Spoil] = {
 }
 
 DAMAGES: dict[str, tuple[str, Spoil]] = {
-    **{f"{name} as record": ("json", replaced(make)) for name, make in NO_FILES.items()},
-    **{f"{name} as audio": ("opus", replaced(make)) for name, make in NO_FILES.items()},
-    "directory without record": ("opus", without_record(replaced(Path.mkdir))),
+    **{
+        f"{name} as record": ("json", in_turn(Path.unlink, make)) for name, make in NO_FILES.items()
+    },
+    **{f"{name} as audio": ("opus", in_turn(Path.unlink, make)) for name, make in NO_FILES.items()},
+    "directory without record": ("opus", in_turn(forget, Path.unlink, Path.mkdir)),
     "huge record": ("json", lambda path: os.truncate(path, 8 << 30)),
     "no record": ("json", Path.unlink),
-    "dangling record": ("json", replaced(lambda path: path.symlink_to("nowhere"))),
+    "dangling record": ("json", in_turn(Path.unlink, lambda path: path.symlink_to("nowhere"))),
     "cut record": ("json", rewritten(rb"(?s)(.{100}).*", rb"\1")),
     "zeroed record": ("json", rewritten(rb"(?s).", b"\0")),
     "record that is not text": ("json", rewritten(rb"\A", b"\xff\xfe")),
@@ -105,10 +112,13 @@ DAMAGES: dict[str, tuple[str, Spoil]] = {
     "no audio": ("opus", Path.unlink),
     "short audio": ("opus", written(AUDIO[:-1])),
     "altered audio": ("opus", written(AUDIO[:-1] + b"x")),
-    "dangling audio": ("opus", replaced(lambda path: path.symlink_to("nowhere"))),
-    "empty audio without record": ("opus", without_record(written(b""))),
-    "audio as long without record": ("opus", without_record(written(bytes(len(AUDIO))))),
-    "another's audio": ("opus", without_record(lambda path: path.rename(path.with_suffix(".mp3")))),
+    "dangling audio": ("opus", in_turn(Path.unlink, lambda path: path.symlink_to("nowhere"))),
+    "empty audio without record": ("opus", in_turn(forget, written(b""))),
+    "audio as long without record": ("opus", in_turn(forget, written(bytes(len(AUDIO))))),
+    "audio under another name": (
+        "opus",
+        in_turn(forget, lambda path: path.rename(path.with_suffix(".mp3"))),
+    ),
 }
 
 
@@ -127,7 +137,8 @@ def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fe
     on_server = dict(api.recordings)
     assert run("archive", "calls", "--delete-after").code == 0
     (tmp_path / "x.opus").write_bytes(AUDIO)
-    for name, make in {"notes.txt": Path.touch, "below": Path.mkdir, **NO_FILES}.items():
+    others: dict[str, Spoil] = {"notes.txt": Path.touch, "below": Path.mkdir, **NO_FILES}
+    for name, make in others.items():
         make(calls / name)
     clean = run("archive", "calls", "--check")
     assert (clean.code, clean.lines[0].partition(";")[0]) == (0, f"{len(on_server)} verified")
