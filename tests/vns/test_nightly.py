@@ -148,7 +148,11 @@ FUTURE = '{"first": "2099-01-01T00:00:00Z", "complete": "2099-01-01T00:00:00Z"}'
     "data", ["", "[]", '{"complete": 3}', "{", '{"complete": "soon"}', "\0" * 80, FUTURE]
 )
 def test_what_is_not_understood_is_begun_anew(api: Server, tmp_path: Path, data: str) -> None:
-    """It is no reason to fail."""
+    """Nor is what a wrong clock has left: it is no reason to fail, nor to warn too late."""
+    (tmp_path / MEMORY).write_text(data)
+    assert vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong").code == 3
+    assert remembered(tmp_path).keys() == {"first"}
+    assert remembered(tmp_path)["first"] < "2099"
     (tmp_path / MEMORY).write_text(data)
     assert vns(api, "archive", ".", cwd=tmp_path).code == 0
     assert remembered(tmp_path).keys() == {"complete"}
