@@ -1,128 +1,201 @@
-"""The API, good and bad, and what it says."""
+"""What is made of the API's answers: of recordings, and of what comes instead of them."""
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
+import io
 import json
-import re
+import ssl
+import struct
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import format_datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
-from uuid import UUID
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from support.api_server import PATH, TOKEN, Handler, Server, serving
-from support.recordings import AUDIO, MP3, PASSWORD, encrypt
-from support.vns import ONE, TWO, answering, failing, record, sending, slow, stored, vns
+from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
+from support.vns import (
+    NUMBERED,
+    ONE,
+    TWO,
+    Resuming,
+    answering,
+    breaking,
+    failing,
+    sending,
+    slow,
+    stored,
+    trickling,
+    vns,
+)
 
-from filedecryptor.errors import UsageError
-from filedecryptor.vns import Archive, Client, recording_fields
-from filedecryptor.vns.listing import says_no
+from filedecryptor.audio.truncation import is_cut
+from filedecryptor.core.decryptor import ignore
+from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.vns import Client, client, http, recording_fields
 
-PAGE = "<!doctype html><p>Zugriff verweigert f\u00fcr Sie"
+SORRY = "Zugriff verweigert f\u00fcr Sie"
+PAGE = f"<!doctype html><p>{SORRY}"
+REFUSED = "the API refused the request (status "
+HOSTILE = f'{{"error": "no \\u001b[31m {TOKEN}"}}'.encode()
+BEGINNING = partial(sending, AUDIO[:3000])
+WHOLE = {"Content_Length": "3000"}
+NEVER = "Fri, 31 Dec 999999999999 23:59:59 GMT"
+# A body of a refusal, and what is said of it.
+WORDS = [
+    *((b"", ""), (b"{}", ""), (b"null", ""), (b"\x89PNG\r\n\x1a\n\0\0", "")),
+    (b"try\n\tagain", ": try again"),
+    (b'{"code": 3, "errors": {"id": ["unknown", null]}}', ": 3, unknown"),
+    (b"<html><head><title>502</title></head><body>Bad &amp; gone</body>", ": 502 Bad & gone"),
+    ('{"error": "wide"}'.encode("utf-16"), ": wide"),
+    (f"the token {TOKEN} is no good".encode(), ": the token ... is no good"),
+    (f"<p>&#77;{TOKEN[1:]}".encode(), ": ..."),
+    (f'{{"error": "\\u004d{TOKEN[1:]}"}}'.encode(), ": ..."),
+    (b"word " * 1000, f": {'word ' * 40}..."),
+]
+# How often it is asked for, what is said, and what comes: a body, or by what makes a behaviour.
+FAILURES: list[tuple[int, str, list[Any]]] = [
+    *(
+        (
+            1,
+            f"the API sent an HTML or XML page, not a recording: {SORRY}\n",
+            [PAGE.encode(encoding)],
+        )
+        for encoding in ("utf-8", "latin-1", "utf-16")
+    ),
+    (1, "the API sent a gzip archive", [gzip.compress(b"x", mtime=0)]),
+    (1, "the API sent a text, not a recording: x", [b"x", b"x" * 43]),
+    (1, "the API sent 43 bytes, not a recording", [bytes(43)]),
+    (1, "the API sent nothing instead of a recording", [b""]),
+    *(
+        (
+            1,
+            f"{REFUSED}{status}): no \\x1b[31m ...",
+            [partial(answering, status, HOSTILE, guids={ONE})],
+        )
+        for status in (405, 418, 451, 501)
+    ),
+    *(
+        (1, f"{REFUSED}400){said}\n", [partial(answering, 400, body, guids={ONE})])
+        for body, said in WORDS
+    ),
+    (5, "the API kept failing (status 500)", [partial(failing, *[500] * 9)]),
+    (5, "the API kept failing (status 503)", [partial(failing, *[503] * 9, Retry_After=NEVER)]),
+    (
+        *(5, "the answer of SERVER breaks off, or is not valid HTTP: "),
+        [
+            *(partial(breaking, how, 9) for how in ("cut", "reset")),
+            *(partial(BEGINNING, Content_Length=length) for length in ("-5", "x")),
+            partial(BEGINNING, Transfer_Encoding="chunked"),
+        ],
+    ),
+    (1, "the API sent no recording", [partial(BEGINNING, 202, **WHOLE)]),
+    (5, "the API does not send the part of the recording", [partial(BEGINNING, 206, **WHOLE)]),
+    (1, "the API compresses its answer", [partial(BEGINNING, Content_Encoding="gzip", **WHOLE)]),
+    (
+        *(1, "the API redirects to an address that does not begin with https://"),
+        [
+            *(partial(failing, 302, Location=f"{name}://127.0.0.2") for name in ("ftp", "a")),
+            *(partial(failing, 302, Location=name) for name in ("http://a.example/x", "http://[")),
+            # Some programs read this as an address on the first server, others on the second.
+            partial(failing, 302, Location="http://127.0.0.1:9\\@127.0.0.1/x"),
+            partial(failing, 302, Location="\\\\elsewhere"),
+        ],
+    ),
+    (
+        *(5, "SERVER sends less than 1000 bytes a second"),
+        [
+            *(partial(trickling, part) for part in ("status", "headers", "body", "chunks")),
+            partial(trickling, "body", 0.002),
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"),
-    [
-        (401, 6, "the API refused the token (status 401)\n"),
-        (403, 6, "the API refused the token (status 403)\n"),
-        (404, 7, "the API has no list of recordings at this address (status 404)\nhint: see "),
-    ],
+    ("what", "attempts", "said"),
+    [(what, attempts, said) for attempts, said, kind in FAILURES for what in kind],
 )
-def test_a_refused_list(api: Server, tmp_path: Path, status: int, code: int, said: str) -> None:
-    """At once, with its own exit code if it is the token's fault."""
-    api.behaviours.append(failing(status, path=PATH))
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.code == code
-    assert result.stderr.startswith(f"error: {said}")
-    assert len(api.seen) == 1
-
-
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520, 522, 524])
-def test_what_may_pass_is_tried_again(api: Server, tmp_path: Path, status: int) -> None:
-    """A few times; then it is exit code 7, and the other recordings are stored."""
-    api.behaviours.append(failing(*[status] * 4))
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
-    api.recordings[TWO] = encrypt(MP3)
-    api.behaviours.append(failing(*[status] * 5))
-    result = vns(api, "archive", "new", cwd=tmp_path)
-    assert result.code == 7
-    assert f"error: {ONE}: the API kept failing (status {status})" in result.lines
-    assert stored(tmp_path / "new") == {f"{TWO}.mp3": MP3}
-
-
-@pytest.mark.parametrize("status", [400, 405, 418, 451, 501])
-def test_what_will_not_pass_is_said_at_once(api: Server, tmp_path: Path, status: int) -> None:
-    """With the server's reason, escaped, and without our token."""
-    body = f'{{"error": "no \\u001b[31m {TOKEN}"}}'.encode()
-    api.behaviours.append(answering(status, body))
-    result = vns(api, "archive", ".", cwd=tmp_path)
-    assert result.code == 7
-    said = f"error: {ONE}: the API refused the request (status {status}): no \\x1b[31m ..."
-    assert result.lines[0] == said
-    assert api.count("GET", f"{PATH}/{ONE}") == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        *((b"", ""), (b"{}", ""), (b"null", ""), (b"\x89PNG\r\n\x1a\n\0\0", "")),
-        (b"try\n\tagain", "try again"),
-        (b'{"error": "no such thing"}', "no such thing"),
-        (b'{"code": 3, "errors": {"id": ["unknown", null]}}', "3, unknown"),
-        (b"<html><head><title>502</title></head><body>Bad &amp; gone</body>", "502 Bad & gone"),
-        (PAGE.encode("latin-1"), "Zugriff verweigert f\u00fcr Sie"),
-        ('{"error": "wide"}'.encode("utf-16"), "wide"),
-        (b"the token SECRET is no good", "the token ... is no good"),
-        (b"<p>S&#69;CRET", "..."),
-        (b'{"error": "SEC\\u0052ET"}', "..."),
-        (b"word " * 1000, "word " * 40 + "..."),
-    ],
-)
-def test_words(body: bytes, words: str) -> None:
-    """The beginning of what a body says, without tags; never the secret."""
-    assert Client("SECRET").words(body) == words
-
-
-@pytest.mark.parametrize("password", [PASSWORD, None])
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(PAGE.encode(), PAGE.encode("latin-1"), PAGE.encode("utf-16")),
-        *(gzip.compress(b"x", mtime=0), b"x", b"x" * 43, bytes(43), b""),
-    ],
-    ids=["utf-8", "latin-1", "utf-16", "gzip", "byte", "text", "short", "none"],
-)
-def test_what_is_not_a_recording_is_never_stored(
-    api: Server, tmp_path: Path, body: bytes, password: str | None
-) -> None:
-    """Exit code 7 with a password and without, the server's words, and again the next time."""
-    api.recordings[ONE] = body
-    words = ("archive", ".", "--delete-after", "--keep-encrypted")
-    for _ in range(2):
+def test_no_recording(api: Server, tmp_path: Path, what: Any, attempts: int, said: str) -> None:
+    """It is neither stored nor deleted; it is said why, and the other recording is stored."""
+    api.recordings = {ONE: what if isinstance(what, bytes) else AUDIO, TWO: MP3}
+    api.behaviours += [] if isinstance(what, bytes) else [what()]
+    words = ["archive", ".", "--delete-after", "--keep-encrypted"]
+    words += ["--timeout", "0.3"] if "a second" in said else []
+    passwords = [PASSWORD, None] if isinstance(what, bytes) else [PASSWORD]
+    for password in passwords:
         result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
-        assert result.code == 7
-        assert f"error: {ONE}: the API sent " in result.lines[0]
-        assert ("Zugriff verweigert f\u00fcr Sie" in result.lines[0]) == (b"Z" in body)
-        assert stored(tmp_path) == {}
-    assert api.count("GET", f"{PATH}/{ONE}") == 2
-    assert api.deleted == []
+        said = said.replace("SERVER", api.url[7:])
+        assert f"error: {ONE}: {said}" in result.stderr
+        assert (result.code, stored(tmp_path)) == (7, {f"{TWO}.mp3": MP3})
+    assert api.deleted == [TWO]
+    assert api.count("GET", f"{PATH}/{ONE}") == attempts * len(passwords)
 
 
-def test_a_body_longer_than_announced(api: Server, tmp_path: Path) -> None:
-    """What was announced is taken, and it has to authenticate."""
+@pytest.mark.parametrize(
+    "passing",
+    [
+        *(partial(failing, *[code] * 4) for code in (408, 425, 500, 502, 503, 504, 520, 522, 524)),
+        *(partial(breaking, how, 2) for how in ("cut", "reset", "stall")),
+    ],
+)
+def test_what_may_pass_is_tried_again(api: Server, tmp_path: Path, passing: Any) -> None:
+    """Up to five times, from the beginning: nothing of the first half stays."""
+    api.behaviours.append(passing())
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_body_that_is_longer_than_announced(api: Server, tmp_path: Path) -> None:
+    """What was announced is taken, and that has to authenticate."""
     body = encrypt(AUDIO)
     api.behaviours.append(sending(body, Content_Length=str(len(body) - 5)))
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 3
-    assert stored(tmp_path) == {}
+    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
+    assert (result.code, stored(tmp_path), api.deleted) == (3, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "said"),
+    [
+        (partial(failing, 401, path=PATH), "", "the API refused the token (status 401)"),
+        (partial(failing, 403, path=PATH), "", "the API refused the token (status 403)"),
+        (
+            *(partial(failing, 404, path=PATH), ""),
+            "the API has no list of recordings at this address (status 404)\nhint: see that --api",
+        ),
+        (partial(failing, *[307] * 9, path=PATH, Location=PATH), "", "the API redirects in a circ"),
+        (lambda: slow, "--timeout 0.3", "SERVER did not answer within 0.3 seconds"),
+        (b"[" + b'"",' * 400, "", "the answer of the API does not end"),
+        (None, "--api-url http://127.0.0.1:9", "127.0.0.1:9 cannot be reached: Connection refused"),
+        (None, "--api-url https://nowhere.invalid", "nowhere.invalid cannot be reached: "),
+    ],
+)
+def test_no_list(api: Server, tmp_path: Path, what: Any, words: str, said: str) -> None:
+    """It is said why, with an exit code of its own if that is the token; refusals are final."""
+    api.list_body = what if isinstance(what, bytes) else None
+    api.behaviours += [what()] if callable(what) else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "LARGEST_LIST", 1000)
+        result = vns(api, "archive", ".", *words.split(), cwd=tmp_path)
+    assert (result.code, result.stdout) == (6 if "token" in said else 7, b"")
+    assert result.stderr.startswith(f"error: {said}".replace("SERVER", api.url[7:]))
+    assert len(api.seen) == 1 or "(status" not in said
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/{ONE}"], ids=["list", "recording"])
-def test_a_redirect_to_another_server_goes_there_without_the_token(
-    api: Server, tmp_path: Path, path: str
-) -> None:
+def test_a_redirect_elsewhere(api: Server, tmp_path: Path, path: str) -> None:
     """As to a store that holds the recordings; the token must not travel."""
     with serving() as other:
         other.tokens = None
@@ -135,158 +208,113 @@ def test_a_redirect_to_another_server_goes_there_without_the_token(
     assert stored(tmp_path) == {f"{ONE}.opus": AUDIO}
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        *("http://elsewhere.example/x", "ftp://127.0.0.1/", "http://[", "\\\\elsewhere"),
-        "{other}\\@{api}/x",
-    ],
-)
-def test_some_redirects_are_not_followed(api: Server, tmp_path: Path, where: str) -> None:
-    """Only to https, and to what stays on this machine, and not to what parsers read differently."""
-    with serving() as other:
-        where = where.format(other=other.url, api=api.url.removeprefix("http://"))
-        api.behaviours.append(failing(302, path=f"{PATH}/{ONE}", Location=where))
-        result = vns(api, "archive", ".", cwd=tmp_path)
-        assert result.code == 7
-        assert f"error: {ONE}: the API redirects to " in result.stderr
-        assert (stored(tmp_path), other.seen) == ({}, [])
-
-
 def test_a_redirect_on_the_same_server_is_followed(api: Server, tmp_path: Path) -> None:
-    """With the token; in a circle it ends."""
-
-    def answer_there(handler: Handler) -> bool:
-        if not handler.path.endswith("?page=1"):
-            return False
-        handler.send(200, handler.server.listing())
-        return True
-
-    api.behaviours.append(failing(307, path=PATH, Location=f"{PATH}?page=1"))
-    api.behaviours.append(answer_there)
-    assert vns(api, "archive", ".", cwd=tmp_path).code == 0
-    api.behaviours.append(failing(*[307] * 20, path=PATH, Location=PATH))
-    assert "in a circle" in vns(api, "list", cwd=tmp_path).stderr
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("where", [PATH, f"{PATH}/{TWO}", f"{PATH}/{ONE}/"])
-def test_no_redirection_of_a_deletion_is_followed(
-    api: Server, tmp_path: Path, status: int, where: str
-) -> None:
-    """It could delete something else; the recording is stored all the same."""
+    """With the token."""
     api.recordings[TWO] = encrypt(MP3)
-    api.behaviours.append(answering(status, command="DELETE", Location=where))
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == 7
-    assert len(result.stdout.splitlines()) == 2
-    said = f"error: {ONE}: stored, but not deleted: the API redirects (status {status})"
-    assert said in result.stderr
-    assert set(stored(tmp_path)) == {f"{ONE}.opus", f"{TWO}.mp3"}
-    asked = {path for command, path, _ in api.seen if command == "DELETE"}
-    assert asked == {f"{PATH}/{ONE}", f"{PATH}/{TWO}"}
-    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 7
+    api.behaviours.append(failing(307, path=f"{PATH}/{ONE}", Location=f"{PATH}/{TWO}"))
+    assert vns(api, "download", ONE, cwd=tmp_path).code == 0
+    assert stored(tmp_path) == {f"{ONE}.mp3": MP3}
 
 
-def test_a_server_that_never_answers(api: Server, tmp_path: Path) -> None:
-    """Exit code 7 after the time allowed, several times."""
-    api.behaviours.append(slow)
-    result = vns(api, "list", "--timeout", "0.3", cwd=tmp_path)
-    assert result.code == 7
-    assert "did not answer within 0.3 seconds" in result.stderr
+# A download that breaks off, and audio that is cut though it has its announced length
+
+LONG = bytes(range(256)) * 4000
+OTHER = LONG[::-1]
 
 
-NOT_DONE = """
-{"success": false, "error": "locked"} | {"Success": false} | {"deleted": false} | {"ok": false}
-{"isSuccess": false, "message": "held"} | {"error": {"code": 17}} | {"errors": ["locked"]}
-{"status": "error"} | {"result": "Failed"} | false | {"success": "false"} | {"Success": 0}
-{"result": {"success": false}} | [{"error": "locked"}] | {"d": {"error": "x"}} | {"isError": true}
-{"hasErrors": true} | {"statusCode": 423, "message": "locked"} | {"status": 500} | {"deleted": 0}
-{"code": "LOCKED", "message": "cannot delete"} | "error: locked" | {"deletedCount": 0}
-{"a": {"success": true}, "error": "locked"} | [{"success": false}, {"success": true}]
-<?xml version="1.0"?><Error><Code>Locked</Code></Error>
-<!DOCTYPE html><html><body>Log in</body></html>
-"""
-DONE = """
-{} | null | true | OK | [] | 1 | {"success": true, "error": null, "errors": [], "status": "ok"}
-{"deleted": true, "errorCode": 0, "errorMessage": ""} | {"errorCode": "OK"} | {"errors": [null]}
-{"errorCode": 0, "errorMessage": "Success"} | {"success": true, "errorMessage": "was there"}
-{"error": {"code": 0, "message": ""}} | {"errorMessage": "No error"} | {"error": " "}
-{"code": 0, "status": 200, "result": "deleted"} | {"success": true, "errors": {"old": "x"}} |
-"""
-
-
-@pytest.mark.parametrize("is_done", [False, True])
-def test_an_answer_that_says_no(*, is_done: bool) -> None:
-    """In one of the ways of APIs, or as a page; an answer may also say yes, or nothing."""
-    texts = re.split(r" \| | \|$|\n", (DONE if is_done else NOT_DONE).strip())
-    assert [text for text in texts if says_no(text.encode()) == is_done] == []
-
-
-@pytest.mark.parametrize("body", [b'{"success": false, "error": "locked"}', b"<html>Log in"])
-def test_a_deletion_that_fails_with_success(api: Server, tmp_path: Path, body: bytes) -> None:
-    """Its status is not all: the record does not say that it was deleted, and it is tried again."""
-    api.behaviours.append(answering(200, body, command="DELETE"))
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert (result.code, stored(tmp_path)) == (7, {f"{ONE}.opus": AUDIO})
-    assert f"error: {ONE}: stored, but not deleted: the API has not deleted it: " in result.stderr
-    assert record(tmp_path, ONE)["deleted"] is None
-    api.behaviours[:] = [answering(200, b'{"success": true}', command="DELETE")]
-    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert record(tmp_path, ONE)["deleted"] is not None
-    assert api.count("DELETE", f"{PATH}/{ONE}") == 2
-
-
-def test_a_delete_whose_answer_got_lost_has_succeeded(api: Server, tmp_path: Path) -> None:
-    """The second attempt's 404 says that the first one worked."""
-
-    def behave(handler: Handler) -> bool:
-        if handler.command != "DELETE" or handler.guid not in api.recordings:
-            return False
-        del api.recordings[handler.guid]
-        handler.send(503, b"")
-        return True
-
-    api.behaviours.append(behave)
-    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 0
-    assert vns(api, "delete", "--yes", ONE, cwd=tmp_path).code == 1
+def downloaded(api: Server) -> tuple[bytes, bool]:
+    """Return what a client downloads, and whether it is known to be whole."""
+    file = io.BytesIO(b"what was there before")
+    with Client(TOKEN, url=api.url) as account:
+        is_whole = account.download(ONE, file)
+    return file.getvalue(), is_whole
 
 
 @pytest.mark.parametrize(
-    ("status", "headers"),
+    ("piece", "tag"), [(100_000, '"1"'), (600_000, None), (600_000, 'W/"1"'), (600_000, "")]
+)
+def test_it_goes_on_where_it_was(api: Server, piece: int, tag: str | None) -> None:
+    """However often it breaks off, if it gets on: by a strong ETag, or else by its length."""
+    behaviour = Resuming(piece, lambda: tag)
+    api.recordings[ONE] = LONG
+    api.behaviours.append(behaviour)
+    assert downloaded(api) == (LONG, True)
+    begins = range(piece, len(LONG), piece)
+    assert behaviour.ranges == [None, *(f"bytes={begin}-" for begin in begins)]
+    conditions = {headers.get("If-Range") for _, _, headers in api.seen[1:]}
+    assert conditions == {tag if tag == '"1"' else None}
+
+
+def test_it_begins_again_where_it_cannot_go_on(api: Server) -> None:
+    """Parts that are not offered are not asked for, and those of another ETag not mixed."""
+    tags = count()
+    behaviour = Resuming(600_000, lambda: f'"{next(tags)}"')
+    api.recordings[ONE] = LONG
+    api.behaviours.append(behaviour)
+    with pytest.raises(ApiError):
+        downloaded(api)
+    assert behaviour.ranges[1] == "bytes=600000-"
+    behaviour.offers = False
+    behaviour.ranges.clear()
+    with pytest.raises(ApiError, match="breaks off"):
+        downloaded(api)
+    assert behaviour.ranges == [None] * 5
+    behaviour.piece = len(LONG)
+    assert downloaded(api) == (LONG, True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "status", "headers"),
     [
-        (206, {"Content_Length": "3000"}),
-        (200, {"Content_Length": "3000", "Content_Encoding": "gzip"}),
-        (200, {"Content_Length": "x"}),
-        (200, {"Content_Length": "-5"}),
-        (200, {"Transfer_Encoding": "chunked"}),
-        (202, {"Content_Length": "3000"}),
-        (503, {"Retry_After": "Fri, 31 Dec 999999999999 23:59:59 GMT"}),
+        (None, 206, {"Content_Range": "bytes 0-9/1024000"}),
+        (None, 206, {"Content_Range": "bytes 600000-1023999/2000000"}),
+        (None, 206, {"Content_Range": "bytes 600000-1023999/*"}),
+        (None, 206, {"Content_Range": "nonsense"}),
+        (None, 206, {}),
+        (None, 416, {}),
+        ('"1"', 206, {"Content_Range": "bytes 600000-1023999/1024000", "ETag": '"2"'}),
     ],
 )
-def test_answers_that_are_not_to_be_trusted(
-    api: Server, tmp_path: Path, status: int, headers: dict[str, str]
-) -> None:
-    """A failure of that recording alone: nothing stored for it, nothing deleted."""
-    api.recordings = {ONE: AUDIO, TWO: MP3}
-    api.behaviours.append(sending(AUDIO[:3000], status, **headers))
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert result.code == 7
-    assert f"error: {ONE}: " in result.stderr
-    assert stored(tmp_path) == {f"{TWO}.mp3": MP3}
-    assert api.deleted == [TWO]
+def test_unfit_parts(api: Server, tag: str | None, status: int, headers: dict[str, str]) -> None:
+    """It is not used, also if only its headers tell: the next attempt begins again."""
+    first = Resuming(600_000, lambda: tag)
+
+    def then(handler: Handler) -> bool:
+        if not first.ranges:
+            return first(handler)
+        api.recordings[ONE] = OTHER
+        if "Range" in handler.headers:
+            handler.send(status, OTHER[600_000:], **headers)
+        return "Range" in handler.headers
+
+    api.recordings[ONE] = LONG
+    api.behaviours.append(then)
+    assert downloaded(api) == (OTHER, True)
+    assert len(api.seen) == 3
 
 
-def test_the_client_from_python(api: Server, tmp_path: Path) -> None:
-    """A context manager, whose token is in no representation; impossible arguments are refused."""
-    with Client(TOKEN, url=api.url) as account:
-        assert TOKEN not in repr(account)
-        archive = Archive(account, str(tmp_path / "calls"), password=PASSWORD)
-        [outcome] = archive.fetch([UUID(ONE)])
-        assert outcome.output == str(tmp_path / "calls" / f"{ONE}.opus")
-    for token, url in (("a\nb", api.url), ("", api.url), ("a", "http://a.example"), ("a", "x")):
-        with pytest.raises(UsageError):
-            Client(token, url=url)
+def with_xing(count: int) -> bytes:
+    """Return MP3 whose first frame says that there are so many bytes."""
+    frame = MP3[:4] + bytes(32) + b"Info" + struct.pack(">III", 3, 100, count)
+    return frame.ljust(MP3.index(MP3[:3], 4), b"\0") + MP3
+
+
+def streamed(size: bytes) -> bytes:
+    """Return WAV that was written to a pipe, so that nobody knew its length."""
+    begin = WAV.index(b"data") + 4
+    return WAV[:4] + size + WAV[8:begin] + size + WAV[begin + 4 :]
+
+
+def test_what_is_cut() -> None:
+    """In a page, a frame or a chunk, or by a Xing header; but not what has something behind it."""
+    whole = [("wav", streamed(bytes(4))), ("wav", streamed(b"\xff" * 4))]
+    whole += [("mp3", with_xing(len(MP3)))]
+    cut = [("mp3", with_xing(2 * len(MP3)))]
+    for name, audio in BY_FORMAT.items():
+        whole += [(name, audio), (name, audio + b"TAG" + bytes(125))]
+        cut += [(name, audio[: len(audio) * percent // 100 + 1]) for percent in (99, 70, 31)]
+    assert [name for name, audio in whole if is_cut(io.BytesIO(audio), name)] == []
+    assert [name for name, audio in cut if not is_cut(io.BytesIO(audio), name)] == []
 
 
 def test_recording_fields() -> None:
@@ -297,3 +325,213 @@ def test_recording_fields() -> None:
     for arguments in (("flac",), ("wav", ""), ("wav", "\ud800")):
         with pytest.raises(UsageError):
             recording_fields(*arguments)
+
+
+# HTTP: addresses, pauses, how long a run may take, and who is trusted
+
+INVALID = [
+    *("", "a.example", "ftp://a.example", "https://", "https://user@a.example"),
+    *("https://a.example\\@b.example", "https://a.example/\nx", "https://a.example/ x"),
+    *("https://b\u00fccher.example", "https://[x", "https://a.example:port"),
+    *("https://a.example:99999", "https://a.example:0", "\thttps://a.example"),
+]
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "is_loopback"),
+    [
+        ("https://a.example", ("https", "a.example", 443), False),
+        ("https://A.example:8443/x?y=1#z", ("https", "a.example", 8443), False),
+        ("http://[::1]:81/x", ("http", "::1", 81), True),
+        ("http://127.0.0.1:8080", ("http", "127.0.0.1", 8080), True),
+        ("http://LOCALHOST", ("http", "localhost", 80), True),
+        ("http://localhost.example", ("http", "localhost.example", 80), False),
+        ("http://127.0.0.999", ("http", "127.0.0.999", 80), False),
+        ("http://127.0.0.1.example", ("http", "127.0.0.1.example", 80), False),
+        *((url, None, False) for url in INVALID),
+    ],
+)
+def test_addresses(url: str, origin: tuple[str, str, int] | None, *, is_loopback: bool) -> None:
+    """What leads where, and to this machine; nothing that hides its host or is read in two ways."""
+    address = http.address_of(url)
+    assert (address and http.origin(address)) == origin
+    assert (address is not None and http.is_loopback(address)) == is_loopback
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *(("3", 3), ("1.5", 1.5), (" 2 ", 2), ("86400", 60), ("inf", 60), ("9" * 400, 60)),
+        *((None, None), ("", None), ("soon", None), ("-1", None), ("0", None), ("nan", None)),
+        *(("a, b", None), ("Fri, 31 Dec 999999999999 23:59:59 GMT", None)),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    """Seconds, fractions and dates, but never more than a minute; None for anything else."""
+    assert http.retry_after(value) == seconds
+    then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+    assert 28 < (http.retry_after(format_datetime(then, usegmt=True)) or 0) <= 30
+
+
+def test_backoff() -> None:
+    """Twice as long each time, randomly shorter, never more than a minute."""
+    found = {http.backoff(1, 3) for _ in range(100)}
+    assert all(2 <= seconds <= 4 for seconds in found)
+    assert len(found) > 50
+    assert http.backoff(1, 10_000) <= 60
+
+
+def failing_with(*failures: http.PassingError) -> Callable[[], float]:
+    """Return a request that fails in these ways, one after the other; then it returns the time."""
+    left = list(reversed(failures))
+
+    def request() -> float:
+        if left:
+            raise left.pop()
+        return time.monotonic()
+
+    return request
+
+
+def test_a_pause_is_for_all() -> None:
+    """The next request waits for it, and the one after that a little longer; that can be ended."""
+    retries = http.Network(60, None)
+    begin = time.monotonic()
+    first = retries.make(failing_with(http.BusyError("busy", 0.3)), ignore) - begin
+    second = retries.make(failing_with(), ignore) - begin
+    assert first > 0.299
+    assert second >= first + http.SPACING / 2
+    looks = iter(range(3))
+    with pytest.raises(StopIteration):
+        retries.make(failing_with(http.BusyError("busy", 60)), lambda _: next(looks))
+    assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize("failure", [http.PassingError("x"), http.BusyError("x", None)], ids=repr)
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: http.PassingError) -> None:
+    """Until a request gets through; of all threads, if the server is too busy."""
+    monkeypatch.setattr(http, "PAUSE", 0.2)
+    retries = http.Network(60, None)
+    for _ in range(2):
+        begin = time.monotonic()
+        seconds = retries.make(failing_with(*[failure] * 3), ignore) - begin
+        assert (0.2 + 0.4 + 0.8) / 2 <= seconds < 4
+
+
+def test_requests_that_are_refused_together_count_once() -> None:
+    """Or the first pause of many threads would be a long one."""
+    retries, together, refusals = http.Network(60, None), Barrier(6), [0] * 6
+
+    def request() -> float:
+        if refusals:
+            refusals.pop()
+            together.wait(10)
+            raise http.BusyError("busy", None)
+        return time.monotonic()
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(lambda _: retries.make(request, ignore), range(6))) - begin < 3
+
+
+def test_a_slow_server_is_waited_for(api: Server, tmp_path: Path) -> None:
+    """If what it sends is little, but enough, also if the time ends between two pieces."""
+    body = encrypt(MP3)
+    api.recordings[ONE] = body
+
+    def send_slowly(handler: Handler) -> bool:
+        if handler.path == PATH:
+            return False
+        handler.send(200, b"", Content_Length=str(len(body)))
+        for begin in range(0, len(body), 4000):
+            handler.wfile.write(body[begin : begin + 4000])
+            time.sleep(0.4)
+        return True
+
+    api.behaviours.append(send_slowly)
+    assert vns(api, "archive", ".", "--timeout", "1", cwd=tmp_path).code == 0
+    assert api.count("GET", f"{PATH}/{ONE}") == 1
+
+
+@pytest.mark.parametrize("what", ["list", "recordings", "pause"])
+def test_the_time_for_all_of_it(api: Server, tmp_path: Path, what: str) -> None:
+    """`--max-time` ends everything, also a pause, in one line; what is not done is not tried."""
+    api.recordings |= dict.fromkeys(NUMBERED[:40], encrypt(AUDIO))
+    for path in [PATH] if what == "list" else [f"{PATH}/{guid}" for guid in api.recordings]:
+        pause = failing(503, 503, 503, path=path, Retry_After="60")
+        api.behaviours.append(pause if what == "pause" else trickling("body", path=path))
+    begin = time.monotonic()
+    result = vns(api, "archive", ".", "--max-time", "1", "-j", "4", cwd=tmp_path)
+    assert time.monotonic() - begin < 30
+    assert result.code == 7
+    assert result.stderr.count("the 1 seconds of --max-time are over") == 1
+    if what != "list":
+        assert f"{len(api.recordings) - 1} recordings not tried" in result.stderr
+        assert "hint: run this again: what is stored is not fetched again" in result.lines
+
+
+def certificate_in(folder: Path) -> Path:
+    """Return the path of a certificate and its key, which nobody has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_encryption(api: Server, tmp_path: Path) -> None:
+    """A certificate that is not trusted is refused, before the token is sent; else all is well."""
+    certificate = certificate_in(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    api.socket = context.wrap_socket(api.socket, server_side=True)
+    server = f"localhost:{api.server_port}"
+    words = ("archive", "calls", "--api-url", f"https://{server}")
+    refused = vns(api, *words, cwd=tmp_path)
+    said = f"error: the certificate of {server} is not trusted: self-signed certificate"
+    assert (refused.code, refused.lines[0], api.seen) == (7, said, [])
+    assert "SSL_CERT_FILE" in refused.lines[1]
+    with pytest.raises(ApiError) as raised:
+        Client(TOKEN, url=f"https://{server}").list_recordings()
+    assert raised.value.__context__ is None  # which would hold the request and its token
+    assert vns(api, *words, cwd=tmp_path, SSL_CERT_FILE=str(certificate)).code == 0
+    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
+
+
+def test_a_proxy(api: Server, tmp_path: Path) -> None:
+    """It is asked for a way to a server elsewhere, and never sees the token."""
+    with serving() as proxy:
+        proxy.tokens = None
+        more = {"https_proxy": proxy.url.replace("//", "//name:w%6Frd@"), "no_proxy": ""}
+        words = ("list", "--api-url", "https://elsewhere.example")
+        result = vns(api, *words, cwd=tmp_path, **more)
+    said = "error: the proxy does not lead to elsewhere.example: 404 Not Found"
+    assert (result.code, result.lines[0]) == (7, said)
+    command, path, headers = proxy.seen[0]
+    assert (command, path) == ("CONNECT", "elsewhere.example:443")
+    assert headers["Proxy-Authorization"] == "Basic bmFtZTp3b3Jk"
+    assert TOKEN not in str(proxy.seen)
+
+
+def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
+    """An address of this machine is asked directly; the program names itself there."""
+    with serving() as proxy:
+        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
+        assert vns(api, "list", cwd=tmp_path, **more).code == 0
+        assert proxy.seen == []
+    assert api.seen[0][2]["User-Agent"].startswith("filedecryptor/0.")

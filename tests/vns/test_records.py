@@ -1,4 +1,4 @@
-"""What an archive knows of each recording."""
+"""What an archive knows of each recording, and every way in which that can be damaged."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import json
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
 from support.posix import make_fifo
-from support.recordings import AUDIO, MP3, encrypt
-from support.vns import NUMBERED, ONE, TWO, record, stored, vns, write_record
+from support.recordings import AUDIO, encrypt
+from support.vns import NUMBERED, ONE, TWO, record, vns
+
+from filedecryptor.vns import records
 
 
 def test_a_record(api: Server, tmp_path: Path) -> None:
@@ -43,173 +45,139 @@ def test_a_record(api: Server, tmp_path: Path) -> None:
     assert b"token ..." in vns(api, "list", "--json", cwd=tmp_path).stdout
 
 
-LEFT: dict[str, Callable[[Path], object]] = {
-    "empty": Path.touch,
-    "short": lambda path: path.write_bytes(AUDIO[:5000]),
-    "as long": lambda path: path.write_bytes(bytes(len(AUDIO))),
-    "link": lambda path: path.symlink_to("nowhere"),
-    "directory": Path.mkdir,
-}
+Spoil = Callable[[Path], object]
 
 
-@pytest.mark.parametrize("kind", LEFT)
-@pytest.mark.parametrize("suffix", ["opus", "mp3"])
-def test_a_file_without_a_record_is_no_reason_to_delete(
-    api: Server, tmp_path: Path, kind: str, suffix: str
-) -> None:
-    """Whatever somebody left there: the recording is fetched, and only then deleted."""
-    LEFT[kind](tmp_path / f"{ONE}.{suffix}")
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    if (kind, suffix) == ("directory", "opus"):
-        assert (result.code, api.deleted) == (1, [])
-    else:
-        assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
-        assert (tmp_path / f"{ONE}.opus").read_bytes() == AUDIO
-        assert api.deleted == [ONE]
-
-
-@pytest.mark.parametrize("others", [0, 40])
-def test_a_file_that_is_shorter_than_its_record_says(
-    api: Server, tmp_path: Path, others: int
-) -> None:
-    """It is fetched again before anything is deleted, also where the directory is listed."""
-    api.recordings |= dict.fromkeys(NUMBERED[:others], encrypt(AUDIO))
-    vns(api, "archive", ".", cwd=tmp_path)
-    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:5000])
-    result = vns(api, "archive", ".", "--delete-after", cwd=tmp_path)
-    assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
-    assert set(stored(tmp_path).values()) == {AUDIO}
-    assert len(stored(tmp_path)) == len(api.deleted) == others + 1
-    assert api.count("GET", f"{PATH}/{ONE}") == 2
-
-
-def test_a_check_reads_every_file(api: Server, tmp_path: Path) -> None:
-    """What was altered is fetched again; what the server has no more is an error."""
-    api.recordings[TWO] = encrypt(MP3)
-    vns(api, "archive", ".", cwd=tmp_path)
-    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:-1] + b"x")
-    assert vns(api, "archive", ".", cwd=tmp_path).stderr.startswith("2 skipped")
-    result = vns(api, "archive", ".", "--check", "--delete-after", cwd=tmp_path)
-    assert (result.code, result.stdout) == (0, f"./{ONE}.opus\n".encode())
-    assert stored(tmp_path) == {f"{ONE}.opus": AUDIO, f"{TWO}.mp3": MP3}
-    (tmp_path / f"{ONE}.opus").write_bytes(AUDIO[:-1] + b"x")
-    (tmp_path / f"{TWO}.mp3").unlink()
-    result = vns(api, "archive", ".", "--check", cwd=tmp_path)
-    assert result.code == 1
-    assert result.lines[:2] == [
-        f"error: {ONE}.opus: it is missing, or is not what was stored",
-        f"error: {TWO}.mp3: it is missing, or is not what was stored",
-    ]
-    assert vns(api, "archive", ".", cwd=tmp_path) == (0, b"", "the API lists no recordings\n")
-
-
-def rewritten(new: Callable[[bytes], bytes]) -> Callable[[Path], object]:
-    """Return what gives a file another content."""
-    return lambda path: path.write_bytes(new(path.read_bytes()))
-
-
-def replaced(by: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Return what puts something else in the place of a file."""
+def in_turn(*steps: Spoil) -> Spoil:
+    """Return what does one thing after the other to a file."""
 
     def spoil(path: Path) -> None:
-        path.unlink()
-        by(path)
+        for step in steps:
+            step(path)
 
     return spoil
 
 
-DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "huge": ("json", lambda path: os.truncate(path, 8 << 30)),
-    "of no size": ("json", rewritten(lambda data: re.sub(rb'"size": \d+', b'"size": true', data))),
-    "empty": ("json", rewritten(lambda _: b"")),
-    "removed": ("json", Path.unlink),
-    "cut": ("json", rewritten(lambda data: data[:100])),
-    "zeroed": ("json", rewritten(lambda data: bytes(len(data)))),
-    "not text": ("json", rewritten(lambda data: b"\xff\xfe" + data)),
-    "of another": ("json", rewritten(lambda data: data.replace(b"00000002", b"00000003"))),
-    "directory": ("json", replaced(Path.mkdir)),
-    "dangling": ("json", replaced(lambda path: path.symlink_to("nowhere"))),
+def forget(path: Path) -> None:
+    """Remove the record of an audio file."""
+    path.with_suffix(".json").unlink()
+
+
+def written(data: bytes) -> Spoil:
+    """Return what writes this into a file."""
+    return lambda path: path.write_bytes(data)
+
+
+def rewritten(pattern: bytes, new: bytes) -> Spoil:
+    """Return what replaces something in a file."""
+    return lambda path: path.write_bytes(re.sub(pattern, new, path.read_bytes()))
+
+
+def as_field(name: str, value: object) -> Spoil:
+    """Return what gives a record another value of a field."""
+    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+
+
+def naming_itself(path: Path) -> None:
+    """Let a record say of itself that it is the audio, as long as it is."""
+    fields = json.loads(path.read_text()) | {"file": path.name}
+    texts = (json.dumps(fields | {"size": size}) for size in range(1000))
+    path.write_text(next(text for size, text in enumerate(texts) if len(text) == size))
+
+
+NO_FILES: dict[str, Spoil] = {
+    "directory": Path.mkdir,
+    "pipe": make_fifo,
+    "loop": lambda path: path.symlink_to(path.name),
+}
+
+DAMAGES: dict[str, tuple[str, Spoil]] = {
+    **{
+        f"{name} as record": ("json", in_turn(Path.unlink, make)) for name, make in NO_FILES.items()
+    },
+    **{f"{name} as audio": ("opus", in_turn(Path.unlink, make)) for name, make in NO_FILES.items()},
+    "directory without record": ("opus", in_turn(forget, Path.unlink, Path.mkdir)),
+    "huge record": ("json", lambda path: os.truncate(path, 8 << 30)),
+    "no record": ("json", Path.unlink),
+    "dangling record": ("json", in_turn(Path.unlink, lambda path: path.symlink_to("nowhere"))),
+    "cut record": ("json", rewritten(rb"(?s)(.{100}).*", rb"\1")),
+    "zeroed record": ("json", rewritten(rb"(?s).", b"\0")),
+    "record that is not text": ("json", rewritten(rb"\A", b"\xff\xfe")),
+    "record of itself": ("json", naming_itself),
+    "record of another": ("json", rewritten(rb"0000-4000", b"0000-4001")),
+    **{
+        f"record: {data[:9]!r}": ("json", written(data))
+        for data in (b"", b"{", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff")
+    },
+    **{
+        f"record: {name}={value}": ("json", as_field(name, value))
+        for name, value in [
+            *(("file", name) for name in ("../x.opus", f"{ONE}.opus", f"{ONE}.json", None)),
+            *(("size", True), ("size", "1"), ("sha256", None), ("guid", TWO), ("format", 3)),
+        ]
+    },
     "huge audio": ("opus", lambda path: os.truncate(path, 256 << 30)),
     "no audio": ("opus", Path.unlink),
-    "short audio": ("opus", rewritten(lambda data: data[:-1])),
-    "audio in a directory": ("opus", replaced(Path.mkdir)),
-    "unreadable audio": ("opus", replaced(lambda path: path.symlink_to(path.name))),
-    "altered": ("opus", rewritten(lambda data: data[:-1] + b"x")),
+    "short audio": ("opus", written(AUDIO[:-1])),
+    "altered audio": ("opus", written(AUDIO[:-1] + b"x")),
+    "dangling audio": ("opus", in_turn(Path.unlink, lambda path: path.symlink_to("nowhere"))),
+    "empty audio without record": ("opus", in_turn(forget, written(b""))),
+    "audio as long without record": ("opus", in_turn(forget, written(bytes(len(AUDIO))))),
+    "audio under another name": (
+        "opus",
+        in_turn(forget, lambda path: path.rename(path.with_suffix(".mp3"))),
+    ),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_every_damage_is_found(api: Server, tmp_path: Path, damage: str) -> None:
-    """One line names the file, whatever lies beside it; the rest is looked at all the same."""
-    api.recordings = dict.fromkeys(NUMBERED[1:6], encrypt(AUDIO))
-    assert vns(api, "archive", "calls", "--delete-after", cwd=tmp_path).code == 0
-    calls = tmp_path / "calls"
-    (calls / "notes.txt").write_text("mine")
-    (calls / "loop").symlink_to("loop")
-    (calls / "nowhere").symlink_to("no")
-    (calls / "below").mkdir()
-    make_fifo(calls / "pipe")
-    clean = vns(api, "archive", "calls", "--check", cwd=tmp_path)
-    assert (clean.code, clean.lines[0].partition(";")[0]) == (0, "5 verified")
-    guid = NUMBERED[2]
-    suffix, spoil = DAMAGES[damage]
-    spoil(calls / f"{guid}.{suffix}")
-    result = vns(api, "archive", "calls", "--check", cwd=tmp_path)
-    [line] = [line for line in result.lines if line.startswith("error: ")]
-    assert line.startswith((f"error: {guid}.json: ", f"error: {guid}.opus: "))
-    assert result.code == 1
-    assert result.lines[-1].partition(";")[0] == "4 verified, 1 failed"
-    quiet = vns(api, "archive", "calls", "--check", "-q", "--json", cwd=tmp_path)
-    *outcomes, summary = map(json.loads, quiet.stdout.splitlines())
-    assert [one["input"] for one in outcomes if one["status"] == "failed"] == [guid]
-    assert (quiet.code, summary["statuses"]) == (1, {"verified": 4, "failed": 1})
-    if damage != "altered":  # its length is right: only `--check` reads it
-        listed = vns(api, "list", "--archived", "calls", cwd=tmp_path)
-        assert (listed.code, listed.stderr.count(f"error: {guid}.")) == (1, 1)
+STAYS = {"directory without record", "directory as audio", "pipe as audio"}
+STAYS |= {f"{name} as record" for name in NO_FILES}
+"""What a run cannot read or replace, so that it is an error."""
 
 
-def test_a_check_needs_no_server(api: Server, tmp_path: Path) -> None:
-    """What is here is looked at, also where the list cannot be had, and in a dry run."""
-    vns(api, "archive", ".", cwd=tmp_path)
-    (tmp_path / f"{ONE}.opus").write_bytes(b"cut")
-    (tmp_path / f"{TWO}.mp3").write_bytes(MP3)
-    api.tokens = set()
-    for words in (["--check"], ["--check", "--dry-run"]):
-        result = vns(api, "archive", ".", *words, cwd=tmp_path)
-        assert [line for line in result.lines if line.startswith("error")] == [
-            "error: the API refused the token (status 401)",
-            f"error: {ONE}.opus: it is missing, or is not what was stored",
-            f"error: {TWO}.mp3: there is no record of it",
-        ]
-        assert (result.code, result.lines[-1].partition(" in ")[0]) == (1, "2 failed")
-
-
-SPOILT: list[dict[str, Any] | bytes] = [
-    *({"file": name} for name in ("../x.opus", f"{TWO}.opus", f"{ONE}.opus/../x", f"{ONE}.json")),
-    *({"file": None}, {"size": "1"}, {"sha256": None}, {"guid": TWO}, {"format": 3}),
-    *(b"", b"{", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff"),
-]
-
-
-@pytest.mark.parametrize("content", SPOILT, ids=range(len(SPOILT)))
-def test_a_record_that_makes_no_sense_is_none(
-    api: Server, tmp_path: Path, content: dict[str, Any] | bytes
-) -> None:
-    """The recording is fetched before it is deleted, and the record written anew."""
-    for guid in (ONE, TWO):
-        (tmp_path / f"{guid}.opus").write_bytes(AUDIO)
-    if isinstance(content, bytes):
-        (tmp_path / f"{ONE}.json").write_bytes(content)
-    else:
-        write_record(tmp_path, ONE, AUDIO, content)
-        if content.get("file") == f"{ONE}.json":  # it is as long as it says of itself
-            size = (tmp_path / f"{ONE}.json").stat().st_size - 2
-            write_record(tmp_path, ONE, AUDIO, content | {"size": size})
-            assert (tmp_path / f"{ONE}.json").stat().st_size == size
-    assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
-    assert api.count("GET", f"{PATH}/{ONE}") == 1
-    found = record(tmp_path, ONE)
-    assert (found["file"], found["size"]) == (f"{ONE}.opus", len(AUDIO))
+@pytest.mark.parametrize("few", [0, 1000], ids=["listed", "looked up one by one"])
+def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """One line names the file, also without a server; nothing is deleted before it is mended."""
+    monkeypatch.setattr(records, "FEW", few)
+    run, calls = partial(vns, api, cwd=tmp_path), tmp_path / "calls"
+    guids = dict(zip(DAMAGES, NUMBERED, strict=False))
+    api.recordings = dict.fromkeys([*guids.values(), ONE], encrypt(AUDIO))
+    on_server = dict(api.recordings)
+    assert run("archive", "calls", "--delete-after").code == 0
+    (tmp_path / "x.opus").write_bytes(AUDIO)
+    others: dict[str, Spoil] = {"notes.txt": Path.touch, "below": Path.mkdir, **NO_FILES}
+    for name, make in others.items():
+        make(calls / name)
+    clean = run("archive", "calls", "--check")
+    assert (clean.code, clean.lines[0].partition(";")[0]) == (0, f"{len(on_server)} verified")
+    for name, (suffix, spoil) in DAMAGES.items():
+        spoil(calls / f"{guids[name]}.{suffix}")
+    listed = run("list", "--archived", "calls")
+    assert listed.code == 1
+    tokens, api.tokens = api.tokens, set()
+    for words in ((), ("--dry-run",)):
+        check = run("archive", "calls", "--check", *words)
+        assert check.lines[0] == "error: the API refused the token (status 401)"
+        summary = f"1 verified, {len(DAMAGES)} failed"
+        assert (check.code, check.lines[-1].partition(";")[0]) == (1, summary)
+        for name, guid in guids.items():
+            pattern = rf"(?m)^error: {guid}\.(json|opus|mp3): "
+            assert len(re.findall(pattern, check.stderr)) == 1, name
+            is_seen = name != "altered audio"  # its length is right: only `--check` reads it
+            assert len(re.findall(pattern, listed.stderr)) == is_seen, name
+    api.tokens, api.recordings, api.deleted = tokens, dict(on_server), []
+    api.seen.clear()
+    dry = run("archive", "calls", "--dry-run")
+    assert dry.lines[-1].startswith(f"{len(DAMAGES) - 4} to fetch, 2 skipped, 3 failed")
+    result = run("archive", "calls", "--delete-after", "--check")
+    assert (result.code, result.stderr.count("error: ")) == (1, len(STAYS))
+    assert "not tried" not in result.stderr
+    assert api.count("GET", f"{PATH}/{ONE}") == 0
+    assert {name for name, guid in guids.items() if guid not in api.deleted} == STAYS
+    for guid in api.deleted:
+        assert (calls / f"{guid}.opus").read_bytes() == AUDIO
+        assert record(calls, guid)["file"] == f"{guid}.opus"
+        assert record(calls, guid)["size"] == len(AUDIO)
 
 
 def test_whose_call_it_was_is_not_forgotten(api: Server, tmp_path: Path) -> None:
