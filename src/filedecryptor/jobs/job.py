@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias,
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password
-from filedecryptor.core.decryptor import OnProgress, UseKey, decrypted, ignore, verify
+from filedecryptor.core.decryptor import Nowhere, OnProgress, UseKey, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE, Source
 from filedecryptor.core.secrets import Secret
 from filedecryptor.core.spool import MEMORY_LIMIT, Beginning, Watched
@@ -195,7 +195,7 @@ def do_job(
         with opening(job.input) if source is None else nullcontext(source) as opened:
             beginning = Beginning(opened, shared.memory_limit)
             if job.verify:
-                content = verify(beginning, password, on_progress, shared.keys)
+                content = decrypted(beginning, password, on_progress, Nowhere, shared.keys)[1]
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
                 return job.outcome(content, "verified", note=note)
             if job.named_after is not None:
