@@ -8,10 +8,6 @@ from contextlib import suppress
 
 TEXT_SIZE = 512  # bytes without a control character that are a text, whatever its encoding
 
-CONTROL = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1b") | {0x7F}
-
-PRINTABLE = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\r\n")
-
 _KINDS = {
     "a gzip archive": rb"\x1f\x8b\x08[\x00-\x1f]....[\x00\x02\x04][\x00-\x0d\xff]",
     "a zip archive": rb"PK\x03\x04[\x0a-\x3f]\x00|PK\x05\x06\x00\x00\x00\x00",
@@ -87,8 +83,8 @@ def text_of(head: bytes) -> str | None:
         visible = "".join(text.split()).replace("\ufeff", "").replace("\x1b", "")
         if visible and visible.isprintable():
             return text.removeprefix("\ufeff")
-    printable = sum(byte in PRINTABLE for byte in head)
-    mostly = len(head) >= TEXT_SIZE or printable * 4 >= len(head) * 3
-    return (
-        head.decode("cp1252", "replace") if head and mostly and CONTROL.isdisjoint(head) else None
-    )
+    printable = len(re.findall(rb"[\t\r\n -~]", head))
+    is_text = len(head) >= TEXT_SIZE or printable * 4 >= len(head) * 3 > 0
+    if is_text and not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]", head):
+        return head.decode("cp1252", "replace")
+    return None

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from threading import Condition, Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -88,29 +88,27 @@ def asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         yield resolve(url)
 
 
-def _found(path: str) -> dict[str, Any] | None:
-    """Return what a store tells of an object or a folder; None if there is none."""
+def _found(path: str) -> dict[str, Any]:
+    """Return what a store tells of an object or a folder; nothing if there is none."""
     with asking(path) as (file_system, key):
         try:
             return cast("dict[str, Any]", file_system.info(key))
         except FileNotFoundError:
-            return None
+            return {}
 
 
 def is_directory(path: str) -> bool:
     """Return whether there is a folder or a bucket of that name, and no object."""
     with asking(path) as (_, key):
-        if "/" not in key or path.endswith("/"):
-            return True
+        is_folder = "/" not in key or path.endswith("/")
     # An object comes first: what is below it is found with a slash at the end.
-    found = _found(path)
-    return found is not None and found["type"] == "directory"
+    return is_folder or _found(path).get("type") == "directory"
 
 
 def size_of(path: str) -> int | None:
     """Return the length of an object in bytes; None if it is not there."""
     found = _found(path)
-    return None if found is None or found["type"] == "directory" else int(found["size"] or 0)
+    return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
 def sizes_in(directory: str) -> dict[str, int]:
@@ -182,22 +180,18 @@ def check_target(target: str, source: str | int | None) -> None:
         raise UsageError("the output would replace the input", filename=target)
 
 
-def open_source(path: str) -> AbstractContextManager[ObjectReader]:
-    """Open a recording. Nothing is asked of the store before it is read."""
-    return nullcontext(ObjectReader(path))
-
-
-class ObjectReader:
-    """An object being read from its beginning to its end."""
+class ObjectReader(io.RawIOBase):
+    """An object being read from its beginning to its end. Nothing is asked of the store before."""
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self._path = path
         with asking(path) as (self._file_system, self._key):
             self._position = 0
         self._block = memoryview(b"")
         self._ended = False
 
-    def readinto(self, buffer: memoryview, /) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
         if not self._block and not self._ended:
             self._block = memoryview(self._fetch(max(len(buffer), READ_AHEAD)))
@@ -220,18 +214,18 @@ class ObjectReader:
             try:
                 data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
             except Exception:
-                # Where nothing is left, stores refuse to send some of it.
-                if not self._ends_at(begin):
+                size = None
+                with suppress(Exception):  # the first error is the one to tell
+                    size = self._file_system.info(self._key)["size"]
+                if size != begin:  # where nothing is left, stores refuse to send some of it
                     raise
                 data = b""
         self._position += len(data)
         self._ended = len(data) < count
         return data
 
-    def _ends_at(self, position: int) -> bool:
-        with suppress(Exception):  # the first error is the one to tell
-            return bool(self._file_system.info(self._key)["size"] == position)
-        return False
+
+open_source = ObjectReader
 
 
 def publish(
