@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import BinaryIO, Protocol
 
+from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import atomic, disk
@@ -55,6 +56,7 @@ class Storage(Protocol):
         replace: bool,
         written: Written | None = ...,
         attributes: Attributes = ...,
+        on_progress: OnProgress = ...,
     ) -> None: ...
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from threading import Condition, Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import (
     Failure,
@@ -233,14 +234,16 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
+    on_progress: OnProgress = ignore,
     **_: object,  # keys that differ never name one object, and objects have no attributes
 ) -> None:
-    """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
+    """Let what is in a file appear whole as `target`; what `on_progress` raises abandons the upload."""
+    on_progress(0)
     size = content.seek(0, io.SEEK_END)
     content.seek(0)
     with nullcontext() if size <= SMALL_UPLOAD else _large_uploads:
         if size > LARGEST_PIECE:
-            _send_in_parts(target, content, size, replace=replace)
+            _send_in_parts(target, content, size, on_progress, replace=replace)
             return
         data = content.read()
         with asking(target) as (file_system, key):
@@ -248,7 +251,9 @@ def publish(
             file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
-def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
+def _send_in_parts(
+    target: str, content: BinaryIO, size: int, on_progress: OnProgress, *, replace: bool
+) -> None:
     """Send a file piece by piece, and abort the upload whatever is raised."""
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     store_errors = partial(errors_naming, target, translate=translated)
@@ -258,6 +263,7 @@ def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) 
         _under_way[id(upload)] = upload
     try:
         while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            on_progress(0)
             with store_errors():
                 _refuse_if_interrupted()
                 upload.write(piece)
