@@ -34,9 +34,8 @@ Result = TypeVar("Result")
 logging.getLogger("asyncio").addHandler(logging.NullHandler())
 
 RETRY_TIME = 15.0
-"""Seconds after the first failure of a request in which it is made again.
-
-A store that does not answer at all is waited for 15 seconds, so a request ends after 30 of them.
+"""Seconds after the first failure of a request in which it is made again; it ends after 30, since
+a store that does not answer at all is waited for 15 seconds.
 """
 
 FIRST_PAUSE = 0.1
@@ -77,11 +76,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     def __init__(self, **options: object) -> None:
         super().__init__(loop=_loop(os.getpid()), **options)
+        self.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
         if self.session is None:
             self.session = _session(self.kwargs)
-
-    def _prepare_config_kwargs(self) -> dict[str, Any]:
-        return {"retries": {"total_max_attempts": 1}, **super()._prepare_config_kwargs()}
 
     async def _call_s3(
         self, method: str, *options: dict[str, object], **parameters: object
