@@ -28,8 +28,8 @@ LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
 
 LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 
+# What a file system answers that cannot flush directories. Anything else: the disk fails.
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
 NOT_A_FILE = "Not a regular file"
 
@@ -93,8 +93,7 @@ def _remove_leftovers(directory: str, now: float) -> None:
     _directories_seen.add(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            name = entry.name
-            if not (name.startswith(TEMPORARY_PREFIX) and re.fullmatch(LEFTOVER_NAME, name)):
+            if not re.fullmatch(LEFTOVER_NAME, entry.name):
                 continue
             found = entry.stat(follow_symlinks=False)
             is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
@@ -233,7 +232,6 @@ def publish(
                 files.enter_context(file)
             file.fill(content, on_progress)
             with written.lock:
-                found = os.fstat(file.fileno())
                 # A new output has no other name before its own.
                 if not (file.is_nameless and file.link(target)):
                     if not replace and os.path.lexists(target):
@@ -241,12 +239,11 @@ def publish(
                     if file.is_nameless and not file.link(temporary):
                         file = files.enter_context(PendingFile(temporary, target, attributes.mode))
                         file.fill(content, on_progress)
-                        found = os.fstat(file.fileno())
                     if replace:
                         written.refuse(target)
                         regular_file(target)
                     _rename(file, temporary, target, replace=replace)
-                written.add(target, found)
+                written.add(target, os.lstat(target))
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:

@@ -159,10 +159,6 @@ def real_path(path: str) -> str:
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
-def flush_file(path: str) -> None:
-    """Do nothing: what a store has taken, it has."""
-
-
 def make_directory(path: str) -> None:
     """Do nothing: an object store has no directories, and its buckets are not for us to make."""
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
-from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
+from filedecryptor.storage import contents_of, disk, pieces_of, storage_of, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
@@ -199,8 +199,8 @@ class Records:
 
     def flush(self, record: Record) -> None:
         """Bring a record and its file to the disk, also if another run has put them there."""
-        for name in (record.file, f"{record.guid}.json"):
-            self._storage.flush_file(self.path(name))
+        for name in () if self.are_remote else (record.file, f"{record.guid}.json"):
+            disk.flush_file(self.path(name))
 
     def try_writing(self, size: int) -> None:
         """Raise an error if a file of so many bytes cannot be stored."""
