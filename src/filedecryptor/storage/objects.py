@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from threading import Condition, Event, Semaphore, Thread
@@ -22,6 +22,7 @@ from filedecryptor.errors import (
     in_one_line,
     missing_extra,
 )
+from filedecryptor.storage.disk import Folder, OnError, OnLink
 from filedecryptor.storage.paths import SUFFIX, join
 
 if TYPE_CHECKING:
@@ -128,11 +129,7 @@ def sizes_in(directory: str) -> dict[str, int]:
     }
 
 
-def recordings_below(
-    directory: str,
-    on_error: Callable[[str, Failure], object],
-    on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
-) -> Iterator[tuple[str, list[str], list[str]]]:
+def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[Folder]:
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
     with asking(directory) as (file_system, root):
         keys = file_system.find(root)
