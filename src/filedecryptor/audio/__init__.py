@@ -111,20 +111,8 @@ def misnamed(path: str, audio_format: str | None) -> str | None:
 
 
 def _is_ogg_opus(head: bytes) -> bool:
-    """Return whether an Ogg stream begins with Opus (RFC 7845, 5.1), or a skeleton before that.
-
-    The first pages (RFC 3533, section 6) are those that begin a stream, each with its own codec.
-    """
-    position = 0
-    while head[position : position + 5] == b"OggS\0" and len(head) > position + 27:
-        segments = head[position + 27 : position + 27 + head[position + 26]]
-        body = position + 27 + head[position + 26]
-        if head.startswith(b"OpusHead", body):
-            return True
-        if not head.startswith(b"fishead\0", body):
-            return False
-        position = body + sum(segments)
-    return False
+    """Return whether an Ogg stream (RFC 3533, section 6) begins with Opus (RFC 7845, 5.1)."""
+    return head[4:5] == b"\0" and len(head) > 27 and head.startswith(b"OpusHead", 27 + head[26])
 
 
 def tag_length(head: bytes) -> int:
