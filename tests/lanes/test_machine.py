@@ -71,13 +71,13 @@ def test_a_forked_process_has_lanes_of_its_own() -> None:
         "import os, time\n"
         "from filedecryptor.lanes.machine import ENOUGH_KEYS, MACHINE\n"
         "MACHINE.expect(ENOUGH_KEYS, 1)\n"
-        "if not os.fork():\n"
+        "if not (child := os.fork()):\n"
         "    MACHINE.expect(ENOUGH_KEYS, 1)\n"
         "    deadline = time.monotonic() + 30\n"
         "    while MACHINE.lanes and not MACHINE.in_use and time.monotonic() < deadline:\n"
         "        time.sleep(0.01)\n"
         "    os._exit(bool(MACHINE.lanes and not MACHINE.in_use))\n"
-        "os._exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     assert python(code).returncode == 0
 
