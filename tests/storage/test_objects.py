@@ -779,27 +779,6 @@ def test_checksums_of_whole_objects_with_ranges(
     assert code or store.get("in/a.x") == AUDIO
 
 
-def test_an_answer_that_is_lost(store: Store) -> None:
-    """What this run has written is not in its own way; what another has written is."""
-    lost: list[str] = []
-
-    def lose_one(request: Request, forward: Forward) -> Answer | None:
-        answer = forward(request)
-        if request.method == "PUT" and request.path not in lost:
-            lost.append(request.path)
-            if "other" in request.path:
-                store.put("in/other.x", bytes(len(AUDIO)))
-            return None
-        return answer
-
-    store.put("in/other.enc", RECORDING)
-    mine = store.run("@/in/a.enc - x --if-exists fail", lose_one)
-    other = store.run("@/in/other.enc - x --if-exists fail", lose_one)
-    assert mine.code == 0, mine
-    assert store.get("in/a.x") == AUDIO
-    assert other.lines == ["error: @/in/other.x: File exists"]
-
-
 def test_requests_are_answered_after_memory_was_short(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,8 +53,8 @@ class Head:
         data = self._data
         if data[:4] in _RIFF and data[8:12] == b"WAVE" and len(data) >= 20:  # with a chunk's header
             return "wav"
-        if data.startswith(b"OggS"):
-            return "opus" if _is_ogg_opus(data) else None
+        if data.startswith(b"OggS"):  # RFC 3533, section 6; its first page has one segment
+            return "opus" if data[4:5] == b"\0" and data.startswith(b"OpusHead", 28) else None
         return "mp3" if self._is_mp3() else None
 
     def _is_mp3(self) -> bool:
@@ -108,23 +108,6 @@ def misnamed(path: str, audio_format: str | None) -> str | None:
     if audio_format in {None, named} or named not in {*FORMATS, *_NAMES_OF_OTHERS}:
         return None
     return f"the audio is {audio_format}, and nothing is converted; 'auto' names it right"
-
-
-def _is_ogg_opus(head: bytes) -> bool:
-    """Return whether an Ogg stream begins with Opus (RFC 7845, 5.1), or a skeleton before that.
-
-    The first pages (RFC 3533, section 6) are those that begin a stream, each with its own codec.
-    """
-    position = 0
-    while head[position : position + 5] == b"OggS\0" and len(head) > position + 27:
-        segments = head[position + 27 : position + 27 + head[position + 26]]
-        body = position + 27 + head[position + 26]
-        if head.startswith(b"OpusHead", body):
-            return True
-        if not head.startswith(b"fishead\0", body):
-            return False
-        position = body + sum(segments)
-    return False
 
 
 def tag_length(head: bytes) -> int:

@@ -13,12 +13,8 @@ SEARCHED = 16 * 1024  # bytes where the first frame is looked for (ISO 11172-3, 
 
 # By the two version bits: MPEG-1, MPEG-2 and MPEG-2.5. Bit rates are in kbit/s; their first stands
 # for the free format, and their last, which is not here, is not allowed.
-_MPEG_2_BIT_RATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_BIT_RATES = {
-    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    2: _MPEG_2_BIT_RATES,
-    0: _MPEG_2_BIT_RATES,
-}
+_BIT_RATES = dict.fromkeys((0, 2), (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
+_BIT_RATES[3] = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # how each header of layer III begins
 _TAIL = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # how tags begin that stand behind the last frame
@@ -40,18 +36,14 @@ def frame_at(data: bytes, position: int = 0) -> Frame | None:
     header = data[position : position + 4]
     if len(header) < 4 or not _SYNC.match(header):
         return None
-    version, bit_rate_index, sample_rate_index = (
-        header[1] >> 3 & 3,
-        header[2] >> 4,
-        header[2] >> 2 & 3,
-    )
-    is_reserved = sample_rate_index == 3 or header[3] & 3 == 2  # the emphasis
+    word = int.from_bytes(header, "big")
+    version, bit_rate_index, sample_rate_index = word >> 19 & 3, word >> 12 & 15, word >> 10 & 3
+    is_reserved = sample_rate_index == 3 or word & 3 == 2  # the emphasis
     if is_reserved or bit_rate_index in {0, 15}:
         return None
     bit_rate = 1000 * _BIT_RATES[version][bit_rate_index]
     sample_rate = _SAMPLE_RATES[version][sample_rate_index]
-    padding = header[2] >> 1 & 1
-    length = (144 if version == 3 else 72) * bit_rate // sample_rate + padding
+    length = (144 if version == 3 else 72) * bit_rate // sample_rate + (word >> 9 & 1)  # padding
     return Frame(version, sample_rate, length)
 
 

@@ -62,16 +62,6 @@ def decrypt(data: bytes, password: Password) -> bytes:
     return decrypted(Beginning(BytesIO(data), limit=0), password, nameless=BytesIO)[0].read()
 
 
-def verify(
-    beginning: Beginning,
-    secret: Secret,
-    on_progress: OnProgress = ignore,
-    use_key: UseKey | None = None,
-) -> Content:
-    """Authenticate a recording, drop its audio, and return what is known of that."""
-    return decrypted(beginning, secret, on_progress, Nowhere, use_key)[1]
-
-
 def decrypted(
     beginning: Beginning,
     secret: Secret,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import cast
 
 from filedecryptor.core.crypto import decryptor_at
 from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
@@ -187,17 +187,3 @@ class SpooledAudio(io.RawIOBase):
         self._key[:] = bytes(len(self._key))
         self._file.close()
         super().close()
-
-
-class Watched:
-    """A file that calls a function with 0 before each read; what that raises ends the reading."""
-
-    def __init__(self, file: BinaryIO, on_piece: Callable[[int], object]) -> None:
-        self.seek = file.seek
-        self._read = file.read
-        self._on_piece = on_piece
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes: `size` of them, or all."""
-        self._on_piece(0)
-        return self._read(size)

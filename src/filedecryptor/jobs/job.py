@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from io import FileIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password
-from filedecryptor.core.decryptor import OnProgress, UseKey, decrypted, ignore, verify
+from filedecryptor.core.decryptor import Nowhere, OnProgress, UseKey, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE, Source
 from filedecryptor.core.secrets import Secret
-from filedecryptor.core.spool import MEMORY_LIMIT, Beginning, Watched
+from filedecryptor.core.spool import MEMORY_LIMIT, Beginning
 from filedecryptor.errors import (
     Content,
     FileDecryptorError,
@@ -26,7 +26,7 @@ from filedecryptor.errors import (
     unexpected,
 )
 from filedecryptor.storage import atomic, remark, storage_of
-from filedecryptor.storage.atomic import NEW, PendingFile, Written
+from filedecryptor.storage.atomic import NEW, Written
 from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix, split
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def do_job(
         with opening(job.input) if source is None else nullcontext(source) as opened:
             beginning = Beginning(opened, shared.memory_limit)
             if job.verify:
-                content = verify(beginning, password, on_progress, shared.keys)
+                content = decrypted(beginning, password, on_progress, Nowhere, shared.keys)[1]
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
                 return job.outcome(content, "verified", note=note)
             if job.named_after is not None:
@@ -209,14 +209,13 @@ def do_job(
                 target = job.target(content)
                 if len(job.targets()) > 1:  # a single one has been checked before
                     storage_of(target).check_target(target, _identity(job, source))
-                if not isinstance(recording, PendingFile):  # which is not read again
-                    recording = cast("BinaryIO", Watched(recording, on_progress))
                 publish = partial(
                     storage_of(target).publish,
                     target,
                     recording,
                     written=shared.written,
                     attributes=attributes,
+                    on_progress=on_progress,
                 )
                 return _publish(job, target, content, publish, shared.written)
 

@@ -9,6 +9,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from functools import partialmethod
 from typing import TypeAlias, TypeVar
 
 from filedecryptor.core.crypto import KEY_SIZE, derive_key
@@ -32,20 +33,15 @@ class Vector:
         self.kernel = kernel
         self.name = name
 
-    def _result(self, instruction: str, other: str) -> Vector:
-        return self.kernel.result(f"{instruction} {self.kernel.type} {self.name}, {other}")
+    def _result(self, instruction: str, other: Vector) -> Vector:
+        return self.kernel.result(f"{instruction} {self.kernel.type} {self.name}, {other.name}")
 
-    def __add__(self, other: Vector) -> Vector:
-        return self._result("add", other.name)
-
-    def __xor__(self, other: Vector) -> Vector:
-        return self._result("xor", other.name)
-
-    def __and__(self, other: Vector) -> Vector:
-        return self._result("and", other.name)
+    __add__ = partialmethod(_result, "add")
+    __xor__ = partialmethod(_result, "xor")
+    __and__ = partialmethod(_result, "and")
 
     def __rshift__(self, bits: int) -> Vector:
-        return self._result("lshr", f"splat (i32 {bits})")
+        return self._result("lshr", Vector(self.kernel, f"splat (i32 {bits})"))
 
     def __mod__(self, _: int) -> Vector:
         return self  # whose words are of 32 bits

@@ -122,13 +122,12 @@ class Keys:
         with self._lock:
             if wanted not in self.waiting:
                 return
+            most = lanes.count if lanes and len(self.waiting) >= lanes.fewest else 1
             self.waiting.remove(wanted)
-            group = [wanted]
-            if lanes and len(self.waiting) + 1 >= lanes.fewest:
-                group += self.waiting[: lanes.count - 1]
-                del self.waiting[: lanes.count - 1]
+            group = [wanted, *self.waiting[: most - 1]]
+            del self.waiting[: most - 1]
         try:
-            if lanes is None or len(group) < lanes.fewest:
+            if lanes is None or most == 1:
                 with derive_key(wanted.password, wanted.salt) as key:
                     wanted.key = bytearray(key)
                 return

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from filedecryptor.errors import in_one_line
@@ -25,7 +25,6 @@ PROGRAM = (
 
 ENVIRONMENT = ("PYTHON", "LD_", "DYLD_", "PATH", "SYSTEMROOT")  # of the child: no secrets
 MEMORY_NEEDED = 256 * 1024 * 1024  # bytes: LLVM takes 130 MB, the audio of a batch 64 MiB
-FILES_NEEDED = 128  # to be open at once: each thread that waits for a key has some
 OWN_CGROUPS, CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"  # cgroups(7)
 
 UNAFFECTED = "the keys are derived without it, and no recording is affected"
@@ -44,12 +43,7 @@ class Machine:
         is_python = executable.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
         self._is_hopeful = find_spec("llvmlite") is not None and is_python and has_room()
         self._asked = 0
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Forget the thread that makes the lanes ready, as is right in a process that was forked."""
-        self._has_begun = False
-        self._lock = Lock()
+        self._begun_in: int | None = None  # a process: one that was forked has to begin anew
 
     @property
     def lanes(self) -> int:
@@ -66,10 +60,9 @@ class Machine:
         """Have the lanes made ready if so many keys are enough for so many jobs."""
         if keys < ENOUGH_KEYS * jobs:
             return
-        with self._lock:
-            if not self._is_hopeful or self._has_begun:
-                return
-            self._has_begun = True
+        if not self._is_hopeful or self._begun_in == os.getpid():
+            return
+        self._begun_in = os.getpid()  # a race may begin twice, which does not matter either
         try:
             Thread(target=self.make_ready, daemon=True).start()
         except RuntimeError:  # the system has no more of them
@@ -127,19 +120,15 @@ def compiled() -> Lanes | None:
 
 
 def has_room() -> bool:
-    """Return whether this process has no limits that LLVM, or many threads, could run into."""
+    """Return whether this process has no limits that LLVM could run into."""
     if sys.platform == "win32":  # which has none of these
         return True
     import resource
 
     unlimited = resource.RLIM_INFINITY
     kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
-    if any(resource.getrlimit(kind)[0] != unlimited for kind in kinds):
-        return False
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files != unlimited and files < FILES_NEEDED:
-        return False
-    return all(room >= MEMORY_NEEDED for room in _rooms())
+    is_limited = any(resource.getrlimit(kind)[0] != unlimited for kind in kinds)
+    return not is_limited and all(room >= MEMORY_NEEDED for room in _rooms())
 
 
 def _rooms() -> Iterator[int]:
@@ -165,6 +154,3 @@ def _read(path: str) -> str:
 
 
 MACHINE = Machine()  # there is one for each process: a worker of a cluster compiles once
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=MACHINE.begin_anew)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import BinaryIO, Protocol
 
+from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.core.format import CHUNK_SIZE, Source
-from filedecryptor.errors import Failure, UsageError, errors_naming
+from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage import atomic, disk
 from filedecryptor.storage.atomic import Attributes, Written, regular_file
+from filedecryptor.storage.disk import Folder, OnError, OnLink
 from filedecryptor.storage.paths import is_url
 
 UNCONDITIONAL = (
@@ -32,16 +34,11 @@ class Storage(Protocol):
 
     def is_directory(self, path: str, /) -> bool: ...
     def recordings_below(
-        self,
-        directory: str,
-        on_error: Callable[[str, Failure], object],
-        on_link: Callable[[str], object],
-        /,
-    ) -> Iterator[tuple[str, list[str], list[str]]]: ...
+        self, directory: str, on_error: OnError, on_link: OnLink, /
+    ) -> Iterator[Folder]: ...
     def real_path(self, path: str, /) -> str: ...
     def size_of(self, path: str, /) -> int | None: ...
     def sizes_in(self, directory: str, /) -> Mapping[str, int | None]: ...
-    def flush_file(self, path: str, /) -> None: ...
     def try_writing(self, directory: str, size: int, /) -> None: ...
     def make_directory(self, path: str, /) -> None: ...
     def open_source(self, path: str, /) -> AbstractContextManager[Source]: ...
@@ -55,6 +52,7 @@ class Storage(Protocol):
         replace: bool,
         written: Written | None = ...,
         attributes: Attributes = ...,
+        on_progress: OnProgress = ...,
     ) -> None: ...
 
 

@@ -15,6 +15,7 @@ from io import FileIO
 from threading import Lock, RLock
 from typing import BinaryIO, NamedTuple
 
+from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE, Source
 from filedecryptor.core.spool import LongFile
 from filedecryptor.errors import UsageError, errors_naming
@@ -27,8 +28,8 @@ LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
 
 LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 
+# What a file system answers that cannot flush directories. Anything else: the disk fails.
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system answers that cannot flush directories. Anything else: the disk fails."""
 
 NOT_A_FILE = "Not a regular file"
 
@@ -92,8 +93,7 @@ def _remove_leftovers(directory: str, now: float) -> None:
     _directories_seen.add(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            name = entry.name
-            if not (name.startswith(TEMPORARY_PREFIX) and re.fullmatch(LEFTOVER_NAME, name)):
+            if not re.fullmatch(LEFTOVER_NAME, entry.name):
                 continue
             found = entry.stat(follow_symlinks=False)
             is_own = sys.platform == "win32" or found.st_uid == os.geteuid()
@@ -127,11 +127,12 @@ class PendingFile(LongFile):
         self._permit(0o600)
         _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
 
-    def fill(self, content: BinaryIO) -> None:
+    def fill(self, content: BinaryIO, on_progress: OnProgress = ignore) -> None:
         """Write all that is in another file, give this one its permissions, and flush it."""
         if content is not self:
             content.seek(0)
             while piece := content.read(CHUNK_SIZE):
+                on_progress(0)
                 self.write_all(memoryview(piece))
         self._permit(self._permissions)
         flush(self.fileno())
@@ -209,13 +210,14 @@ def publish(
     replace: bool,
     written: Written | None = None,
     attributes: Attributes = NEW,
+    on_progress: OnProgress = ignore,
 ) -> None:
     """Let what is in a file, all of it authenticated, appear whole as `target`.
 
     A file that `nameless` has made for the same directory gets the name itself. With `replace`, a
     file that has the name gives way, unless it is among the outputs that the run has `written`.
-    If an error is raised, what stood at `target` still does; only a directory that cannot be
-    flushed is noticed after the file has appeared.
+    If an error is raised, also by `on_progress`, what stood at `target` still does; only a directory
+    that cannot be flushed is noticed after the file has appeared.
     """
     written = written or Written()
     directory = os.path.dirname(target) or "."
@@ -228,22 +230,20 @@ def publish(
                     temporary, target, attributes.mode
                 )
                 files.enter_context(file)
-            file.fill(content)
+            file.fill(content, on_progress)
             with written.lock:
-                found = os.fstat(file.fileno())
                 # A new output has no other name before its own.
                 if not (file.is_nameless and file.link(target)):
                     if not replace and os.path.lexists(target):
                         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
                     if file.is_nameless and not file.link(temporary):
                         file = files.enter_context(PendingFile(temporary, target, attributes.mode))
-                        file.fill(content)
-                        found = os.fstat(file.fileno())
+                        file.fill(content, on_progress)
                     if replace:
                         written.refuse(target)
                         regular_file(target)
                     _rename(file, temporary, target, replace=replace)
-                written.add(target, found)
+                written.add(target, os.lstat(target))
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO, FileIO
+from typing import TypeAlias
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import atomic, paths
@@ -20,6 +20,11 @@ from filedecryptor.storage.atomic import (
     temporary_name,
 )
 from filedecryptor.storage.paths import SUFFIX, is_possible, is_url
+
+OnError: TypeAlias = Callable[[str, Failure], object]
+OnLink: TypeAlias = Callable[[str], object]
+Folder: TypeAlias = tuple[str, list[str], list[str]]
+"""Its path, the names of its recordings, sorted, and those of them that are links."""
 
 is_directory = os.path.isdir
 real_path = paths.real_path
@@ -75,36 +80,11 @@ def try_writing(directory: str, size: int) -> None:
         file.fill(BytesIO(bytes(size)))
 
 
-def write_to_stream(path: str, data: bytes) -> bool:
-    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
-        return False
-    # Without a reader, waiting might never end.
-    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    with errors_naming(path):
-        try:
-            with open(os.open(path, flags), "wb", buffering=0) as file:
-                while data:
-                    data = data[os.write(file.fileno(), data) :]
-        except OSError as error:
-            if stat.S_ISFIFO(mode) and error.errno in {errno.ENXIO, errno.EAGAIN}:
-                raise OSError(error.errno, "No process reads from it") from None
-            raise
-    return True
-
-
-def recordings_below(
-    directory: str, on_error: Callable[[str, Failure], object], on_link: Callable[[str], object]
-) -> Iterator[tuple[str, list[str], list[str]]]:
+def recordings_below(directory: str, on_error: OnError, on_link: OnLink) -> Iterator[Folder]:
     """Yield each folder at or below a directory that holds recordings.
 
-    With it come the names of its recordings, sorted, and those of them that are links. `on_error`
-    is called with each folder that cannot be read, and the reason; `on_link` with each link or
-    junction to a directory. None of these is followed.
+    `on_error` is called with each folder that cannot be read, and the reason; `on_link` with each
+    link or junction to a directory. None of these is followed.
     """
     waiting = [directory]
     while waiting:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from threading import Condition, Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import (
     Failure,
@@ -21,6 +22,7 @@ from filedecryptor.errors import (
     in_one_line,
     missing_extra,
 )
+from filedecryptor.storage.disk import Folder, OnError, OnLink
 from filedecryptor.storage.paths import SUFFIX, join
 
 if TYPE_CHECKING:
@@ -88,29 +90,27 @@ def asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         yield resolve(url)
 
 
-def _found(path: str) -> dict[str, Any] | None:
-    """Return what a store tells of an object or a folder; None if there is none."""
+def _found(path: str) -> dict[str, Any]:
+    """Return what a store tells of an object or a folder; nothing if there is none."""
     with asking(path) as (file_system, key):
         try:
             return cast("dict[str, Any]", file_system.info(key))
         except FileNotFoundError:
-            return None
+            return {}
 
 
 def is_directory(path: str) -> bool:
     """Return whether there is a folder or a bucket of that name, and no object."""
     with asking(path) as (_, key):
-        if "/" not in key or path.endswith("/"):
-            return True
+        is_folder = "/" not in key or path.endswith("/")
     # An object comes first: what is below it is found with a slash at the end.
-    found = _found(path)
-    return found is not None and found["type"] == "directory"
+    return is_folder or _found(path).get("type") == "directory"
 
 
 def size_of(path: str) -> int | None:
     """Return the length of an object in bytes; None if it is not there."""
     found = _found(path)
-    return None if found is None or found["type"] == "directory" else int(found["size"] or 0)
+    return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
 def sizes_in(directory: str) -> dict[str, int]:
@@ -129,11 +129,7 @@ def sizes_in(directory: str) -> dict[str, int]:
     }
 
 
-def recordings_below(
-    directory: str,
-    on_error: Callable[[str, Failure], object],
-    on_link: Callable[[str], object],  # noqa: ARG001 - a store has no links
-) -> Iterator[tuple[str, list[str], list[str]]]:
+def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[Folder]:
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
     with asking(directory) as (file_system, root):
         keys = file_system.find(root)
@@ -160,10 +156,6 @@ def real_path(path: str) -> str:
         return str(file_system.unstrip_protocol(key)) + ("/" * slashes if slashes > 1 else "")
 
 
-def flush_file(path: str) -> None:
-    """Do nothing: what a store has taken, it has."""
-
-
 def make_directory(path: str) -> None:
     """Do nothing: an object store has no directories, and its buckets are not for us to make."""
 
@@ -182,22 +174,18 @@ def check_target(target: str, source: str | int | None) -> None:
         raise UsageError("the output would replace the input", filename=target)
 
 
-def open_source(path: str) -> AbstractContextManager[ObjectReader]:
-    """Open a recording. Nothing is asked of the store before it is read."""
-    return nullcontext(ObjectReader(path))
-
-
-class ObjectReader:
-    """An object being read from its beginning to its end."""
+class ObjectReader(io.RawIOBase):
+    """An object being read from its beginning to its end. Nothing is asked of the store before."""
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self._path = path
         with asking(path) as (self._file_system, self._key):
             self._position = 0
         self._block = memoryview(b"")
         self._ended = False
 
-    def readinto(self, buffer: memoryview, /) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
         if not self._block and not self._ended:
             self._block = memoryview(self._fetch(max(len(buffer), READ_AHEAD)))
@@ -220,18 +208,18 @@ class ObjectReader:
             try:
                 data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
             except Exception:
-                # Where nothing is left, stores refuse to send some of it.
-                if not self._ends_at(begin):
+                size = None
+                with suppress(Exception):  # the first error is the one to tell
+                    size = self._file_system.info(self._key)["size"]
+                if size != begin:  # where nothing is left, stores refuse to send some of it
                     raise
                 data = b""
         self._position += len(data)
         self._ended = len(data) < count
         return data
 
-    def _ends_at(self, position: int) -> bool:
-        with suppress(Exception):  # the first error is the one to tell
-            return bool(self._file_system.info(self._key)["size"] == position)
-        return False
+
+open_source = ObjectReader
 
 
 def publish(
@@ -239,14 +227,16 @@ def publish(
     content: BinaryIO,
     *,
     replace: bool,
+    on_progress: OnProgress = ignore,
     **_: object,  # keys that differ never name one object, and objects have no attributes
 ) -> None:
-    """Let what is in a file appear whole as `target`; what reading it raises abandons the upload."""
+    """Let what is in a file appear whole as `target`; what `on_progress` raises abandons the upload."""
+    on_progress(0)
     size = content.seek(0, io.SEEK_END)
     content.seek(0)
     with nullcontext() if size <= SMALL_UPLOAD else _large_uploads:
         if size > LARGEST_PIECE:
-            _send_in_parts(target, content, size, replace=replace)
+            _send_in_parts(target, content, size, on_progress, replace=replace)
             return
         data = content.read()
         with asking(target) as (file_system, key):
@@ -254,7 +244,9 @@ def publish(
             file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
-def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) -> None:
+def _send_in_parts(
+    target: str, content: BinaryIO, size: int, on_progress: OnProgress, *, replace: bool
+) -> None:
     """Send a file piece by piece, and abort the upload whatever is raised."""
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     store_errors = partial(errors_naming, target, translate=translated)
@@ -264,6 +256,7 @@ def _send_in_parts(target: str, content: BinaryIO, size: int, *, replace: bool) 
         _under_way[id(upload)] = upload
     try:
         while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            on_progress(0)
             with store_errors():
                 _refuse_if_interrupted()
                 upload.write(piece)

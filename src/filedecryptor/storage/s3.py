@@ -26,7 +26,7 @@ from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.core import S3_RETRYABLE_ERRORS
 
-from filedecryptor.errors import FileDecryptorError, StorageError, UnavailableError, in_one_line
+from filedecryptor.errors import StorageError, UnavailableError, in_one_line
 
 Result = TypeVar("Result")
 
@@ -34,9 +34,8 @@ Result = TypeVar("Result")
 logging.getLogger("asyncio").addHandler(logging.NullHandler())
 
 RETRY_TIME = 15.0
-"""Seconds after the first failure of a request in which it is made again.
-
-A store that does not answer at all is waited for 15 seconds, so a request ends after 30 of them.
+"""Seconds after the first failure of a request in which it is made again; it ends after 30, since
+a store that does not answer at all is waited for 15 seconds.
 """
 
 FIRST_PAUSE = 0.1
@@ -77,11 +76,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     def __init__(self, **options: object) -> None:
         super().__init__(loop=_loop(os.getpid()), **options)
+        self.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
         if self.session is None:
             self.session = _session(self.kwargs)
-
-    def _prepare_config_kwargs(self) -> dict[str, Any]:
-        return {"retries": {"total_max_attempts": 1}, **super()._prepare_config_kwargs()}
 
     async def _call_s3(
         self, method: str, *options: dict[str, object], **parameters: object
@@ -104,8 +101,6 @@ class S3(S3FileSystem):  # type: ignore[misc]
         try:
             return await self._with_retries(request)
         except ClientError as error:
-            if method == "put_object" and await self._has(error, parameters):
-                return {}
             is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
             if "IfNoneMatch" not in parameters or not is_refused:
                 raise _ours(error) from None
@@ -123,15 +118,6 @@ class S3(S3FileSystem):  # type: ignore[misc]
     async def _cat_file(self, path: str, **limits: int) -> bytes:
         call: Callable[[], Awaitable[bytes]] = partial(super()._cat_file, path, **limits)
         return await self._with_retries(call)
-
-    async def _has(self, error: ClientError, parameters: dict[str, Any]) -> bool:
-        """Return whether the object in the way is the one that was sent: an answer was lost."""
-        if _status(error) != HTTPStatus.PRECONDITION_FAILED:
-            return False
-        path, data = "{Bucket}/{Key}".format_map(parameters), parameters["Body"]
-        with suppress(FileDecryptorError, OSError):
-            return bool(await self._cat_file(path, start=0, end=len(data) + 1) == data)
-        return False
 
     async def _exists(self, path: str) -> bool:
         """Return whether there is such an object, rather than only a folder."""

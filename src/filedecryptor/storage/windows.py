@@ -1,7 +1,4 @@
-"""What Windows does in its own way: files that keep others out, and names that it does not have.
-
-The functions that call the system are for Windows only.
-"""
+"""What Windows does in its own way: files that keep others out, and names that it does not have."""
 
 from __future__ import annotations
 

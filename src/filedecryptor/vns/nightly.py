@@ -17,8 +17,8 @@ from filedecryptor.errors import (
     exit_code_of,
     failed,
 )
-from filedecryptor.storage import contents_of, disk, write_bytes
-from filedecryptor.storage.paths import is_url, join
+from filedecryptor.storage import contents_of, write_bytes
+from filedecryptor.storage.paths import join
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, find_password
 from filedecryptor.terminal.process import share_one_heap
@@ -264,7 +264,7 @@ class Nightly:
         data = text.encode("ascii")
         if self._console.is_standard_output(path):
             self._console.write(data)
-        elif is_url(path) or not disk.write_to_stream(path, data):
+        else:
             write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
 
 

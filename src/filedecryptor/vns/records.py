@@ -14,10 +14,8 @@ from typing import BinaryIO, NamedTuple, cast
 from uuid import UUID
 
 from filedecryptor.core.decryptor import OnProgress, ignore
-from filedecryptor.core.spool import Watched
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
-from filedecryptor.storage import contents_of, pieces_of, storage_of, write_bytes
-from filedecryptor.storage.atomic import PendingFile
+from filedecryptor.storage import contents_of, disk, pieces_of, storage_of, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
@@ -176,20 +174,18 @@ class Records:
         """
         name = f"{recording.guid}.{extension}"
         kind = extension.rpartition(".")[2]
-        publish = partial(self._storage.publish, self.path(name))
+        publish = partial(self._storage.publish, self.path(name), content, on_progress=on_progress)
         content.seek(0)
         sha256 = hashlib.file_digest(cast("FileIO", content), "sha256").hexdigest()
         size = content.seek(0, os.SEEK_END)
-        if not isinstance(content, PendingFile):  # which is not read to be published
-            content = cast("BinaryIO", Watched(content, on_progress))
         try:
-            publish(content, replace=False)
+            publish(replace=False)
         except FileExistsError:
             there = self._storage.size_of(self.path(name)) or 0
             if f".{UNVERIFIED}." in name and there > size:
                 size, sha256 = there, self._sha256(name, on_progress)
             elif there != size or self._sha256(name, on_progress) != sha256:
-                publish(content, replace=True)
+                publish(replace=True)
         return Record(
             guid=str(recording.guid),
             entry=recording.entry,
@@ -203,8 +199,8 @@ class Records:
 
     def flush(self, record: Record) -> None:
         """Bring a record and its file to the disk, also if another run has put them there."""
-        for name in (record.file, f"{record.guid}.json"):
-            self._storage.flush_file(self.path(name))
+        for name in () if self.are_remote else (record.file, f"{record.guid}.json"):
+            disk.flush_file(self.path(name))
 
     def try_writing(self, size: int) -> None:
         """Raise an error if a file of so many bytes cannot be stored."""
