@@ -119,9 +119,6 @@ def test_the_server_s_own_spelling(api: Server, tmp_path: Path) -> None:
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert stored(tmp_path) == {f"{lettered}.opus": AUDIO, f"{THREE}.opus": AUDIO}
     assert sorted(api.deleted) == sorted(odd)
-    for there in (lettered.upper(), lettered):
-        api.recordings = {there: encrypt(AUDIO)}
-        assert vns(api, "download", lettered.upper(), cwd=tmp_path).code == 0
 
 
 def test_a_list_with_what_is_not_a_guid(api: Server, tmp_path: Path) -> None:
