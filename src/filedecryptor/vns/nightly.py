@@ -40,43 +40,20 @@ METRICS = {
     "in seconds since 1970.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
+MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 LARGEST_MEMORY = 4096  # bytes that are read of it
 NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
-class Runs:
-    """What an archive remembers: its last complete run, or its first one if none was complete."""
-
-    def __init__(self, directory: str) -> None:
-        self._path = join(directory, MEMORY_NAME)
-        self._began = times.now().replace(microsecond=0)
-        past: dict[str, datetime] = {}
-        # What it says is not worth a night.
-        with suppress(FileDecryptorError, OSError, ValueError, RecursionError, AttributeError):
-            for name, value in json.loads(contents_of(self._path, LARGEST_MEMORY) or b"").items():
-                # A future time is one that a wrong clock has left.
-                if (time := times.parse(value)) and time <= self._began:
-                    past[name] = time
-        self.complete, self._first = past.get("complete"), past.get("first")
-
-    def end(self, *, complete: bool) -> str | None:
-        """Remember that a run has ended; return a warning if the last complete one is long ago."""
-        now = times.shown(self._began)
-        last = self.complete or self._first
-        what = "no run since {} was complete"
-        if self.complete:
-            what = "the last complete run was at {}"
-        if complete:
-            self.complete = self._began
-        if complete or last is None:
-            fields = {"complete" if complete else "first": now}
-            write_bytes(self._path, json.dumps(fields).encode("ascii") + b"\n")
-        if last is None or self._began - last <= LONGEST_GAP:
-            return None
-        kept = f"VNS keeps a recording for {times.KEPT.days} days"
-        return f"{what.format(times.shown(last))}, and it is {now}: {kept}"
+def last_complete(path: str, now: datetime) -> datetime | None:
+    """Return when the last complete run of an archive began, by the file that tells it."""
+    # What it says is not worth a night.
+    with suppress(FileDecryptorError, OSError, ValueError, RecursionError, TypeError, KeyError):
+        time = times.parse(json.loads(contents_of(path, LARGEST_MEMORY) or b"")["complete"])
+        if time and time <= now:  # a future time is one that a wrong clock has left
+            return time
+    return None
 
 
 class Settings(NamedTuple):
@@ -114,14 +91,13 @@ class Nightly:
     ) -> None:
         self._console, self._client = console, client
         self._directory, self._settings = directory, settings
-        self._passwords: Found | None = None
+        found = Found()
         if settings.password_file or ENVIRONMENT_VARIABLE in os.environ:
-            self._passwords = find_password(console, None, settings.password_file)
-        secrets = self._passwords.secrets if self._passwords else ()
+            found = find_password(console, None, settings.password_file)
         self._archive = Archive(
             client,
             directory,
-            password=secrets or None,
+            password=found.secrets or None,
             keep_encrypted=settings.keep_encrypted,
             delete_after=settings.delete_after,
             check=settings.check,
@@ -131,7 +107,7 @@ class Nightly:
             quiet=settings.quiet,
             json=settings.json,
             many=many,
-            passwords=len(secrets),
+            found=found,
             go_on=go_on,
         )
         self._begin = time.monotonic()
@@ -146,7 +122,7 @@ class Nightly:
     def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> None:
         """Fetch recordings, `again` if they are there."""
         share_one_heap()
-        rest, reason = 0, None
+        reason = None
         show = False if self._settings.quiet else self._settings.progress
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
             outcomes = self._archive.fetch(
@@ -159,14 +135,13 @@ class Nightly:
             with closing(outcomes):
                 for outcome in outcomes:
                     if outcome.status == NOT_TRIED:
-                        rest, reason = rest + 1, outcome.error
+                        reason = outcome.error
                     else:
                         self._looked_at.add(outcome.input)
-                    if self._passwords is not None:
-                        self._passwords.explain(outcome.error)
-                    self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
+                    self.reporter.add(outcome)
                     shown.count(outcome)
         if reason is not None:
+            rest = self.reporter.counts[NOT_TRIED]
             mended = "" if isinstance(reason, TimeOverError) else " once that is mended"
             what = f"{rest} recording{'s' if rest > 1 else ''} not tried"
             error = FileDecryptorError(
@@ -182,7 +157,9 @@ class Nightly:
         Calls before `since` are left out; a dry run does nothing but say what would be done; a
         check reads all files of the archive, also if the API fails.
         """
-        runs, report = Runs(self._directory), self.reporter
+        report, began = self.reporter, times.now().replace(microsecond=0)
+        path = join(self._directory, MEMORY_NAME)
+        last = last_complete(path, began)
         try:
             with self._errors_said():
                 self._fetch_listed(since)
@@ -199,9 +176,19 @@ class Nightly:
             raise
         finally:
             if not self._settings.dry_run:
+                if last is not None and began - last > LONGEST_GAP:
+                    report.warn(
+                        f"the last complete run was at {times.shown(last)}, and it is "
+                        f"{times.shown(began)}: VNS keeps a recording for {times.KEPT.days} days"
+                    )
                 # Without older calls, a run is complete only if an earlier one has fetched them.
-                has_all = since is None or (runs.complete is not None and since <= runs.complete)
-                self._end(runs, is_complete=has_all and not report.codes)
+                has_all = since is None or (last is not None and since <= last)
+                if has_all and not report.codes:
+                    last = began
+                    with self._errors_said():
+                        data = json.dumps({"complete": times.shown(began)})
+                        write_bytes(path, data.encode("ascii") + b"\n")
+                self._sum_up(last)
 
     @contextmanager
     def _errors_said(self) -> Iterator[None]:
@@ -229,12 +216,9 @@ class Nightly:
             self._looked_at.add(outcome.input)
             self.reporter.add(outcome)
 
-    def _end(self, runs: Runs, *, is_complete: bool) -> None:
-        # A run that has failed already may have done so for the reason for which this fails.
-        with self._errors_said() if is_complete else suppress(FileDecryptorError, OSError):
-            if warning := runs.end(complete=is_complete):
-                self.reporter.warn(warning)
-        report, last = self.reporter, runs.complete
+    def _sum_up(self, last: datetime | None) -> None:
+        """Write the figures of the run, and when the last complete one was."""
+        report = self.reporter
         figures: dict[str, float] = {
             "listed": self._listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
