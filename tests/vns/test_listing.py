@@ -291,9 +291,9 @@ NOT_DONE = """
 DONE = """
 {} | null | true | OK | [] | 1 | {"success": true, "error": null, "errors": [], "status": "ok"}
 {"deleted": true, "errorCode": 0, "errorMessage": ""} | {"errorCode": "OK"} | {"errors": [null]}
-{"errorCode": 0, "errorMessage": "Success"} | {"success": true, "errorMessage": "was there"}
+{"errorCode": 0, "errorMessage": "Success"}
 {"error": {"code": 0, "message": ""}} | {"errorMessage": "No error"} | {"error": " "}
-{"code": 0, "status": 200, "result": "deleted"} | {"success": true, "errors": {"old": "x"}} |
+{"code": 0, "status": 200, "result": "deleted"} |
 """
 
 

@@ -236,14 +236,12 @@ def says_no(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return PAGE.match(body) is not None
     words = [(path, str(value).strip().lower()) for path, value in found]
-    told = [(path, word) for path, word in words if SUCCESS.search(path)]
-    done = tuple(path.rpartition(" ")[0] for path, word in told if word == "true")
-    return any(word in NO for _, word in told) or any(
-        (ERROR.search(path) and word not in NO_ERROR)
+    return any(
+        (SUCCESS.search(path) and word in NO)
+        or (ERROR.search(path) and word not in NO_ERROR)
         or (STATUS.search(path) and FAILED.fullmatch(word))
         or (not path and word.startswith(("error", "false")))
         for path, word in words
-        if not path.startswith(done)
     )
 
 
