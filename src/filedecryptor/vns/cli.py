@@ -214,11 +214,9 @@ def download(
     settings = Settings(**given)
     fetching = Nightly(console, _client(settings), output_dir, settings, many=len(guids) > 1)
     with fetching.reporter:
-        for text in guids:
-            if not parse_guid(text):
-                fetching.refuse(text)
-        recordings = map(Recording.of, filter(parse_guid, guids))
-        fetching.fetch(list({one.guid: one for one in recordings}.values()), again=True)
+        others = [text for text in guids if not parse_guid(text)]
+        recordings = {one.guid: one for one in map(Recording.of, filter(parse_guid, guids))}
+        fetching.fetch(list(recordings.values()), others, again=True)
     return fetching.reporter.code
 
 

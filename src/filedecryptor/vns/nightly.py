@@ -114,24 +114,27 @@ class Nightly:
         self._listed = self._left_out = 0
         self._looked_at: set[str] = set()  # GUIDs
 
-    def refuse(self, text: str) -> None:
-        """Report what stands where a GUID should."""
-        error = FileDecryptorError("this is not a GUID", filename=text)
-        self.reporter.add(failed(text, error))
-
-    def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> None:
-        """Fetch recordings, `again` if they are there."""
+    def fetch(
+        self, recordings: Sequence[Recording], others: Sequence[str], *, again: bool = False
+    ) -> None:
+        """Fetch recordings, `again` if they are there, and refuse what is not a GUID."""
         share_one_heap()
+        for text in others:
+            error = FileDecryptorError("this is not a GUID", filename=text)
+            self.reporter.add(failed(text, error))
         reason = None
         show = False if self._settings.quiet else self._settings.progress
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
-            outcomes = self._archive.fetch(
-                recordings,
-                jobs=self._settings.jobs,
-                again=again,
-                on_progress=shown.advance,
-                warn=self.reporter.warn,
-            )
+            if self._settings.dry_run:
+                outcomes = self._archive.plan(recordings)
+            else:
+                outcomes = self._archive.fetch(
+                    recordings,
+                    jobs=self._settings.jobs,
+                    again=again,
+                    on_progress=shown.advance,
+                    warn=self.reporter.warn,
+                )
             with closing(outcomes):
                 for outcome in outcomes:
                     if outcome.status == NOT_TRIED:
@@ -201,20 +204,13 @@ class Nightly:
         listing = self._client.list_recordings()
         recordings, others = listing.recordings()
         self._listed = len(recordings) + len(others)
-        for text in others:
-            self.refuse(text)
         if error := incomplete(listing):
             self.reporter.say_error(error)
         if since is not None:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
             self._left_out = self._listed - len(others) - len(recordings)
             self.reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
-        if not self._settings.dry_run:
-            self.fetch(recordings)
-            return
-        for outcome in self._archive.plan(recordings):
-            self._looked_at.add(outcome.input)
-            self.reporter.add(outcome)
+        self.fetch(recordings, others)
 
     def _sum_up(self, last: datetime | None) -> None:
         """Write the figures of the run, and when the last complete one was."""
