@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from filedecryptor.errors import (
-    ApiError,
-    ExitCode,
-    FileDecryptorError,
-    exit_code_of,
-    failed,
-)
+from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, exit_code_of, failed
 from filedecryptor.storage import contents_of, disk, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
@@ -103,12 +97,7 @@ class Nightly:
             check=settings.check,
         )
         self.reporter = Reporter(
-            console,
-            quiet=settings.quiet,
-            json=settings.json,
-            many=many,
-            found=found,
-            go_on=go_on,
+            console, quiet=settings.quiet, json=settings.json, many=many, found=found, go_on=go_on
         )
         self._begin = time.monotonic()
         self._listed = self._left_out = 0
@@ -222,30 +211,30 @@ class Nightly:
             "bytes": report.size,
             "seconds": round(time.monotonic() - self._begin, 3),
         }
-        summary = {
-            "last_complete": None if last is None else times.shown(last),
-            "left_out": self._left_out,
-            "statuses": dict(report.counts),
-            "code": report.code,
-        }
-        report.add_object({"summary": True, **figures, **summary})
-        if self._settings.metrics is not None:
-            if last is not None:
-                figures["last_complete_timestamp_seconds"] = last.timestamp()
-            with self._errors_said():
-                self._write_figures(figures, self._settings.metrics)
-
-    def _write_figures(self, figures: Mapping[str, float], path: str) -> None:
-        """Write figures in the text format of Prometheus."""
-        text = ""
+        report.add_object(
+            {
+                "summary": True,
+                **figures,
+                "last_complete": None if last is None else times.shown(last),
+                "left_out": self._left_out,
+                "statuses": dict(report.counts),
+                "code": report.code,
+            }
+        )
+        if (path := self._settings.metrics) is None:
+            return
+        if last is not None:
+            figures["last_complete_timestamp_seconds"] = last.timestamp()
+        text = ""  # as Prometheus wants it
         for name, value in figures.items():
             metric = f"vns_recordings_{name}"
             text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {value}\n"
         data = text.encode("ascii")
-        if self._console.is_standard_output(path):
-            self._console.write(data)
-        elif is_url(path) or not disk.write_to_stream(path, data):
-            write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
+        with self._errors_said():
+            if self._console.is_standard_output(path):
+                self._console.write(data)
+            elif is_url(path) or not disk.write_to_stream(path, data):
+                write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
 
 
 def incomplete(listing: Listing) -> ApiError | None:
