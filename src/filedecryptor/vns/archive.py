@@ -178,9 +178,9 @@ class Archive:
         record = self._records.find(recording.guid)
         if record is None or not record.is_whole:
             return None
-        if self._password is not None and record.file.endswith(f".{ENCRYPTED}"):
-            return None
-        return record if self._records.holds(record, on_progress, read=self._check) else None
+        is_wanted = self._password is None or not record.file.endswith(f".{ENCRYPTED}")
+        is_there = is_wanted and self._records.holds(record, on_progress, read=self._check)
+        return record if is_there else None
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
