@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from io import FileIO
 from threading import Lock, Semaphore
 from typing import BinaryIO, cast
@@ -131,18 +131,15 @@ class Archive:
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._listed = -math.inf  # when the list was last seen to work
-        outcomes = in_threads(
+        yield from in_threads(
             wanted,
             self._attempt,
             check=self._without_work,
             threads=threads,
             on_progress=lambda recording, count: on_progress(str(recording.guid), count),
         )
-        with closing(outcomes):
-            for outcome in outcomes:
-                yield outcome
-                if news := keys.news():
-                    warn(news)
+        if news := keys.news():
+            warn(news)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
@@ -216,8 +213,8 @@ class Archive:
         """Return whether all other recordings would fail as well; this may wait for the server."""
         try:
             if isinstance(error, (OSError, StorageError)):
-                has_room = not isinstance(error, OSError) or error.errno not in NO_ROOM
-                self._records.try_writing(1 if has_room else ROOM)  # files may have to be short
+                is_full = getattr(error, "errno", None) in NO_ROOM
+                self._records.try_writing(ROOM if is_full else 1)  # files may have to be short
             elif isinstance(error, (ApiError, TokenError)):
                 if time.monotonic() - self._listed >= INTERVAL:
                     self._client.list_recordings()
@@ -247,8 +244,7 @@ class Archive:
                     is_complete = self._client.download(recording.spelling, file, on_progress)
             except NotFoundError:
                 # Another run may have stored and deleted it since it was looked for.
-                record = None if self._again else self._present(recording, on_progress)
-                if record is None:
+                if self._again or not (record := self._present(recording, on_progress)):
                     raise
                 return self._outcome(record, SKIPPED)
             downloaded()

@@ -35,7 +35,6 @@ METRICS = {
 }
 
 MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
-LARGEST_MEMORY = 4096  # bytes that are read of it
 NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
@@ -44,7 +43,7 @@ def last_complete(path: str, now: datetime) -> datetime | None:
     """Return when the last complete run of an archive began, by the file that tells it."""
     # What it says is not worth a night.
     with suppress(FileDecryptorError, OSError, ValueError, RecursionError, TypeError, KeyError):
-        time = times.parse(json.loads(contents_of(path, LARGEST_MEMORY) or b"")["complete"])
+        time = times.parse(json.loads(contents_of(path, 4096) or b"")["complete"])
         if time and time <= now:  # a future time is one that a wrong clock has left
             return time
     return None
