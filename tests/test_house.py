@@ -23,7 +23,8 @@ SOURCE = Path(filedecryptor.__file__).parent
 
 # From top to bottom: a package imports from lines below its own only, and within itself.
 ORDER = """
-__main__ vns.__main__
+vns.__main__
+__main__
 cli vns
 command
 terminal

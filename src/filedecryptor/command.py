@@ -95,7 +95,7 @@ def decrypt_command(
         quiet=options.quiet,
         json=options.json,
         many=not is_one,
-        passwords=len(found.secrets),
+        found=found,
         go_on=GO_ON,
     ) as reporter:
         if "." in extension:
@@ -228,7 +228,6 @@ def _do_one(
     with show([job.input], 1) as shown:
         on_progress = partial(shown.advance, job.input)
         outcome = try_job(job, found.secrets, source=source, on_progress=on_progress)
-        found.explain(outcome.error)
         reporter.add(outcome)
         shown.count(outcome)
 
@@ -275,7 +274,6 @@ def _do_all(
             )
             with closing(running) as outcomes:
                 for outcome in outcomes:
-                    found.explain(outcome.error)
                     reporter.add(outcome)
                     shown.count(outcome)
                     if options.fail_fast and outcome.error is not None:

@@ -180,11 +180,10 @@ def test_what_was_kept_encrypted_is_decrypted_later(api: Server, place: Place) -
 
 def test_download_fetches_again(api: Server, place: Place) -> None:
     """The same stays as it is; something else gives way to what is authenticated."""
-    guid = ONE.replace("-", "").upper()  # any spelling will do
     seen = []
     for audio in (AUDIO, AUDIO, AUDIO + b"more"):
         api.recordings[ONE] = encrypt(audio)
-        result = place.run("download", guid, "-d", place.url)
+        result = place.run("download", f"{{{ONE}}}", "-d", place.url)
         assert result == (0, f"{place.url}/{ONE}.opus\n".encode(), "")
         assert place.recordings() == {f"{ONE}.opus": audio}
         seen.append(place.files.versions()[f"{ONE}.opus"])

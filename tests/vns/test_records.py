@@ -18,8 +18,6 @@ from support.posix import make_fifo
 from support.recordings import AUDIO, encrypt
 from support.vns import NUMBERED, ONE, TWO, record, vns
 
-from filedecryptor.vns import records
-
 
 def test_a_record(api: Server, tmp_path: Path) -> None:
     """The list's entry as it came, what the file is, and when what was done; never the token."""
@@ -135,10 +133,8 @@ STAYS |= {f"{name} as record" for name in NO_FILES}
 """What a run cannot read or replace, so that it is an error."""
 
 
-@pytest.mark.parametrize("few", [0, 1000], ids=["listed", "looked up one by one"])
-def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+def test_damage(api: Server, tmp_path: Path) -> None:
     """One line names the file, also without a server; nothing is deleted before it is mended."""
-    monkeypatch.setattr(records, "FEW", few)
     run, calls = partial(vns, api, cwd=tmp_path), tmp_path / "calls"
     guids = dict(zip(DAMAGES, NUMBERED, strict=False))
     api.recordings = dict.fromkeys([*guids.values(), ONE], encrypt(AUDIO))

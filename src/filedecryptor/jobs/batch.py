@@ -247,15 +247,12 @@ def _in_threads(
         shared = Shared(written, keys.use, memory_of_each(threads()))
         return try_job(job, passwords, shared=shared, on_progress=advance)
 
-    outcomes = in_threads(
+    yield from in_threads(
         items,
         work,
         check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
         on_progress=lambda job, count: on_progress(job.input, count),
     )
-    with closing(outcomes):
-        for outcome in outcomes:
-            yield outcome
-            if news := keys.news():
-                yield news
+    if news := keys.news():
+        yield news

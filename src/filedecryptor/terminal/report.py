@@ -11,6 +11,7 @@ from typing import Self
 from filedecryptor.audio import misnamed
 from filedecryptor.errors import ExitCode, Failure, Outcome, cause_of, exit_code_of
 from filedecryptor.terminal.console import Console, described, hint_of, printable
+from filedecryptor.terminal.password import Found
 
 MEGABYTE = 1_000_000
 
@@ -22,9 +23,10 @@ class Reporter:
     """Prints one result for each recording, and keeps the totals; as a context, it prints them.
 
     `counts` are by status, `size` is in bytes of audio, and `codes` are the failures' exit codes.
-    If there are `many` recordings, a summary stands for the lines about what was skipped or
-    verified. If `quiet`, only errors, warnings and JSON objects are printed. After an interruption,
-    `go_on` says how to go on, if that takes more than doing the same again.
+    It tells where the passwords were `found`, and which were right. If there are `many` recordings,
+    a summary stands for the lines about what was skipped or verified. If `quiet`, only errors,
+    warnings and JSON objects are printed. After an interruption, `go_on` says how to go on, if that
+    takes more than doing the same again.
     """
 
     def __init__(
@@ -34,13 +36,15 @@ class Reporter:
         quiet: bool = False,
         json: bool = False,
         many: bool,
-        passwords: int = 1,
+        found: Found | None = None,
         go_on: str | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.size = 0
         self.codes: set[ExitCode] = set()
-        self._right = dict.fromkeys(range(1, passwords + 1), 0) if passwords > 1 else {}
+        self._found = found or Found()
+        count = len(self._found.secrets)
+        self._right = dict.fromkeys(range(1, count + 1), 0) if count > 1 else {}
         self._begin = time.monotonic()
         self._console = console
         self._quiet = quiet
@@ -75,15 +79,16 @@ class Reporter:
             return ExitCode.FAILED
         return next(iter(self.codes), ExitCode.DONE)
 
-    def add(self, outcome: Outcome, *, is_said: bool = False) -> None:
-        """Print and count what became of a recording, without its error if that `is_said`."""
+    def add(self, outcome: Outcome) -> None:
+        """Print and count what became of a recording; what it was not tried for is another's error."""
+        self._found.explain(outcome.error)
         self._count(outcome)
         output, error = outcome.output, outcome.error
         if self._json:
             self.add_object(_as_object(outcome))
         if outcome.note is not None:
             self.note(f"{output or outcome.input}: {outcome.note}")
-        if error is not None and not is_said:
+        if error is not None and outcome.status != "not tried":
             self._console.say_error(error)
         if not (self._json or self._quiet):
             self._write_outcome(outcome)

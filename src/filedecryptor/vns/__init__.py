@@ -19,9 +19,8 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         for module in ("errors", "vns.webhook", "vns.client", "vns.archive"):
-            found = import_module(f"filedecryptor.{module}")
-            if hasattr(found, name):
-                return getattr(found, name)
+            if found := getattr(import_module(f"filedecryptor.{module}"), name, None):
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,13 +1,8 @@
 """The entry of the console script `vns-recordings` and of `python -m filedecryptor.vns`."""
 
-import _signal  # type: ignore[import-not-found]  # `signal` takes milliseconds
 import sys
 
-# Until the program has its own handler, an early Ctrl-C just ends it: Python's would raise an
-# exception that is not caught yet, and show a traceback.
-if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-
+import filedecryptor.__main__  # noqa: F401 - first, as it lets an early Ctrl-C end the process
 from filedecryptor.terminal.process import run_program
 
 TYPE_CHECKING = False

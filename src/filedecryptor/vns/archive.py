@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from io import FileIO
 from threading import Lock, Semaphore
 from typing import BinaryIO, cast
@@ -84,6 +84,7 @@ class Archive:
     ) -> None:
         self._client = client
         self._directory = os.fspath(directory)
+        self._records = Records(self._directory)
         self._password = None if password is None else Passwords.of(password)
         self._keep_encrypted = keep_encrypted
         self._delete_after = delete_after
@@ -126,33 +127,27 @@ class Archive:
             return affordable(max(downloads, keys.threads))
 
         self._again = again
-        self._records = Records(self._directory, len(wanted))
         self._keys, self._memory_limit = keys, memory_of_each(threads())
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._listed = -math.inf  # when the list was last seen to work
-        outcomes = in_threads(
+        yield from in_threads(
             wanted,
             self._attempt,
             check=self._without_work,
             threads=threads,
             on_progress=lambda recording, count: on_progress(str(recording.guid), count),
         )
-        with closing(outcomes):
-            for outcome in outcomes:
-                yield outcome
-                if news := keys.news():
-                    warn(news)
+        if news := keys.news():
+            warn(news)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
-        wanted = list(recordings)
-        self._records = Records(self._directory, len(wanted))
-        for recording in wanted:
+        for recording in recordings:
             name = str(recording.guid)
             try:
                 with errors_naming(name):
-                    record = self._present(recording, self._records)
+                    record = self._present(recording)
             except (FileDecryptorError, OSError) as error:
                 self._records.refuse_if_general(error)
                 yield failed(name, error)
@@ -165,43 +160,30 @@ class Archive:
                     yield self._outcome(record, SKIPPED)
 
     def check_others(self, without: Collection[str]) -> Generator[Outcome]:
-        """Read what is in the archive, and yield what became of each recording.
-
-        The status is `verified` or `failed`.
-
-        Args:
-            without: The GUIDs that are not looked at, since `fetch` has done it.
-
-        Raises:
-            OSError: The directory cannot be read.
-            UnavailableError: The store does not answer.
-        """
-        self._records = Records(self._directory)
+        """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`."""
         for guid, record, error in self._records.all(without=without, read=True):
             if error is not None:
                 yield failed(guid, error)
             elif record is not None:
                 yield self._outcome(record, "verified")
 
-    def _present(
-        self, recording: Recording, records: Records, on_progress: OnProgress = ignore
-    ) -> Record | None:
+    def _present(self, recording: Recording, on_progress: OnProgress = ignore) -> Record | None:
         """Return the record of a recording that is there as it was stored; None if it is not.
 
         With a password, a recording kept as `.enc` counts as missing.
         """
-        record = records.find(recording.guid)
+        record = self._records.find(recording.guid)
         if record is None or not record.is_whole:
             return None
-        if self._password is not None and record.file.endswith(f".{ENCRYPTED}"):
-            return None
-        return record if records.holds(record, on_progress, read=self._check) else None
+        is_wanted = self._password is None or not record.file.endswith(f".{ENCRYPTED}")
+        is_there = is_wanted and self._records.holds(record, on_progress, read=self._check)
+        return record if is_there else None
 
     def _without_work(self, recording: Recording) -> Outcome | None:
         """Return the outcome of a recording that is seen at once to need no work, else None."""
         if not (self._again or self._delete_after or self._check or self._records.are_remote):
             with suppress(FileDecryptorError, OSError):  # it happens again, where it is reported
-                record = self._present(recording, self._records)
+                record = self._present(recording)
                 if record is not None and record.entry is not None:
                     return self._outcome(record, SKIPPED)
         return None
@@ -231,8 +213,8 @@ class Archive:
         """Return whether all other recordings would fail as well; this may wait for the server."""
         try:
             if isinstance(error, (OSError, StorageError)):
-                has_room = not isinstance(error, OSError) or error.errno not in NO_ROOM
-                self._records.try_writing(1 if has_room else ROOM)  # files may have to be short
+                is_full = getattr(error, "errno", None) in NO_ROOM
+                self._records.try_writing(ROOM if is_full else 1)  # files may have to be short
             elif isinstance(error, (ApiError, TokenError)):
                 if time.monotonic() - self._listed >= INTERVAL:
                     self._client.list_recordings()
@@ -248,7 +230,7 @@ class Archive:
     ) -> Outcome:
         """Fetch, store and delete what is wanted; call `downloaded` before the decryption."""
         records = self._records
-        if not self._again and (record := self._present(recording, records, on_progress)):
+        if not self._again and (record := self._present(recording, on_progress)):
             if record.entry is None and recording.entry is not None:  # it is listed only now
                 record = record._replace(entry=recording.entry)
                 records.write(record)
@@ -261,10 +243,8 @@ class Archive:
                 with errors_naming(path, instead=True):
                     is_complete = self._client.download(recording.spelling, file, on_progress)
             except NotFoundError:
-                # Another run may have stored and deleted it since the directory was listed.
-                unlisted = Records(self._directory)
-                record = None if self._again else self._present(recording, unlisted, on_progress)
-                if record is None:
+                # Another run may have stored and deleted it since it was looked for.
+                if self._again or not (record := self._present(recording, on_progress)):
                     raise
                 return self._outcome(record, SKIPPED)
             downloaded()

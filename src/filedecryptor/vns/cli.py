@@ -149,7 +149,7 @@ def list_command(console: Console, /, *, archived: str | None, **given: Any) -> 
         for line in found.data.splitlines():
             console.write_line(line)
     else:
-        for row in table(*listing.table(found.entries(), times.now())):
+        for row in table(*listing.table(found.entries())):
             console.write_line(row.encode())
     with suppress(ApiError):  # a list that is not understood is shown as it came all the same
         if error := incomplete(found):
@@ -177,22 +177,15 @@ def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCod
     return reporter.code
 
 
-def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """Yield the lines of a table: the names of the columns, then a line for each row."""
-    # Made twice rather than kept: cells are many times as large as what they are made from.
-    widths = [0] * len(columns)
-    for cells in _rows(columns, rows):
-        widths = list(map(max, widths, map(len, cells)))
-    widths = [min(width, WIDEST_COLUMN) for width in widths]
-    for cells in _rows(columns, rows):
-        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
-
-
-def _rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[list[str]]:
-    yield list(map(printable, columns))
+    lines = [list(map(printable, columns))]
     for row in rows:
-        cells = (row.get(column) for column in columns)
-        yield [printable(cell if isinstance(cell, str) else as_json(cell)) for cell in cells]
+        values = (row.get(column) for column in columns)
+        lines.append([printable(one if isinstance(one, str) else as_json(one)) for one in values])
+    widths = [min(max(map(len, cells)), WIDEST_COLUMN) for cells in zip(*lines, strict=True)]
+    for cells in lines:
+        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
 
 
 @main.command(short_help="Download recordings, and decrypt them.")
@@ -214,11 +207,9 @@ def download(
     settings = Settings(**given)
     fetching = Nightly(console, _client(settings), output_dir, settings, many=len(guids) > 1)
     with fetching.reporter:
-        for text in guids:
-            if not parse_guid(text):
-                fetching.refuse(text)
-        recordings = map(Recording.of, filter(parse_guid, guids))
-        fetching.fetch(list({one.guid: one for one in recordings}.values()), again=True)
+        others = [text for text in guids if not parse_guid(text)]
+        recordings = {one.guid: one for one in map(Recording.of, filter(parse_guid, guids))}
+        fetching.fetch(list(recordings.values()), others, again=True)
     return fetching.reporter.code
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from html import unescape
 from http import HTTPStatus
-from typing import BinaryIO, Self, TypeVar
+from itertools import count
+from typing import BinaryIO, Self
 from uuid import UUID
 
 from filedecryptor import __version__
@@ -36,8 +37,6 @@ MAX_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 TOO_MANY_REQUESTS = 429
 PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
-
-Result = TypeVar("Result")
 
 
 def not_a_recording(head: bytes, size: int, words: str) -> ApiError | None:
@@ -210,14 +209,13 @@ class Client:
             ApiError: It cannot be reached, or keeps failing.
             OSError: The file cannot be written.
         """
-        download = Download(file, on_progress)
+        path, download = f"/{Recording.of(guid).spelling}", Download(file, on_progress)
 
-        def request(spelling: str) -> bool:
-            more = download.headers()
-            with self._answer("GET", f"/{spelling}", {200, 206, 416}, more) as answer:
+        def request() -> bool:
+            with self._answer("GET", path, {200, 206, 416}, download.headers()) as answer:
                 return download.receive(answer)
 
-        return self._in_each_spelling(guid, request, on_progress)
+        return self._network.make(request, on_progress)
 
     def delete(self, guid: UUID | str, on_progress: OnProgress = ignore) -> None:
         """Delete a recording on the server. No redirection of this is ever followed.
@@ -233,17 +231,16 @@ class Client:
             TokenError: The API refuses the token.
             ApiError: It cannot be reached, or keeps failing.
         """
-        tried: set[str] = set()
+        path, attempts = f"/{Recording.of(guid).spelling}", count()
 
-        def request(spelling: str) -> None:
+        def request() -> None:
             # An attempt whose answer got lost may have deleted it.
-            lost = suppress(NotFoundError) if spelling in tried else nullcontext()
-            tried.add(spelling)
-            with lost, self._answer("DELETE", f"/{spelling}", range(200, 300)) as answer:
+            lost = suppress(NotFoundError) if next(attempts) else nullcontext()
+            with lost, self._answer("DELETE", path, range(200, 300)) as answer:
                 if says_no(body := answer.beginning(READ)):
                     raise ApiError(f"the API has not deleted it: {self.words(body)}")
 
-        self._in_each_spelling(guid, request, on_progress)
+        self._network.make(request, on_progress)
 
     def words(self, body: bytes) -> str:
         """Return the beginning of what a body says that is not a recording, without the token."""
@@ -255,19 +252,6 @@ class Client:
             text = unescape(re.sub(r"<[^>]*>?", " ", text))
         line = in_one_line(text.replace(self._token, "...")) if text.strip() else ""
         return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
-
-    def _in_each_spelling(
-        self, guid: UUID | str, request: Callable[[str], Result], on_progress: OnProgress
-    ) -> Result:
-        """Make a request with a GUID as it is written, and then in small letters if it is unknown."""
-        recording = Recording.of(guid)  # or an error: nothing else becomes part of an address
-        first, second = recording.spelling, str(recording.guid)
-        try:
-            return self._network.make(lambda: request(first), on_progress)
-        except NotFoundError:
-            if first == second:
-                raise
-        return self._network.make(lambda: request(second), on_progress)
 
     @contextmanager
     def _answer(

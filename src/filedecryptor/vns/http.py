@@ -123,7 +123,7 @@ class Network(httpcore.SyncBackend):
         self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
         self._lock = Lock()
         self._answers = 0  # to requests that were not refused
-        self._until = self._next = 0.0
+        self._until = 0.0  # when the next request may begin; 0 until one is refused
 
     def close(self) -> None:
         """Close all connections."""
@@ -174,9 +174,9 @@ class Network(httpcore.SyncBackend):
             on_progress(0)
             with self._lock:
                 now = time.monotonic()
-                rest = max(self._until, self._next, earliest) - now
+                rest = max(self._until, earliest) - now
                 if rest <= 0:
-                    self._next = now + (SPACING if self._until else 0)
+                    self._until = self._until and now + SPACING
                     return
             time.sleep(self.left(min(rest, WAKING_INTERVAL)))
 

@@ -26,7 +26,6 @@ def parse_guid(value: object) -> str | None:
 
 SHOWN = 200  # characters of an answer that an error shows
 MOST_COLUMNS = 50  # of a table, or it would grow with the square of the answer
-LEFT = "until purge"  # the column that shows how long a recording is still kept
 SESSION = "sessionguid"  # the documented name, as `plain_name` has it
 NULLABLE = re.compile(r"^$| (recordings|items|data|results|value|entries|calls)$")
 
@@ -173,19 +172,14 @@ def as_json(value: object) -> str:
         return "..."
 
 
-def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str, object]]]:
-    """Return the columns and rows of a table, with the time left at `at` if entries hold times."""
+def table(entries: list[object]) -> tuple[list[str], list[dict[str, object]]]:
+    """Return the columns and rows of a table, the oldest first as far as entries hold times."""
+    entries = sorted(entries, key=lambda one: time_of(one) or times.NEVER)
     rows = [dict(entry) if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > MOST_COLUMNS:
         raise ApiError(f"the list has more than {MOST_COLUMNS} columns: use --json")
-    timed = [(time_of(entry), row) for entry, row in zip(entries, rows, strict=True)]
-    timed.sort(key=lambda one: one[0] or times.NEVER)
-    if timed and timed[0][0]:
-        columns = list(dict.fromkeys([*columns, LEFT]))
-        for time, row in timed:
-            row[LEFT] = "" if time is None else times.left(time, at)
-    return columns, [row for _, row in timed]
+    return columns, rows
 
 
 def time_of(entry: object) -> datetime | None:
@@ -236,14 +230,12 @@ def says_no(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return PAGE.match(body) is not None
     words = [(path, str(value).strip().lower()) for path, value in found]
-    told = [(path, word) for path, word in words if SUCCESS.search(path)]
-    done = tuple(path.rpartition(" ")[0] for path, word in told if word == "true")
-    return any(word in NO for _, word in told) or any(
-        (ERROR.search(path) and word not in NO_ERROR)
+    return any(
+        (SUCCESS.search(path) and word in NO)
+        or (ERROR.search(path) and word not in NO_ERROR)
         or (STATUS.search(path) and FAILED.fullmatch(word))
         or (not path and word.startswith(("error", "false")))
         for path, word in words
-        if not path.startswith(done)
     )
 
 

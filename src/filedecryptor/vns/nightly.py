@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from filedecryptor.errors import (
-    ApiError,
-    ExitCode,
-    FileDecryptorError,
-    exit_code_of,
-    failed,
-)
-from filedecryptor.storage import contents_of, write_bytes
-from filedecryptor.storage.paths import join
+from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, exit_code_of, failed
+from filedecryptor.storage import contents_of, disk, write_bytes
+from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, find_password
 from filedecryptor.terminal.process import share_one_heap
@@ -40,43 +34,19 @@ METRICS = {
     "in seconds since 1970.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"  # the file in which an archive remembers its runs
-LARGEST_MEMORY = 4096  # bytes that are read of it
+MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 
 
-class Runs:
-    """What an archive remembers: its last complete run, or its first one if none was complete."""
-
-    def __init__(self, directory: str) -> None:
-        self._path = join(directory, MEMORY_NAME)
-        self._began = times.now().replace(microsecond=0)
-        past: dict[str, datetime] = {}
-        # What it says is not worth a night.
-        with suppress(FileDecryptorError, OSError, ValueError, RecursionError, AttributeError):
-            for name, value in json.loads(contents_of(self._path, LARGEST_MEMORY) or b"").items():
-                # A future time is one that a wrong clock has left.
-                if (time := times.parse(value)) and time <= self._began:
-                    past[name] = time
-        self.complete, self._first = past.get("complete"), past.get("first")
-
-    def end(self, *, complete: bool) -> str | None:
-        """Remember that a run has ended; return a warning if the last complete one is long ago."""
-        now = times.shown(self._began)
-        last = self.complete or self._first
-        what = "no run since {} was complete"
-        if self.complete:
-            what = "the last complete run was at {}"
-        if complete:
-            self.complete = self._began
-        if complete or last is None:
-            fields = {"complete" if complete else "first": now}
-            write_bytes(self._path, json.dumps(fields).encode("ascii") + b"\n")
-        if last is None or self._began - last <= LONGEST_GAP:
-            return None
-        kept = f"VNS keeps a recording for {times.KEPT.days} days"
-        return f"{what.format(times.shown(last))}, and it is {now}: {kept}"
+def last_complete(path: str, now: datetime) -> datetime | None:
+    """Return when the last complete run of an archive began, by the file that tells it."""
+    # What it says is not worth a night.
+    with suppress(FileDecryptorError, OSError, ValueError, RecursionError, TypeError, KeyError):
+        time = times.parse(json.loads(contents_of(path, 4096) or b"")["complete"])
+        if time and time <= now:  # a future time is one that a wrong clock has left
+            return time
+    return None
 
 
 class Settings(NamedTuple):
@@ -114,59 +84,55 @@ class Nightly:
     ) -> None:
         self._console, self._client = console, client
         self._directory, self._settings = directory, settings
-        self._passwords: Found | None = None
+        found = Found()
         if settings.password_file or ENVIRONMENT_VARIABLE in os.environ:
-            self._passwords = find_password(console, None, settings.password_file)
-        secrets = self._passwords.secrets if self._passwords else ()
+            found = find_password(console, None, settings.password_file)
         self._archive = Archive(
             client,
             directory,
-            password=secrets or None,
+            password=found.secrets or None,
             keep_encrypted=settings.keep_encrypted,
             delete_after=settings.delete_after,
             check=settings.check,
         )
         self.reporter = Reporter(
-            console,
-            quiet=settings.quiet,
-            json=settings.json,
-            many=many,
-            passwords=len(secrets),
-            go_on=go_on,
+            console, quiet=settings.quiet, json=settings.json, many=many, found=found, go_on=go_on
         )
         self._begin = time.monotonic()
         self._listed = self._left_out = 0
         self._looked_at: set[str] = set()  # GUIDs
 
-    def refuse(self, text: str) -> None:
-        """Report what stands where a GUID should."""
-        error = FileDecryptorError("this is not a GUID", filename=text)
-        self.reporter.add(failed(text, error))
-
-    def fetch(self, recordings: Sequence[Recording], *, again: bool = False) -> None:
-        """Fetch recordings, `again` if they are there."""
+    def fetch(
+        self, recordings: Sequence[Recording], others: Sequence[str], *, again: bool = False
+    ) -> None:
+        """Fetch recordings, `again` if they are there, and refuse what is not a GUID."""
         share_one_heap()
-        rest, reason = 0, None
+        for text in others:
+            error = FileDecryptorError("this is not a GUID", filename=text)
+            self.reporter.add(failed(text, error))
+        reason = None
         show = False if self._settings.quiet else self._settings.progress
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
-            outcomes = self._archive.fetch(
-                recordings,
-                jobs=self._settings.jobs,
-                again=again,
-                on_progress=shown.advance,
-                warn=self.reporter.warn,
-            )
+            if self._settings.dry_run:
+                outcomes = self._archive.plan(recordings)
+            else:
+                outcomes = self._archive.fetch(
+                    recordings,
+                    jobs=self._settings.jobs,
+                    again=again,
+                    on_progress=shown.advance,
+                    warn=self.reporter.warn,
+                )
             with closing(outcomes):
                 for outcome in outcomes:
                     if outcome.status == NOT_TRIED:
-                        rest, reason = rest + 1, outcome.error
+                        reason = outcome.error
                     else:
                         self._looked_at.add(outcome.input)
-                    if self._passwords is not None:
-                        self._passwords.explain(outcome.error)
-                    self.reporter.add(outcome, is_said=outcome.status == NOT_TRIED)
+                    self.reporter.add(outcome)
                     shown.count(outcome)
         if reason is not None:
+            rest = self.reporter.counts[NOT_TRIED]
             mended = "" if isinstance(reason, TimeOverError) else " once that is mended"
             what = f"{rest} recording{'s' if rest > 1 else ''} not tried"
             error = FileDecryptorError(
@@ -182,7 +148,9 @@ class Nightly:
         Calls before `since` are left out; a dry run does nothing but say what would be done; a
         check reads all files of the archive, also if the API fails.
         """
-        runs, report = Runs(self._directory), self.reporter
+        report, began = self.reporter, times.now().replace(microsecond=0)
+        path = join(self._directory, MEMORY_NAME)
+        last = last_complete(path, began)
         try:
             with self._errors_said():
                 self._fetch_listed(since)
@@ -199,9 +167,19 @@ class Nightly:
             raise
         finally:
             if not self._settings.dry_run:
+                if last is not None and began - last > LONGEST_GAP:
+                    report.warn(
+                        f"the last complete run was at {times.shown(last)}, and it is "
+                        f"{times.shown(began)}: VNS keeps a recording for 7 days"
+                    )
                 # Without older calls, a run is complete only if an earlier one has fetched them.
-                has_all = since is None or (runs.complete is not None and since <= runs.complete)
-                self._end(runs, is_complete=has_all and not report.codes)
+                has_all = since is None or (last is not None and since <= last)
+                if has_all and not report.codes:
+                    last = began
+                    with self._errors_said():
+                        data = json.dumps({"complete": times.shown(began)})
+                        write_bytes(path, data.encode("ascii") + b"\n")
+                self._sum_up(last)
 
     @contextmanager
     def _errors_said(self) -> Iterator[None]:
@@ -214,27 +192,17 @@ class Nightly:
         listing = self._client.list_recordings()
         recordings, others = listing.recordings()
         self._listed = len(recordings) + len(others)
-        for text in others:
-            self.refuse(text)
         if error := incomplete(listing):
             self.reporter.say_error(error)
         if since is not None:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
             self._left_out = self._listed - len(others) - len(recordings)
             self.reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
-        if not self._settings.dry_run:
-            self.fetch(recordings)
-            return
-        for outcome in self._archive.plan(recordings):
-            self._looked_at.add(outcome.input)
-            self.reporter.add(outcome)
+        self.fetch(recordings, others)
 
-    def _end(self, runs: Runs, *, is_complete: bool) -> None:
-        # A run that has failed already may have done so for the reason for which this fails.
-        with self._errors_said() if is_complete else suppress(FileDecryptorError, OSError):
-            if warning := runs.end(complete=is_complete):
-                self.reporter.warn(warning)
-        report, last = self.reporter, runs.complete
+    def _sum_up(self, last: datetime | None) -> None:
+        """Write the figures of the run, and when the last complete one was."""
+        report = self.reporter
         figures: dict[str, float] = {
             "listed": self._listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
@@ -242,30 +210,30 @@ class Nightly:
             "bytes": report.size,
             "seconds": round(time.monotonic() - self._begin, 3),
         }
-        summary = {
-            "last_complete": None if last is None else times.shown(last),
-            "left_out": self._left_out,
-            "statuses": dict(report.counts),
-            "code": report.code,
-        }
-        report.add_object({"summary": True, **figures, **summary})
-        if self._settings.metrics is not None:
-            if last is not None:
-                figures["last_complete_timestamp_seconds"] = last.timestamp()
-            with self._errors_said():
-                self._write_figures(figures, self._settings.metrics)
-
-    def _write_figures(self, figures: Mapping[str, float], path: str) -> None:
-        """Write figures in the text format of Prometheus."""
-        text = ""
+        report.add_object(
+            {
+                "summary": True,
+                **figures,
+                "last_complete": None if last is None else times.shown(last),
+                "left_out": self._left_out,
+                "statuses": dict(report.counts),
+                "code": report.code,
+            }
+        )
+        if (path := self._settings.metrics) is None:
+            return
+        if last is not None:
+            figures["last_complete_timestamp_seconds"] = last.timestamp()
+        text = ""  # as Prometheus wants it
         for name, value in figures.items():
             metric = f"vns_recordings_{name}"
             text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {value}\n"
         data = text.encode("ascii")
-        if self._console.is_standard_output(path):
-            self._console.write(data)
-        else:
-            write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
+        with self._errors_said():
+            if self._console.is_standard_output(path):
+                self._console.write(data)
+            elif is_url(path) or not disk.write_to_stream(path, data):
+                write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
 
 
 def incomplete(listing: Listing) -> ApiError | None:

@@ -24,7 +24,6 @@ UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp
 UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
-FEW = 20  # so many recordings are looked up one by one; for more, the directory is listed
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
 
@@ -60,17 +59,13 @@ _TYPES = (str, object, str, str | None, int, str, bool, str, str | None)  # of a
 
 
 class Records:
-    """The records in a directory or a folder of a store, and the files that they describe.
+    """The records in a directory or a folder of a store, and the files that they describe."""
 
-    For many recordings (`count`), what is there is listed once instead of being looked up.
-    """
-
-    def __init__(self, directory: str, count: int = 0) -> None:
+    def __init__(self, directory: str) -> None:
         self.are_remote = is_url(directory)
         # A slash at the end of an address would stand for a folder without a name.
         self._directory = directory.removesuffix("/") if self.are_remote else directory
         self._storage = storage_of(directory)
-        self._sizes = self._storage.sizes_in(self._directory) if count > FEW else None
 
     def path(self, name: str) -> str:
         """Return the path or the address of a file."""
@@ -78,18 +73,14 @@ class Records:
 
     def find(self, guid: UUID) -> Record | None:
         """Return the record of a recording; None if there is none, or if it makes no sense."""
-        name = f"{guid}.json"
         with suppress(FileNotFoundError):
-            if self._sizes is None or name in self._sizes:
-                return self._read(name)
+            return self._read(f"{guid}.json")
         return None
 
     def holds(self, record: Record, on_progress: OnProgress = ignore, *, read: bool) -> bool:
         """Return whether a record's file is there in its length and, if it is `read`, unaltered."""
         with suppress(FileNotFoundError):
-            sizes, path = self._sizes, self.path(record.file)
-            size = self._storage.size_of(path) if sizes is None else sizes.get(record.file)
-            if size == record.size:
+            if self._storage.size_of(self.path(record.file)) == record.size:
                 return not read or self._sha256(record.file, on_progress) == record.sha256
         return False
 
@@ -107,10 +98,10 @@ class Records:
 
         Of the files that the records describe, the length is compared, or all that they hold.
         """
-        self._sizes = self._storage.sizes_in(self._directory)
+        names = self._storage.sizes_in(self._directory)
         files = {  # of each GUID, the first one
             match[1]: name
-            for name in sorted(self._sizes, reverse=True)
+            for name in sorted(names, reverse=True)
             if (match := _FILE.fullmatch(name)) and match[1] not in without
         }
         for guid, file in sorted(files.items()):
@@ -118,7 +109,7 @@ class Records:
             record: Record | None = None
             error: Failure | None = None
             try:
-                if name not in self._sizes:
+                if name not in names:
                     name, error = file, FileDecryptorError("there is no record of it")
                 elif (record := self._read(name)) is None:
                     error = FileDecryptorError("this is not the record of a recording")
