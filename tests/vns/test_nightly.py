@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -229,11 +231,31 @@ def test_figures_to_standard_output(api: Server, tmp_path: Path, name: str) -> N
     assert (result.code, result.stdout) == (2, b"")
 
 
+def test_figures_to_a_pipe_that_has_a_name(api: Server, tmp_path: Path) -> None:
+    """Its reader gets them; where there is none, nobody waits, and the pipe stays a pipe."""
+    pipe = make_fifo(tmp_path / "pipe")
+    words = ("archive", "calls", "--metrics", "pipe")
+    unread = (1, "error: pipe: No process reads from it")
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == unread
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    assert figures(os.read(reader, 65536))["listed"] == 1
+    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while os.write(filling, bytes(4096)):
+            pass
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, result.lines[0]) == unread
+    os.close(filling)
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize(
     ("name", "make", "cause"),
     [
-        ("device", make_null, "Not a regular file"),
-        ("pipe", make_fifo, "Not a regular file"),
+        ("device", make_null, ""),
         ("file", Path.touch, ""),
         ("directory", Path.mkdir, "Is a directory"),
         ("socket", make_socket, "Not a regular file"),
@@ -241,7 +263,7 @@ def test_figures_to_standard_output(api: Server, tmp_path: Path, name: str) -> N
     ],
 )
 def test_figures_elsewhere(api: Server, tmp_path: Path, name: str, make: Any, cause: str) -> None:
-    """A file takes them, and a link leads to it; anything else stays what it is, with an error."""
+    """A device takes them, and stays one; a link leads to where they go; others are an error."""
     make(tmp_path / name)
     (tmp_path / "link").symlink_to(name)
     for word in (name, *([] if cause else ["link"])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -78,6 +79,28 @@ def try_writing(directory: str, size: int) -> None:
         PendingFile(path, path) as file,
     ):
         file.fill(BytesIO(bytes(size)))
+
+
+def write_to_stream(path: str, data: bytes) -> bool:
+    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        return False
+    # Without a reader, waiting might never end.
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    with errors_naming(path):
+        try:
+            with open(os.open(path, flags), "wb", buffering=0) as file:
+                while data:
+                    data = data[os.write(file.fileno(), data) :]
+        except OSError as error:
+            if stat.S_ISFIFO(mode) and error.errno in {errno.ENXIO, errno.EAGAIN}:
+                raise OSError(error.errno, "No process reads from it") from None
+            raise
+    return True
 
 
 def recordings_below(directory: str, on_error: OnError, on_link: OnLink) -> Iterator[Folder]:
