@@ -40,6 +40,7 @@ from filedecryptor.terminal.process import ENDING_SIGNALS
 from filedecryptor.vns import listing
 from filedecryptor.vns.cli import table
 from filedecryptor.vns.listing import Listing, signs_of_more
+from filedecryptor.vns.times import now
 
 OPUS = (PLAIN / "recording_abc123.opus").read_bytes()
 AUDIO = OPUS[:3000]
@@ -358,7 +359,7 @@ def test_any_list_is_understood_or_refused(data: bytes) -> None:
         except ApiError:
             pass
         try:
-            shown = [*table(*listing.table(found.entries())), *signs_of_more(found)]
+            shown = [*table(*listing.table(found.entries(), now())), *signs_of_more(found)]
         except ApiError:
             return
         shown = [printable(line) for line in shown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,9 +19,10 @@ from support.vns import ONE, THREE, TWO, failing, stored, vns
 
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.terminal.console import printable
-from filedecryptor.vns import listing
+from filedecryptor.vns import listing, times
 from filedecryptor.vns.listing import Listing, Recording, says_no, signs_of_more
 
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 ENTRY = {"sessionGuid": ONE}
 
 
@@ -137,7 +139,7 @@ def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
         with suppress(ApiError):
             found = Listing(b'["%s", %s]' % (ONE.encode(), b"[" * depth + b"]" * depth), {})
             assert [len(some) for some in found.recordings()] == [1, 1]
-            assert len(listing.table(found.entries())[1]) == 2
+            assert len(listing.table(found.entries(), NOW)[1]) == 2
             depths.append(depth)
     assert depths
 
@@ -145,9 +147,9 @@ def test_an_entry_as_deep_as_can_be_read_spoils_nothing() -> None:
 def test_a_table_has_a_bounded_number_of_columns() -> None:
     """Entries that share no field would make a table that is as wide as it is long."""
     entries: list[object] = [{f"field {number}": number} for number in range(50)]
-    assert len(listing.table(entries)[0]) == 50
+    assert len(listing.table(entries, NOW)[0]) == 50
     with pytest.raises(ApiError, match="more than 50 columns"):
-        listing.table([*entries, {"one more": 50}])
+        listing.table([*entries, {"one more": 50}], NOW)
 
 
 OLD, NOON, MIDNIGHT = "2020-01-01 00", "2026-11-24 12", "2026-11-25 00"
@@ -204,6 +206,14 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
     """The latest in it, however deep; none if there is none."""
     found = listing.time_of(entry)
     assert (found.hour if found else None) == hour
+
+
+def test_the_time_left() -> None:
+    """Until seven days after the call."""
+    noon, day = datetime(2026, 11, 24, 12, tzinfo=UTC), timedelta(days=1)
+    ages = (0 * day, 6 * day + day / 24, 7 * day - timedelta(minutes=10), 7 * day)
+    left = ["7 d 0 h", "0 d 23 h", "10 min", "purged"]
+    assert [times.left(noon, noon + age) for age in ages] == left
 
 
 SIGNS = """

@@ -58,13 +58,16 @@ def list_calls(api: Server, *entries: dict[str, Any]) -> None:
 
 
 def test_the_oldest_come_first(api: Server, tmp_path: Path) -> None:
-    """They are purged first."""
+    """They are purged first; the list shows what is left until then."""
     now = datetime.now(UTC).replace(microsecond=0)
     ages = {ONE: 1, TWO: 8, THREE: 3}
     ended = {guid: shown(now - timedelta(days=days)) for guid, days in ages.items()}
     list_calls(api, *({"sessionGuid": guid, "callEnd": end} for guid, end in ended.items()))
     rows = vns(api, "list", cwd=tmp_path).stdout.decode().splitlines()
     assert [row[:36] for row in rows[1:]] == [TWO, THREE, ONE]
+    assert rows[0].endswith("until purge")
+    assert rows[1].endswith("purged")
+    assert rows[2].endswith(("3 d 23 h", "4 d 0 h"))
     vns(api, "archive", ".", "-j", "1", cwd=tmp_path)
     order = [path.rpartition("/")[2] for _, path, _ in api.seen if path != PATH]
     assert order == [TWO, THREE, ONE]
@@ -81,6 +84,8 @@ def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: 
         {"sessionGuid": NUMBERED[0]},
     ]
     list_calls(api, *calls)
+    table = vns(api, "list", cwd=tmp_path).stdout.decode().splitlines()
+    assert [row.endswith("purged") for row in table] == [False, True, False, False, False]
     for days, left_out in ((2, 1), (91, 0)):
         since = shown(now - timedelta(days=days))
         dry = vns(api, "archive", ".", "--since", since, "--dry-run", cwd=tmp_path)

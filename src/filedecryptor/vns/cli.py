@@ -149,7 +149,7 @@ def list_command(console: Console, /, *, archived: str | None, **given: Any) -> 
         for line in found.data.splitlines():
             console.write_line(line)
     else:
-        for row in table(*listing.table(found.entries())):
+        for row in table(*listing.table(found.entries(), times.now())):
             console.write_line(row.encode())
     with suppress(ApiError):  # a list that is not understood is shown as it came all the same
         if error := incomplete(found):

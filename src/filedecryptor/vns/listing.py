@@ -26,6 +26,7 @@ def parse_guid(value: object) -> str | None:
 
 SHOWN = 200  # characters of an answer that an error shows
 MOST_COLUMNS = 50  # of a table, or it would grow with the square of the answer
+LEFT = "until purge"  # the column that shows how long a recording is still kept
 SESSION = "sessionguid"  # the documented name, as `plain_name` has it
 NULLABLE = re.compile(r"^$| (recordings|items|data|results|value|entries|calls)$")
 
@@ -172,14 +173,19 @@ def as_json(value: object) -> str:
         return "..."
 
 
-def table(entries: list[object]) -> tuple[list[str], list[dict[str, object]]]:
-    """Return the columns and rows of a table, the oldest first as far as entries hold times."""
-    entries = sorted(entries, key=lambda one: time_of(one) or times.NEVER)
+def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str, object]]]:
+    """Return the columns and rows of a table, with the time left at `at` if entries hold times."""
     rows = [dict(entry) if isinstance(entry, dict) else {"sessionGuid": entry} for entry in entries]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > MOST_COLUMNS:
         raise ApiError(f"the list has more than {MOST_COLUMNS} columns: use --json")
-    return columns, rows
+    timed = [(time_of(entry), row) for entry, row in zip(entries, rows, strict=True)]
+    timed.sort(key=lambda one: one[0] or times.NEVER)
+    if timed and timed[0][0]:
+        columns = list(dict.fromkeys([*columns, LEFT]))
+        for time, row in timed:
+            row[LEFT] = "" if time is None else times.left(time, at)
+    return columns, [row for _, row in timed]
 
 
 def time_of(entry: object) -> datetime | None:

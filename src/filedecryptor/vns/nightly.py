@@ -170,7 +170,7 @@ class Nightly:
                 if last is not None and began - last > LONGEST_GAP:
                     report.warn(
                         f"the last complete run was at {times.shown(last)}, and it is "
-                        f"{times.shown(began)}: VNS keeps a recording for 7 days"
+                        f"{times.shown(began)}: VNS keeps a recording for {times.KEPT.days} days"
                     )
                 # Without older calls, a run is complete only if an earlier one has fetched them.
                 has_all = since is None or (last is not None and since <= last)

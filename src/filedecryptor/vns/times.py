@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+KEPT = timedelta(days=7)  # how long VNS keeps a recording (its page "Call Recordings")
 WESTERNMOST = timedelta(hours=12)  # how much later than UTC a day ends in the last zone
 NEVER = datetime.max.replace(tzinfo=UTC)  # later than any time
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -63,3 +64,12 @@ def now() -> datetime:
 def shown(time: datetime) -> str:
     """Return a time as it is shown and stored: ISO 8601, UTC, whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def left(call: datetime, at: datetime) -> str:
+    """Return how long the recording of a call is still kept, in days and hours, at some time."""
+    rest = min(call + KEPT - at, KEPT)  # a time to come is not that of a call
+    if rest <= timedelta(0):
+        return "purged"
+    days, hours = rest.days, rest.seconds // 3600
+    return f"{days} d {hours} h" if days or hours else f"{rest.seconds // 60} min"
