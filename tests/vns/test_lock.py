@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -22,6 +23,7 @@ from support.recordings import AUDIO, encrypt
 from support.vns import ONE, THREE, TWO, environment, meanwhile, stored, vns, vns_process
 
 from filedecryptor.errors import FileDecryptorError
+from filedecryptor.vns import lock
 from filedecryptor.vns.lock import LOCK_NAME, locked
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ OTHER = b"process 1 on other, since 2026-11-24T02:15:00Z\n"
 HERE = f"process {os.getpid()} on {socket.gethostname()}, since 20"
 
 
+@pytest.fixture(params=[None, *NO_LOCKS], ids=lambda number: errno.errorcode.get(number, "locks"))
+def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A disk that has locks, and disks that have none, of which runs are quick to find that out."""
+
+    def flock(*_: Any) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    if request.param is not None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        monkeypatch.setattr(lock, "BEAT", 0.05)
+        monkeypatch.setattr(lock, "PATIENCE", 30.0)
+    return str(tmp_path)
+
+
 def refused(place: str) -> FileDecryptorError:
     """Return the error by which a run is kept out."""
     with pytest.raises(FileDecryptorError) as raised, locked(place):
@@ -39,33 +55,41 @@ def refused(place: str) -> FileDecryptorError:
     return raised.value
 
 
-def test_a_second_run(tmp_path: Path) -> None:
+def test_a_second_run(disk: str) -> None:
     """It is told who is at work, and what to do, as is a third; afterwards the place is free."""
-    with locked(str(tmp_path)):
+    with locked(disk):
         for _ in range(3):
-            error = refused(str(tmp_path))
-            assert f"{tmp_path}: another run is at work here: {HERE}" in str(error)
+            error = refused(disk)
+            assert f"{disk}: another run is at work here: {HERE}" in str(error)
             assert error.hint == "let it end, or stop it, then run this again"
-        (tmp_path / LOCK_NAME).write_bytes(b"x" * 10_000)
-        length = len(str(refused(str(tmp_path))))
-        assert length < 400 + len(str(tmp_path))  # whatever has been written there
-    with locked(str(tmp_path)):
-        assert os.listdir(tmp_path) == [LOCK_NAME]
-    assert (tmp_path / LOCK_NAME).read_bytes() == b""
+        Path(disk, LOCK_NAME).write_bytes(b"x" * 10_000)
+        assert len(str(refused(disk))) < 400 + len(disk)  # whatever has been written there
+    with locked(disk):
+        assert os.listdir(disk) == [LOCK_NAME]
+    assert Path(disk, LOCK_NAME).read_bytes() == b""
 
 
-@posix_only("flock")
-@pytest.mark.parametrize("number", NO_LOCKS, ids=errno.errorcode.get)
-def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """It keeps nobody out, as a store does not."""
-
-    def flock(*_: Any) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with locked(str(tmp_path)), locked(str(tmp_path)):
-        pass
-    assert (tmp_path / LOCK_NAME).read_bytes() == b""
+@pytest.mark.parametrize("disk", [errno.ENOLCK], indirect=True)
+@pytest.mark.parametrize(
+    ("before", "then", "is_free"),
+    [(None, OTHER + b"0123", False), (OTHER, OTHER + b"0123", False), (OTHER, b"", True)],
+    ids=["both begin", "it is at work", "it ends"],
+)
+def test_another_run_while_it_is_looked_at(
+    disk: str, monkeypatch: pytest.MonkeyPatch, before: bytes | None, then: bytes, *, is_free: bool
+) -> None:
+    """Of two that begin together, one at most goes on; of one that ends, nobody waits for more."""
+    sleep, path = time.sleep, Path(disk, LOCK_NAME)
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr(time, "sleep", lambda seconds: (path.write_bytes(then), sleep(seconds)))
+    begin = time.monotonic()
+    if is_free:
+        with locked(disk):
+            pass
+    else:
+        assert "process 1 on other" in str(refused(disk))
+    assert time.monotonic() - begin < lock.PATIENCE
 
 
 def test_a_copy_by_hard_links_keeps_nobody_out(tmp_path: Path) -> None:
@@ -79,18 +103,30 @@ def test_a_copy_by_hard_links_keeps_nobody_out(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("said", [OTHER, b"\xff\0" * 5000, b""], ids=["old", "nonsense", "empty"])
-def test_what_a_killed_run_left(tmp_path: Path, said: bytes) -> None:
-    """Whatever it says, it keeps nobody out."""
-    path = tmp_path / LOCK_NAME
-    path.write_bytes(said)
-    with locked(str(tmp_path)):
-        assert path.read_bytes().startswith(HERE.encode())
+SAYINGS = {
+    "old": OTHER,
+    "of the future": b"process 1 on other, since 2099-01-01T00:00:00Z\n17\n",
+    "of this process": f"{HERE}26-11-24T02:15:00Z\n".encode(),
+    "of an earlier version": b'{"host": "other", "process": 1, "since": "2099-01-01T00:00:00Z"}',
+    "nonsense": b"\xff\0" * 5000,
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("disk", [None, errno.ENOLCK], indirect=True)
+@pytest.mark.parametrize("said", SAYINGS)
+def test_what_a_killed_run_left(disk: str, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Whatever its clock said, and whoever has the number of its process now."""
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
+    path = Path(disk, LOCK_NAME)
+    path.write_bytes(SAYINGS[said])
+    with locked(disk):
+        pass
     assert path.read_bytes() == b""
 
 
 @posix_only("permissions")
-@pytest.mark.parametrize("mode", [None, 0o400, 0o444])
+@pytest.mark.parametrize("mode", [None, 0o000, 0o400, 0o200, 0o444])
 def test_others_can_open_the_lock(api: Server, tmp_path: Path, mode: int | None) -> None:
     """Whatever the umask of a run is; and a lock of another user keeps nobody out."""
     path = tmp_path / LOCK_NAME
