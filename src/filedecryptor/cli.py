@@ -53,17 +53,7 @@ Examples:
 
 
 class DecryptCommand(Program):
-    """The command, which takes the .NET utility's own call literally."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse a command line; in exactly three words no option is looked for.
-
-        The password among them may then be `-x`, `--help` or `--`. The first and the third must
-        not begin with a dash.
-        """
-        if len(args) == 3 and args[0][:1] != "-" and args[2][:1] != "-":  # noqa: PLR2004 - USAGE
-            args = ["--", *args]
-        return super().parse_args(ctx, args)
+    """The command, which shows examples if nothing is asked of it."""
 
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for; one that is empty is answered with examples."""

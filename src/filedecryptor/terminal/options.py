@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from filedecryptor import __version__
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.terminal.console import Console
-from filedecryptor.terminal.process import exit_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -24,18 +22,10 @@ version_option = click.version_option(__version__, message="%(prog)s %(version)s
 
 
 class Program(click.Command):
-    """A click command that ends as a program of this package does, however it is called.
+    """A click command that runs with the streams of a console.
 
     Its callback takes a `Console` first, and returns an exit code.
     """
-
-    def main(
-        self, args: Sequence[str] | None = None, *_args: object, **_options: object
-    ) -> NoReturn:
-        """Run the command with the streams of this process, and exit with its exit code."""
-        console = Console.of_process(self.name or "")
-        words = sys.argv[1:] if args is None else args
-        sys.exit(exit_code(console, lambda: self.run(words, console)))
 
     @property
     def _variable(self) -> str:
