@@ -28,7 +28,8 @@ def start(console: "Console", args: "Sequence[str]") -> int:
     # may be `-x`, `--help` or `--`. Past click, that saves 17 to 20 ms of some 80 as well.
     match args:
         case [filename, password, extension] if not (filename[:1] == "-" or extension[:1] == "-"):
-            from filedecryptor.command import Options, decrypt_command
+            from filedecryptor.command import decrypt_command
+            from filedecryptor.terminal.arguments import Options
 
             return decrypt_command(console, [filename], password, extension, Options())
     from filedecryptor.cli import main

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.command import Options, decrypt_command
+from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
 from filedecryptor.jobs.job import AUTO, IF_EXISTS
-from filedecryptor.terminal.arguments import USAGE, Given, told_apart
+from filedecryptor.terminal.arguments import USAGE, Options, told_apart
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (
     CONTEXT,
@@ -130,13 +130,4 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noqa: ANN401 - named above
     """Decrypt what the command line names; the help is `HELP`."""
     options = Options(**given)
-    arguments = told_apart(
-        words,
-        Given(
-            names=options.files_from is not None,
-            password=bool(options.password_file),
-            output=options.output is not None,
-            verify=options.verify,
-        ),
-    )
-    return decrypt_command(console, *arguments, options)
+    return decrypt_command(console, *told_apart(words, options), options)

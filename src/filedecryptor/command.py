@@ -1,12 +1,13 @@
 """What one call of `filedecryptor` reads, writes and reports."""
 
-# Annotations are not postponed here: a NamedTuple would compile their text at each start.
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import BufferedReader, FileIO
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from filedecryptor.core.decryptor import decrypted
 from filedecryptor.core.format import CHUNK_SIZE
@@ -19,9 +20,10 @@ from filedecryptor.errors import (
     errors_naming,
     failed,
 )
-from filedecryptor.jobs.job import AUTO, IfExists, Job, size_of, try_job
+from filedecryptor.jobs.job import AUTO, Job, size_of, try_job
 from filedecryptor.storage import disk, storage_of
 from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
@@ -32,25 +34,6 @@ ShowProgress: TypeAlias = Callable[..., AbstractContextManager[Progress]]
 """Takes the inputs, or none if the bar is to move by files, and how many there are."""
 
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
-
-
-class Options(NamedTuple):
-    """The options as they were given; the help texts in `cli` say what each means."""
-
-    files_from: str | None = None
-    null: bool = False
-    output: str | None = None
-    output_dir: str | None = None
-    if_exists: IfExists = "replace"
-    unknown_as: str | None = None
-    password_file: Sequence[str] = ()
-    jobs: int | None = None
-    cluster: str | None = None
-    verify: bool = False
-    fail_fast: bool = False
-    json: bool = False
-    quiet: bool = False
-    progress: bool | None = None
 
 
 def decrypt_command(
@@ -98,11 +81,8 @@ def decrypt_command(
         passwords=len(found.secrets),
         go_on=GO_ON,
     ) as reporter:
-        if "." in extension:
-            from filedecryptor.terminal.arguments import file_name_hint
-
-            if hint := file_name_hint(extension):
-                reporter.say(f"hint: {hint}")
+        if hint := file_name_hint(extension):
+            reporter.say(f"hint: {hint}")
         filenames = _without_misplaced(filenames, reporter)
         if options.files_from is not None:
             filenames += _listed(console, options.files_from, reporter, null=options.null)
@@ -174,8 +154,6 @@ def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str
         if may_be_name or not (reason := may_be_secret(name)):
             inputs.append(name)
             continue
-        from filedecryptor.terminal.arguments import ORDER
-
         place, hint = f"FILENAME {number}", f"if this is the password: {ORDER}"
         error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
         reporter.add(failed(place, error))

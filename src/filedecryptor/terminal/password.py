@@ -10,6 +10,7 @@ from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 
 from filedecryptor.errors import AuthenticationError, Failure, UsageError
+from filedecryptor.terminal.arguments import misplaced
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
@@ -35,8 +36,6 @@ class Found:
     def explain(self, error: Failure | None) -> None:
         """Let a failed authentication say where the password came from, or what may be wrong."""
         if isinstance(error, AuthenticationError):
-            from filedecryptor.terminal.arguments import misplaced
-
             hint = misplaced(self._word) if self._word is not None else None
             error.hint = "; ".join(filter(None, [hint or error.hint, self._origin]))
 
