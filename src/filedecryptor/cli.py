@@ -52,18 +52,6 @@ Examples:
 """
 
 
-class DecryptCommand(Program):
-    """The command, which shows examples if nothing is asked of it."""
-
-    def run(self, args: Sequence[str], console: Console) -> int:
-        """Do what a command line asks for; one that is empty is answered with examples."""
-        if args or self.is_completing:
-            return super().run(args, console)
-        usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
-        console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
-        return ExitCode.USAGE
-
-
 def _completions(context: click.Context, word: click.Parameter, incomplete: str) -> list[Any]:
     """Return what a shell completes: names, and extensions after a name and a password."""
     from click.shell_completion import CompletionItem
@@ -76,7 +64,7 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 
 @click.command(
     "filedecryptor",
-    cls=DecryptCommand,
+    cls=Program,
     help=HELP,
     short_help="decrypt call recordings of Voice Nexus Service (VNS)",
     context_settings=CONTEXT,
@@ -130,4 +118,8 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noqa: ANN401 - named above
     """Decrypt what the command line names; the help is `HELP`."""
     options = Options(**given)
+    if not words and options == Options():
+        usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
+        console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
+        return ExitCode.USAGE
     return decrypt_command(console, *told_apart(words, options), options)

@@ -27,28 +27,19 @@ class Program(click.Command):
     Its callback takes a `Console` first, and returns an exit code.
     """
 
-    @property
-    def _variable(self) -> str:
-        return f"_{self.name}_COMPLETE".replace("-", "_").upper()
-
-    @property
-    def is_completing(self) -> bool:
-        """Whether a shell asks for what may follow, instead of running the command."""
-        return bool(os.environ.get(self._variable))
-
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
 
         A `UsageError` repeats no argument, since any may be a secret.
         """
         name = self.name or ""
+        variable = f"_{name}_COMPLETE".replace("-", "_").upper()
         try:
             with console.collecting_prints():  # of click: help, version, completion
-                if self.is_completing:
+                if instruction := os.environ.get(variable):
                     from click.shell_completion import shell_complete
 
-                    instruction = os.environ[self._variable]
-                    return shell_complete(self, {}, name, self._variable, instruction)
+                    return shell_complete(self, {}, name, variable, instruction)
                 with self.make_context(name, list(args), obj=console) as context:
                     return int(self.invoke(context))
         except click.exceptions.Exit as end:
@@ -104,9 +95,9 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
         cause = f"no such command: there are {commands}"
     elif isinstance(error, click.BadParameter):
         name = error.param.get_error_hint(error.ctx) if error.param else "an option"
+        is_missing = isinstance(error, click.MissingParameter)
         cause = f"invalid value for {name}{_allowed(error.param)}"
-        if isinstance(error, click.MissingParameter):
-            cause = f"missing argument {name}"
+        cause = f"missing argument {name}" if is_missing else cause
     elif isinstance(error, click.BadOptionUsage):
         takes_none = error.message.endswith("does not take a value.")
         fault = "does not take a value" if takes_none else "requires an argument"
