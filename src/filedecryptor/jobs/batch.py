@@ -30,23 +30,8 @@ from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import absolute, clean_extension, is_url
 
-THREADS_PER_JOB = 2
-"""Threads for each file that is worked on: the processors are busy while files are flushed."""
-
-THREADS_PER_OBJECT = 4
-"""The same for object stores: a recording waits for three answers, each of some milliseconds."""
-
 FAILURES_IN_A_ROW = 20
 """Recordings that a store fails for, with none among them that it answers, until it is given up."""
-
-TASKS_PER_JOB = 4
-"""Groups submitted to an executor for each file that is worked on, so that no worker waits."""
-
-GROUPS_PER_JOB = 16
-"""Groups for each file worked on, if there are enough files: the last one to end is then short."""
-
-LARGEST_GROUP = 100
-"""Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
 
 Said: TypeAlias = Outcome | str
 """What became of a job, or what has to be known besides."""
@@ -149,7 +134,9 @@ def _by_executor(
     jobs: int,
     watch: Callable[[float], object] | None,
 ) -> Generator[Said]:
-    size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
+    # A task costs some milliseconds, a group of a hundred jobs takes seconds. With 16 groups for each
+    # file worked on, the last one to end is short; with four of them submitted, no worker waits.
+    size = max(1, min(100, len(plan) // (jobs * 16)))
 
     def submit(group: list[Job] | Outcome) -> Future[list[Said]]:
         if isinstance(group, Outcome):
@@ -159,7 +146,7 @@ def _by_executor(
         except BrokenExecutor as error:
             return ended_with(_worker_failures(group, error))
 
-    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, watch)
+    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * 4, watch)
     with closing(ended):
         for group, future in ended:
             try:
@@ -238,7 +225,8 @@ def _in_threads(
     passwords = Passwords.of(password)
     load()  # where memory or files to open are scarce, this fails once, here
     written = Written()
-    fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
+    # The processors are busy while a file is flushed, or while a store gives its three answers.
+    fewest = jobs * (4 if has_objects else 2)
 
     def threads() -> int:
         return affordable(max(fewest, keys.threads))

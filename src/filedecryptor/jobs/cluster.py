@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 PACKAGE = "distributed"
 """Dask's package. `KeyboardInterrupt` in its functions leaves its objects half-initialised."""
 
-PROTOCOLS = ("tcp://", "tls://")
-
 ANSWER_TIMEOUT = 10
 """Seconds to wait for an answer of the scheduler, and of all workers."""
 
@@ -50,7 +48,7 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
     If the outputs go to a directory, it is made, and every worker must see it. `on_silence` is
     called with the seconds in which no work has ended, and the addresses of the busy workers.
     """
-    if not address.startswith(PROTOCOLS):
+    if not address.startswith(("tcp://", "tls://")):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
     if find_spec(PACKAGE) is None:
         raise UsageError("the package for clusters is not installed", hint=missing_extra("dask"))

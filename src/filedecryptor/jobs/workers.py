@@ -33,12 +33,6 @@ WATCH_INTERVAL = 5.0
 MEMORY = 64 * 1024 * 1024
 """Bytes of audio that all threads together have in memory at most."""
 
-FILES_PER_THREAD = 4
-"""Files that a recording has open at once: itself, its output, a directory, and one to spare."""
-
-OTHER_FILES = 24
-"""Files that the rest of the process has open."""
-
 
 class Workers(NamedTuple):
     """What works on a plan: an executor, or threads of this process.
@@ -173,7 +167,9 @@ def affordable(threads: int) -> int:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return threads
-    return max(1, min(threads, (limit - OTHER_FILES) // FILES_PER_THREAD))
+    # A recording has four open at once, itself, its output, a directory, and one to spare; the rest of
+    # the process has 24.
+    return max(1, min(threads, (limit - 24) // 4))
 
 
 def memory_of_each(threads: int) -> int:

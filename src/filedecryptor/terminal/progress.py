@@ -19,16 +19,6 @@ LONG_SECONDS = 1.0
 SECONDS_PER_FILE = 0.03
 BYTES_PER_SECOND = 256 * MEGABYTE
 
-LARGE = 10 * MEGABYTE
-"""Bytes of a recording from which on its key takes less time than the rest of it."""
-
-# Seconds between two states of the bar: in a terminal, and as lines of a log.
-TERMINAL_INTERVAL = 0.1
-LOG_INTERVAL = 10.0
-
-SMALLEST_BAR = 8
-"""Columns that the bar itself gets before anything else is shown."""
-
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
 
@@ -52,7 +42,7 @@ class Progress:
         self._console = console
         self._files = files
         self._size_of = size_of
-        self._interval = TERMINAL_INTERVAL if console.can_redraw else LOG_INTERVAL
+        self._interval = 0.1 if console.can_redraw else 10.0  # seconds between two states
         self._lock = Lock()
         self._under_way: dict[str, int] = {}
         self._size = self._bytes = self._done = self._failed = 0
@@ -119,7 +109,7 @@ class Progress:
         room = columns - 1 - len("[] ")
         words = f"{part:4.0%}"
         for fact in facts:
-            if len(words) + 1 + len(fact) <= room - SMALLEST_BAR:
+            if len(words) + 1 + len(fact) <= room - 8:  # the least that is left to the bar itself
                 words += f" {fact}"
         width = max(0, room - len(words))
         filled = "#" * int(part * width)
@@ -136,6 +126,6 @@ class Progress:
             facts.insert(0, f"{self._failed} failed")
         if self._files > 1:
             facts.insert(0, f"{self._done}/{self._files} files")
-            if self._bytes < self._done * LARGE:
+            if self._bytes < self._done * 10 * MEGABYTE:  # of more, the key takes the lesser part
                 facts.append(f"{self._done / seconds:.1f} recordings/s")
         return facts

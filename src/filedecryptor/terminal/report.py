@@ -163,14 +163,6 @@ def _as_object(outcome: Outcome) -> dict[str, object]:
         # The name is repeated only if it is not the input.
         cause = printable(cause_of(error) if error.filename == outcome.input else described(error))
         code, hint = exit_code_of(error), hint_of(error)
-    fields: dict[str, object] = {
-        "input": outcome.input,
-        "output": outcome.output,
-        "format": outcome.format,
-        "size": outcome.size,
-        "status": outcome.status,
-        "code": code,
-        "error": cause,
-        "hint": None if hint is None else printable(hint),
-    }
+    fields: dict[str, object] = dict(zip(Outcome._fields, outcome[:5], strict=False))
+    fields |= {"code": code, "error": cause, "hint": None if hint is None else printable(hint)}
     return fields if outcome.password is None else {**fields, "password": outcome.password}
