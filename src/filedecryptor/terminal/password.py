@@ -18,8 +18,6 @@ ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
-
 
 class Found:
     """Passwords, each with where it came from. They show in no `repr`.
@@ -129,7 +127,7 @@ def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
     if not (text := as_utf_8(data)):
         raise UsageError("it is empty", filename=origin)
     line = text.partition(b"\n")[0]
-    if _utf_16_of(data) and _REPLACEMENT in line:
+    if _utf_16_of(data) and "\N{REPLACEMENT CHARACTER}".encode() in line:
         raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
     if len(line) >= _LONGEST_LINE:
         raise UsageError("the first line is too long for a secret", filename=origin)

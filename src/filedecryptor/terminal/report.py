@@ -14,9 +14,6 @@ from filedecryptor.terminal.console import Console, described, hint_of, printabl
 
 MEGABYTE = 1_000_000
 
-_MOST_NAMES = 8
-"""Workers named in one line."""
-
 
 class Reporter:
     """Prints one result for each recording, and keeps the totals; as a context, it prints them.
@@ -152,8 +149,8 @@ class Reporter:
 
     def say_silence(self, seconds: float, busy: list[str]) -> None:
         """Say for how long no work has ended, and which workers have some."""
-        names = ", ".join(busy[:_MOST_NAMES]) or "no worker"
-        more = f", and {len(busy) - _MOST_NAMES} more" if len(busy) > _MOST_NAMES else ""
+        names = ", ".join(busy[:8]) or "no worker"
+        more = f", and {len(busy) - 8} more" if busy[8:] else ""
         self.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
 
 
