@@ -22,7 +22,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.jobs.job import AUTO, Job, size_of, try_job
 from filedecryptor.storage import disk, storage_of
-from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
 from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
@@ -48,7 +48,7 @@ def decrypt_command(
     A password that is None or `-` is elsewhere; an extension that is None is `auto`.
     """
     extension = clean_extension(AUTO if output_extension is None else output_extension)
-    filenames = _matching(filenames)
+    filenames = [name for word in filenames for name in disk.matching(word)]
     is_one = len(filenames) == 1 and options.files_from is None
     is_one = is_one and not storage_of(filenames[0]).is_directory(filenames[0])
     output = options.output
@@ -97,19 +97,6 @@ def decrypt_command(
         else:
             _do_all(options, job, filenames, found, reporter, show=show)
         return reporter.code
-
-
-def _matching(words: Sequence[str]) -> list[str]:
-    """Return the inputs, with what stands for several of them replaced by their names."""
-    inputs = []
-    for number, word in enumerate(words, 1):
-        found = disk.matching(word)
-        if not found:
-            # What does not end as recordings do may be the password.
-            name = word if word.lower().endswith(SUFFIX) else f"FILENAME {number}"
-            raise UsageError("no file has a name like this", filename=name)
-        inputs += found
-    return inputs
 
 
 def _refuse_contradictions(
@@ -224,22 +211,17 @@ def _do_all(
     from filedecryptor.jobs.workers import Workers
 
     connection: AbstractContextManager[Workers] = nullcontext(Workers(options.jobs))
-    output_dir = options.output_dir
     if options.cluster is not None:
         from filedecryptor.jobs.cluster import PACKAGE, connected
 
         deferring_packages.add(PACKAGE)
-        filenames = [absolute(name) for name in filenames]  # its workers run in other directories
-        output_dir = None if output_dir is None else absolute(output_dir)
-        on_disk = output_dir is not None and not is_url(output_dir)
-        seen_by_all = output_dir if on_disk else None
-        connection = connected(options.cluster, seen_by_all, reporter.say_silence)
+        connection = connected(options.cluster, options.output_dir, reporter.say_silence)
     with connection as workers:
         from filedecryptor.jobs.batch import run_plan
         from filedecryptor.jobs.plan import Plan
 
         is_distributed = workers.executor is not None
-        plan = Plan(filenames, job, output_dir, is_distributed=is_distributed)
+        plan = Plan(filenames, job, options.output_dir, is_distributed=is_distributed)
         for link in plan.links:
             reporter.note(f"{link}: a link to a directory, which is not followed")
         for directory in plan.empty:

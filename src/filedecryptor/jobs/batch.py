@@ -14,7 +14,7 @@ from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.core.secrets import Passwords, Secret
 from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerError, failed
-from filedecryptor.jobs.job import IfExists, Job, Shared, try_job
+from filedecryptor.jobs.job import IfExists, Job, try_job
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
@@ -28,7 +28,7 @@ from filedecryptor.jobs.workers import (
 from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import absolute, clean_extension, is_url
+from filedecryptor.storage.paths import clean_extension, is_url
 
 FAILURES_IN_A_ROW = 20
 """Recordings that a store fails for, with none among them that it answers, until it is given up."""
@@ -79,11 +79,10 @@ def decrypt_files(
     """
     if isinstance(sources, (str, bytes, os.PathLike)):  # whose letters would be taken for paths
         raise UsageError("the sources are not a list of paths, but one path")
-    place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
-        [place(os.fspath(source)) for source in sources],
+        (os.fspath(source) for source in sources),
         Job("", clean_extension(output_extension), if_exists=if_exists),
-        None if output_dir is None else place(os.fspath(output_dir)),
+        None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
     return run_plan(plan, password, Workers(jobs, executor))
@@ -232,8 +231,9 @@ def _in_threads(
         return affordable(max(fewest, keys.threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        shared = Shared(written, keys.use, memory_of_each(threads()))
-        return try_job(job, passwords, shared=shared, on_progress=advance)
+        limit = memory_of_each(threads())
+        options = {"use_key": keys.use, "memory_limit": limit, "on_progress": advance}
+        return try_job(job, passwords, written=written, **options)
 
     outcomes = in_threads(
         items,

@@ -97,14 +97,6 @@ class Job(NamedTuple):
         return Outcome(self.input, output, *found, status, None, note, content.password)
 
 
-class Shared(NamedTuple):
-    """What the jobs of one run have in common."""
-
-    written: Written
-    keys: UseKey | None = None
-    memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
-
-
 def without_work(
     job: Job,
     written: Written,
@@ -178,24 +170,26 @@ def do_job(
     password: Secret,
     *,
     source: Source | None = None,
-    shared: Shared | None = None,
+    written: Written | None = None,
+    use_key: UseKey | None = None,
+    memory_limit: int = MEMORY_LIMIT,
     on_progress: OnProgress = ignore,
 ) -> Outcome:
     """Do one job. Jobs may be done side by side, in threads or processes.
 
-    `source` is read instead of the job's input. If the job has something `shared` with others, it
-    is known to need work.
+    `source` is read instead of the job's input. A job that is given what others have `written` is
+    known to need work. `memory_limit` is in bytes of audio.
     """
     with errors_naming(job.input):
-        if shared is None:
-            shared = Shared(Written())
-            if done := without_work(job, shared.written, source):
+        if written is None:
+            written = Written()
+            if done := without_work(job, written, source):
                 return done
         opening = storage_of(job.input).open_source
         with opening(job.input) if source is None else nullcontext(source) as opened:
-            beginning = Beginning(opened, shared.memory_limit)
+            beginning = Beginning(opened, memory_limit)
             if job.verify:
-                content = verify(beginning, password, on_progress, shared.keys)
+                content = verify(beginning, password, on_progress, use_key)
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
                 return job.outcome(content, "verified", note=note)
             if job.named_after is not None:
@@ -204,7 +198,7 @@ def do_job(
             first = job.targets()[0]
             attributes = NEW if is_url(first) else atomic.attributes_of(opened)
             nameless = partial(atomic.nameless, first, attributes)
-            recording, content = decrypted(beginning, password, on_progress, nameless, shared.keys)
+            recording, content = decrypted(beginning, password, on_progress, nameless, use_key)
             with recording:
                 target = job.target(content)
                 if len(job.targets()) > 1:  # a single one has been checked before
@@ -215,10 +209,10 @@ def do_job(
                     storage_of(target).publish,
                     target,
                     recording,
-                    written=shared.written,
+                    written=written,
                     attributes=attributes,
                 )
-                return _publish(job, target, content, publish, shared.written)
+                return _publish(job, target, content, publish, written)
 
 
 def _publish(

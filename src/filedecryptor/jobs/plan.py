@@ -15,7 +15,7 @@ from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageErro
 from filedecryptor.jobs.job import Job, check_if_exists, size_of, without_work
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import is_plain, is_url, join, split
+from filedecryptor.storage.paths import absolute, is_plain, is_url, join, split
 
 Place: TypeAlias = tuple[str, str]
 """A directory and a name in it."""
@@ -23,8 +23,6 @@ Place: TypeAlias = tuple[str, str]
 
 def folded(name: str) -> str:
     """Return what is equal for names that a file system may take for one: by case or by accents."""
-    if name.isascii():
-        return name.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -46,6 +44,9 @@ class Plan:
         is_distributed: bool = False,
     ) -> None:
         check_if_exists(job.if_exists)
+        if is_distributed:  # to workers that run in other directories
+            sources = map(absolute, sources)
+            output_dir = None if output_dir is None else absolute(output_dir)
         self.job = job  # what all of them do, without an input
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
