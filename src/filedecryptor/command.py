@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import BufferedReader, FileIO
-from typing import TypeAlias
 
 from filedecryptor.core.decryptor import decrypted
 from filedecryptor.core.format import CHUNK_SIZE
@@ -29,9 +28,6 @@ from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
-
-ShowProgress: TypeAlias = Callable[..., AbstractContextManager[Progress]]
-"""Takes the inputs, or none if the bar is to move by files, and how many there are."""
 
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
 
@@ -165,7 +161,7 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
     return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in names]
 
 
-def _write_out(console: Console, name: str, found: Found, show: ShowProgress) -> None:
+def _write_out(console: Console, name: str, found: Found, show: partial[Progress]) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
     with errors_naming(name):
         is_stream = name == STANDARD_STREAM
@@ -186,7 +182,7 @@ def _write_out(console: Console, name: str, found: Found, show: ShowProgress) ->
 
 
 def _do_one(
-    console: Console, job: Job, found: Found, reporter: Reporter, show: ShowProgress
+    console: Console, job: Job, found: Found, reporter: Reporter, show: partial[Progress]
 ) -> None:
     """Do one job in this thread: importing what does many would take longer than the rest."""
     source = console.open_standard_input() if job.input == STANDARD_STREAM else None
@@ -205,16 +201,16 @@ def _do_all(
     found: Found,
     reporter: Reporter,
     *,
-    show: ShowProgress,
+    show: partial[Progress],
 ) -> None:
     """Plan the work, say what is passed over, and do it."""
     from filedecryptor.jobs.workers import Workers
 
     connection: AbstractContextManager[Workers] = nullcontext(Workers(options.jobs))
     if options.cluster is not None:
-        from filedecryptor.jobs.cluster import PACKAGE, connected
+        from filedecryptor.jobs.cluster import connected
 
-        deferring_packages.add(PACKAGE)
+        deferring_packages.add("distributed")
         connection = connected(options.cluster, options.output_dir, reporter.say_silence)
     with connection as workers:
         from filedecryptor.jobs.batch import run_plan

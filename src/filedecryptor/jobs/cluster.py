@@ -25,9 +25,6 @@ from filedecryptor.storage.paths import absolute, is_url
 if TYPE_CHECKING:
     from distributed import Client
 
-PACKAGE = "distributed"
-"""Dask's package. `KeyboardInterrupt` in its functions leaves its objects half-initialised."""
-
 ANSWER_TIMEOUT = 10
 """Seconds to wait for an answer of the scheduler, and of all workers."""
 
@@ -51,7 +48,7 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
     """
     if not address.startswith(("tcp://", "tls://")):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
-    if find_spec(PACKAGE) is None:
+    if find_spec("distributed") is None:
         raise UsageError("the package for clusters is not installed", hint=missing_extra("dask"))
     logging.disable()  # our errors say what matters in one line, Dask's log would add pages
     from distributed.client import ClosedClientError

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from itertools import islice
 from threading import Event, Thread
 from typing import NamedTuple, TypeVar
@@ -76,7 +76,7 @@ def in_threads(
 
         def advance(count: int) -> None:
             if is_over.is_set():
-                raise _AbandonedError
+                raise CancelledError
             on_progress(item, count)
 
         future = in_a_thread(lambda: work(item, advance))
@@ -98,10 +98,6 @@ def in_threads(
     finally:
         atexit.unregister(end)
         end()
-
-
-class _AbandonedError(Exception):
-    """Raised in a worker thread to stop abandoned work."""
 
 
 def in_a_thread(do: Callable[[], Result]) -> Future[Result]:
