@@ -219,20 +219,19 @@ def _publish(
     job: Job, target: str, content: Content, publish: Callable[..., None], written: Written
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
+    note = None
     try:
         publish(replace=job.if_exists == "replace")
     except FileExistsError:
         if job.if_exists == "replace":
             raise
-    else:
-        return job.outcome(content, "decrypted", target, remark())
-    size = size_of(target)
-    if done := _existing(job, {target: size}, content.size, written):
-        return done
-    publish(replace=True)
-    what = f"{size} bytes, not the {content.size} of the recording"
-    note = f"{'a link to nowhere' if size is None else what}: done again"
-    return job.outcome(content, "decrypted", target, note)
+        size = size_of(target)
+        if done := _existing(job, {target: size}, content.size, written):
+            return done
+        publish(replace=True)
+        what = f"{size} bytes, not the {content.size} of the recording"
+        note = f"{'a link to nowhere' if size is None else what}: done again"
+    return job.outcome(content, "decrypted", target, note or remark())
 
 
 def decrypt_file(

@@ -13,11 +13,8 @@ from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
-# Work is worth a bar if it takes longer than this by the two estimates below: a key takes some
-# 60 ms of a core, which two cores halve, and an ordinary disk writes that much.
-LONG_SECONDS = 1.0
-SECONDS_PER_FILE = 0.03
 BYTES_PER_SECOND = 256 * MEGABYTE
+"""What an ordinary disk writes."""
 
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
@@ -49,8 +46,8 @@ class Progress:
         self._is_shown = False
         if console.stderr is not None and (console.can_redraw if show is None else show):
             size = sum(map(size_of, inputs))
-            seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
-            if show or seconds >= LONG_SECONDS:
+            # Work is worth a bar if it takes a second. Two cores derive a key in some 30 ms.
+            if show or size / BYTES_PER_SECOND + files * 0.03 >= 1:
                 self._is_shown, self._size = True, size
         self._begin = self._drawn_at = time.monotonic()
 
