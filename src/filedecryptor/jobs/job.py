@@ -89,13 +89,6 @@ class Job(NamedTuple):
             )
         return targets[self.extensions().index(extension)]
 
-    def outcome(
-        self, content: Content, status: str, output: str | None = None, note: str | None = None
-    ) -> Outcome:
-        """Return what became of the recording."""
-        found = content.format, content.size
-        return Outcome(self.input, output, *found, status, None, note, content.password)
-
 
 def without_work(
     job: Job,
@@ -191,7 +184,8 @@ def do_job(
             if job.verify:
                 content = verify(beginning, password, on_progress, use_key)
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
-                return job.outcome(content, "verified", note=note)
+                found = content.format, content.size, "verified", None, note, content.password
+                return Outcome(job.input, None, *found)
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
@@ -231,7 +225,8 @@ def _publish(
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
         note = f"{'a link to nowhere' if size is None else what}: done again"
-    return job.outcome(content, "decrypted", target, note or remark())
+    found = content.format, content.size, "decrypted", None, note or remark(), content.password
+    return Outcome(job.input, target, *found)
 
 
 def decrypt_file(
