@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.command import Options, decrypt_command
+from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
 from filedecryptor.jobs.job import AUTO, IF_EXISTS
-from filedecryptor.terminal.arguments import USAGE, Given, told_apart
+from filedecryptor.terminal.arguments import USAGE, Options, told_apart
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (
     CONTEXT,
@@ -52,28 +52,6 @@ Examples:
 """
 
 
-class DecryptCommand(Program):
-    """The command, which takes the .NET utility's own call literally."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse a command line; in exactly three words no option is looked for.
-
-        The password among them may then be `-x`, `--help` or `--`. The first and the third must
-        not begin with a dash.
-        """
-        if len(args) == 3 and args[0][:1] != "-" and args[2][:1] != "-":  # noqa: PLR2004 - USAGE
-            args = ["--", *args]
-        return super().parse_args(ctx, args)
-
-    def run(self, args: Sequence[str], console: Console) -> int:
-        """Do what a command line asks for; one that is empty is answered with examples."""
-        if args or self.is_completing:
-            return super().run(args, console)
-        usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
-        console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
-        return ExitCode.USAGE
-
-
 def _completions(context: click.Context, word: click.Parameter, incomplete: str) -> list[Any]:
     """Return what a shell completes: names, and extensions after a name and a password."""
     from click.shell_completion import CompletionItem
@@ -86,7 +64,7 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 
 @click.command(
     "filedecryptor",
-    cls=DecryptCommand,
+    cls=Program,
     help=HELP,
     short_help="decrypt call recordings of Voice Nexus Service (VNS)",
     context_settings=CONTEXT,
@@ -140,13 +118,8 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noqa: ANN401 - named above
     """Decrypt what the command line names; the help is `HELP`."""
     options = Options(**given)
-    arguments = told_apart(
-        words,
-        Given(
-            names=options.files_from is not None,
-            password=bool(options.password_file),
-            output=options.output is not None,
-            verify=options.verify,
-        ),
-    )
-    return decrypt_command(console, *arguments, options)
+    if not words and options == Options():
+        usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
+        console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
+        return ExitCode.USAGE
+    return decrypt_command(console, *told_apart(words, options), options)

@@ -1,12 +1,12 @@
 """What one call of `filedecryptor` reads, writes and reports."""
 
-# Annotations are not postponed here: a NamedTuple would compile their text at each start.
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import BufferedReader, FileIO
-from typing import NamedTuple, TypeAlias
 
 from filedecryptor.core.decryptor import decrypted
 from filedecryptor.core.format import CHUNK_SIZE
@@ -19,38 +19,17 @@ from filedecryptor.errors import (
     errors_naming,
     failed,
 )
-from filedecryptor.jobs.job import AUTO, IfExists, Job, size_of, try_job
+from filedecryptor.jobs.job import AUTO, Job, size_of, try_job
 from filedecryptor.storage import disk, storage_of
-from filedecryptor.storage.paths import SUFFIX, absolute, clean_extension, is_url
+from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
+from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
 
-ShowProgress: TypeAlias = Callable[..., AbstractContextManager[Progress]]
-"""Takes the inputs, or none if the bar is to move by files, and how many there are."""
-
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
-
-
-class Options(NamedTuple):
-    """The options as they were given; the help texts in `cli` say what each means."""
-
-    files_from: str | None = None
-    null: bool = False
-    output: str | None = None
-    output_dir: str | None = None
-    if_exists: IfExists = "replace"
-    unknown_as: str | None = None
-    password_file: Sequence[str] = ()
-    jobs: int | None = None
-    cluster: str | None = None
-    verify: bool = False
-    fail_fast: bool = False
-    json: bool = False
-    quiet: bool = False
-    progress: bool | None = None
 
 
 def decrypt_command(
@@ -65,7 +44,7 @@ def decrypt_command(
     A password that is None or `-` is elsewhere; an extension that is None is `auto`.
     """
     extension = clean_extension(AUTO if output_extension is None else output_extension)
-    filenames = _matching(filenames)
+    filenames = [name for word in filenames for name in disk.matching(word)]
     is_one = len(filenames) == 1 and options.files_from is None
     is_one = is_one and not storage_of(filenames[0]).is_directory(filenames[0])
     output = options.output
@@ -98,11 +77,8 @@ def decrypt_command(
         found=found,
         go_on=GO_ON,
     ) as reporter:
-        if "." in extension:
-            from filedecryptor.terminal.arguments import file_name_hint
-
-            if hint := file_name_hint(extension):
-                reporter.say(f"hint: {hint}")
+        if hint := file_name_hint(extension):
+            reporter.say(f"hint: {hint}")
         filenames = _without_misplaced(filenames, reporter)
         if options.files_from is not None:
             filenames += _listed(console, options.files_from, reporter, null=options.null)
@@ -117,19 +93,6 @@ def decrypt_command(
         else:
             _do_all(options, job, filenames, found, reporter, show=show)
         return reporter.code
-
-
-def _matching(words: Sequence[str]) -> list[str]:
-    """Return the inputs, with what stands for several of them replaced by their names."""
-    inputs = []
-    for number, word in enumerate(words, 1):
-        found = disk.matching(word)
-        if not found:
-            # What does not end as recordings do may be the password.
-            name = word if word.lower().endswith(SUFFIX) else f"FILENAME {number}"
-            raise UsageError("no file has a name like this", filename=name)
-        inputs += found
-    return inputs
 
 
 def _refuse_contradictions(
@@ -174,8 +137,6 @@ def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str
         if may_be_name or not (reason := may_be_secret(name)):
             inputs.append(name)
             continue
-        from filedecryptor.terminal.arguments import ORDER
-
         place, hint = f"FILENAME {number}", f"if this is the password: {ORDER}"
         error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
         reporter.add(failed(place, error))
@@ -200,7 +161,7 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
     return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in names]
 
 
-def _write_out(console: Console, name: str, found: Found, show: ShowProgress) -> None:
+def _write_out(console: Console, name: str, found: Found, show: partial[Progress]) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
     with errors_naming(name):
         is_stream = name == STANDARD_STREAM
@@ -221,7 +182,7 @@ def _write_out(console: Console, name: str, found: Found, show: ShowProgress) ->
 
 
 def _do_one(
-    console: Console, job: Job, found: Found, reporter: Reporter, show: ShowProgress
+    console: Console, job: Job, found: Found, reporter: Reporter, show: partial[Progress]
 ) -> None:
     """Do one job in this thread: importing what does many would take longer than the rest."""
     source = console.open_standard_input() if job.input == STANDARD_STREAM else None
@@ -239,28 +200,23 @@ def _do_all(
     found: Found,
     reporter: Reporter,
     *,
-    show: ShowProgress,
+    show: partial[Progress],
 ) -> None:
     """Plan the work, say what is passed over, and do it."""
     from filedecryptor.jobs.workers import Workers
 
     connection: AbstractContextManager[Workers] = nullcontext(Workers(options.jobs))
-    output_dir = options.output_dir
     if options.cluster is not None:
-        from filedecryptor.jobs.cluster import PACKAGE, connected
+        from filedecryptor.jobs.cluster import connected
 
-        deferring_packages.add(PACKAGE)
-        filenames = [absolute(name) for name in filenames]  # its workers run in other directories
-        output_dir = None if output_dir is None else absolute(output_dir)
-        on_disk = output_dir is not None and not is_url(output_dir)
-        seen_by_all = output_dir if on_disk else None
-        connection = connected(options.cluster, seen_by_all, reporter.say_silence)
+        deferring_packages.add("distributed")
+        connection = connected(options.cluster, options.output_dir, reporter.say_silence)
     with connection as workers:
         from filedecryptor.jobs.batch import run_plan
         from filedecryptor.jobs.plan import Plan
 
         is_distributed = workers.executor is not None
-        plan = Plan(filenames, job, output_dir, is_distributed=is_distributed)
+        plan = Plan(filenames, job, options.output_dir, is_distributed=is_distributed)
         for link in plan.links:
             reporter.note(f"{link}: a link to a directory, which is not followed")
         for directory in plan.empty:

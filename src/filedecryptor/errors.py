@@ -10,12 +10,6 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NamedTuple, Self, TypeAlias
 
-_LONGEST_TEXT = 400
-"""Characters of another program's message that are shown."""
-
-_SECRETS_IN_ADDRESSES = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
-"""Names and passwords before a host, and queries, which may hold a signature."""
-
 
 class ExitCode(IntEnum):
     """What a command's exit code means: `meaning` is the sentence in the help texts."""
@@ -139,8 +133,10 @@ def cause_of(error: Failure) -> str:
 
 def in_one_line(text: object) -> str:
     """Return the message of another package or of a server as one line of bounded length."""
-    line = re.sub(_SECRETS_IN_ADDRESSES, "", " ".join(str(text).split())) or type(text).__name__
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
+    # Names and passwords before a host go, and queries, which may hold a signature.
+    secrets = r"(?<=://)[^\s/@]*@|\?[^\s'\"]*=[^\s'\"]*"
+    line = re.sub(secrets, "", " ".join(str(text).split())) or type(text).__name__
+    return line if len(line) <= 400 else f"{line[:400]}..."  # noqa: PLR2004 - characters
 
 
 def unexpected(error: Exception, filename: str | None = None) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from support.recordings import PASSWORD, encrypt
 from filedecryptor import AuthenticationError, NotEncError
 from filedecryptor.core import crypto
 from filedecryptor.core.format import CHUNK_SIZE, SMALLEST_SIZE
-from filedecryptor.jobs.job import Job, Shared, do_job, try_job
+from filedecryptor.jobs.job import Job, do_job, try_job
 from filedecryptor.storage.atomic import Written
 
 AUDIO = b"OggS, and twenty more bytes"
@@ -122,10 +123,10 @@ def test_what_changes_under_our_hands(tmp_path: Path, change: str, piece: int) -
             CHANGES[change][0](source)
 
     # Too little memory for the whole, so that it is read while it is worked on.
-    shared = Shared(Written(), memory_limit=CHUNK_SIZE // 2)
+    do = partial(do_job, written=Written(), memory_limit=CHUNK_SIZE // 2, on_progress=on_progress)
     expected = LONG
     try:
-        do_job(Job(str(source), "wav"), PASSWORD, shared=shared, on_progress=on_progress)
+        do(Job(str(source), "wav"), PASSWORD)
     except AuthenticationError:
         expected = b"old"
     assert done >= piece

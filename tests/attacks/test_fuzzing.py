@@ -34,7 +34,7 @@ from filedecryptor.cli import main as cli_main
 from filedecryptor.core.format import EncReader
 from filedecryptor.errors import ApiError, NotEncError, UsageError
 from filedecryptor.storage.atomic import TEMPORARY_PREFIX
-from filedecryptor.terminal.arguments import Given, told_apart
+from filedecryptor.terminal.arguments import Options, told_apart
 from filedecryptor.terminal.console import printable
 from filedecryptor.terminal.process import ENDING_SIGNALS
 from filedecryptor.vns import listing
@@ -241,17 +241,12 @@ def names_in(words: Sequence[str]) -> list[str]:
         return []
     others = [found[name] for name in ("files_from", "output", "output_dir", "unknown_as")]
     others = [*filter(None, others), *found["password_file"]]
-    options = Given(
-        names=found["files_from"] is not None,
-        password=bool(found["password_file"]),
-        output=found["output"] is not None,
-        verify=found["verify"],
-    )
+    words = found.pop("words")
     try:
-        arguments = told_apart(found["words"], options)
+        filenames, _, extension = told_apart(words, Options(**found))
     except UsageError:  # which repeats a name that is there
-        return [*others, *filter(os.path.lexists, found["words"])]
-    return [*others, *arguments.filenames, arguments.extension or ""]
+        return [*others, *filter(os.path.lexists, words)]
+    return [*others, *filenames, extension or ""]
 
 
 def call(words: Sequence[str], stdin: bytes) -> Result:

@@ -19,7 +19,7 @@ from support.recordings import AUDIO, PASSWORD, MakeEnc, Trickle, altered, encry
 from filedecryptor import AuthenticationError, decrypt_file, open_recording
 from filedecryptor.core.format import SMALLEST_SIZE
 from filedecryptor.core.spool import HEAD_SIZE, MEMORY_LIMIT, Beginning, PrivateFile
-from filedecryptor.jobs.job import Job, Shared, do_job
+from filedecryptor.jobs.job import Job, do_job
 from filedecryptor.storage import atomic
 from filedecryptor.storage.atomic import Written
 
@@ -124,7 +124,7 @@ def test_an_abandoned_publication_ends_at_the_next_piece(
 
     job = Job(str(tmp_path / "a.enc"), "wav")
     with pytest.raises(KeyboardInterrupt):
-        do_job(job, PASSWORD, shared=Shared(Written()), on_progress=on_progress)
+        do_job(job, PASSWORD, written=Written(), on_progress=on_progress)
     assert set(contents(tmp_path)) == {"a.enc"}
 
 

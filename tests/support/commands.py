@@ -17,6 +17,8 @@ from typing import IO, Any, NamedTuple
 from click.testing import CliRunner
 
 from filedecryptor.cli import EXAMPLES
+from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.process import exit_code
 from support.api_server import TOKEN
 from support.leaks import encodings
 from support.posix import IS_ROOT, IS_WINDOWS, fcntl, termios
@@ -120,18 +122,15 @@ def run(
         cli: The module whose `main` is the command.
     """
     _forget_other_stores(env or {})
-    with working_directory(cwd):
-        found = CliRunner().invoke(
-            import_module(cli).main,
-            [os.fsdecode(word) for word in words],
-            input=stdin,
-            env=dict(env or {}),
-        )
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    result = Result(
-        found.exit_code, neutral(found.stdout_bytes), neutral(found.stderr_bytes).decode()
-    )
+    program = import_module(cli.replace("cli", "__main__"))
+    with (
+        working_directory(cwd),
+        CliRunner().isolation(stdin, dict(env or {})) as (stdout, stderr, _),
+    ):
+        console = Console.of_process(import_module(cli).main.name)
+        arguments = [os.fsdecode(word) for word in words]
+        code = exit_code(console, lambda: program.start(console, arguments))
+    result = Result(code, neutral(stdout.getvalue()), neutral(stderr.getvalue()).decode())
     return without_secrets(result, {**os.environ, **(env or {})})
 
 

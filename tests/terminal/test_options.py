@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import click
@@ -42,7 +41,7 @@ def test_what_click_says_is_not_repeated() -> None:
     ],
 )
 def test_all_ways_to_run_the_command_agree(folder: Path, line: str) -> None:
-    """As a program, by click's runner, and by its `main`: code, both streams, files."""
+    """As a program, and in this process: code, both streams, files."""
     words = line.replace("P", PASSWORD).split()
     before = contents(folder)
     program = run_process(*words, cwd=folder)
@@ -51,8 +50,6 @@ def test_all_ways_to_run_the_command_agree(folder: Path, line: str) -> None:
         (folder / name).unlink()
     assert run(*words, cwd=folder) == program
     assert contents(folder) == after
-    code = "import sys; from filedecryptor.cli import main; main.main(prog_name='other')"
-    assert run_process("-c", code, *words, cwd=folder, command=(sys.executable,)) == program
 
 
 def test_exit_codes_are_told_once() -> None:

@@ -14,7 +14,7 @@ from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.core.secrets import Passwords, Secret
 from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerError, failed
-from filedecryptor.jobs.job import IfExists, Job, Shared, try_job
+from filedecryptor.jobs.job import IfExists, Job, try_job
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
@@ -28,25 +28,10 @@ from filedecryptor.jobs.workers import (
 from filedecryptor.lanes.keys import Keys, warn_by_python
 from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import absolute, clean_extension, is_url
-
-THREADS_PER_JOB = 2
-"""Threads for each file that is worked on: the processors are busy while files are flushed."""
-
-THREADS_PER_OBJECT = 4
-"""The same for object stores: a recording waits for three answers, each of some milliseconds."""
+from filedecryptor.storage.paths import clean_extension, is_url
 
 FAILURES_IN_A_ROW = 20
 """Recordings that a store fails for, with none among them that it answers, until it is given up."""
-
-TASKS_PER_JOB = 4
-"""Groups submitted to an executor for each file that is worked on, so that no worker waits."""
-
-GROUPS_PER_JOB = 16
-"""Groups for each file worked on, if there are enough files: the last one to end is then short."""
-
-LARGEST_GROUP = 100
-"""Jobs of a group: some seconds of work, against some milliseconds that a task costs."""
 
 Said: TypeAlias = Outcome | str
 """What became of a job, or what has to be known besides."""
@@ -94,11 +79,10 @@ def decrypt_files(
     """
     if isinstance(sources, (str, bytes, os.PathLike)):  # whose letters would be taken for paths
         raise UsageError("the sources are not a list of paths, but one path")
-    place = str if executor is None else absolute  # it may run in another directory
     plan = Plan(
-        [place(os.fspath(source)) for source in sources],
+        (os.fspath(source) for source in sources),
         Job("", clean_extension(output_extension), if_exists=if_exists),
-        None if output_dir is None else place(os.fspath(output_dir)),
+        None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
     return run_plan(plan, password, Workers(jobs, executor))
@@ -149,7 +133,9 @@ def _by_executor(
     jobs: int,
     watch: Callable[[float], object] | None,
 ) -> Generator[Said]:
-    size = max(1, min(LARGEST_GROUP, len(plan) // (jobs * GROUPS_PER_JOB)))
+    # A task costs some milliseconds, a group of a hundred jobs takes seconds. With 16 groups for each
+    # file worked on, the last one to end is short; with four of them submitted, no worker waits.
+    size = max(1, min(100, len(plan) // (jobs * 16)))
 
     def submit(group: list[Job] | Outcome) -> Future[list[Said]]:
         if isinstance(group, Outcome):
@@ -159,7 +145,7 @@ def _by_executor(
         except BrokenExecutor as error:
             return ended_with(_worker_failures(group, error))
 
-    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * TASKS_PER_JOB, watch)
+    ended = submit_bounded(_groups(plan, size), submit, lambda: jobs * 4, watch)
     with closing(ended):
         for group, future in ended:
             try:
@@ -238,14 +224,16 @@ def _in_threads(
     passwords = Passwords.of(password)
     load()  # where memory or files to open are scarce, this fails once, here
     written = Written()
-    fewest = jobs * (THREADS_PER_OBJECT if has_objects else THREADS_PER_JOB)
+    # The processors are busy while a file is flushed, or while a store gives its three answers.
+    fewest = jobs * (4 if has_objects else 2)
 
     def threads() -> int:
         return affordable(max(fewest, keys.threads))
 
     def work(job: Job, advance: OnProgress) -> Outcome:
-        shared = Shared(written, keys.use, memory_of_each(threads()))
-        return try_job(job, passwords, shared=shared, on_progress=advance)
+        limit = memory_of_each(threads())
+        options = {"use_key": keys.use, "memory_limit": limit, "on_progress": advance}
+        return try_job(job, passwords, written=written, **options)
 
     yield from in_threads(
         items,

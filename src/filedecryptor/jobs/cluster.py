@@ -20,14 +20,10 @@ from filedecryptor.errors import ClusterError, UsageError, errors_naming, missin
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers, in_a_thread
 from filedecryptor.storage.atomic import PendingFile, temporary_name
 from filedecryptor.storage.disk import make_directory
+from filedecryptor.storage.paths import absolute, is_url
 
 if TYPE_CHECKING:
     from distributed import Client
-
-PACKAGE = "distributed"
-"""Dask's package. `KeyboardInterrupt` in its functions leaves its objects half-initialised."""
-
-PROTOCOLS = ("tcp://", "tls://")
 
 ANSWER_TIMEOUT = 10
 """Seconds to wait for an answer of the scheduler, and of all workers."""
@@ -47,12 +43,12 @@ WHAT_IS_DONE_STAYS = "what is done stays; run this again with --if-exists skip"
 def connected(address: str, directory: str | None, on_silence: OnSilence) -> Iterator[Workers]:
     """Connect to a scheduler, check that its workers can do the work, and yield them.
 
-    If the outputs go to a directory, it is made, and every worker must see it. `on_silence` is
+    If the outputs go to a directory of a disk, it is made, and each worker must see it. `on_silence` is
     called with the seconds in which no work has ended, and the addresses of the busy workers.
     """
-    if not address.startswith(PROTOCOLS):
+    if not address.startswith(("tcp://", "tls://")):
         raise UsageError("a cluster's address begins with tcp:// or tls://", filename=address)
-    if find_spec(PACKAGE) is None:
+    if find_spec("distributed") is None:
         raise UsageError("the package for clusters is not installed", hint=missing_extra("dask"))
     logging.disable()  # our errors say what matters in one line, Dask's log would add pages
     from distributed.client import ClosedClientError
@@ -61,8 +57,8 @@ def connected(address: str, directory: str | None, on_silence: OnSilence) -> Ite
     try:
         with errors_naming(address):
             _check_versions(client)
-            if directory is not None:
-                _check_sharing(client, directory)
+            if directory is not None and not is_url(directory):
+                _check_sharing(client, absolute(directory))
             jobs = sum(_answer(client.nthreads).values())
         yield Workers(jobs, client.get_executor(pure=False), _watch(client, address, on_silence))
     except (CancelledError, ClosedClientError):

@@ -89,21 +89,6 @@ class Job(NamedTuple):
             )
         return targets[self.extensions().index(extension)]
 
-    def outcome(
-        self, content: Content, status: str, output: str | None = None, note: str | None = None
-    ) -> Outcome:
-        """Return what became of the recording."""
-        found = content.format, content.size
-        return Outcome(self.input, output, *found, status, None, note, content.password)
-
-
-class Shared(NamedTuple):
-    """What the jobs of one run have in common."""
-
-    written: Written
-    keys: UseKey | None = None
-    memory_limit: int = MEMORY_LIMIT  # bytes of audio that each of them has in memory at most
-
 
 def without_work(
     job: Job,
@@ -178,33 +163,36 @@ def do_job(
     password: Secret,
     *,
     source: Source | None = None,
-    shared: Shared | None = None,
+    written: Written | None = None,
+    use_key: UseKey | None = None,
+    memory_limit: int = MEMORY_LIMIT,
     on_progress: OnProgress = ignore,
 ) -> Outcome:
     """Do one job. Jobs may be done side by side, in threads or processes.
 
-    `source` is read instead of the job's input. If the job has something `shared` with others, it
-    is known to need work.
+    `source` is read instead of the job's input. A job that is given what others have `written` is
+    known to need work. `memory_limit` is in bytes of audio.
     """
     with errors_naming(job.input):
-        if shared is None:
-            shared = Shared(Written())
-            if done := without_work(job, shared.written, source):
+        if written is None:
+            written = Written()
+            if done := without_work(job, written, source):
                 return done
         opening = storage_of(job.input).open_source
         with opening(job.input) if source is None else nullcontext(source) as opened:
-            beginning = Beginning(opened, shared.memory_limit)
+            beginning = Beginning(opened, memory_limit)
             if job.verify:
-                content = decrypted(beginning, password, on_progress, Nowhere, shared.keys)[1]
+                content = decrypted(beginning, password, on_progress, Nowhere, use_key)[1]
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
-                return job.outcome(content, "verified", note=note)
+                found = content.format, content.size, "verified", None, note, content.password
+                return Outcome(job.input, None, *found)
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
             first = job.targets()[0]
             attributes = NEW if is_url(first) else atomic.attributes_of(opened)
             nameless = partial(atomic.nameless, first, attributes)
-            recording, content = decrypted(beginning, password, on_progress, nameless, shared.keys)
+            recording, content = decrypted(beginning, password, on_progress, nameless, use_key)
             with recording:
                 target = job.target(content)
                 if len(job.targets()) > 1:  # a single one has been checked before
@@ -213,31 +201,31 @@ def do_job(
                     storage_of(target).publish,
                     target,
                     recording,
-                    written=shared.written,
+                    written=written,
                     attributes=attributes,
                     on_progress=on_progress,
                 )
-                return _publish(job, target, content, publish, shared.written)
+                return _publish(job, target, content, publish, written)
 
 
 def _publish(
     job: Job, target: str, content: Content, publish: Callable[..., None], written: Written
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
+    note = None
     try:
         publish(replace=job.if_exists == "replace")
     except FileExistsError:
         if job.if_exists == "replace":
             raise
-    else:
-        return job.outcome(content, "decrypted", target, remark())
-    size = size_of(target)
-    if done := _existing(job, {target: size}, content.size, written):
-        return done
-    publish(replace=True)
-    what = f"{size} bytes, not the {content.size} of the recording"
-    note = f"{'a link to nowhere' if size is None else what}: done again"
-    return job.outcome(content, "decrypted", target, note)
+        size = size_of(target)
+        if done := _existing(job, {target: size}, content.size, written):
+            return done
+        publish(replace=True)
+        what = f"{size} bytes, not the {content.size} of the recording"
+        note = f"{'a link to nowhere' if size is None else what}: done again"
+    found = content.format, content.size, "decrypted", None, note or remark(), content.password
+    return Outcome(job.input, target, *found)
 
 
 def decrypt_file(

@@ -15,22 +15,14 @@ from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageErro
 from filedecryptor.jobs.job import Job, check_if_exists, size_of, without_work
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import is_plain, is_url, join, split
+from filedecryptor.storage.paths import absolute, is_plain, is_url, join, split
 
 Place: TypeAlias = tuple[str, str]
 """A directory and a name in it."""
 
-APPLE_DOUBLE = "._"
-"""Prefix of AppleDouble files, which macOS writes on other file systems."""
-
-LISTINGS = 2
-"""Folders of stores that are remembered: that of the last inputs, and that of their outputs."""
-
 
 def folded(name: str) -> str:
     """Return what is equal for names that a file system may take for one: by case or by accents."""
-    if name.isascii():
-        return name.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -52,6 +44,9 @@ class Plan:
         is_distributed: bool = False,
     ) -> None:
         check_if_exists(job.if_exists)
+        if is_distributed:  # to workers that run in other directories
+            sources = map(absolute, sources)
+            output_dir = None if output_dir is None else absolute(output_dir)
         self.job = job  # what all of them do, without an input
         if output_dir is not None and is_url(output_dir):
             output_dir = output_dir.rstrip("/")
@@ -62,7 +57,8 @@ class Plan:
         self._names: dict[tuple[str, str], list[str]] = defaultdict(list)  # by both directories
         self._linked: set[Place] = set()  # the recordings that are links
         self._real_path = cache(lambda path: storage_of(path).real_path(path))
-        self._sizes_in = lru_cache(LISTINGS)(lambda path: storage_of(path).sizes_in(path))
+        # Two folders of stores are remembered: that of the last inputs, and that of their outputs.
+        self._sizes_in = lru_cache(2)(lambda path: storage_of(path).sizes_in(path))
         for source in sources:
             self._find(source)
         if suspects := self._suspects():
@@ -111,7 +107,8 @@ class Plan:
         for path, names, links in storage.recordings_below(source, self._fail, self.links.append):
             below = path[len(root) :]
             target = path if self._output_dir is None else join(self._output_dir, below)
-            wanted = [name for name in names if not name.startswith(APPLE_DOUBLE)]
+            # AppleDouble files, which macOS writes on other file systems, are left out.
+            wanted = [name for name in names if not name.startswith("._")]
             if is_url(source) and not is_url(target):
                 wanted = [name for name in wanted if self._is_safe(path, below, name)]
             if wanted:
@@ -144,17 +141,12 @@ class Plan:
 
         Only a hash for each recording is held, since the paths would take a multiple of the memory.
         """
-        suffixes = {part for name in self.job.extensions() for part in folded(name).split(".")}
 
-        def hashes(recording: Place, output_dir: str) -> set[int]:
-            """Return one for each directory concerned, and what a name has in common with its outputs."""
-            found = set()
-            for directory, name in {recording, (output_dir, recording[1]), self._end_of(recording)}:
-                stem = os.path.splitext(folded(name))[0]
-                while stem and (parts := stem.rpartition("."))[2] in suffixes:
-                    stem = parts[0]
-                found.add(hash((folded(self._real_path(directory)), stem)))
-            return found
+        def hashes(source: Place, output_dir: str) -> set[int]:
+            """Return one for each name that a recording has or may get, the same for those alike."""
+            targets = self.job._replace(input=source[1]).targets()
+            places = {source, self._end_of(source), *((output_dir, target) for target in targets)}
+            return {hash(self._key(place, fold=True)) for place in places}
 
         seen: set[int] = set()
         again: set[int] = set()

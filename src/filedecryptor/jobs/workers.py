@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from itertools import islice
 from threading import Event, Thread
 from typing import NamedTuple, TypeVar
@@ -33,12 +33,6 @@ WATCH_INTERVAL = 5.0
 MEMORY = 64 * 1024 * 1024
 """Bytes of audio that all threads together have in memory at most."""
 
-FILES_PER_THREAD = 4
-"""Files that a recording has open at once: itself, its output, a directory, and one to spare."""
-
-OTHER_FILES = 24
-"""Files that the rest of the process has open."""
-
 
 class Workers(NamedTuple):
     """What works on a plan: an executor, or threads of this process.
@@ -54,9 +48,8 @@ class Workers(NamedTuple):
 
 def usable_cpus() -> int:
     """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def in_threads(
@@ -83,7 +76,7 @@ def in_threads(
 
         def advance(count: int) -> None:
             if is_over.is_set():
-                raise _AbandonedError
+                raise CancelledError
             on_progress(item, count)
 
         future = in_a_thread(lambda: work(item, advance))
@@ -105,10 +98,6 @@ def in_threads(
     finally:
         atexit.unregister(end)
         end()
-
-
-class _AbandonedError(Exception):
-    """Raised in a worker thread to stop abandoned work."""
 
 
 def in_a_thread(do: Callable[[], Result]) -> Future[Result]:
@@ -173,7 +162,9 @@ def affordable(threads: int) -> int:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return threads
-    return max(1, min(threads, (limit - OTHER_FILES) // FILES_PER_THREAD))
+    # A recording has four open at once, itself, its output, a directory, and one to spare; the rest of
+    # the process has 24.
+    return max(1, min(threads, (limit - 24) // 4))
 
 
 def memory_of_each(threads: int) -> int:

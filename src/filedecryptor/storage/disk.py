@@ -158,7 +158,12 @@ def matching(pattern: str) -> list[str]:
         return [pattern]
     from glob import glob
 
-    return sorted(glob(pattern.replace("[", "[[]")))
+    found = sorted(glob(pattern.replace("[", "[[]")))
+    if not found:
+        # What does not end as recordings do may be the password.
+        shown = pattern if pattern.lower().endswith(SUFFIX) else None
+        raise UsageError("no file has a name like this", filename=shown)
+    return found
 
 
 def open_source(path: str) -> FileIO:

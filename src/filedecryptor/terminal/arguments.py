@@ -4,16 +4,16 @@ Any argument may be the password, wherever it stands. So none is repeated unless
 that exists, or ends as recordings do.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import os
 import sys
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from filedecryptor.audio import FORMATS
 from filedecryptor.errors import UsageError
-from filedecryptor.jobs.job import AUTO
+from filedecryptor.jobs.job import AUTO, IfExists
 from filedecryptor.storage.paths import SUFFIX, is_url
 
 USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
@@ -22,53 +22,54 @@ ELSEWHERE = "-"
 """What stands for a password that is not on the command line."""
 
 
-class Arguments(NamedTuple):
-    """FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out."""
+class Options(NamedTuple):
+    """The options as they were given; the help texts in `cli` say what each means."""
 
-    filenames: list[str]
-    password: str | None
-    extension: str | None
-
-    def __repr__(self) -> str:
-        return "Arguments(...)"  # one of them is a secret
-
-
-class Given(NamedTuple):
-    """Which options are given that let an argument be left out."""
-
-    names: bool = False
-    password: bool = False
-    output: bool = False
+    files_from: str | None = None
+    null: bool = False
+    output: str | None = None
+    output_dir: str | None = None
+    if_exists: IfExists = "replace"
+    unknown_as: str | None = None
+    password_file: Sequence[str] = ()
+    jobs: int | None = None
+    cluster: str | None = None
     verify: bool = False
+    fail_fast: bool = False
+    json: bool = False
+    quiet: bool = False
+    progress: bool | None = None
 
 
-def told_apart(words: Sequence[str], given: Given) -> Arguments:
-    """Return what each argument is, options left out."""
-    needs_extension = not (given.output or given.verify)
-    fewest = (not given.names) + (not given.password) + needs_extension
-    if len(words) < fewest:
-        raise _too_few(words, given, needs_extension=needs_extension)
+def told_apart(words: Sequence[str], options: Options) -> tuple[list[str], str | None, str | None]:
+    """Return FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out."""
+    listed, elsewhere = options.files_from is not None, bool(options.password_file)
+    needs_extension = options.output is None and not options.verify
+    needed = list(compress(USAGE.split(), (not listed, not elsewhere, needs_extension)))
+    if len(words) < len(needed):
+        raise _too_few(words, options, needed)
     rest = list(words)
     extension = password = None
-    if needs_extension or (len(rest) > fewest and _ends_with_extension(rest, given)):
+    ends_with_extension = needs_extension or (
+        len(words) > len(needed)
+        and words[-1] != ELSEWHERE
+        and (
+            _is_extension(words[-1])
+            or options.output is not None
+            or rest[-2:-1] == [ELSEWHERE]
+            or not (elsewhere or _may_be_input(words[-2]))
+        )
+    )
+    if ends_with_extension:
         extension = rest.pop()
-    if not given.password or (len(rest) > (not given.names) and rest[-1] == ELSEWHERE):
+    if not elsewhere or (len(rest) > (not listed) and rest[-1] == ELSEWHERE):
         password = rest.pop()
-    if given.password and password is None and len(rest) > 1 and not _may_be_input(rest[-1]):
+    if elsewhere and password is None and len(rest) > 1 and not _may_be_input(rest[-1]):
         raise UsageError(
             "PASSWORD and --password-file exclude each other",
             hint="leave PASSWORD out, or put '-' in its place; if a name is meant, there is none",
         )
-    return Arguments(rest, password, extension)
-
-
-def _ends_with_extension(words: list[str], given: Given) -> bool:
-    """Return whether the last argument is an extension, though none is needed."""
-    if words[-1] == ELSEWHERE:
-        return False
-    if _is_extension(words[-1]) or given.output or words[-2:-1] == [ELSEWHERE]:
-        return True
-    return not given.password and not _may_be_input(words[-2])
+    return rest, password, extension
 
 
 def _is_extension(word: str) -> bool:
@@ -84,26 +85,20 @@ def _may_be_input(word: str) -> bool:
     return os.path.lexists(word)
 
 
-def _too_few(words: Sequence[str], given: Given, *, needs_extension: bool) -> UsageError:
+def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> UsageError:
     """Return the error that says which arguments are needed, how many are given, what to type."""
     from shlex import quote
 
-    needed, line = [], ["filedecryptor"]
-    if not given.names:
-        needed.append("FILENAME...")
-        name = words[0] if words and _may_be_input(words[0]) else "FILENAME"
-        line.append(f'"{name}"' if sys.platform == "win32" and " " in name else quote(name))
-    if not given.password:
-        needed.append("PASSWORD")
-        line.append(ELSEWHERE)
-    if needs_extension:
-        needed.append("OUTPUTEXTENSION")
-        line.append(words[-1] if words and _is_extension(words[-1]) else AUTO)
-    line += ["--files-from LIST"] if given.names else []
-    line += ["--password-file PATH"] if given.password else []
-    line += ["--verify"] if given.verify else ["-o NAME"] if given.output else []
+    name = words[0] if words and _may_be_input(words[0]) else "FILENAME"
+    name = f'"{name}"' if sys.platform == "win32" and " " in name else quote(name)
+    extension = words[-1] if words and _is_extension(words[-1]) else AUTO
+    typed = dict(zip(USAGE.split(), (name, ELSEWHERE, extension), strict=True))
+    line = ["filedecryptor", *(typed[argument] for argument in needed)]
+    line += [] if options.files_from is None else ["--files-from LIST"]
+    line += ["--password-file PATH"] if options.password_file else []
+    line += ["--verify"] if options.verify else [] if options.output is None else ["-o NAME"]
+    remark = " ('-' takes FILEDECRYPTOR_PASSWORD, or asks)" if ELSEWHERE in line else ""
     cause = f"needed: {' '.join(needed)}; given: {len(words)}"
-    remark = "" if given.password else " ('-' takes FILEDECRYPTOR_PASSWORD, or asks)"
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")
 
 

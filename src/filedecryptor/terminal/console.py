@@ -29,9 +29,6 @@ from filedecryptor.errors import (
 STANDARD_STREAM = "-"
 """The name of standard input and output on the command line."""
 
-_POLL_INTERVAL = 0.02
-"""Seconds until a stream is tried again where the system cannot tell when it is ready."""
-
 
 class Console:
     """A program's name, which begins each line on standard error, and streams, None if closed."""
@@ -266,7 +263,7 @@ def _wait_for(descriptor: int, *, writing: bool) -> None:
     if sys.platform == "win32":
         import time
 
-        time.sleep(_POLL_INTERVAL)  # its `select` knows sockets only
+        time.sleep(0.02)  # its `select` knows sockets only
         return
     import select
 

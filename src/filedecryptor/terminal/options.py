@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from filedecryptor import __version__
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.terminal.console import Console
-from filedecryptor.terminal.process import exit_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -24,27 +22,10 @@ version_option = click.version_option(__version__, message="%(prog)s %(version)s
 
 
 class Program(click.Command):
-    """A click command that ends as a program of this package does, however it is called.
+    """A click command that runs with the streams of a console.
 
     Its callback takes a `Console` first, and returns an exit code.
     """
-
-    def main(
-        self, args: Sequence[str] | None = None, *_args: object, **_options: object
-    ) -> NoReturn:
-        """Run the command with the streams of this process, and exit with its exit code."""
-        console = Console.of_process(self.name or "")
-        words = sys.argv[1:] if args is None else args
-        sys.exit(exit_code(console, lambda: self.run(words, console)))
-
-    @property
-    def _variable(self) -> str:
-        return f"_{self.name}_COMPLETE".replace("-", "_").upper()
-
-    @property
-    def is_completing(self) -> bool:
-        """Whether a shell asks for what may follow, instead of running the command."""
-        return bool(os.environ.get(self._variable))
 
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
@@ -52,13 +33,13 @@ class Program(click.Command):
         A `UsageError` repeats no argument, since any may be a secret.
         """
         name = self.name or ""
+        variable = f"_{name}_COMPLETE".replace("-", "_").upper()
         try:
             with console.collecting_prints():  # of click: help, version, completion
-                if self.is_completing:
+                if instruction := os.environ.get(variable):
                     from click.shell_completion import shell_complete
 
-                    instruction = os.environ[self._variable]
-                    return shell_complete(self, {}, name, self._variable, instruction)
+                    return shell_complete(self, {}, name, variable, instruction)
                 with self.make_context(name, list(args), obj=console) as context:
                     return int(self.invoke(context))
         except click.exceptions.Exit as end:
@@ -114,9 +95,9 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
         cause = f"no such command: there are {commands}"
     elif isinstance(error, click.BadParameter):
         name = error.param.get_error_hint(error.ctx) if error.param else "an option"
+        is_missing = isinstance(error, click.MissingParameter)
         cause = f"invalid value for {name}{_allowed(error.param)}"
-        if isinstance(error, click.MissingParameter):
-            cause = f"missing argument {name}"
+        cause = f"missing argument {name}" if is_missing else cause
     elif isinstance(error, click.BadOptionUsage):
         takes_none = error.message.endswith("does not take a value.")
         fault = "does not take a value" if takes_none else "requires an argument"

@@ -10,14 +10,13 @@ from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 
 from filedecryptor.errors import AuthenticationError, Failure, UsageError
+from filedecryptor.terminal.arguments import misplaced
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
-
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class Found:
@@ -35,8 +34,6 @@ class Found:
     def explain(self, error: Failure | None) -> None:
         """Let a failed authentication say where the password came from, or what may be wrong."""
         if isinstance(error, AuthenticationError):
-            from filedecryptor.terminal.arguments import misplaced
-
             hint = misplaced(self._word) if self._word is not None else None
             error.hint = "; ".join(filter(None, [hint or error.hint, self._origin]))
 
@@ -130,7 +127,7 @@ def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
     if not (text := as_utf_8(data)):
         raise UsageError("it is empty", filename=origin)
     line = text.partition(b"\n")[0]
-    if _utf_16_of(data) and _REPLACEMENT in line:
+    if _utf_16_of(data) and "\N{REPLACEMENT CHARACTER}".encode() in line:
         raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
     if len(line) >= _LONGEST_LINE:
         raise UsageError("the first line is too long for a secret", filename=origin)

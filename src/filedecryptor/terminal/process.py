@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is delivered again that came at a bad moment."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
-_KEPT_MEMORY = 32 * 1024 * 1024
-"""Bytes of a heap that are kept for the next recording; the most that glibc takes for both."""
-
 deferring_packages: set[str] = set()
 """Packages whose calls, short ones, `KeyboardInterrupt` would leave half-done: it is deferred."""
 
@@ -112,9 +108,9 @@ def share_one_heap() -> None:
 
         with suppress(AttributeError):  # not every C library has it
             mallopt = ctypes.CDLL(None).mallopt
-            mallopt(_M_ARENA_MAX, 1)
-            mallopt(_M_TRIM_THRESHOLD, _KEPT_MEMORY)
-            mallopt(_M_MMAP_THRESHOLD, _KEPT_MEMORY)
+            mallopt(-8, 1)  # M_ARENA_MAX of glibc's malloc.h
+            for threshold in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
+                mallopt(threshold, 32 * 1024 * 1024)  # the most that it takes for both
 
 
 class _Interruption:

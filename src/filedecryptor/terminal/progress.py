@@ -13,21 +13,8 @@ from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
-# Work is worth a bar if it takes longer than this by the two estimates below: a key takes some
-# 60 ms of a core, which two cores halve, and an ordinary disk writes that much.
-LONG_SECONDS = 1.0
-SECONDS_PER_FILE = 0.03
 BYTES_PER_SECOND = 256 * MEGABYTE
-
-LARGE = 10 * MEGABYTE
-"""Bytes of a recording from which on its key takes less time than the rest of it."""
-
-# Seconds between two states of the bar: in a terminal, and as lines of a log.
-TERMINAL_INTERVAL = 0.1
-LOG_INTERVAL = 10.0
-
-SMALLEST_BAR = 8
-"""Columns that the bar itself gets before anything else is shown."""
+"""What an ordinary disk writes."""
 
 USUAL_COLUMNS = 80
 """The width of a terminal that does not know its own."""
@@ -52,15 +39,15 @@ class Progress:
         self._console = console
         self._files = files
         self._size_of = size_of
-        self._interval = TERMINAL_INTERVAL if console.can_redraw else LOG_INTERVAL
+        self._interval = 0.1 if console.can_redraw else 10.0  # seconds between two states
         self._lock = Lock()
         self._under_way: dict[str, int] = {}
         self._size = self._bytes = self._done = self._failed = 0
         self._is_shown = False
         if console.stderr is not None and (console.can_redraw if show is None else show):
             size = sum(map(size_of, inputs))
-            seconds = size / BYTES_PER_SECOND + files * SECONDS_PER_FILE
-            if show or seconds >= LONG_SECONDS:
+            # Work is worth a bar if it takes a second. Two cores derive a key in some 30 ms.
+            if show or size / BYTES_PER_SECOND + files * 0.03 >= 1:
                 self._is_shown, self._size = True, size
         self._begin = self._drawn_at = time.monotonic()
 
@@ -119,7 +106,7 @@ class Progress:
         room = columns - 1 - len("[] ")
         words = f"{part:4.0%}"
         for fact in facts:
-            if len(words) + 1 + len(fact) <= room - SMALLEST_BAR:
+            if len(words) + 1 + len(fact) <= room - 8:  # the least that is left to the bar itself
                 words += f" {fact}"
         width = max(0, room - len(words))
         filled = "#" * int(part * width)
@@ -136,6 +123,6 @@ class Progress:
             facts.insert(0, f"{self._failed} failed")
         if self._files > 1:
             facts.insert(0, f"{self._done}/{self._files} files")
-            if self._bytes < self._done * LARGE:
+            if self._bytes < self._done * 10 * MEGABYTE:  # of more, the key takes the lesser part
                 facts.append(f"{self._done / seconds:.1f} recordings/s")
         return facts

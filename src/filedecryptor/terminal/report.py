@@ -15,9 +15,6 @@ from filedecryptor.terminal.password import Found
 
 MEGABYTE = 1_000_000
 
-_MOST_NAMES = 8
-"""Workers named in one line."""
-
 
 class Reporter:
     """Prints one result for each recording, and keeps the totals; as a context, it prints them.
@@ -157,8 +154,8 @@ class Reporter:
 
     def say_silence(self, seconds: float, busy: list[str]) -> None:
         """Say for how long no work has ended, and which workers have some."""
-        names = ", ".join(busy[:_MOST_NAMES]) or "no worker"
-        more = f", and {len(busy) - _MOST_NAMES} more" if len(busy) > _MOST_NAMES else ""
+        names = ", ".join(busy[:8]) or "no worker"
+        more = f", and {len(busy) - 8} more" if busy[8:] else ""
         self.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
 
 
@@ -168,14 +165,6 @@ def _as_object(outcome: Outcome) -> dict[str, object]:
         # The name is repeated only if it is not the input.
         cause = printable(cause_of(error) if error.filename == outcome.input else described(error))
         code, hint = exit_code_of(error), hint_of(error)
-    fields: dict[str, object] = {
-        "input": outcome.input,
-        "output": outcome.output,
-        "format": outcome.format,
-        "size": outcome.size,
-        "status": outcome.status,
-        "code": code,
-        "error": cause,
-        "hint": None if hint is None else printable(hint),
-    }
+    fields: dict[str, object] = dict(zip(Outcome._fields, outcome[:5], strict=False))
+    fields |= {"code": code, "error": cause, "hint": None if hint is None else printable(hint)}
     return fields if outcome.password is None else {**fields, "password": outcome.password}

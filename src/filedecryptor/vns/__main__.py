@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
-    return run_program("vns-recordings", _start)
+    return run_program("vns-recordings", start)
 
 
-def _start(console: "Console", args: "Sequence[str]") -> int:
+def start(console: "Console", args: "Sequence[str]") -> int:
+    """Do what a command line asks for and return the exit code."""
     from importlib.util import find_spec
 
     if find_spec("httpcore") is None:
