@@ -317,7 +317,8 @@ def test_what_fails_leaves_the_old_output_and_nothing_else(
         assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(target))
     assert contents(tmp_path) == {"x": b"old"}
     del caught
-    gc.collect()  # a pending file that could not even be filled is closed when it is forgotten
+    if open_files() > before:  # a file that could not even be filled is closed when it is forgotten
+        gc.collect()
     if is_refused or function != "open":  # whose descriptor nobody has
         assert open_files() <= before
 
@@ -360,8 +361,6 @@ def test_a_run_replaces_nothing_of_its_own(
 
     for name in () if disks == "one" else ("fstat", "lstat"):
         monkeypatch.setattr(os, name, partial(other, look=getattr(os, name)))
-    if replace:
-        (tmp_path / "y").touch()
     if replace:
         (tmp_path / "y").touch()
     written = Written()
