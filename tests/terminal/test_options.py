@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import pytest
-from support.commands import COMMAND, VNS, run, run_process
+from support.commands import run, run_process
 from support.folders import contents
 from support.posix import posix_only
 from support.recordings import PASSWORD
 
+from filedecryptor.cli import main
 from filedecryptor.errors import ExitCode
 from filedecryptor.terminal.options import redacted
 
 README = Path(__file__).parents[2] / "README.md"
+MODULES = {"filedecryptor": "filedecryptor.cli", "vns-recordings": "filedecryptor.vns.cli"}
 
 
 def test_what_click_says_is_not_repeated() -> None:
@@ -31,28 +34,30 @@ def test_what_click_says_is_not_repeated() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "a.enc P opus",
-        "a.enc --help opus",
-        "--verify a.enc wrong opus",
-        "--json none.enc P opus",
-        "--P a.enc P opus",
-        "--version",
-        "",
-    ],
+    ["a.enc P opus", "a.enc --help opus", "--json none.enc P opus", "--P a.enc P opus", ""],
 )
-def test_all_ways_to_run_the_command_agree(folder: Path, line: str) -> None:
+def test_all_ways_to_run_the_command_agree(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    line: str,
+) -> None:
     """As a program, by click's runner, and by its `main`: code, both streams, files."""
     words = line.replace("P", PASSWORD).split()
-    before = contents(folder)
     program = run_process(*words, cwd=folder)
     after = contents(folder)
-    for name in after.keys() - before.keys():
-        (folder / name).unlink()
-    assert run(*words, cwd=folder) == program
-    assert contents(folder) == after
-    code = "import sys; from filedecryptor.cli import main; main.main(prog_name='other')"
-    assert run_process("-c", code, *words, cwd=folder, command=(sys.executable,)) == program
+    for way in ("runner", "main"):
+        (folder / "a.opus").unlink(missing_ok=True)
+        if way == "runner":
+            assert run(*words, cwd=folder) == program
+        else:
+            monkeypatch.chdir(folder)
+            monkeypatch.setattr(sys, "argv", ["other", *words])
+            with pytest.raises(SystemExit) as end:
+                main.main(prog_name="other")
+            stdout, stderr = capsysbinary.readouterr()
+            assert (end.value.code, stdout, stderr.decode()) == program
+        assert contents(folder) == after
 
 
 def test_exit_codes_are_told_once() -> None:
@@ -72,35 +77,35 @@ def test_help(tmp_path: Path, command: str) -> None:
     if program:
         pytest.importorskip("httpcore", reason="the extra vns is not installed")
     module = "filedecryptor.vns.cli" if program else "filedecryptor.cli"
-    result = run(*words, "-h", cwd=tmp_path, cli=module, env={"COLUMNS": "200"})
-    assert result.code == 0
-    assert result == run(*words, "--help", cwd=tmp_path, cli=module, env={"COLUMNS": "200"})
-    told = result.stdout.decode()
-    assert max(map(len, told.splitlines())) <= 80
-    expected = {
-        f"{code.value} {code.meaning}" for code in ExitCode if program or code not in {6, 7}
-    }
-    found = {
-        f"{code} {meaning}" for code, meaning in re.findall(r"^ +(\d+) +(.*)$", told, re.MULTILINE)
-    }
-    assert found == (set() if words else expected)
-
-
-def completions(line: str, cwd: Path, shell: str = "bash", program: str = COMMAND) -> list[str]:
-    """Return what a shell is told when somebody presses Tab at the end of a line."""
-    words = line.split(" ")
-    variable = f"_{Path(program).name}_COMPLETE".replace("-", "_").upper()
-    told = run_process(
-        cwd=cwd,
-        command=(program,),
-        env={
-            variable: f"{shell}_complete",
-            "COMP_WORDS": line,
-            "COMP_CWORD": words[-1] if shell == "fish" else str(len(words) - 1),
-        },
+    short, long = (
+        run(*words, option, cwd=tmp_path, cli=module, env={"COLUMNS": "200"})
+        for option in ("-h", "--help")
     )
+    assert (short, short.code) == (long, 0)
+    told = short.stdout.decode()
+    assert max(map(len, told.splitlines())) <= 80
+    codes = {} if words else {str(code.value): code.meaning for code in ExitCode}
+    if not program:
+        del codes["6"], codes["7"]
+    assert dict(re.findall(r"^ +(\d+) +(.*)$", told, re.MULTILINE)) == codes
+
+
+def completions(line: str, cwd: Path, shell: str = "bash") -> list[str]:
+    """Return what a shell is told when somebody presses Tab at the end of a line."""
+    program, *words = line.split(" ")
+    word = words[-1] if shell == "fish" else str(len(words))
+    env = {"COMP_WORDS": line, "COMP_CWORD": word}
+    return told_a_shell(program, f"{shell}_complete", cwd, env).splitlines()
+
+
+def told_a_shell(
+    program: str, instruction: str, cwd: Path, env: Mapping[str, str | None] | None = None
+) -> str:
+    """Return what a program prints where a shell asks something."""
+    variable = f"_{program}_COMPLETE".replace("-", "_").upper()
+    told = run(cwd=cwd, env={**(env or {}), variable: instruction}, cli=MODULES[program])
     assert (told.code, told.stderr) == (0, "")
-    return told.stdout.decode().splitlines()
+    return told.stdout.decode()
 
 
 @posix_only("shells that complete")
@@ -124,18 +129,14 @@ def test_completion(tmp_path: Path, line: str, expected: list[str]) -> None:
 
 
 @posix_only("shells that complete")
-@pytest.mark.parametrize("program", [COMMAND, VNS])
+@pytest.mark.parametrize("program", MODULES)
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell(tmp_path: Path, shell: str, program: str) -> None:
     """It is printed on demand, and names the program."""
-    if program == VNS:
+    if program != "filedecryptor":
         pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    name = Path(program).name
-    variable = f"_{name}_COMPLETE".replace("-", "_").upper()
-    told = run_process(cwd=tmp_path, command=(program,), env={variable: f"{shell}_source"})
-    assert (told.code, told.stderr) == (0, "")
-    assert name in told.stdout.decode()
-    options = "\n".join(completions(f"{name} --vers", tmp_path, shell, program))
+    assert program in told_a_shell(program, f"{shell}_source", tmp_path)
+    options = "\n".join(completions(f"{program} --vers", tmp_path, shell))
     assert "--version" in options
     assert "--help" not in options
 
