@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from support.commands import SCRIPTS, Result, run, run_process
+from support.commands import SCRIPTS, run, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
@@ -66,7 +65,6 @@ DOING = [
     ("-o x a.enc P opus", "x", ""),
     ("a.enc -o x P opus", "x", ""),
     ("a.enc P opus -ox", "x", ""),
-    ("a.enc P --output=x opus", "x", ""),
     # What follows from the rest may be left out, and need not be.
     ("calls auto --password-file secret", "calls/y.opus", "1 decrypted; "),
     ("calls/ - auto --password-file secret", "calls/y.opus", "1 decrypted; "),
@@ -83,7 +81,6 @@ DOING = [
     ("- opus --password-file secret", "-", ""),
     ("- - opus --password-file secret", "-", ""),
     ("- -o - --password-file secret", "-", ""),
-    ("- auto --password-file secret", "-", ""),
     # A name for another format is noted, and so is an extension that looks like a name.
     *(
         (f"a.enc P {end}", f"a.{end}", "")
@@ -100,22 +97,18 @@ DOING = [
     ("a.enc P opus.part", "a.opus.part", ""),
     # Some write nothing.
     ("--verify a.enc P opus", "", VERIFIED.format("a.enc")),
-    ("--verify a.enc P enc", "", VERIFIED.format("a.enc")),
     ("--verify a.enc P bin", "", VERIFIED.format("a.enc")),
     ("--verify a.enc P", "", VERIFIED.format("a.enc")),
     ("--verify directory.enc P opus", "", VERIFIED.format("directory.enc")),
     ("--verify - P opus", "", VERIFIED.format("-")),
-    ("--verify a.enc - bin --password-file secret", "", VERIFIED.format("a.enc")),
     ("--verify a.enc - --password-file secret", "", VERIFIED.format("a.enc")),
     ("--verify a.enc calls/y.enc P", "", "2 verified; "),
-    ("--verify a.enc calls/y.enc P .auto", "", "2 verified; "),
     ("--verify a.enc calls --password-file secret", "", "2 verified; "),
     ("--verify a.enc calls auto --password-file secret", "", "2 verified; "),
     ("-q --verify a.enc P opus", "", ""),
     ("--if-exists=skip there.enc P opus", "", "skipped: there.enc: there.opus exists"),
     ("-q --if-exists=skip there.enc P opus", "", ""),
     ("directory.opus P opus", "", "directory.opus: there is no .enc file in it"),
-    ("-q directory.opus P opus", "", ""),
 ]
 
 
@@ -165,13 +158,9 @@ REFUSED = [
     ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smallest", ""),
     ("empty.enc P opus", 4, "empty.enc: not an .enc file: it is 0 bytes long, the smallest", ""),
     ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
-    ("-q a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
-    ("--verify a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
     ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty; {CAME}"),
     ("a.enc 'P ' opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
     ("altered.enc P opus", 3, f"altered.enc: {WRONG}", IN_FORCE),
-    ("cut.enc P opus", 3, f"cut.enc: {WRONG}", IN_FORCE),
-    ("added.enc P opus", 3, f"added.enc: {WRONG}", IN_FORCE),
     ("plain.enc P opus", 3, f"plain.enc: {WRONG}", "this is plain opus audio already"),
     ("page.enc P opus", 3, f"page.enc: {WRONG}", "this is an HTML or XML page"),
     ("text.enc P opus", 3, f"text.enc: {WRONG}", "this is a JSON text, not a recording: "),
@@ -219,7 +208,6 @@ REFUSED = [
     ("a.enc x opus -o", 2, "option '-o' requires an argument", SEE),
     ("P a.enc opus", 1, "FILENAME 1: No such file or directory", MAY_BE),
     ("P a.enc opus -o -", 1, "FILENAME 1: No such file or directory", MAY_BE),
-    ("P a.enc opus -o x", 1, "FILENAME 1: No such file or directory", MAY_BE),
     ("P a.enc opus -d out", 1, "FILENAME 1: No such file or directory", MAY_BE),
     # Too few words: what is needed, how many are given, and one line to type.
     ("a.enc", 2, f"needed: {ALL}; given: 1", f"type: filedecryptor a.enc - auto {ASKS}"),
@@ -233,17 +221,14 @@ REFUSED = [
             ("--password-file secret calls", "FILENAME... OUTPUTEXTENSION", "calls auto --passwo"),
             ("-o x.opus gone.enc", "FILENAME... PASSWORD", f"gone.enc - -o NAME {ASKS}"),
             ("--files-from x", "PASSWORD OUTPUTEXTENSION", f"- auto --files-from LIST {ASKS}"),
-            ("--files-from x mp3", "PASSWORD OUTPUTEXTENSION", f"- mp3 --files-from LIST {ASKS}"),
         )
     ),
     ("--verify a.enc", 2, "needed: FILENAME... PASSWORD; given: 1", "type: filedecryptor a.enc - "),
     ("--files-from x --password-file x", 2, "needed: OUTPUTEXTENSION; given: 0", "type: filedecry"),
     # The wrong order, which what stands in the password's place shows.
     ("a.enc opus P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
-    ("a.enc .Mp3 P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
     ("a.enc calls/y.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc gone.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
-    ("a.enc calls opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc a.enc other P", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc --verify opus", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
     ("a.enc -q P", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
@@ -259,8 +244,6 @@ def bad_folder(folder: Path, encrypted_audio: bytes) -> Path:
         "short": encrypted_audio[:43],
         "empty": b"",
         "altered": bytes(altered),
-        "cut": encrypted_audio[:-1],
-        "added": encrypted_audio + b"\n",
         "plain": AUDIO,
         "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
         "text": b"{" + b"a text that is no recording".ljust(80) + b"}",
@@ -384,29 +367,19 @@ def test_the_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path) == (0, expected, "")
 
 
-def on_windows(*words: str, cwd: Path) -> Result:
-    """Run the command as on Windows; all that it imports is imported before."""
-    code = (
-        "import sys, filedecryptor.jobs.batch, filedecryptor.cli, filedecryptor.__main__\n"
-        "sys.platform = 'win32'\n"
-        "sys.exit(filedecryptor.__main__.main())"
-    )
-    return run_process("-c", code, *words, cwd=cwd, command=(sys.executable,))
-
-
-def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path) -> None:
+def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path, windows: None) -> None:
     """In FILENAME; PASSWORD is taken as it is, whatever it holds."""
     shutil.copy(folder / "a.enc", folder / "b.enc")
-    result = on_windows("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
+    result = run("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
     assert (result.code, result.lines[0].split(";")[0]) == (0, "2 verified")
     for password in ("*", "?.enc"):
-        assert on_windows("--verify", "a.enc", password, "auto", cwd=folder).code == 3
+        assert run("--verify", "a.enc", password, "auto", cwd=folder).code == 3
 
 
 @pytest.mark.parametrize("word", ["none/?.ENC", f"{PASSWORD}*"])
-def test_a_pattern_that_fits_nothing(folder: Path, word: str) -> None:
+def test_a_pattern_that_fits_nothing(folder: Path, windows: None, word: str) -> None:
     """One clear line, which does not repeat what may be the password."""
     with nothing_changes(folder):
-        result = on_windows("a.enc", word, PASSWORD, "auto", cwd=folder)
+        result = run("a.enc", word, PASSWORD, "auto", cwd=folder)
     name = word if word.lower().endswith(".enc") else "FILENAME 2"
     assert (result.code, result.lines) == (2, [f"error: {name}: no file has a name like this"])

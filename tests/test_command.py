@@ -37,14 +37,6 @@ def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc:
     assert (result.code, result.stdout) == (3, b"")
 
 
-@posix_only("bash")
-def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc) -> None:
-    """`| head -c 1` is no reason to complain."""
-    make_enc(audio=b"x" * 3_000_000)
-    script = f'"$0" a.enc {PASSWORD} wav -o - | head -c 1; exit "${{PIPESTATUS[0]}}"'
-    assert in_shell(script, folder) == (1, b"x", "")
-
-
 OVERWRITTEN = "standard output would be written over the recording"
 
 
@@ -229,14 +221,6 @@ def test_a_list_with_nuls(calls: Path, null: str) -> None:
     data = os.fsencode(odd) + b"\0d/e.enc\0"
     assert run("--files-from", "-", null, *WORDS, cwd=calls, stdin=data).code == 0
     assert len(outputs(calls)) == 2
-
-
-@posix_only("find")
-def test_find_names_the_inputs(calls: Path) -> None:
-    """Through a pipe, in a real shell; they add to the arguments."""
-    find = 'find . -name "*.enc" -print0'
-    code, *_ = in_shell(f'{find} | "$0" --files-from - -0 d {" ".join(WORDS)}', calls)
-    assert (code, outputs(calls)) == (0, ALL)
 
 
 def test_more_names_than_a_command_line_holds(calls: Path) -> None:

@@ -136,16 +136,6 @@ def test_streams_are_asked_for_in_one_place() -> None:
     assert users == {"terminal.console"}
 
 
-def test_functions_are_short() -> None:
-    """A function fits on a screen; docstrings are not counted."""
-    for tree in MODULES.values():
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                first = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
-                lines = (node.end_lineno or 0) - first.lineno + 1
-                assert lines <= 60, f"{node.name} has {lines} lines"
-
-
 def test_a_name_stands_for_one_thing() -> None:
     """A class or a constant that others may import has its name alone."""
     names: Counter[str] = Counter()

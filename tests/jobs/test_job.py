@@ -11,12 +11,7 @@ from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, FIXTURES, MP3, PASSWORD, RECORDINGS, WAV, MakeEnc, encrypt
 
-from filedecryptor import (
-    AuthenticationError,
-    UnknownFormatError,
-    UsageError,
-    decrypt_file,
-)
+from filedecryptor import AuthenticationError, UnknownFormatError, UsageError, decrypt_file
 
 SAME_LENGTH = bytes(len(AUDIO))
 CUT = AUDIO[:100]

@@ -34,13 +34,7 @@ from support.store_proxy import (
     refusing_conditions,
 )
 
-from filedecryptor import (
-    AuthenticationError,
-    UsageError,
-    decrypt_file,
-    decrypt_files,
-    open_recording,
-)
+from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError, in_one_line
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW
 from filedecryptor.storage import UNCONDITIONAL, objects
@@ -660,17 +654,6 @@ def test_an_object_that_appears_meanwhile_stays(
     else:
         assert (result.code, result.lines) == (1, ["error: @/in/b.x: File exists"])
     assert store.contents()["in/b.x"] == bytes(size)
-
-
-def test_the_note_is_in_an_outcome(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From Python it is that of one recording, though many find it out side by side."""
-    for number in range(8):
-        store.put(f"many/{number}.enc", RECORDING)
-    with proxy(store.endpoint, refusing_conditions()) as seen:
-        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
-        outcomes = list(decrypt_files([f"{store.url}/many"], PASSWORD, "x", if_exists="skip"))
-    assert [outcome.status for outcome in outcomes] == ["decrypted"] * 8
-    assert len([outcome for outcome in outcomes if outcome.note]) == 1
 
 
 NO_PART = refusal(400, "InvalidPart", "No such part.")

@@ -33,8 +33,7 @@ def test_what_click_says_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["a.enc P opus", "a.enc --help opus", "--json none.enc P opus", "--P a.enc P opus", ""],
+    "line", ["a.enc P opus", "a.enc --help opus", "--json none.enc P opus", "--P a.enc P opus", ""]
 )
 def test_all_ways_to_run_the_command_agree(
     folder: Path,

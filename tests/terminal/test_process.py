@@ -110,8 +110,7 @@ DROPPING = {
 @posix_only("signals from elsewhere")
 @pytest.mark.parametrize("place", DROPPING)
 @pytest.mark.parametrize(
-    ("name", "waiting"),
-    [("SIGINT", "time.sleep(60)"), ("SIGTERM", "sys.stdin.buffer.raw.read(1)")],
+    ("name", "waiting"), [("SIGINT", "time.sleep(60)"), ("SIGTERM", "sys.stdin.buffer.raw.read(1)")]
 )
 def test_an_interruption_that_is_dropped_comes_again(name: str, place: str, waiting: str) -> None:
     """A little later; it also wakes a main thread that waits for something which may never come."""

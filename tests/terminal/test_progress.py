@@ -175,10 +175,7 @@ def test_whatever_ends_the_work_the_summary_is_printed(
     console: Console, terminal: Terminal, end: BaseException, count: int
 ) -> None:
     """Once, and not without any outcome; after an interruption with how to go on."""
-    with (
-        pytest.raises(type(end)),
-        Reporter(console, many=True, go_on="go on") as reporter,
-    ):
+    with pytest.raises(type(end)), Reporter(console, many=True, go_on="go on") as reporter:
         for _ in range(count):
             reporter.add(Outcome("a.enc", None, None, None, "verified"))
         raise end
