@@ -192,6 +192,13 @@ REFUSED = [
     ("--cluster tcp://x:1 - P opus", 2, NOT_FOR_CLUSTERS, NAME_DIRECTORY),
     ("--cluster tcp://x:1 a.enc P opus -j 2", 2, "--jobs is for this machine; a cluster has", ""),
     ("a.enc P opus --password-file secret", 2, "PASSWORD and --password-file exclude", "leave PA"),
+    ("a.enc - opus", 2, "standard input: it is empty", "there is no --password-file, and FILEDECR"),
+    (
+        "a.enc opus --password-file - --password-file -",
+        2,
+        "standard input cannot be both",
+        "use --pass",
+    ),
     # Words that are not shown, as each may be the password.
     ("--verify a.enc -P opus", 2, "unknown option: argument 3", DASHES),
     ("a.enc b.enc --P=x opus", 2, "unknown option: argument 3", DASHES),
@@ -290,25 +297,31 @@ def test_what_any_user_is_refused(folder: Path, words: str, code: int, error: st
     assert (result.code, result.stdout, result.lines) == (code, b"", [f"error: {error}"])
 
 
+RIGHT, OTHER = ({"FILEDECRYPTOR_PASSWORD": word} for word in (PASSWORD, "Secret123"))
+LINE = PASSWORD.encode()
+
+
 @pytest.mark.parametrize(
     ("line", "env", "stdin", "origin"),
     [
-        ("a.enc Secret123 opus", {}, b"", "the command line"),
-        ("calls - opus", {"FILEDECRYPTOR_PASSWORD": "Secret123"}, b"", "FILEDECRYPTOR_PASSWORD"),
-        ("a.enc - opus", {}, b"Secret123\nnext\n", "the first line of standard input"),
-        ("calls opus --password-file other", {}, b"", "other"),
-        ("a.enc opus --password-file -", {}, b"Secret123", "the first line of standard input"),
-        ("a.enc --verify --password-file other", {}, b"", "other"),
-        ("- -o - --password-file other", {}, encrypt(AUDIO), "other"),
+        ("a.enc Secret123 opus", RIGHT, LINE, "the command line"),
+        ("calls - opus", OTHER, LINE, "FILEDECRYPTOR_PASSWORD"),
+        ("a.enc - opus", {"FILEDECRYPTOR_PASSWORD": ""}, LINE, "FILEDECRYPTOR_PASSWORD"),
+        ("a.enc - opus", {}, b"Secret123\nEncryptMe\n", "the first line of standard input"),
+        ("calls opus --password-file other", RIGHT, LINE, "other"),
+        ("a.enc opus --password-file -", RIGHT, b"Secret123", "the first line of standard input"),
+        ("a.enc --verify --password-file other", RIGHT, LINE, "other"),
+        ("- -o - --password-file other", RIGHT, encrypt(AUDIO), "other"),
     ],
 )
 def test_a_failed_authentication_says_where_the_password_came_from(
     folder: Path, line: str, env: dict[str, str | None], stdin: bytes, origin: str
 ) -> None:
-    """Never what it was."""
+    """The file comes before the environment, that before standard input. Never what it was."""
     result = run(*line.split(), cwd=folder, env=NO_VARIABLE | env, stdin=stdin)
     assert result.code == 3
-    assert result.lines[1] == f"hint: {IN_FORCE}; the password came from {origin}"
+    cause = IN_FORCE if any(env.values()) or not env else "the password is empty"
+    assert result.lines[1] == f"hint: {cause}; the password came from {origin}"
     assert "Secret123" not in result.stderr
 
 

@@ -145,7 +145,7 @@ def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-@pytest.mark.parametrize("limit", ["-n 64", "-n 12", "-u 1", "-u 6"])
+@pytest.mark.parametrize("limit", ["-n 12", "-u 6"])
 def test_few_open_files_or_threads_fail_nothing(many: Path, limit: str) -> None:
     """However low the limit of a user or a container is, one recording after another is done."""
     user = []

@@ -261,19 +261,11 @@ def test_a_drive_without_identities_does_not_confuse_standard_input(
         console.refuse_overwriting(source)
 
 
-@pytest.mark.parametrize(
-    ("system", "number"),
-    [("linux", errno.ETXTBSY), ("linux", errno.EBUSY), ("win32", errno.EACCES)],
-)
-def test_a_file_that_is_open_elsewhere(
-    system: str, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_open_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """What may help is said."""
-    monkeypatch.setattr(sys, "platform", system)
-    terminal = Terminal()
-    Console("x", None, None, terminal).say_error(OSError(number, "no", "a.opus"))
-    assert terminal.states == [
-        "x: error: a.opus: no",
-        "x: hint: if another program has it open, close it there, then run this again",
-        "",
-    ]
+    hint = "x: hint: if another program has it open, close it there, then run this again"
+    for system, number in ("linux", errno.ETXTBSY), ("linux", errno.EBUSY), ("win32", errno.EACCES):
+        monkeypatch.setattr(sys, "platform", system)
+        terminal = Terminal()
+        Console("x", None, None, terminal).say_error(OSError(number, "no", "a.opus"))
+        assert terminal.states == ["x: error: a.opus: no", hint, ""]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -89,20 +88,15 @@ def test_help(tmp_path: Path, command: str) -> None:
     assert dict(re.findall(r"^ +(\d+) +(.*)$", told, re.MULTILINE)) == codes
 
 
-def completions(line: str, cwd: Path, shell: str = "bash") -> list[str]:
+def told_a_shell(line: str, cwd: Path, shell: str = "bash", what: str = "complete") -> str:
     """Return what a shell is told when somebody presses Tab at the end of a line."""
     program, *words = line.split(" ")
-    word = words[-1] if shell == "fish" else str(len(words))
-    env = {"COMP_WORDS": line, "COMP_CWORD": word}
-    return told_a_shell(program, f"{shell}_complete", cwd, env).splitlines()
-
-
-def told_a_shell(
-    program: str, instruction: str, cwd: Path, env: Mapping[str, str | None] | None = None
-) -> str:
-    """Return what a program prints where a shell asks something."""
-    variable = f"_{program}_COMPLETE".replace("-", "_").upper()
-    told = run(cwd=cwd, env={**(env or {}), variable: instruction}, cli=MODULES[program])
+    env = {
+        f"_{program}_COMPLETE".replace("-", "_").upper(): f"{shell}_{what}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
+    }
+    told = run(cwd=cwd, env=env, cli=MODULES[program])
     assert (told.code, told.stderr) == (0, "")
     return told.stdout.decode()
 
@@ -124,7 +118,7 @@ def told_a_shell(
 )
 def test_completion(tmp_path: Path, line: str, expected: list[str]) -> None:
     """Options, their values, names of files and directories, and the extensions there are."""
-    assert completions(line, tmp_path) == expected
+    assert told_a_shell(line, tmp_path).splitlines() == expected
 
 
 @posix_only("shells that complete")
@@ -134,8 +128,8 @@ def test_the_script_for_a_shell(tmp_path: Path, shell: str, program: str) -> Non
     """It is printed on demand, and names the program."""
     if program != "filedecryptor":
         pytest.importorskip("httpcore", reason="the extra vns is not installed")
-    assert program in told_a_shell(program, f"{shell}_source", tmp_path)
-    options = "\n".join(completions(f"{program} --vers", tmp_path, shell))
+    assert program in told_a_shell(f"{program} ", tmp_path, shell, "source")
+    options = told_a_shell(f"{program} --vers", tmp_path, shell)
     assert "--version" in options
     assert "--help" not in options
 
@@ -148,11 +142,7 @@ THERE_ARE = "there are archive, delete, download, list"
     [
         ("", f"missing command: {THERE_ARE}", "see 'vns-recordings --help'"),
         ("ls", f"no such command: {THERE_ARE}", "see 'vns-recordings --help'"),
-        (
-            "-q archive .",
-            "unknown option: argument 1",
-            "options follow the command: vns-recordings",
-        ),
+        ("-q archive .", "unknown option: argument 1", "options follow the command: vns-recor"),
         ("archive . --delete", "unknown option: argument 3", "did you mean --delete-aft"),
         ("list x", "there are more arguments than the command takes", "see 'vns-recordings"),
         ("archive . --timeout 0", "invalid value for '--timeout': it is a number abo", "see 'vns-"),
