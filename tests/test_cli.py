@@ -193,12 +193,6 @@ REFUSED = [
     ("--cluster tcp://x:1 a.enc P opus -j 2", 2, "--jobs is for this machine; a cluster has", ""),
     ("a.enc P opus --password-file secret", 2, "PASSWORD and --password-file exclude", "leave PA"),
     ("a.enc - opus", 2, "standard input: it is empty", "there is no --password-file, and FILEDECR"),
-    (
-        "a.enc opus --password-file - --password-file -",
-        2,
-        "standard input cannot be both",
-        "use --pass",
-    ),
     # Words that are not shown, as each may be the password.
     ("--verify a.enc -P opus", 2, "unknown option: argument 3", DASHES),
     ("a.enc b.enc --P=x opus", 2, "unknown option: argument 3", DASHES),

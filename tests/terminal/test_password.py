@@ -104,6 +104,13 @@ def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str
     assert (result.code, result.lines) == (1, [f"error: {error}"])
 
 
+def test_standard_input_is_one_password_only(folder: Path) -> None:
+    """Though it is named twice."""
+    twice = ["--password-file", "-"] * 2
+    result = run("a.enc", "-", "opus", *twice, cwd=folder, stdin=LINE)
+    assert (result.code, result.lines[0][:36]) == (2, "error: standard input cannot be both")
+
+
 AGAIN = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
 
 
