@@ -113,16 +113,6 @@ def test_where_there_can_be_none_nothing_changes(monkeypatch: pytest.MonkeyPatch
     assert {(each.lanes, each.in_use, each.trouble) for each in found} == {NONE}
 
 
-def test_it_is_cheap_to_import() -> None:
-    """A batch that is too small to gain does not pay for the lanes."""
-    code = """
-import filedecryptor.jobs.batch, sys
-print({"llvmlite", "subprocess", "filedecryptor.lanes.kernel"} & set(sys.modules))
-print("ctypes" in sys.modules and sys.platform != "win32")
-"""
-    assert python(code).stdout == "set()\nFalse\n"
-
-
 BROKEN = {
     "a failing import": "raise ImportError('no such library')",
     "an abort": "import os; os.abort()",
