@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from itertools import product
 
 import cryptography_vectors
 import pytest
@@ -92,15 +91,9 @@ def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(tests) == 60
 
 
-EDGES = [CHUNK_SIZE + extra for extra in (-17, -16, -1, 0, 1, 16, 17)]
-
-
+@pytest.mark.parametrize("most", [4096, CHUNK_SIZE + 16])
 @pytest.mark.parametrize(
-    ("most", "size"),
-    [
-        *product([1, 5, 64], [0, 1, 15, 16, 17, 200]),
-        *product([4096, CHUNK_SIZE + 16], [*EDGES, 2 * CHUNK_SIZE]),
-    ],
+    "size", [0, *(CHUNK_SIZE + extra for extra in (-17, -16, -1, 0, 1, 16, 17)), 2 * CHUNK_SIZE]
 )
 def test_the_parts_lie_where_the_layout_says(most: int, size: int) -> None:
     """Salt, nonce, ciphertext and tag come out as they went in, however the bytes arrive."""

@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support import odd_disk
 from support.commands import COMMAND, Result, run, run_process, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
@@ -218,18 +217,6 @@ def test_a_key_is_taken_as_it_is(store: Store) -> None:
         for key in ("../../evil", "./x", "/etc/evil")
     ]
     assert contents(store.folder) == {"deep": None, "deep/down": None, "deep/down/a.opus": AUDIO}
-
-
-def test_keys_that_are_one_name_on_the_disk(store: Store) -> None:
-    """Two objects never share an output: where the disk ignores case, the second fails."""
-    if not odd_disk.is_possible():
-        pytest.skip(odd_disk.REASON)
-    store.put("in/A.enc", RECORDING)
-    with odd_disk.mounted(store.folder) as disk:
-        result = store.run(f"@/in - opus -d {disk}/out")
-        assert (result.code, len(result.stdout.splitlines())) == (2, 1)
-        assert "it would have the same output as" in result.lines[0]
-    assert store.run("@/in - opus -d @/out").code == 0
 
 
 def test_slashes_and_folders_hide_nothing(night: Store) -> None:
