@@ -332,7 +332,7 @@ def test_the_line_to_type_can_be_typed(folder: Path) -> None:
 
 def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     """The usage and three examples, as an error."""
-    result = run_process(cwd=tmp_path)
+    result = run(cwd=tmp_path)
     assert (result.code, result.stdout) == (2, b"")
     usage, _, *examples, _, more = result.stderr.splitlines()
     assert usage == f"usage: filedecryptor [OPTIONS] {ALL}"

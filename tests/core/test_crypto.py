@@ -49,10 +49,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
 
 
 def test_nist_vectors() -> None:
-    """Each of NIST's good messages of an `.enc` file's sizes decrypts, each bad one is refused.
-
-    They are the CAVS vectors of SP 800-38D; a recording has no associated data.
-    """
+    """Each of the good CAVS vectors of our sizes (SP 800-38D) decrypts, each bad one is refused."""
     with cryptography_vectors.open_vector_file("ciphers/AES/GCM/gcmDecrypt256.rsp", "r") as file:
         blocks = file.read().split("\n\n")
     sizes: dict[str, str] = {}
@@ -76,13 +73,9 @@ def test_nist_vectors() -> None:
 
 
 def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key derivation agrees with Wycheproof's vectors, of which two are those of RFC 7914.
-
-    Keys of other lengths than ours begin alike, as PBKDF2 makes them block by block.
-    """
-    tests = json.loads((FIXTURES / "vectors" / "wycheproof_pbkdf2.json").read_text("utf-8"))[
-        "tests"
-    ]
+    """Those of Wycheproof. Keys of other lengths than ours begin alike, as PBKDF2 makes blocks."""
+    path = FIXTURES / "vectors" / "wycheproof_pbkdf2.json"
+    tests = json.loads(path.read_text("utf-8"))["tests"]
     for test in tests:
         monkeypatch.setattr(crypto, "ITERATIONS", test["iterationCount"])
         expected = bytes.fromhex(test["dk"])[:32]

@@ -108,10 +108,7 @@ def on_meanwhile(
 
 
 def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
-    """As without a cluster, but failures name the worker, paths are the same for all of them.
-
-    Names that differ in case only are refused, as no worker sees what the others have written.
-    """
+    """As without one, but failures name the worker, paths are absolute, and names fold."""
     make_recordings(tmp_path / "in", 20)
     (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
     (tmp_path / "in" / "010.enc").write_bytes(b"short")
@@ -229,6 +226,7 @@ def test_workers_and_schedulers_that_go_away(tmp_path: Path, impatience: None) -
         goes_away(result, cluster, "there has been no worker for 3 seconds", tmp_path / "3")
         assert refused(cluster, tmp_path / "4") == ["the cluster has no workers"]
         cluster.add_worker("")
+        cluster.wait()
         result = on_meanwhile(cluster, tmp_path / "5", cluster.scheduler.kill)
         goes_away(result, cluster, "the scheduler went away", tmp_path / "5")
 

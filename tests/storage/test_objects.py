@@ -196,10 +196,7 @@ NAMES = [
 
 
 def test_a_key_is_taken_as_it_is(store: Store) -> None:
-    """Nothing in it is a pattern, a path or an escape, but for what fsspec takes for a chain.
-
-    What would lead out of a directory here is refused by its name; the rest is done.
-    """
+    """Nothing in it is a pattern, a path or an escape; what fsspec takes for a chain is refused."""
     chains = ["a::b", "c::d/e", "x?versionId=1"]
     for name in NAMES + chains:
         store.put(f"odd/{name}.enc", RECORDING)
@@ -220,11 +217,7 @@ def test_a_key_is_taken_as_it_is(store: Store) -> None:
 
 
 def test_slashes_and_folders_hide_nothing(night: Store) -> None:
-    """At the end of `-d`, many slashes count as one; a folder without a name is one of its own.
-
-    The name of an object that is also a folder is the object; with a slash, or after `-d`, the
-    folder.
-    """
+    """The end of `-d` has one; a folder may have no name, or that of an object, which goes first."""
     old = bytes(len(AUDIO))
     night.put("in//a.enc", RECORDING)
     night.put("out//a.opus", old)
@@ -545,10 +538,7 @@ def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
 
 @pytest.mark.parametrize("is_mixed", [False, True])
 def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool) -> None:
-    """After many recordings in a row; a failure that is not the store's, and the count begins anew.
-
-    One line says so, after the summary of what was tried.
-    """
+    """After many recordings in a row, in a line after the summary; other failures end the row."""
     for number in range(50):  # more than are under way at once, so none gets far ahead
         is_bad = is_mixed and number % 2 == 0
         store.put(f"many/{number:02}.enc", b"no recording" if is_bad else RECORDING)
