@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from support.commands import COMMAND, Result, run, run_process, wait_until
@@ -343,20 +344,27 @@ def test_an_object_appears_whole_or_not_at_all(store: Store, size: int, folder: 
     assert store.contents() == {"in/a.enc": encrypt(audio), f"{folder}/a.wav": audio}
 
 
-def test_an_upload_that_cannot_be_aborted_is_not_completed(store: Store) -> None:
+def test_an_upload_that_cannot_be_aborted_is_not_completed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even when its remains are collected: it would be cut off audio."""
-    seen: set[str] = set()
+    asked: set[str] = set()
+    abort = Mock(side_effect=objects._abort)  # noqa: SLF001 - it holds the upload meanwhile
+    monkeypatch.setattr(objects, "_abort", abort)
 
     def refuse(request: Request, forward: Forward) -> Answer:
-        is_new = request.path not in seen
-        seen.add(request.path)
+        is_new = request.path not in asked
+        asked.add(request.path)
         is_refused = (is_new and "partNumber=2" in request.path) or request.method == "DELETE"
         return refusal(403, "AccessDenied", "no") if is_refused else forward(request)
 
     store.put("in/b.enc", encrypt(bytes(2 * LARGE)))
-    assert store.run("@/in/b.enc - x", refuse).lines[0] == "error: @/in/b.x: no"
-    gc.collect()
-    assert store.count("DELETE") == 1
+    with proxy(store.endpoint, refuse) as seen:
+        result = store.run("@/in/b.enc - x", env={"AWS_ENDPOINT_URL": seen.url})
+        gc.collect()
+        abort.reset_mock()  # the last that held it
+    assert result.lines[0] == "error: @/in/b.x: no"
+    assert [request.method for request in seen.requests].count("DELETE") == 1
     assert "in/b.x" not in store.keys()  # noqa: SIM118 - no dict
 
 
