@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from support.commands import SCRIPTS, Result, run, run_process
+from support.commands import SCRIPTS, run, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
@@ -66,7 +65,6 @@ DOING = [
     ("-o x a.enc P opus", "x", ""),
     ("a.enc -o x P opus", "x", ""),
     ("a.enc P opus -ox", "x", ""),
-    ("a.enc P --output=x opus", "x", ""),
     # What follows from the rest may be left out, and need not be.
     ("calls auto --password-file secret", "calls/y.opus", "1 decrypted; "),
     ("calls/ - auto --password-file secret", "calls/y.opus", "1 decrypted; "),
@@ -83,7 +81,6 @@ DOING = [
     ("- opus --password-file secret", "-", ""),
     ("- - opus --password-file secret", "-", ""),
     ("- -o - --password-file secret", "-", ""),
-    ("- auto --password-file secret", "-", ""),
     # A name for another format is noted, and so is an extension that looks like a name.
     *(
         (f"a.enc P {end}", f"a.{end}", "")
@@ -100,23 +97,19 @@ DOING = [
     ("a.enc P opus.part", "a.opus.part", ""),
     # Some write nothing.
     ("--verify a.enc P opus", "", VERIFIED.format("a.enc")),
-    ("--verify a.enc P enc", "", VERIFIED.format("a.enc")),
     ("--verify a.enc P bin", "", VERIFIED.format("a.enc")),
     ("--verify a.enc P", "", VERIFIED.format("a.enc")),
     ("a.enc P --verify", "", VERIFIED.format("a.enc")),
     ("--verify directory.enc P opus", "", VERIFIED.format("directory.enc")),
     ("--verify - P opus", "", VERIFIED.format("-")),
-    ("--verify a.enc - bin --password-file secret", "", VERIFIED.format("a.enc")),
     ("--verify a.enc - --password-file secret", "", VERIFIED.format("a.enc")),
     ("--verify a.enc calls/y.enc P", "", "2 verified; "),
-    ("--verify a.enc calls/y.enc P .auto", "", "2 verified; "),
     ("--verify a.enc calls --password-file secret", "", "2 verified; "),
     ("--verify a.enc calls auto --password-file secret", "", "2 verified; "),
     ("-q --verify a.enc P opus", "", ""),
     ("--if-exists=skip there.enc P opus", "", "skipped: there.enc: there.opus exists"),
     ("-q --if-exists=skip there.enc P opus", "", ""),
     ("directory.opus P opus", "", "directory.opus: there is no .enc file in it"),
-    ("-q directory.opus P opus", "", ""),
 ]
 
 
@@ -166,13 +159,9 @@ REFUSED = [
     ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smallest", ""),
     ("empty.enc P opus", 4, "empty.enc: not an .enc file: it is 0 bytes long, the smallest", ""),
     ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
-    ("-q a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
-    ("--verify a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
     ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty; {CAME}"),
     ("a.enc 'P ' opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
     ("altered.enc P opus", 3, f"altered.enc: {WRONG}", IN_FORCE),
-    ("cut.enc P opus", 3, f"cut.enc: {WRONG}", IN_FORCE),
-    ("added.enc P opus", 3, f"added.enc: {WRONG}", IN_FORCE),
     ("plain.enc P opus", 3, f"plain.enc: {WRONG}", "this is plain opus audio already"),
     ("page.enc P opus", 3, f"page.enc: {WRONG}", "this is an HTML or XML page"),
     ("text.enc P opus", 3, f"text.enc: {WRONG}", "this is a JSON text, not a recording: "),
@@ -204,6 +193,7 @@ REFUSED = [
     ("--cluster tcp://x:1 - P opus", 2, NOT_FOR_CLUSTERS, NAME_DIRECTORY),
     ("--cluster tcp://x:1 a.enc P opus -j 2", 2, "--jobs is for this machine; a cluster has", ""),
     ("a.enc P opus --password-file secret", 2, "PASSWORD and --password-file exclude", "leave PA"),
+    ("a.enc - opus", 2, "standard input: it is empty", "there is no --password-file, and FILEDECR"),
     # Words that are not shown, as each may be the password.
     ("--verify a.enc -P opus", 2, "unknown option: argument 3", DASHES),
     ("a.enc b.enc --P=x opus", 2, "unknown option: argument 3", DASHES),
@@ -221,7 +211,6 @@ REFUSED = [
     ("a.enc x opus -o", 2, "option '-o' requires an argument", SEE),
     ("P a.enc opus", 1, "FILENAME 1: No such file or directory", MAY_BE),
     ("P a.enc opus -o -", 1, "FILENAME 1: No such file or directory", MAY_BE),
-    ("P a.enc opus -o x", 1, "FILENAME 1: No such file or directory", MAY_BE),
     ("P a.enc opus -d out", 1, "FILENAME 1: No such file or directory", MAY_BE),
     # Too few words: what is needed, how many are given, and one line to type.
     ("a.enc", 2, f"needed: {ALL}; given: 1", f"type: filedecryptor a.enc - auto {ASKS}"),
@@ -235,17 +224,14 @@ REFUSED = [
             ("--password-file secret calls", "FILENAME... OUTPUTEXTENSION", "calls auto --passwo"),
             ("-o x.opus gone.enc", "FILENAME... PASSWORD", f"gone.enc - -o NAME {ASKS}"),
             ("--files-from x", "PASSWORD OUTPUTEXTENSION", f"- auto --files-from LIST {ASKS}"),
-            ("--files-from x mp3", "PASSWORD OUTPUTEXTENSION", f"- mp3 --files-from LIST {ASKS}"),
         )
     ),
     ("--verify a.enc", 2, "needed: FILENAME... PASSWORD; given: 1", "type: filedecryptor a.enc - "),
     ("--files-from x --password-file x", 2, "needed: OUTPUTEXTENSION; given: 0", "type: filedecry"),
     # The wrong order, which what stands in the password's place shows.
     ("a.enc opus P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
-    ("a.enc .Mp3 P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
     ("a.enc calls/y.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc gone.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
-    ("a.enc calls opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc a.enc other P", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc --verify opus", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
     ("a.enc -q P", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
@@ -261,8 +247,6 @@ def bad_folder(folder: Path, encrypted_audio: bytes) -> Path:
         "short": encrypted_audio[:43],
         "empty": b"",
         "altered": bytes(altered),
-        "cut": encrypted_audio[:-1],
-        "added": encrypted_audio + b"\n",
         "plain": AUDIO,
         "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
         "text": b"{" + b"a text that is no recording".ljust(80) + b"}",
@@ -309,25 +293,31 @@ def test_what_any_user_is_refused(folder: Path, words: str, code: int, error: st
     assert (result.code, result.stdout, result.lines) == (code, b"", [f"error: {error}"])
 
 
+RIGHT, OTHER = ({"FILEDECRYPTOR_PASSWORD": word} for word in (PASSWORD, "Secret123"))
+LINE = PASSWORD.encode()
+
+
 @pytest.mark.parametrize(
     ("line", "env", "stdin", "origin"),
     [
-        ("a.enc Secret123 opus", {}, b"", "the command line"),
-        ("calls - opus", {"FILEDECRYPTOR_PASSWORD": "Secret123"}, b"", "FILEDECRYPTOR_PASSWORD"),
-        ("a.enc - opus", {}, b"Secret123\nnext\n", "the first line of standard input"),
-        ("calls opus --password-file other", {}, b"", "other"),
-        ("a.enc opus --password-file -", {}, b"Secret123", "the first line of standard input"),
-        ("a.enc --verify --password-file other", {}, b"", "other"),
-        ("- -o - --password-file other", {}, encrypt(AUDIO), "other"),
+        ("a.enc Secret123 opus", RIGHT, LINE, "the command line"),
+        ("calls - opus", OTHER, LINE, "FILEDECRYPTOR_PASSWORD"),
+        ("a.enc - opus", {"FILEDECRYPTOR_PASSWORD": ""}, LINE, "FILEDECRYPTOR_PASSWORD"),
+        ("a.enc - opus", {}, b"Secret123\nEncryptMe\n", "the first line of standard input"),
+        ("calls opus --password-file other", RIGHT, LINE, "other"),
+        ("a.enc opus --password-file -", RIGHT, b"Secret123", "the first line of standard input"),
+        ("a.enc --verify --password-file other", RIGHT, LINE, "other"),
+        ("- -o - --password-file other", RIGHT, encrypt(AUDIO), "other"),
     ],
 )
 def test_a_failed_authentication_says_where_the_password_came_from(
     folder: Path, line: str, env: dict[str, str | None], stdin: bytes, origin: str
 ) -> None:
-    """Never what it was."""
+    """The file comes before the environment, that before standard input. Never what it was."""
     result = run(*line.split(), cwd=folder, env=NO_VARIABLE | env, stdin=stdin)
     assert result.code == 3
-    assert result.lines[1] == f"hint: {IN_FORCE}; the password came from {origin}"
+    cause = IN_FORCE if any(env.values()) or not env else "the password is empty"
+    assert result.lines[1] == f"hint: {cause}; the password came from {origin}"
     assert "Secret123" not in result.stderr
 
 
@@ -344,7 +334,7 @@ def test_the_line_to_type_can_be_typed(folder: Path) -> None:
 
 def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     """The usage and three examples, as an error."""
-    result = run_process(cwd=tmp_path)
+    result = run(cwd=tmp_path)
     assert (result.code, result.stdout) == (2, b"")
     usage, _, *examples, _, more = result.stderr.splitlines()
     assert usage == f"usage: filedecryptor [OPTIONS] {ALL}"
@@ -385,29 +375,19 @@ def test_the_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path) == (0, expected, "")
 
 
-def on_windows(*words: str, cwd: Path) -> Result:
-    """Run the command as on Windows; all that it imports is imported before."""
-    code = (
-        "import sys, filedecryptor.jobs.batch, filedecryptor.cli, filedecryptor.__main__\n"
-        "sys.platform = 'win32'\n"
-        "sys.exit(filedecryptor.__main__.main())"
-    )
-    return run_process("-c", code, *words, cwd=cwd, command=(sys.executable,))
-
-
-def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path) -> None:
+def test_patterns_stand_for_names_where_no_shell_expands_them(folder: Path, windows: None) -> None:
     """In FILENAME; PASSWORD is taken as it is, whatever it holds."""
     shutil.copy(folder / "a.enc", folder / "b.enc")
-    result = on_windows("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
+    result = run("--verify", "?.enc", PASSWORD, "auto", cwd=folder)
     assert (result.code, result.lines[0].split(";")[0]) == (0, "2 verified")
     for password in ("*", "?.enc"):
-        assert on_windows("--verify", "a.enc", password, "auto", cwd=folder).code == 3
+        assert run("--verify", "a.enc", password, "auto", cwd=folder).code == 3
 
 
 @pytest.mark.parametrize("word", ["none/?.ENC", f"{PASSWORD}*"])
-def test_a_pattern_that_fits_nothing(folder: Path, word: str) -> None:
+def test_a_pattern_that_fits_nothing(folder: Path, windows: None, word: str) -> None:
     """One clear line, which does not repeat what may be the password."""
     with nothing_changes(folder):
-        result = on_windows("a.enc", word, PASSWORD, "auto", cwd=folder)
-    name = f"{word}: " if word.lower().endswith(".enc") else ""
-    assert (result.code, result.lines) == (2, [f"error: {name}no file has a name like this"])
+        result = run("a.enc", word, PASSWORD, "auto", cwd=folder)
+    name = word if word.lower().endswith(".enc") else "FILENAME 2"
+    assert (result.code, result.lines) == (2, [f"error: {name}: no file has a name like this"])

@@ -37,14 +37,6 @@ def test_stdout_gets_nothing_before_the_tag_has_verified(folder: Path, make_enc:
     assert (result.code, result.stdout) == (3, b"")
 
 
-@posix_only("bash")
-def test_a_closed_pipe_ends_quietly(folder: Path, make_enc: MakeEnc) -> None:
-    """`| head -c 1` is no reason to complain."""
-    make_enc(audio=b"x" * 3_000_000)
-    script = f'"$0" a.enc {PASSWORD} wav -o - | head -c 1; exit "${{PIPESTATUS[0]}}"'
-    assert in_shell(script, folder) == (1, b"x", "")
-
-
 OVERWRITTEN = "standard output would be written over the recording"
 
 
@@ -53,7 +45,8 @@ OVERWRITTEN = "standard output would be written over the recording"
     ("line", "code", "error"),
     [
         *((f"a.enc P opus {streams}", 0, "") for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")),
-        ("a.enc wrong opus 2>&-", 3, ""),
+        *((f"a.enc wrong opus 2>{closed}", 3, "") for closed in ("&-", "/dev/full")),
+        ("a.enc opus 2>/dev/full", 2, ""),  # a script reacts to it where nobody can read it
         ("a.enc - opus <&-", 2, "standard input is closed"),
         ("- P opus -o x <&-", 2, "standard input is closed"),
         ("a.enc P opus -o - >&-", 2, "standard output is closed"),
@@ -122,14 +115,6 @@ def test_a_result_that_cannot_be_written_is_an_error(  # noqa: PLR0917 - a table
     assert done.code == 1
     assert re.fullmatch(f"filedecryptor: {said}" if said else "", done.stderr)
     assert (folder / "b.opus").exists() == ("b.enc" in line)
-
-
-@pytest.mark.parametrize(("line", "code"), [("wrong opus", 3), ("opus", 2), ("P opus --verify", 0)])
-def test_an_unwritable_stderr_does_not_change_the_code(folder: Path, line: str, code: int) -> None:
-    """A script reacts to it where nobody can read the message."""
-    with Path("/dev/full").open("wb") as full:
-        words = line.replace("P", PASSWORD).split()
-        assert run_process("a.enc", *words, cwd=folder, stderr=full).code == code
 
 
 @posix_only("/dev/stdout")
@@ -231,21 +216,13 @@ def test_a_list_with_nuls(calls: Path, null: str) -> None:
     assert len(outputs(calls)) == 2
 
 
-@posix_only("find")
-def test_find_names_the_inputs(calls: Path) -> None:
-    """Through a pipe, in a real shell; they add to the arguments."""
-    find = 'find . -name "*.enc" -print0'
-    code, *_ = in_shell(f'{find} | "$0" --files-from - -0 d {" ".join(WORDS)}', calls)
-    assert (code, outputs(calls)) == (0, ALL)
-
-
 def test_more_names_than_a_command_line_holds(calls: Path) -> None:
     """Those that are not there fail by their names, the rest is done."""
-    names = [f"{'x' * 230}{number}.enc" for number in range(10_000)]
+    names = [f"{'x' * 200}/" * 14 + f"{number}.enc" for number in range(800)]
     (calls / "list").write_text("\n".join([*names, "a.enc"]))
     result = run_process("--files-from", "list", *WORDS, cwd=calls)
     assert result.code == 1
-    assert result.lines[-1].startswith("1 decrypted, 10000 failed; ")
+    assert result.lines[-1].startswith("1 decrypted, 800 failed; ")
     assert f"error: {names[7]}: No such file or directory" in result.lines
 
 

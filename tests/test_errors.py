@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import run_process
 
 from filedecryptor.errors import (
     StorageError,
@@ -119,6 +120,27 @@ def test_a_missing_extra_comes_from_a_clone(
     """By its name alone, anything could be fetched from an index. Tools of uv have no pip."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: pip)
     assert missing_extra("s3").endswith(f': {installer} ".[s3]"')
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "line", "error"),
+    [
+        ("fsspec", "s3", "s3://b/a.enc P opus", "s3://b/a.enc: the package for such addresses"),
+        ("distributed", "dask", "--cluster tcp://x:1 . P opus", "the package for clusters"),
+    ],
+)
+def test_without_an_extra_it_is_said_how_to_get_it(
+    tmp_path: Path, package: str, extra: str, line: str, error: str
+) -> None:
+    """One line and a hint, no traceback."""
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from filedecryptor.__main__ import main; sys.exit(main())"
+    )
+    result = run_process("-c", code, *line.split(), cwd=tmp_path, command=[sys.executable])
+    assert result.code == 2
+    hint = f"hint: {missing_extra(extra)}"
+    assert result.lines == [f"error: {error} is not installed", hint]
 
 
 def test_nothing_tells_to_install_from_an_index() -> None:

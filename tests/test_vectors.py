@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 from support.commands import run
-from support.folders import contents
 from support.recordings import FIXTURES
 
-from filedecryptor import AuthenticationError, NotEncError, decrypt
-
 SHARED = Path(__file__).parents[2] / "shared" / "vectors"
-FAILURES = {"authentication-failed": AuthenticationError, "not-enc": NotEncError}
+CODES = {"ok": 0, "authentication-failed": 3, "not-enc": 4}
 
 pytestmark = pytest.mark.real_iterations
 
@@ -37,20 +34,12 @@ def vectors() -> list[Any]:
 
 @pytest.mark.parametrize("vector", vectors())
 def test_it_is_as_the_manifest_says(vector: dict[str, Any], tmp_path: Path) -> None:
-    """The plaintext's size and hash; or the failure, its exit code, and nothing written."""
-    data, password = vector["path"].read_bytes(), vector["password"]
-    (tmp_path / "x.enc").write_bytes(data)
-    before = contents(tmp_path)
-    result = run("x.enc", password, "bin", cwd=tmp_path)
-    if vector["expect"] == "ok":
-        audio = decrypt(data, password)
-        assert (len(audio), hashlib.sha256(audio).hexdigest()) == (vector["size"], vector["sha256"])
-        assert result == (0, b"x.bin\n", "")
-        assert contents(tmp_path) == before | {"x.bin": audio}
-        return
-    failure = FAILURES[vector["expect"]]
-    with pytest.raises(failure):
-        decrypt(data, password)
-    assert (result.code, result.stdout) == (failure.exit_code, b"")
-    assert result.lines[0].startswith("error: x.enc: ")
-    assert contents(tmp_path) == before
+    """The plaintext's size and hash; or the failure's exit code, and nothing written."""
+    recording = vector["path"].read_bytes()
+    (tmp_path / "x.enc").write_bytes(recording)
+    result = run("x.enc", vector["password"], "bin", cwd=tmp_path)
+    assert result.code == CODES[vector["expect"]]
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made.pop("x.enc") == recording
+    found = [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in made.items()]
+    assert found == ([] if result.code else [("x.bin", vector["size"], vector["sha256"])])

@@ -44,7 +44,10 @@ def decrypt_command(
     A password that is None or `-` is elsewhere; an extension that is None is `auto`.
     """
     extension = clean_extension(AUTO if output_extension is None else output_extension)
-    filenames = [name for word in filenames for name in disk.matching(word)]
+    words, filenames = filenames, []
+    for number, word in enumerate(words, 1):
+        with errors_naming(f"FILENAME {number}"):
+            filenames += disk.matching(word)
     is_one = len(filenames) == 1 and options.files_from is None
     is_one = is_one and not storage_of(filenames[0]).is_directory(filenames[0])
     output = options.output

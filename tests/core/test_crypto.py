@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from itertools import product
 
 import cryptography_vectors
 import pytest
@@ -50,10 +49,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it() -> None:
 
 
 def test_nist_vectors() -> None:
-    """Each of NIST's good messages of an `.enc` file's sizes decrypts, each bad one is refused.
-
-    They are the CAVS vectors of SP 800-38D; a recording has no associated data.
-    """
+    """Each of the good CAVS vectors of our sizes (SP 800-38D) decrypts, each bad one is refused."""
     with cryptography_vectors.open_vector_file("ciphers/AES/GCM/gcmDecrypt256.rsp", "r") as file:
         blocks = file.read().split("\n\n")
     sizes: dict[str, str] = {}
@@ -77,13 +73,9 @@ def test_nist_vectors() -> None:
 
 
 def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key derivation agrees with Wycheproof's vectors, of which two are those of RFC 7914.
-
-    Keys of other lengths than ours begin alike, as PBKDF2 makes them block by block.
-    """
-    tests = json.loads((FIXTURES / "vectors" / "wycheproof_pbkdf2.json").read_text("utf-8"))[
-        "tests"
-    ]
+    """Those of Wycheproof. Keys of other lengths than ours begin alike, as PBKDF2 makes blocks."""
+    path = FIXTURES / "vectors" / "wycheproof_pbkdf2.json"
+    tests = json.loads(path.read_text("utf-8"))["tests"]
     for test in tests:
         monkeypatch.setattr(crypto, "ITERATIONS", test["iterationCount"])
         expected = bytes.fromhex(test["dk"])[:32]
@@ -92,15 +84,9 @@ def test_wycheproof_and_rfc_7914_vectors(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(tests) == 60
 
 
-EDGES = [CHUNK_SIZE + extra for extra in (-17, -16, -1, 0, 1, 16, 17)]
-
-
+@pytest.mark.parametrize("most", [4096, CHUNK_SIZE + 16])
 @pytest.mark.parametrize(
-    ("most", "size"),
-    [
-        *product([1, 5, 64], [0, 1, 15, 16, 17, 200]),
-        *product([4096, CHUNK_SIZE + 16], [*EDGES, 2 * CHUNK_SIZE]),
-    ],
+    "size", [0, *(CHUNK_SIZE + extra for extra in (-17, -16, -1, 0, 1, 16, 17)), 2 * CHUNK_SIZE]
 )
 def test_the_parts_lie_where_the_layout_says(most: int, size: int) -> None:
     """Salt, nonce, ciphertext and tag come out as they went in, however the bytes arrive."""

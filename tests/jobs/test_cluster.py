@@ -11,25 +11,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.commands import Result, run, run_process
+from support.commands import COMMAND, Result, run
 from support.folders import contents, nothing_changes
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
+import dask
 from distributed import Security
 from support.dask_cluster import Cluster, running
 
-from filedecryptor.errors import ClusterError, missing_extra
+from filedecryptor.errors import ClusterError, Outcome
 from filedecryptor.jobs.cluster import _watch
+from filedecryptor.terminal.report import Reporter
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -38,6 +41,7 @@ MARKED = "marked password"
 DEADLINE = 60
 SUMMARY = r"\d+ decrypted; \d+\.\d MB of audio in \d+\.\d s"
 GO_ON = "hint: what is done stays; run this again with --if-exists skip"
+NOT_VALID = "the address, or Dask's TLS configuration, is not valid"
 WORKER = r"tcp://127\.0\.0\.1:\d+"
 
 
@@ -57,8 +61,14 @@ def logs() -> Iterator[None]:
 
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer is waited for two seconds only."""
-    monkeypatch.setattr("filedecryptor.jobs.cluster.ANSWER_TIMEOUT", 2)
+    """Seconds are waited for what else is waited for up to a minute."""
+    for name, seconds in (
+        ("cluster.ANSWER_TIMEOUT", 2),
+        ("cluster.NO_WORKERS_TIMEOUT", 3),
+        ("cluster.SILENCE_INTERVAL", 3),
+        ("workers.WATCH_INTERVAL", 1.0),
+    ):
+        monkeypatch.setattr(f"filedecryptor.jobs.{name}", seconds)
 
 
 def on(cluster: Cluster, *words: str | Path, cwd: Path) -> Result:
@@ -79,45 +89,26 @@ def outputs_in(folder: Path) -> dict[str, bytes | str | None]:
     return {name: data for name, data in contents(folder).items() if name.endswith(".opus")}
 
 
-IMPATIENT = """
-import sys
-from filedecryptor.__main__ import main
-from filedecryptor.jobs import cluster, workers
-cluster.ANSWER_TIMEOUT, workers.WATCH_INTERVAL = 2, 1.0
-cluster.NO_WORKERS_TIMEOUT = cluster.SILENCE_INTERVAL = 3
-sys.exit(main())
-"""
-"""The command, which waits seconds where it would wait a minute."""
+def on_meanwhile(
+    cluster: Cluster, folder: Path, act: Callable[[], object], count: int = 200
+) -> Result:
+    """Run the command on many recordings, and do something once the tenth is reported."""
+    make_recordings(folder, count)
+    add, reported = Reporter.add, []
 
+    def add_and_act(reporter: Reporter, outcome: Outcome) -> None:
+        add(reporter, outcome)
+        reported.append(outcome)
+        if len(reported) == 10:
+            act()
 
-def begin(
-    cluster: Cluster, folder: Path, *, inputs: int = 200, outputs: int
-) -> subprocess.Popen[bytes]:
-    """Begin to work on many recordings, and return once that many are done."""
-    make_recordings(folder, inputs)
-    process = subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, "--cluster", cluster.address, ".", PASSWORD, "auto"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout
-    for _ in range(outputs):
-        process.stdout.readline()
-    return process
-
-
-def finish(process: subprocess.Popen[bytes]) -> tuple[int, list[str]]:
-    """Return the exit code of a process, and what it has said."""
-    stderr = process.communicate(timeout=DEADLINE)[1].decode()
-    return process.returncode, stderr.replace("filedecryptor: ", "").splitlines()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reporter, "add", add_and_act)
+        return on(cluster, ".", "-", "auto", cwd=folder)
 
 
 def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
-    """As without a cluster, but failures name the worker, paths are the same for all of them.
-
-    Names that differ in case only are refused, as no worker sees what the others have written.
-    """
+    """As without one, but failures name the worker, paths are absolute, and names fold."""
     make_recordings(tmp_path / "in", 20)
     (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
     (tmp_path / "in" / "010.enc").write_bytes(b"short")
@@ -196,27 +187,25 @@ def test_tls(tmp_path: Path) -> None:
     made = Security.temporary()
     path = tmp_path / "certificate.pem"
     path.write_text(f"{made.tls_client_key}{made.tls_client_cert}")
-    roles = ("SCHEDULER", "WORKER", "CLIENT")
-    names = ["CA_FILE", *(f"{role}__{kind}" for role in roles for kind in ("CERT", "KEY"))]
-    env = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(path) for name in names}
+    pairs = product(("scheduler", "worker", "client"), ("cert", "key"))
+    names = ["ca_file", *map(".".join, pairs)]
+    settings = {f"distributed.comm.tls.{name}": str(path) for name in names}
+    env = {f"DASK_{name.upper().replace('.', '__')}": str(path) for name in settings}
     with running(tmp_path / "cluster", "", protocol="tls", env=env) as cluster:
-        words = ("--cluster", cluster.address, "in", PASSWORD, "auto")
-        done = run_process(*words, cwd=tmp_path, env=env)
-        without = run_process(*words, cwd=tmp_path)
-    assert done.code == 0, done.stderr
-    assert done.lines[-1].startswith("3 decrypted; ")
-    assert without.code == 2
-    assert "Dask's TLS configuration, is not valid" in without.lines[0]
+        without = on(cluster, "in", "-", "auto", cwd=tmp_path)
+        with dask.config.set(settings):
+            done = on(cluster, "in", "-", "auto", cwd=tmp_path)
+    assert (without.code, without.lines) == (2, [f"error: {cluster.address}: {NOT_VALID}"])
+    assert (done.code, done.lines[0].partition(";")[0]) == (0, "3 decrypted")
 
 
-def goes_away(process: subprocess.Popen[bytes], cause: str, folder: Path) -> None:
-    """Check that a run ends with the summary and one clear line, and what is done stays."""
-    code, [summary, error, *hints] = finish(process)
-    assert code == 1
-    assert re.fullmatch(r"\d+ decrypted; \d+\.\d MB of audio in \d+\.\d s", summary), summary
-    assert re.fullmatch(f"error: {WORKER}: {cause}", error), error
-    go_on = "hint: what is done stays; run this again with --if-exists skip"
-    assert hints == ([] if "does not answer" in cause else [go_on])
+def goes_away(result: Result, cluster: Cluster, cause: str, folder: Path) -> None:
+    """Check that a run ended with the summary and one clear line, and what is done stays."""
+    assert result.code == 1
+    summary, error, *hints = result.lines
+    assert re.fullmatch(SUMMARY, summary), summary
+    assert error == f"error: {cluster.address}: {cause}"
+    assert hints == ([] if "does not answer" in cause else [GO_ON])
     done = outputs_in(folder)
     assert len(done) >= 10
     assert set(done.values()) == {AUDIO}
@@ -225,24 +214,21 @@ def goes_away(process: subprocess.Popen[bytes], cause: str, folder: Path) -> Non
 def test_workers_and_schedulers_that_go_away(tmp_path: Path, impatience: None) -> None:
     """What a worker had is done again by another one. They are waited for, but not for ever."""
     with running(tmp_path / "cluster", "", "") as cluster:
-        process = begin(cluster, tmp_path / "1", outputs=10)
-        cluster.workers[0].kill()
-        code, lines = finish(process)
-        assert code == 0, lines
+        result = on_meanwhile(cluster, tmp_path / "1", cluster.workers[0].kill)
+        assert result.code == 0, result
         assert outputs_in(tmp_path / "1") == {f"{number:03}.opus": AUDIO for number in range(200)}
-        assert "200 decrypted" in lines[-1]
-        process = begin(cluster, tmp_path / "2", outputs=10)
-        cluster.workers[1].kill()
-        goes_away(process, "there has been no worker for 3 seconds", tmp_path / "2")
-        assert refused(cluster, tmp_path / "3") == ["the cluster has no workers"]
-        cluster.add_worker("")
-        process = begin(cluster, tmp_path / "4", outputs=10)
-        cluster.scheduler.send_signal(signal.SIGSTOP)
-        goes_away(process, "the cluster does not answer within 2 seconds", tmp_path / "4")
+        assert "200 decrypted" in result.lines[-1]
+        freeze = partial(cluster.scheduler.send_signal, signal.SIGSTOP)
+        result = on_meanwhile(cluster, tmp_path / "2", freeze)
         cluster.scheduler.send_signal(signal.SIGCONT)
-        process = begin(cluster, tmp_path / "5", outputs=10)
-        cluster.scheduler.kill()
-        goes_away(process, "the scheduler went away", tmp_path / "5")
+        goes_away(result, cluster, "the cluster does not answer within 2 seconds", tmp_path / "2")
+        result = on_meanwhile(cluster, tmp_path / "3", cluster.workers[1].kill)
+        goes_away(result, cluster, "there has been no worker for 3 seconds", tmp_path / "3")
+        assert refused(cluster, tmp_path / "4") == ["the cluster has no workers"]
+        cluster.add_worker("")
+        cluster.wait()
+        result = on_meanwhile(cluster, tmp_path / "5", cluster.scheduler.kill)
+        goes_away(result, cluster, "the scheduler went away", tmp_path / "5")
 
 
 @pytest.mark.slow
@@ -262,24 +248,19 @@ def test_a_worker_that_dies_of_its_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_freezes(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_worker_that_freezes(cluster: Cluster, tmp_path: Path, impatience: None) -> None:
     """It is named while it is waited for; once it goes on, all is done."""
-    process = begin(cluster, tmp_path / "in", inputs=60, outputs=1)
-    cluster.workers[0].send_signal(signal.SIGSTOP)
-    awaken = partial(cluster.workers[0].send_signal, signal.SIGCONT)
-    alarm = threading.Timer(DEADLINE, awaken)  # if nothing is said
-    alarm.start()
-    assert process.stderr
-    line = process.stderr.readline().decode()
-    alarm.cancel()
-    awaken()
-    code, lines = finish(process)
-    said = re.fullmatch(r"filedecryptor: nothing has ended for (\d+) s; busy: (.+)\n", line)
-    assert said, line
+
+    def freeze() -> None:
+        cluster.workers[0].send_signal(signal.SIGSTOP)
+        threading.Timer(7, cluster.workers[0].send_signal, [signal.SIGCONT]).start()
+
+    result = on_meanwhile(cluster, tmp_path / "in", freeze, 60)
+    said = re.fullmatch(r"nothing has ended for (\d+) s; busy: (.+)", result.lines[0])
+    assert said, result
     assert int(said[1]) >= 3
     assert cluster.worker_address(0) in said[2].split(", ")
-    assert code == 0, lines
-    assert lines[-1].startswith("60 decrypted; ")
+    assert (result.code, result.lines[-1].partition(";")[0]) == (0, "60 decrypted")
 
 
 def reports(
@@ -333,10 +314,21 @@ def test_what_nobody_foresaw_fails_alone(cluster: Cluster, tmp_path: Path) -> No
 
 def test_an_interruption(cluster: Cluster, tmp_path: Path) -> None:
     """The summary is printed; what the workers have begun, they finish."""
-    process = begin(cluster, tmp_path / "in", outputs=1)
+    make_recordings(tmp_path / "in", 200)
+    process = subprocess.Popen(
+        [COMMAND, "--cluster", cluster.address, ".", PASSWORD, "auto"],
+        cwd=tmp_path / "in",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    code, [_, error] = finish(process)
-    assert (code, error) == (130, "error: interrupted")
+    stderr = process.communicate(timeout=DEADLINE)[1].decode()
+    assert process.returncode == 130
+    summary, error = stderr.replace("filedecryptor: ", "").splitlines()
+    assert re.fullmatch(f"{SUMMARY}; {GO_ON.removeprefix('hint: ')}.*", summary), summary
+    assert error == "error: interrupted"
 
 
 def refused(cluster: Cluster, folder: Path) -> list[str]:
@@ -392,9 +384,6 @@ class Page(socketserver.BaseRequestHandler):
             self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9)
 
 
-NOT_VALID = "the address, or Dask's TLS configuration, is not valid"
-
-
 @pytest.mark.parametrize(
     ("address", "code", "cause"),
     [
@@ -423,20 +412,6 @@ def test_a_wrong_address(
         other.shutdown()
     assert (result.code, result.lines) == (code, [f"error: {address}: {cause}"])
     assert time.monotonic() - begin < DEADLINE
-
-
-def test_without_the_extra_it_says_how_to_get_it(folder: Path) -> None:
-    """One line and a hint."""
-    code = (
-        "import sys; sys.modules['distributed'] = None\n"
-        "from filedecryptor.__main__ import main; sys.exit(main())"
-    )
-    words = ("-c", code, "--cluster", "tcp://127.0.0.1:1", ".", PASSWORD, "opus")
-    done = run_process(*words, cwd=folder, command=[sys.executable])
-    assert (done.code, done.lines) == (
-        2,
-        ["error: the package for clusters is not installed", f"hint: {missing_extra('dask')}"],
-    )
 
 
 def test_ctrl_c_is_seen_while_the_cluster_does_not_answer() -> None:

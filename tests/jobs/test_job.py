@@ -11,12 +11,7 @@ from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, FIXTURES, MP3, PASSWORD, RECORDINGS, WAV, MakeEnc, encrypt
 
-from filedecryptor import (
-    AuthenticationError,
-    UnknownFormatError,
-    UsageError,
-    decrypt_file,
-)
+from filedecryptor import AuthenticationError, UnknownFormatError, UsageError, decrypt_file
 
 SAME_LENGTH = bytes(len(AUDIO))
 CUT = AUDIO[:100]
@@ -66,6 +61,7 @@ def test_an_output_that_appears_meanwhile(
 
 
 WRONG = "authentication failed"
+NOWHERE = "note: a.opus: a link to nowhere: done"
 AUTO = {"a.opus": CUT, "a.wav": SAME_LENGTH}
 
 
@@ -82,23 +78,13 @@ AUTO = {"a.opus": CUT, "a.wav": SAME_LENGTH}
         (AUTO, "fail a.enc wrong auto", 1, "error: a.wav: File exists", {}),
         ({"a.mp3": b"another"}, "skip a.enc P auto", 0, "", {"a.opus": AUDIO}),
         # A link to nowhere is not the audio.
-        *(
-            (
-                {"a.opus": "nowhere"},
-                line,
-                0,
-                "note: a.opus: a link to nowhere: done",
-                {"a.opus": AUDIO},
-            )
-            for line in ("skip a.enc P opus", "skip a.enc P auto")
-        ),
+        ({"a.opus": "nowhere"}, "skip a.enc P auto", 0, NOWHERE, {"a.opus": AUDIO}),
         # The output of a recording without audio is empty.
         ({"none.wav": b""}, "skip none.enc wrong wav", 0, "skipped: none.enc: none.wav exists", {}),
         ({"none.wav": "nowhere"}, "skip none.enc wrong wav", 3, f"error: none.enc: {WRONG}", {}),
         ({"none.wav": None}, "skip none.enc wrong wav", 1, "error: none.wav: Is a directory", {}),
         # What is too short for a recording has no output.
         ({"short.wav": b""}, "skip short.enc P wav", 4, "error: short.enc: not an .enc file", {}),
-        ({"short.wav": b""}, "fail short.enc P wav", 4, "error: short.enc: not an .enc file", {}),
         # Where the length is not known, what is there counts.
         ({"a.opus": CUT}, "skip - P opus -o a.opus", 0, "skipped: -: a.opus exists", {}),
         ({"a.opus": CUT}, "skip pipe P opus -o a.opus", 0, "skipped: pipe: a.opus exists", {}),
@@ -114,11 +100,7 @@ def test_what_counts_as_the_audio(  # noqa: PLR0917 - a table
 ) -> None:
     """Of outputs that are there: bytes, a link, or None for a directory."""
     make_fifo(folder / "pipe")
-    for name, recording in {
-        "none": encrypt(b""),
-        "long": encrypt(LONG),
-        "short": bytes(43),
-    }.items():
+    for name, recording in ("none", encrypt(b"")), ("long", encrypt(LONG)), ("short", bytes(43)):
         (folder / f"{name}.enc").write_bytes(recording)
     for name, content in there.items():
         if content is None:

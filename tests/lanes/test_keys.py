@@ -36,7 +36,7 @@ def derived(
     return keys.use(password, salt, bytes, on_progress, is_repeatable=True)
 
 
-@pytest.mark.parametrize("count", [*range(1, 10), 23])
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9, 23])
 @pytest.mark.parametrize("lanes", [2, 8])
 def test_each_thread_gets_its_own_key(
     monkeypatch: pytest.MonkeyPatch, count: int, lanes: int

@@ -40,10 +40,7 @@ def test_an_address_begins_with_a_protocol(path: str, *, is_address: bool) -> No
     [(".", ""), ("./x", "/x"), ("a//./x/", "/a/x"), ("..", "/.."), ("link/../x", "/link/../x")],
 )
 def test_an_absolute_path_leads_to_the_same_place(here: Path, path: str, expected: str) -> None:
-    """What comes before a `..` is kept, for it may be a link; an address stays what it is.
-
-    An empty path does as well, which would become the current directory.
-    """
+    """What is before a `..` is kept, for it may be a link; addresses and empty paths stay."""
     expected = f"{here}{expected}".replace("/", os.sep)
     assert absolute(path) == expected
     assert absolute(expected) == expected

@@ -104,32 +104,11 @@ def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str
     assert (result.code, result.lines) == (1, [f"error: {error}"])
 
 
-@pytest.mark.parametrize(
-    ("more", "variable", "stdin", "code"),
-    [
-        ([], PASSWORD, b"wrong", 0),
-        ([], "", b"EncryptMe\n", 3),  # is there, so nothing else is asked
-        ([], None, b"EncryptMe\nmore", 0),
-        ([], None, b"", 2),
-        (["--password-file", "p"], "wrong", b"wrong", 0),
-        (["--password-file", "-"], "wrong", b"EncryptMe", 0),
-        (["--password-file", "-", "--password-file", "-"], None, b"EncryptMe", 2),
-    ],
-)
-def test_the_order(
-    folder: Path, more: list[str], variable: str | None, stdin: bytes, code: int
-) -> None:
-    """The file before the environment, the environment before standard input."""
-    (folder / "p").write_bytes(LINE)
-    env = {ENVIRONMENT_VARIABLE: variable}
-    result = run("a.enc", "-", "opus", *more, cwd=folder, env=env, stdin=stdin)
-    assert result.code == code
-    if variable == "":
-        origin = f"the password came from {ENVIRONMENT_VARIABLE}"
-        assert result.lines[1] == f"hint: the password is empty; {origin}"
-    elif code == 2 and not more:
-        assert result.lines[0] == "error: standard input: it is empty"
-        assert result.lines[1].startswith("hint: there is no --password-file, and FILEDECRYPTOR_P")
+def test_standard_input_is_one_password_only(folder: Path) -> None:
+    """Though it is named twice."""
+    twice = ["--password-file", "-"] * 2
+    result = run("a.enc", "-", "opus", *twice, cwd=folder, stdin=LINE)
+    assert (result.code, result.lines[0][:36]) == (2, "error: standard input cannot be both")
 
 
 AGAIN = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
