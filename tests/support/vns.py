@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Container
@@ -67,24 +67,6 @@ def record(folder: Path, guid: str) -> dict[str, Any]:
     return found
 
 
-def write_record(
-    folder: Path, guid: str, audio: bytes, fields: dict[str, Any] | None = None
-) -> None:
-    """Write the record of a recording that an earlier run has fetched."""
-    known = {
-        "guid": guid,
-        "entry": {"sessionGuid": guid},
-        "file": f"{guid}.opus",
-        "format": "opus",
-        "size": len(audio),
-        "sha256": hashlib.sha256(audio).hexdigest(),
-        "authenticated": True,
-        "fetched": "2026-11-24T02:15:00Z",
-        "deleted": None,
-    }
-    (folder / f"{guid}.json").write_text(json.dumps(known | (fields or {})))
-
-
 def answering(
     status: int,
     body: bytes = b"",
@@ -111,14 +93,15 @@ def instead(
     times: int | None = None,
 ) -> Any:
     """Return a behaviour that answers some requests in another way, so often or always."""
-    left = [0] * (10**6 if times is None else times)
+    turns = iter(range(sys.maxsize if times is None else times))
 
     def behave(handler: Handler) -> bool:
-        if handler.command != command or not is_concerned(handler) or not left:
-            return False
-        left.pop()
-        answer(handler)
-        return True
+        is_its_turn = (
+            handler.command == command and is_concerned(handler) and next(turns, None) is not None
+        )
+        if is_its_turn:
+            answer(handler)
+        return is_its_turn
 
     return behave
 
@@ -160,7 +143,7 @@ def breaking(how: str, times: int | None, path: str = f"{PATH}/{ONE}") -> Any:
             option = struct.pack("ii", 1, 0)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
         elif how == "stall":
-            time.sleep(3)
+            time.sleep(1)
         handler.close_connection = True
         handler.connection.close()
 
