@@ -51,12 +51,12 @@ def in_a_store(endpoint: str) -> Iterator[Archive]:
         yield StoreFolder(bucket), {**bucket.env, "AWS_ENDPOINT_URL": shown.url}, shown
 
 
-def deck_of(kind: type[Night], count: int) -> Iterator[str]:
+def deck_of(kind: type[Night], count: int, only: str | None) -> Iterator[str]:
     """Yield so many names of faults: each comes once, in any order, before one comes again."""
     deck: list[str] = []
     for number in range(count):
         if not deck:
-            deck = [name for name in names_of(kind) if ONLY in {None, name}]
+            deck = [name for name in names_of(kind) if only in {None, name}]
             if not deck:
                 pytest.skip("there is no such fault here")
             random.Random(f"{SEED} {number}").shuffle(deck)  # noqa: S311 - can be repeated
@@ -89,15 +89,18 @@ def pass_night(night: Night, name: str) -> None:
 @pytest.mark.slow
 @posix_only("signals and limits of this kind")
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_call_is_lost(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("fault", [ONLY] if ONLY else [None, "killed"])
+def test_no_call_is_lost(
+    kind: str, fault: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """After each quiet night the archive has all calls that there ever were, whole and recorded."""
     nights, archive = NIGHTS, on_a_disk(tmp_path)
     if kind == "store":  # where they take longer
         nights, archive = (NIGHTS + 1) // 2, in_a_store(request.getfixturevalue("server"))
     with api_server.serving() as server, archive as (place, env, store):
         account, seconds = Account(server, place), 1.0
-        for number, fault in enumerate(deck_of(KINDS[kind], nights)):
-            for name in (fault, ""):
+        for number, drawn in enumerate(deck_of(KINDS[kind], nights, fault)):
+            for name in (drawn, ""):
                 folder = tmp_path / f"night-{number}{name and '-of-a-fault'}"
                 folder.mkdir()
                 chance = random.Random(f"{SEED} {folder.name}")  # noqa: S311 - as above

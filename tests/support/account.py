@@ -151,18 +151,13 @@ class Account:
             call.name for call in calls if not _is_held(call, lambda n: self._read(n, versions))
         ]
 
-    def halves(self, known: dict[str, bytes]) -> list[str]:
-        """Return the names that count as having a recording, and hold something else.
-
-        What somebody else has put under such a name (`known`) may still be there.
-        """
+    def halves(self) -> list[str]:
+        """Return the names that count as having a recording, and hold something else."""
         versions = self.place.versions()
 
         def is_whole(name: str) -> bool:
-            call, found = self.calls.get(name[:36]), self._read(name, versions)
-            if call is not None and call.name == name and found == call.sha256:
-                return True
-            return name in known and found == hashlib.sha256(known[name]).hexdigest()
+            call = self.calls.get(name[:36])
+            return bool(call and (name, self._read(name, versions)) == (call.name, call.sha256))
 
         return [name for name in versions if FINAL.fullmatch(name) and not is_whole(name)]
 

@@ -52,8 +52,7 @@ class Night:
     """A night, which a fault changes before it begins.
 
     `seconds` is what a run takes without any fault; `words`, `env` and `signals` are what else a run
-    is given, and `prefix` is what the command is started by. `known` is what a fault has put under
-    names that count as having a recording. In the morning, what is left to `undo` is set right.
+    is given, and `prefix` is what the command is started by. In the morning, what is left to `undo` is set right.
     """
 
     account: Account
@@ -65,7 +64,6 @@ class Night:
     prefix: list[str] = field(default_factory=list)
     signals: Signals = field(default_factory=list)
     codes: set[int] = field(default_factory=DOCUMENTED.copy)
-    known: dict[str, bytes] = field(default_factory=dict)
     undo: ExitStack = field(default_factory=ExitStack)
     drawn: list[str] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -106,26 +104,11 @@ class Night:
         self.draw(f"{number} of {len(waiting)} recordings")
         return self.chance.sample(waiting, number)
 
-    def stored(self, most: int) -> list[Call]:
-        """Have the calls on the server archived, but not deleted; return some; more calls come."""
-        waiting = self.account.waiting
-        assert self.run(delete=False).code == 0
-        self.account.take_calls(self.chance, self.chance.randint(1, 6))
-        return self.chance.sample(waiting, min(most, len(waiting)))
-
-    def put(self, name: str, data: bytes | None) -> None:
-        """Write a file of the archive, or remove it if None."""
-        self.known[name] = data or b""
-        if data is None:
-            self.place.remove(name)
-        else:
-            self.place.write(name, data)
-
     # The night itself
 
-    def run(self, *, delete: bool = True) -> Run:
+    def run(self) -> None:
         """Run the archive as cron does, and as the fault has it."""
-        words = ["archive", self.where, *(["--delete-after"] if delete else []), *self.words]
+        words = ["archive", self.where, "--delete-after", *self.words]
         words += ["--token-file", str(self.folder / "token")]
         words += ["--password-file", str(self.folder / "password")]
         process = subprocess.Popen(
@@ -147,7 +130,6 @@ class Night:
             process.kill()
             said, code = process.communicate()[0], NEVER_ENDED
         self.runs.append(Run(code, said, self.signals, len(self.server.seen) > seen))
-        return self.runs[-1]
 
     # The morning
 
@@ -162,7 +144,7 @@ class Night:
         if self._concerned is not None:
             others = [call for call in account.calls.values() if call.guid not in self._concerned]
             yield from (f"{name}: not stored" for name in account.missing(others))
-        yield from (f"{name}: not whole" for name in account.halves(self.known))
+        yield from (f"{name}: not whole" for name in account.halves())
         if not any(run.code < 0 for run in self.runs):
             new = account.place.versions().keys() - self._before
             yield from (f"{name}: left behind" for name in new if TEMPORARY.fullmatch(name))

@@ -4,7 +4,7 @@
 
 It keeps its files in ROOT. To one that is `folding`, names that differ in case or in Unicode
 normalisation only are one file. One with `room=BYTES` is full once so many have been written. Any
-other HABIT is a name of `REFUSED` and the error that it ends with, as in `flock=ENOLCK`; `busy`
+other HABIT is a name of `REFUSED` and the error that it ends with, as in `link=EPERM`; `busy`
 stands for several. It needs FUSE: /dev/fuse, libfuse3 and `mfusepy`.
 """
 
@@ -29,16 +29,7 @@ except (ImportError, OSError):  # the latter without its library
 
 REASON = "needs /dev/fuse, fusermount3 and mfusepy"
 
-REFUSED = {
-    "flock",
-    "fsync",
-    "fsyncdir",
-    "link",
-    "rename_open",
-    "rename_over",
-    "unlink_open",
-    "write",
-}
+REFUSED = {"fsync", "fsyncdir", "link", "rename_open", "rename_over", "unlink_open", "write"}
 """What such a disk can be told to refuse."""
 
 BUSY = ("fsyncdir=EOPNOTSUPP", "link=EOPNOTSUPP", "rename_open=EBUSY", "unlink_open=EBUSY")
@@ -186,21 +177,9 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
         os.link(self._real(source), self._real(target))
 
 
-class _DiskWithoutLocks(_Disk):
-    """A disk that is asked for its locks, which the kernel keeps for all others."""
-
-    def flock(self, *_: object) -> None:
-        self._refuse("flock")
-
-    def lock(self, *_: object) -> None:
-        self.flock()
-
-
 if __name__ == "__main__":
-    habits = sys.argv[3:]
-    kind = _DiskWithoutLocks if any(habit.startswith("flock=") for habit in habits) else _Disk
     mfusepy.FUSE(
-        kind(sys.argv[1], habits),
+        _Disk(sys.argv[1], sys.argv[3:]),
         sys.argv[2],
         foreground=True,
         nothreads=True,
