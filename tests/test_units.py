@@ -101,7 +101,7 @@ def run_unit(
     return done
 
 
-WAYS = [("plainly", 3), ("hardened", 40)]
+WAYS = [("plainly", 3), pytest.param("hardened", 40, marks=pytest.mark.slow)]
 """How to run a unit, and with how many recordings; with many, keys are derived side by side."""
 
 

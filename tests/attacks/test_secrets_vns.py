@@ -6,25 +6,21 @@ What commands print is searched in every test that runs one (`support/commands.p
 from __future__ import annotations
 
 import logging
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from support.commands import VNS, children, wait_until
 from support.leaks import NOT_ASCII, chain, leaks, on_disk, told
 from support.recordings import AUDIO, encrypt
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 
 from support.api_server import PATH, TOKEN, Handler, Server, serving
-from support.vns import ONE, TWO, environment, slow
+from support.vns import ONE, TWO
 
 from filedecryptor.errors import FileDecryptorError
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 from filedecryptor.vns import Archive, Client
 from filedecryptor.vns.lock import locked
 
@@ -37,34 +33,6 @@ def api() -> Iterator[Server]:
     with serving() as server:
         server.recordings = {ONE: encrypt(AUDIO, NOT_ASCII), TWO: AUDIO}
         yield server
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs the /proc of Linux")
-def test_what_others_see_of_a_run(api: Server, tmp_path: Path) -> None:
-    """A token from a file is no variable; neither secret is on the disk, or said at the end."""
-    work = tmp_path / "work"
-    work.mkdir()
-    (tmp_path / "token").write_text(TOKEN)
-    api.behaviours.append(slow)
-    env = environment(api, VNS_API_TOKEN="none", HOME=str(work), TMPDIR=str(work))
-    with subprocess.Popen(
-        [VNS, "archive", ".", "--token-file", str(tmp_path / "token")],
-        cwd=work,
-        env={**env, ENVIRONMENT_VARIABLE: NOT_ASCII},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        wait_until(lambda: bool(api.seen))
-        seen = [Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
-        assert not leaks(b"".join(seen), TOKEN)
-        assert leaks(seen[1], NOT_ASCII)  # the search works
-        assert children(process.pid) == []
-        assert not leaks(on_disk(work), *SECRETS)
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout
-        assert not leaks(process.stdout.read() + on_disk(work), *SECRETS)
-    assert process.returncode == 130
 
 
 # What can be asked of a client.

@@ -7,20 +7,18 @@ import json
 import random
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from support import encryptor
 from support.api_server import Handler, Server
-from support.recordings import AUDIO, ITERATIONS, MP3, PASSWORD, WAV
+from support.recordings import BY_FORMAT, ITERATIONS, PASSWORD
 from support.vns import meanwhile
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
-
-FORMATS = {"opus": AUDIO, "mp3": MP3, "wav": WAV}
 
 FINAL = re.compile(r"([0-9a-f-]{36})\.(?:opus|mp3|wav|enc|unknown)")
 """The names that count as having a recording."""
@@ -33,12 +31,10 @@ class Call(NamedTuple):
     name: str
     size: int
     sha256: str
-    is_encrypted: bool
 
-    @property
-    def record(self) -> str:
-        """The name of its record."""
-        return f"{self.guid}.json"
+    def fits(self, audio: bytes | None) -> bool:
+        """Return whether this is its audio."""
+        return audio is not None and hashlib.sha256(audio).hexdigest() == self.sha256
 
 
 class Directory:
@@ -116,7 +112,6 @@ class Account:
         self.place = place
         self.calls: dict[str, Call] = {}
         self.lost: list[str] = []
-        self._seen: dict[str, tuple[object, bytes | str]] = {}
         server.behaviours.append(meanwhile(self._witness))
 
     def _witness(self, handler: Handler) -> None:
@@ -128,14 +123,13 @@ class Account:
     def take_calls(self, chance: random.Random, count: int) -> None:
         """Let so many calls be recorded: any format, encrypted or not, one in ten of some MB."""
         for _ in range(count):
-            extension = chance.choice(list(FORMATS))
+            extension = chance.choice(list(BY_FORMAT))
             more = chance.randrange(2 << 20, 6 << 20) if chance.random() < 0.1 else 100
-            audio = FORMATS[extension] + b"TAG" + chance.randbytes(more)
+            audio = BY_FORMAT[extension] + b"TAG" + chance.randbytes(more)
             guid = str(UUID(int=chance.getrandbits(128), version=4))
-            is_encrypted = chance.random() < 0.7
             digest = hashlib.sha256(audio).hexdigest()
-            self.calls[guid] = Call(guid, f"{guid}.{extension}", len(audio), digest, is_encrypted)
-            if is_encrypted:
+            self.calls[guid] = Call(guid, f"{guid}.{extension}", len(audio), digest)
+            if chance.random() < 0.7:
                 audio = encryptor.encrypt(audio, PASSWORD, iterations=ITERATIONS)
             self.server.recordings[guid] = audio
 
@@ -144,49 +138,27 @@ class Account:
         """The calls that are on the server."""
         return [self.calls[guid] for guid in list(self.server.recordings)]
 
-    def missing(self, calls: Iterable[Call]) -> list[str]:
-        """Return the names of the calls that are not in the archive, whole and recorded."""
-        versions = self.place.versions()
-        return [
-            call.name for call in calls if not _is_held(call, lambda n: self._read(n, versions))
-        ]
+    def look(self) -> tuple[set[str], list[str]]:
+        """Return what the archive has, whole and recorded, and the names that promise more than is there.
 
-    def halves(self) -> list[str]:
-        """Return the names that count as having a recording, and hold something else."""
-        versions = self.place.versions()
+        The former are GUIDs; the latter count as having a recording, and hold something else.
+        """
+        files = {name: self.place.read(name) for name in self.place.versions()}
+        held = {guid for guid, call in self.calls.items() if _is_held(call, files.get)}
 
         def is_whole(name: str) -> bool:
             call = self.calls.get(name[:36])
-            return bool(call and (name, self._read(name, versions)) == (call.name, call.sha256))
+            return bool(call and call.name == name and call.fits(files[name]))
 
-        return [name for name in versions if FINAL.fullmatch(name) and not is_whole(name)]
-
-    def _read(self, name: str, versions: dict[str, object]) -> bytes | str | None:
-        """Return a record, or the SHA-256 of any other file, read again only if it has changed."""
-        if name not in versions:
-            return None
-        version, found = self._seen.get(name, (None, b""))
-        if version != versions[name]:
-            data = self.place.read(name)
-            if data is None:
-                return None
-            found = data if name.endswith(".json") else hashlib.sha256(data).hexdigest()
-            self._seen[name] = versions[name], found
-        return found
-
-    def forget(self) -> None:
-        """Read everything again from now on."""
-        self._seen.clear()
+        return held, [name for name in files if FINAL.fullmatch(name) and not is_whole(name)]
 
 
-def _is_held(call: Call, read: Callable[[str], bytes | str | None]) -> bool:
+def _is_held(call: Call, read: Callable[[str], bytes | None]) -> bool:
     """Return whether a call's audio and its record are there, and fit each other."""
     try:
-        record = json.loads(read(call.record) or b"")
+        record = json.loads(read(f"{call.guid}.json") or b"")
     except ValueError:
         return False
-    found = read(call.name)
-    digest = hashlib.sha256(found).hexdigest() if isinstance(found, bytes) else found
     fields = {"guid": call.guid, "file": call.name, "size": call.size, "sha256": call.sha256}
     says_so = isinstance(record, dict) and all(record.get(key) == fields[key] for key in fields)
-    return says_so and digest == call.sha256
+    return says_so and call.fits(read(call.name))

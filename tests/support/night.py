@@ -139,12 +139,13 @@ class Night:
         for run in self.runs:
             yield from run.faults(self.codes)
         yield from (f"{guid}: deleted before it was stored" for guid in account.lost)
-        gone = [call for call in account.calls.values() if call.guid not in self.server.recordings]
-        yield from (f"{name}: deleted, and not stored" for name in account.missing(gone))
+        held, halves = account.look()
+        gone = account.calls.keys() - self.server.recordings.keys()
+        yield from (f"{guid}: deleted, and not stored" for guid in gone - held)
         if self._concerned is not None:
-            others = [call for call in account.calls.values() if call.guid not in self._concerned]
-            yield from (f"{name}: not stored" for name in account.missing(others))
-        yield from (f"{name}: not whole" for name in account.halves())
+            others = account.calls.keys() - self._concerned
+            yield from (f"{guid}: not stored" for guid in others - held)
+        yield from (f"{name}: not whole" for name in halves)
         if not any(run.code < 0 for run in self.runs):
             new = account.place.versions().keys() - self._before
             yield from (f"{name}: left behind" for name in new if TEMPORARY.fullmatch(name))
