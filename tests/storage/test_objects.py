@@ -233,8 +233,6 @@ def test_a_key_is_taken_as_it_is(store: Store) -> None:
 
 def test_keys_that_are_one_name_on_the_disk(store: Store) -> None:
     """Two objects never share an output: where the disk ignores case, the second fails."""
-    if not odd_disk.is_possible():
-        pytest.skip(odd_disk.REASON)
     store.put("in/A.enc", RECORDING)
     with odd_disk.mounted(store.folder) as disk:
         result = store.run(f"@/in - opus -d {disk}/out")

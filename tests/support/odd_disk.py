@@ -27,8 +27,6 @@ try:
 except (ImportError, OSError):  # the latter without its library
     mfusepy = None
 
-REASON = "needs /dev/fuse, fusermount3 and mfusepy"
-
 REFUSED = {"fsync", "fsyncdir", "link", "rename_open", "rename_over", "unlink_open", "write"}
 """What such a disk can be told to refuse."""
 
@@ -36,16 +34,11 @@ BUSY = ("fsyncdir=EOPNOTSUPP", "link=EOPNOTSUPP", "rename_open=EBUSY", "unlink_o
 """The habits of a disk that is `busy`."""
 
 
-def is_possible() -> bool:
-    """Return whether such a disk can be had here."""
-    return mfusepy is not None and os.access("/dev/fuse", os.R_OK | os.W_OK)
-
-
 @contextmanager
 def mounted(folder: Path, *habits: str, root: Path | None = None) -> Iterator[Path]:
     """Make such a disk in a folder, `folding` without habits; yield where it is, and remove it."""
-    if not is_possible():
-        pytest.skip(REASON)
+    if mfusepy is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("needs /dev/fuse, fusermount3 and mfusepy")
     disk = folder / "disk"
     disk.mkdir(exist_ok=True)
     if root is None:

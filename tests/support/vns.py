@@ -126,9 +126,6 @@ def meanwhile(act: Callable[[Handler], object]) -> Any:
     return behave
 
 
-slow = meanwhile(lambda _: time.sleep(1))
-
-
 def breaking(how: str, times: int | None, path: str = f"{PATH}/{ONE}") -> Any:
     """Return a behaviour that breaks the body of a recording, or of the list, in the middle."""
 
