@@ -251,7 +251,7 @@ def test_it_goes_on_where_it_was(api: Server, piece: int, tag: str | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("offers", "ranges"), [(True, [None, "bytes=600000-"] * 3), (False, [None] * 5)]
+    ("offers", "ranges"), [(True, [None, *["bytes=600000-"] * 5]), (False, [None] * 5)]
 )
 def test_it_begins_again_where_it_cannot_go_on(api: Server, ranges: Any, *, offers: bool) -> None:
     """Parts that are not offered are not asked for, and those of another ETag not mixed."""
