@@ -20,9 +20,8 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support import api_server, store_proxy
-from support.account import Account, Directory, Place, StoreFolder
 from support.faults import KINDS, names_of
-from support.night import Night
+from support.night import Account, Directory, Night, Place, StoreFolder
 from support.posix import posix_only
 
 NIGHTS = int(os.environ.get("NIGHTS", "20"))

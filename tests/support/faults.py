@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from support import odd_disk
-from support.account import Call, Directory
 from support.api_server import PATH, Handler
-from support.night import Night
+from support.night import Call, Directory, Night
 from support.store_proxy import Answer, Request, forwarding, refusal
 from support.vns import breaking, instead, meanwhile
 
@@ -22,17 +21,11 @@ Fault = Callable[[Night], None]
 Then = Callable[..., object]
 """Says what a fault must not keep the run from doing; its arguments are the night and the calls."""
 
-YEAR = 365 * 24 * 60 * 60
 LANES_BEGIN = 45  # calls with which the optional lanes begin
 PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1>Please sign in.</body></html>"
 REFUSALS = [200, 204, 302, 400, 401, 403, 404]
 PASSING = [429, 500, 503]
 """Statuses that the program takes for passing trouble: it asks again, after a pause."""
-
-
-def all_are_stored(night: Night, *_: Call) -> None:
-    """Let the exit code be any, but nothing be left undone."""
-    night.concerns()
 
 
 # The server and the network
@@ -43,22 +36,6 @@ def paths_of(calls: Sequence[Call]) -> list[str]:
     return [f"{PATH}/{call.guid}" for call in calls]
 
 
-def answer_with(
-    night: Night,
-    method: str,
-    paths: Sequence[str],
-    answer: Callable[[Handler], object],
-    times: int | None = None,
-) -> None:
-    """Let some requests be answered otherwise: each path so many times, or always."""
-    for path in paths:
-
-        def is_concerned(handler: Handler, path: str = path) -> bool:
-            return handler.path == path
-
-        night.server.behaviours.append(instead(answer, is_concerned, method, times))
-
-
 def sending(status: int) -> Callable[[Handler], None]:
     """Return what answers with a status: 200 is a page, 302 leads away, any other says little."""
     body = {200: PAGE, 204: b"", 302: b""}.get(status, b'{"error":"no"}')
@@ -67,21 +44,15 @@ def sending(status: int) -> Callable[[Handler], None]:
     return lambda handler: handler.send(status, body, kind, **headers)
 
 
-def refused(
-    statuses: Sequence[int],
-    then: Then,
-    *,
-    method: str = "GET",
-    times: Sequence[int | None] = (None,),
-    is_list: bool = False,
-) -> Fault:
-    """Return the fault that some recordings, their deletions or the list are refused, and how often."""
+def refused(statuses: Sequence[int], then: Then, times: Sequence[int | None] = (None,)) -> Fault:
+    """Return the fault that some recordings are refused, each so often or always."""
 
     def fault(night: Night) -> None:
-        calls = [] if is_list else night.some()
+        calls = night.some()
         status, count = night.chance.choice(statuses), night.chance.choice(times)
         night.draw(f"status {status}", f"times: {count}")
-        answer_with(night, method, paths_of(calls) or [PATH], sending(status), count)
+        for path in paths_of(calls):
+            night.server.behaviours.append(instead(sending(status), path, times=count))
         then(night, *calls)
 
     return fault
@@ -113,19 +84,6 @@ def on_an_odd_disk(night: Night, *habits: str) -> None:
     assert isinstance(night.place, Directory)
     disk = odd_disk.mounted(night.folder, *habits, root=night.place.path)
     night.where = str(night.undo.enter_context(disk))
-
-
-def refusing(
-    operations: Sequence[str], numbers: Sequence[str], then: Then = Night.is_harmless
-) -> Fault:
-    """Return the fault that a disk refuses some operations, with one of these errors."""
-
-    def fault(night: Night) -> None:
-        number = night.chance.choice(numbers)
-        on_an_odd_disk(night, *(f"{operation}={number}" for operation in operations))
-        then(night)
-
-    return fault
 
 
 # Signals, the store
@@ -170,28 +128,14 @@ class Anywhere(Night):
     """Faults wherever the archive is."""
 
     recordings_are_refused = refused(REFUSALS, Night.concerns)
-    recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, times=[1, 2])
+    recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, [1, 2])
     recordings_fail = refused(PASSING, Night.limit_time)
-    deletions_are_refused = refused([302, 400, 401, 403], all_are_stored, method="DELETE")
     connections_break_off = broken("cut")
     connections_are_reset = broken("reset")
     connections_stall = broken("stall")
     killed = signalled("SIGKILL")
     asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
-    the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
-
-    def deletions_fail_afterwards(self) -> None:
-        """The server deletes, and then says that it could not."""
-        status = self.chance.choice([500, 503])
-
-        def delete(handler: Handler) -> None:
-            with handler.server.lock:
-                handler.server.recordings.pop(handler.guid, None)
-            handler.send(status, b"{}")
-
-        answer_with(self, "DELETE", paths_of(self.some()), delete, 1)
-        self.is_harmless()
 
     def memory_is_scarce(self) -> None:
         """Of the address space, or of the data."""
@@ -201,23 +145,15 @@ class Anywhere(Night):
         self.prefix = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh"]
         self.env["AWS_MAX_ATTEMPTS"] = "2"
 
-    def the_clock_is_wrong(self) -> None:
-        """It is ahead or behind, by minutes or by years."""
-        ahead = self.chance.choice([-1, 1]) * self.chance.choice([600, 86400, YEAR, 15 * YEAR])
-        self.draw(f"{ahead} s ahead")
-        self.env["CLOCK_AHEAD"] = str(ahead)
-        self.is_harmless()
-
 
 class OnDisk(Anywhere):
     """Faults of an archive on a disk."""
 
-    names_cannot_be_replaced = refusing(
-        ["rename_over"], ["EEXIST", "EACCES", "EPERM"], all_are_stored
-    )
-    files_have_one_name = refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"])
-    open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
-    directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
+    def names_cannot_be_replaced(self) -> None:
+        """The exit code may be any, but nothing is left undone."""
+        number = self.chance.choice(["EEXIST", "EACCES", "EPERM"])
+        on_an_odd_disk(self, f"rename_over={number}")
+        self.concerns()
 
     def the_disk_is_busy(self) -> None:
         """Nor are there hard links, and directories are not flushed."""

@@ -88,17 +88,16 @@ def answering(
 
 def instead(
     answer: Callable[[Handler], object],
-    is_concerned: Callable[[Handler], bool] = lambda handler: handler.path == f"{PATH}/{ONE}",
+    where: str | Callable[[Handler], bool] = f"{PATH}/{ONE}",
     command: str = "GET",
     times: int | None = None,
 ) -> Any:
-    """Return a behaviour that answers some requests in another way, so often or always."""
+    """Return a behaviour that answers some requests, or those for a path, so often or always."""
     turns = iter(range(sys.maxsize if times is None else times))
 
     def behave(handler: Handler) -> bool:
-        is_its_turn = (
-            handler.command == command and is_concerned(handler) and next(turns, None) is not None
-        )
+        is_there = handler.path == where if isinstance(where, str) else where(handler)
+        is_its_turn = is_there and handler.command == command and next(turns, None) is not None
         if is_its_turn:
             answer(handler)
         return is_its_turn
@@ -110,9 +109,7 @@ def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
     """Return a behaviour that answers the first requests of a recording with these."""
     left = list(statuses)
     return instead(
-        lambda handler: handler.send(left.pop(0), b"{}", **headers),
-        lambda handler: handler.path == path,
-        times=len(statuses),
+        lambda handler: handler.send(left.pop(0), b"{}", **headers), path, times=len(statuses)
     )
 
 
@@ -144,7 +141,7 @@ def breaking(how: str, times: int | None, path: str = f"{PATH}/{ONE}") -> Any:
         handler.close_connection = True
         handler.connection.close()
 
-    return instead(answer, lambda handler: handler.path == path, times=times)
+    return instead(answer, path, times=times)
 
 
 def sending(body: bytes, status: int = 200, **headers: str) -> Any:
@@ -180,7 +177,7 @@ def trickling(part: str, seconds: float = 0.05, path: str = f"{PATH}/{ONE}") -> 
                 time.sleep(seconds)
         handler.close_connection = True
 
-    return instead(answer, lambda handler: handler.path == path)
+    return instead(answer, path)
 
 
 def limiting(per_second: float, retry_after: str | None) -> Any:

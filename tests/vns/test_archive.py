@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-from support.account import Directory, StoreFolder
 from support.api_server import PATH, TOKEN, Handler, Server
 from support.commands import Result
 from support.folders import contents
+from support.night import Directory, StoreFolder
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
 from support.store_proxy import proxy, refusing_conditions
 from support.vns import (
