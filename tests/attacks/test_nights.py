@@ -27,6 +27,7 @@ from support.posix import posix_only
 NIGHTS = int(os.environ.get("NIGHTS", "20"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 ONLY = os.environ.get("FAULT")
+FAULTS = [(ONLY, NIGHTS)] if ONLY else [(None, NIGHTS), ("killed", NIGHTS // 2)]
 
 Archive = tuple[Place, dict[str, str], store_proxy.StoreProxy | None]
 
@@ -88,14 +89,14 @@ def pass_night(night: Night, name: str) -> None:
 @pytest.mark.slow
 @posix_only("signals and limits of this kind")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fault", [ONLY] if ONLY else [None, "killed"])
+@pytest.mark.parametrize(("fault", "nights"), FAULTS)
 def test_no_call_is_lost(
-    kind: str, fault: str | None, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, fault: str | None, nights: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """After each quiet night the archive has all calls that there ever were, whole and recorded."""
-    nights, archive = NIGHTS, on_a_disk(tmp_path)
+    archive = on_a_disk(tmp_path)
     if kind == "store":  # where they take longer
-        nights, archive = (NIGHTS + 1) // 2, in_a_store(request.getfixturevalue("server"))
+        nights, archive = (nights + 1) // 2, in_a_store(request.getfixturevalue("server"))
     with api_server.serving() as server, archive as (place, env, store):
         account, seconds = Account(server, place), 1.0
         for number, drawn in enumerate(deck_of(KINDS[kind], nights, fault)):

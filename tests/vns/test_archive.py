@@ -146,6 +146,8 @@ def test_damage_in_a_store(api: Server, place: Place) -> None:
         place.files.remove(f"{guid}.{suffix}")
         if change:
             place.files.write(f"{guid}.{suffix}", change(data))
+    assert place.run("archive", place.url).code == 0
+    assert set(place.recordings().values()) == {AUDIO, bytes(len(AUDIO))}  # as long as it should be
     assert place.run("archive", place.url, "--check").code == 0
     assert place.recordings() == {f"{guid}.opus": AUDIO for guid in cases}
     assert {place.record(guid)["size"] for guid in cases} == {len(AUDIO)}
