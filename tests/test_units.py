@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,12 +16,12 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("only Linux has systemd", allow_module_level=True)
 
-from support import encryptor, hardened
+from support import hardened
 from support.api_server import TOKEN, serving
 from support.commands import SCRIPTS, VNS
 from support.folders import contents
 from support.posix import IS_ROOT
-from support.recordings import AUDIO, PASSWORD, WAV
+from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor.core.spool import MEMORY_LIMIT
 
@@ -92,34 +93,25 @@ def run_unit(
         line = hardened.line(unit, srv)
         for path in (srv / "audio", srv / "calls", *(srv / "credentials").iterdir()):
             os.chown(path, hardened.NOBODY, hardened.NOBODY)
-    env["PATH"] = os.environ["PATH"]
-    done = subprocess.run(
-        line,
-        check=False,
-        capture_output=True,
-        text=True,
-        env=env,
-        umask=int(unit["UMask"], 8),
-        timeout=120,
-    )
+    options: Any = {"capture_output": True, "text": True, "umask": int(unit["UMask"], 8)}
+    env |= {name: os.environ[name] for name in ("PATH", "PYTHONPATH")}
+    done = subprocess.run(line, check=False, env=env, timeout=120, **options)
     if done.stderr.startswith(("unshare:", "mount:", "mknod:", "this kernel")):
         pytest.skip(f"systemd cannot be imitated here: {done.stderr}")
     return done
 
 
-WAYS = [("plainly", 3), ("hardened", 40)]
+WAYS = [("plainly", 3), pytest.param("hardened", 40, marks=pytest.mark.slow)]
 """How to run a unit, and with how many recordings; with many, keys are derived side by side."""
 
 
-@pytest.mark.real_iterations
 @pytest.mark.parametrize(("way", "count"), WAYS)
 def test_recordings_are_decrypted_in_their_unit(srv: Path, way: str, count: int) -> None:
     """All of them, short ones and one that does not fit in memory; a second run has no work."""
     long = WAV + bytes(MEMORY_LIMIT)
-    recording = encryptor.encrypt(WAV, PASSWORD)
     for number in range(count):
-        (srv / "recordings" / f"{number}.enc").write_bytes(recording)
-    (srv / "recordings" / "long.enc").write_bytes(encryptor.encrypt(long, PASSWORD))
+        (srv / "recordings" / f"{number}.enc").write_bytes(encrypt(WAV))
+    (srv / "recordings" / "long.enc").write_bytes(encrypt(long))
     for _ in range(2):
         done = run_unit(way, "recordings.service", srv)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -128,14 +120,12 @@ def test_recordings_are_decrypted_in_their_unit(srv: Path, way: str, count: int)
     assert {(srv / "audio" / name).stat().st_mode & 0o777 for name in found} == {0o600}
 
 
-@pytest.mark.real_iterations
 @pytest.mark.parametrize(("way", "count"), WAYS)
 def test_an_archive_is_filled_in_its_unit(srv: Path, way: str, count: int) -> None:
     """With all that the account lists."""
     pytest.importorskip("httpcore", reason="the extra vns is not installed")
     with serving() as api:
-        recording = encryptor.encrypt(AUDIO, PASSWORD)
-        api.recordings = {str(uuid4()): recording for _ in range(count)}
+        api.recordings = {str(uuid4()): encrypt(AUDIO) for _ in range(count)}
         done = run_unit(way, "vns-recordings.service", srv, VNS_API_URL=api.url)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     found = contents(srv / "calls")

@@ -84,33 +84,24 @@ def test_what_the_system_refuses(
     assert contents(folder) == (before if code else {**before, "a.opus": AUDIO})
 
 
-def test_an_output_that_becomes_a_directory_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
-    """What somebody has put there stays, with what is in it."""
-    process = begin(folder, encrypted_audio)
+def test_what_becomes_of_an_output_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
+    """A directory that somebody has put there stays; where its own is gone, nothing is made."""
+    (folder / "sub").mkdir()
+    runs = [begin(folder, encrypted_audio, output=output) for output in ("a.opus", "sub/a.opus")]
+    (folder / "sub").rmdir()
     (folder / "a.opus").mkdir()
     (folder / "a.opus" / "precious").write_bytes(b"precious")
-    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
-    assert process.returncode == 1
-    assert stderr == b"filedecryptor: error: a.opus: Is a directory\n"
-    assert contents(folder) == {
-        "a.enc": encrypted_audio,
-        "a.opus": None,
-        "a.opus/precious": b"precious",
-    }
-
-
-def test_a_directory_that_goes_away_meanwhile(folder: Path, encrypted_audio: bytes) -> None:
-    """There is no place for the output any more; nothing is made elsewhere."""
-    (folder / "sub").mkdir()
-    process = begin(folder, encrypted_audio, output="sub/a.opus")
-    (folder / "sub").rmdir()
-    _, stderr = process.communicate(encrypted_audio[5000:], timeout=30)
-    assert process.returncode == 1
-    assert stderr.splitlines() == [
-        b"filedecryptor: error: sub/a.opus: No such file or directory",
-        b"filedecryptor: hint: there is no directory sub",
+    before = contents(folder)
+    said = [run.communicate(encrypted_audio[5000:], timeout=30)[1].splitlines() for run in runs]
+    assert said == [
+        [b"filedecryptor: error: a.opus: Is a directory"],
+        [
+            b"filedecryptor: error: sub/a.opus: No such file or directory",
+            b"filedecryptor: hint: there is no directory sub",
+        ],
     ]
-    assert contents(folder) == {"a.enc": encrypted_audio}
+    assert [run.returncode for run in runs] == [1, 1]
+    assert contents(folder) == before
 
 
 # Disks that lack what others have.

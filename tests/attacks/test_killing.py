@@ -108,6 +108,7 @@ def is_killed_at(step: str, number: int, words: list[str], folder: Path, *, can_
         ["strace", "-f", "-qq", "-o", "/dev/null", *kill, COMMAND, *words],
         check=False,
         cwd=folder,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # which would be steps as well
         capture_output=True,
     )
     if b"ptrace" in process.stderr:

@@ -56,21 +56,20 @@ def decrypt(folder: Path, *before: str, told: Collection[str] = ("",), **env: st
     assert contents(batch) == {f"{number:02}.enc": recording for number in range(COUNT)} | outputs
 
 
-def test_memory_that_may_not_become_executable(tmp_path: Path) -> None:
-    """As for a service with MemoryDenyWriteExecute=yes."""
-    decrypt(tmp_path, sys.executable, "-c", UNDER_MDWE, told={FAILED})
-
-
 @pytest.mark.parametrize(
     "limit",
     [
         *("-d 100000", "-d 140000", "-d 400000", "-v 300000", "-v 600000"),
         *("-n 12", "-n 64", "-n 128", "-s 256", "-s unlimited"),
+        "of memory that may not become executable",
     ],
 )
-def test_limits_of_a_shell(tmp_path: Path, limit: str) -> None:
-    """Those of memory, open files and the stack."""
-    decrypt(tmp_path, "bash", "-c", f'ulimit {limit}; exec "$0" "$@"')
+def test_limits(tmp_path: Path, limit: str) -> None:
+    """Those of memory, open files and the stack; and that of MemoryDenyWriteExecute=yes."""
+    if limit.startswith("-"):
+        decrypt(tmp_path, "bash", "-c", f'ulimit {limit}; exec "$0" "$@"')
+    else:
+        decrypt(tmp_path, sys.executable, "-c", UNDER_MDWE, told={FAILED})
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs to be a user without processes")

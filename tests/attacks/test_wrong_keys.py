@@ -159,6 +159,7 @@ def test_executors(tmp_path: Path, told: list[str], kind: type[Executor]) -> Non
     assert [f"warning: {what}" for what in found] == told
 
 
+@pytest.mark.slow
 def test_workers_of_a_cluster(tmp_path: Path) -> None:
     """The line appears once, however many of them have found it."""
     pytest.importorskip("distributed", reason="the extra dask is not installed")

@@ -203,15 +203,13 @@ def from_the_api(pairs: int) -> None:
 
 def archived(_: int) -> None:
     """A nightly run that finds ten new recordings among ten thousand."""
-    from support.recordings import AUDIO
-    from support.vns import write_record
+    from support.recordings import AUDIO, MP3
 
     data = b"".join(encrypted([AUDIO], PASSWORD))
     with tempfile.TemporaryDirectory() as place, serving_api() as api:
         guids = [str(uuid4()) for _ in range(10_000)]
-        for guid in guids[10:]:
-            Path(place, f"{guid}.opus").write_bytes(b"audio")
-            write_record(Path(place), guid, b"audio")
+        api.recordings = dict.fromkeys(guids[10:], MP3)
+        process(VNS, "archive", place, "-q")
         api.recordings = dict.fromkeys(guids[:10], data)
         listed = [{"sessionGuid": guid, "x": "y" * 80} for guid in guids]
         api.list_body = json.dumps(listed).encode()

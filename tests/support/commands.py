@@ -38,7 +38,6 @@ AS_ANYBODY = [
 if not IS_ROOT:
     AS_ANYBODY.clear()
 
-
 SECRET_VARIABLES = ("FILEDECRYPTOR_PASSWORD", "VNS_API_TOKEN")
 
 
@@ -61,13 +60,10 @@ WORDS_OF_WINDOWS: dict[str, str] = {}
 if sys.platform == "win32":
     import ctypes
 
-    for _codes, _words in (
-        ((2, 3), "No such file or directory"),
-        ((5,), "Permission denied"),
-        ((80, 183), "File exists"),
-    ):
-        for _code in _codes:
-            WORDS_OF_WINDOWS[ctypes.FormatError(_code).rstrip(" .\r\n")] = _words
+    _missing, _exists = "No such file or directory", "File exists"
+    _words = {2: _missing, 3: _missing, 5: "Permission denied", 80: _exists, 183: _exists}
+    for _code, _word in _words.items():
+        WORDS_OF_WINDOWS[ctypes.FormatError(_code).rstrip(" .\r\n")] = _word
 
 
 def neutral(output: bytes) -> bytes:
@@ -134,19 +130,16 @@ def run(
     return without_secrets(result, {**os.environ, **(env or {})})
 
 
-_last_store: dict[str, str | None] = {}
-
-
 def _forget_other_stores(env: Mapping[str, str | None]) -> None:
     """Let no client of s3fs serve a run in another environment than the one it was made in."""
-    store = {
-        name: value for name, value in {**os.environ, **env}.items() if name.startswith("AWS_")
-    }
-    if store != _last_store:
+    store = [item for item in {**os.environ, **env}.items() if item[0].startswith("AWS_")]
+    if (store := sorted(store)) != _last_store:
         if module := sys.modules.get("filedecryptor.storage.s3"):
             module.S3.clear_instance_cache()
-        _last_store.clear()
-        _last_store.update(store)
+        _last_store[:] = store
+
+
+_last_store: list[tuple[str, str | None]] = []
 
 
 def run_process(
@@ -213,12 +206,9 @@ def begin(
     folder: Path, encrypted_audio: bytes, *words: str, output: str = "a.opus"
 ) -> subprocess.Popen[bytes]:
     """Start a run that waits in the middle of its input."""
-    process = subprocess.Popen(
-        [COMMAND, "-", PASSWORD, "opus", "-o", output, *words],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    command = [COMMAND, "-", PASSWORD, "opus", "-o", output, *words]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, stdin=pipe, stderr=pipe)
     assert process.stdin
     process.stdin.write(encrypted_audio[:5000])
     process.stdin.flush()

@@ -7,43 +7,25 @@ it must not keep the run from doing. Where it is not possible, it skips.
 
 from __future__ import annotations
 
-import json
-import re
 import signal
 import time
 from collections.abc import Callable, Sequence
-from itertools import count
-from random import Random
 
 from support import odd_disk
-from support.account import Call, Directory
 from support.api_server import PATH, Handler
-from support.night import Night
-from support.recordings import altered
-from support.store_proxy import (
-    Answer,
-    Request,
-    forwarding,
-    refusal,
-)
+from support.night import Call, Directory, Night
+from support.store_proxy import Answer, Request, forwarding, refusal
 from support.vns import breaking, instead, meanwhile
 
 Fault = Callable[[Night], None]
 Then = Callable[..., object]
 """Says what a fault must not keep the run from doing; its arguments are the night and the calls."""
 
-YEAR = 365 * 24 * 60 * 60
 LANES_BEGIN = 45  # calls with which the optional lanes begin
 PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1>Please sign in.</body></html>"
-ODD_LISTS = [*b" [] {} null \0\xff true [[[".split(b" "), b'{"error": "no"}', PAGE]
 REFUSALS = [200, 204, 302, 400, 401, 403, 404]
 PASSING = [429, 500, 503]
 """Statuses that the program takes for passing trouble: it asks again, after a pause."""
-
-
-def all_are_stored(night: Night, *_: Call) -> None:
-    """Let the exit code be any, but nothing be left undone."""
-    night.concerns()
 
 
 # The server and the network
@@ -54,22 +36,6 @@ def paths_of(calls: Sequence[Call]) -> list[str]:
     return [f"{PATH}/{call.guid}" for call in calls]
 
 
-def answer_with(
-    night: Night,
-    method: str,
-    paths: Sequence[str],
-    answer: Callable[[Handler], object],
-    times: int | None = None,
-) -> None:
-    """Let some requests be answered otherwise: each path so many times, or always."""
-    for path in paths:
-
-        def is_concerned(handler: Handler, path: str = path) -> bool:
-            return handler.path == path
-
-        night.server.behaviours.append(instead(answer, is_concerned, method, times))
-
-
 def sending(status: int) -> Callable[[Handler], None]:
     """Return what answers with a status: 200 is a page, 302 leads away, any other says little."""
     body = {200: PAGE, 204: b"", 302: b""}.get(status, b'{"error":"no"}')
@@ -78,34 +44,18 @@ def sending(status: int) -> Callable[[Handler], None]:
     return lambda handler: handler.send(status, body, kind, **headers)
 
 
-def refused(
-    statuses: Sequence[int],
-    then: Then,
-    *,
-    method: str = "GET",
-    times: Sequence[int | None] = (None,),
-    new_calls: int = 0,
-    is_list: bool = False,
-) -> Fault:
-    """Return the fault that some recordings, their deletions or the list are refused, and how often."""
+def refused(statuses: Sequence[int], then: Then, times: Sequence[int | None] = (None,)) -> Fault:
+    """Return the fault that some recordings are refused, each so often or always."""
 
     def fault(night: Night) -> None:
-        night.account.take_calls(night.chance, new_calls)
-        calls = [] if is_list else night.some()
+        calls = night.some()
         status, count = night.chance.choice(statuses), night.chance.choice(times)
-        if method == "DELETE" and status in PASSING:
-            count = 1
         night.draw(f"status {status}", f"times: {count}")
-        answer_with(night, method, paths_of(calls) or [PATH], sending(status), count)
+        for path in paths_of(calls):
+            night.server.behaviours.append(instead(sending(status), path, times=count))
         then(night, *calls)
 
     return fault
-
-
-def list_is(night: Night, body: bytes) -> None:
-    """Let the list be this, for the night."""
-    night.server.list_body = body
-    night.undo.callback(setattr, night.server, "list_body", None)
 
 
 def broken(how: str) -> Fault:
@@ -136,61 +86,15 @@ def on_an_odd_disk(night: Night, *habits: str) -> None:
     night.where = str(night.undo.enter_context(disk))
 
 
-def refusing(
-    operations: Sequence[str], numbers: Sequence[str], then: Then = Night.is_harmless
-) -> Fault:
-    """Return the fault that a disk refuses some operations, with one of these errors."""
-
-    def fault(night: Night) -> None:
-        number = night.chance.choice(numbers)
-        on_an_odd_disk(night, *(f"{operation}={number}" for operation in operations))
-        then(night)
-
-    return fault
-
-
-# What was stored before
-
-Change = Callable[[Random, bytes], bytes | None]
-"""Returns what is in the place of a file's bytes; None if it is gone."""
-
-
-def damaged(suffix: str, change: Change, *words: str) -> Fault:
-    """Return the fault that some records or audio files hold something else: all is fetched again."""
-
-    def fault(night: Night) -> None:
-        for call in night.stored(night.chance.randint(1, 5)):
-            name = call.record if suffix == "json" else call.name
-            data = change(night.chance, night.place.read(name) or b"")
-            night.draw("gone" if data is None else f"{len(data)} bytes, {data[:10]!r}")
-            night.put(name, data)
-        night.words += words
-        night.is_harmless()
-
-    return fault
-
-
-def spoilt(chance: Random, data: bytes) -> bytes | None:
-    """Let a record be empty, cut, gone, another's or nonsense."""
-    other = re.sub(rb"[0-9a-f]{8}-", b"00000000-", data)
-    odd = [data[: len(data) // 2], b"", other, None, bytes(len(data)), b"null", b"\xff\xfe\x80"]
-    return chance.choice(odd)
-
-
-# Signals, secrets, the store
-
-
-def takes_its_time(night: Night) -> None:
-    """Let the server be slow, perhaps, so that other things come while recordings do."""
-    pause = night.chance.choice([0, 0.02, 0.1])
-    night.server.behaviours.append(meanwhile(lambda _: time.sleep(pause)))
+# Signals, the store
 
 
 def signalled(*names: str, count: int = 1) -> Fault:
     """Return the fault that one of these signals comes at any moment, so many times."""
 
     def fault(night: Night) -> None:
-        takes_its_time(night)
+        pause = night.chance.choice([0, 0.02, 0.1])  # so that it comes while recordings do
+        night.server.behaviours.append(meanwhile(lambda _: time.sleep(pause)))
         for _ in range(count):
             # From the start of a run to half as long after its end.
             after = night.chance.uniform(0, 1.5 * night.seconds)
@@ -209,12 +113,10 @@ def store_answers(
     night: Night, answer: Answer | None, is_concerned: Callable[[Request], bool], share: float = 1
 ) -> None:
     """Let a share of some requests be answered otherwise, or by hanging up if it is None."""
-    draws = [night.chance.random() < share for _ in range(997)]
-    asked = count()
     night.draw("hangs up" if answer is None else answer.status)
 
     def behave(request: Request, forward: Callable[[Request], Answer]) -> Answer | None:
-        is_drawn = is_concerned(request) and draws[next(asked) % len(draws)]
+        is_drawn = is_concerned(request) and night.chance.random() < share
         return answer if is_drawn else forward(request)
 
     assert night.store
@@ -225,62 +127,15 @@ def store_answers(
 class Anywhere(Night):
     """Faults wherever the archive is."""
 
-    recordings_are_refused = refused(REFUSALS, Night.concerns, new_calls=8)
-    recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, times=[1, 2])
+    recordings_are_refused = refused(REFUSALS, Night.concerns)
+    recordings_are_refused_for_now = refused(PASSING, Night.is_harmless, [1, 2])
     recordings_fail = refused(PASSING, Night.limit_time)
-    deletions_are_refused = refused([302, 400, 401, 403, *PASSING], all_are_stored, method="DELETE")
     connections_break_off = broken("cut")
     connections_are_reset = broken("reset")
     connections_stall = broken("stall")
     killed = signalled("SIGKILL")
     asked_to_end = signalled("SIGTERM", "SIGINT", "SIGHUP")
     asked_to_end_twice = signalled("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", count=2)
-    the_list_is_refused = refused([*REFUSALS, *PASSING], Night.limit_time, is_list=True)
-    records_are_damaged = damaged("json", spoilt)
-    audio_is_gone = damaged("audio", lambda *_: None)
-    audio_is_cut = damaged("audio", lambda chance, data: data[: chance.randrange(len(data))])
-    audio_is_altered = damaged("audio", lambda _, data: altered(data), "--check")
-
-    def the_list_makes_no_sense(self) -> None:
-        """It is cut, empty, null, or something else."""
-        body = self.server.listing()
-        body = self.chance.choice([*ODD_LISTS, body[: self.chance.randrange(len(body))]])
-        self.draw(body)
-        list_is(self, body)
-
-    def the_list_names_too_few(self) -> None:
-        """What it does not name waits; what it names is fetched."""
-        calls = self.some()
-        named = [call for call in self.account.waiting if call not in calls]
-        list_is(self, json.dumps([{"sessionGuid": call.guid} for call in named]).encode())
-        self.concerns(*calls)
-
-    def deletions_are_only_said(self) -> None:
-        """The server says that it has deleted, or that it has not, with a status that means success."""
-        said = ["", '{"success": true}', '{"success": false, "error": "busy"}']
-        body = self.chance.choice(said).encode()
-        self.draw(body)
-        answer_with(self, "DELETE", paths_of(self.some()), lambda handler: handler.send(200, body))
-        self.concerns()
-
-    def deletions_fail_afterwards(self) -> None:
-        """The server deletes, and then says that it could not."""
-        status = self.chance.choice([500, 503])
-
-        def delete(handler: Handler) -> None:
-            with handler.server.lock:
-                handler.server.recordings.pop(handler.guid, None)
-            handler.send(status, b"{}")
-
-        answer_with(self, "DELETE", paths_of(self.some()), delete, 1)
-        self.is_harmless()
-
-    def names_are_taken(self) -> None:
-        """Somebody's file has the name of a recording, and no record: it is replaced."""
-        for call in self.some():
-            data = self.chance.choice([b"", b"OggS", bytes(call.size), bytes(10**6)])
-            self.put(call.name, data)
-        self.is_harmless()
 
     def memory_is_scarce(self) -> None:
         """Of the address space, or of the data."""
@@ -290,29 +145,15 @@ class Anywhere(Night):
         self.prefix = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh"]
         self.env["AWS_MAX_ATTEMPTS"] = "2"
 
-    def the_clock_is_wrong(self) -> None:
-        """It is ahead or behind, by minutes or by years."""
-        ahead = self.chance.choice([-1, 1]) * self.chance.choice([600, 86400, YEAR, 15 * YEAR])
-        self.draw(f"{ahead} s ahead")
-        self.env["CLOCK_AHEAD"] = str(ahead)
-        self.is_harmless()
-
-    def the_password_is_wrong(self) -> None:
-        """What is encrypted is not stored, and not deleted."""
-        (self.folder / "password").write_text("another\n")
-        self.concerns(*(call for call in self.account.waiting if call.is_encrypted))
-
 
 class OnDisk(Anywhere):
     """Faults of an archive on a disk."""
 
-    the_disk_keeps_no_locks = refusing(["flock"], ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
-    names_cannot_be_replaced = refusing(
-        ["rename_over"], ["EEXIST", "EACCES", "EPERM"], all_are_stored
-    )
-    files_have_one_name = refusing(["link"], ["EPERM", "EOPNOTSUPP", "ENOSYS"])
-    open_files_stay = refusing(["unlink_open", "rename_open"], ["EBUSY", "EACCES"])
-    directories_are_not_flushed = refusing(["fsyncdir"], ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
+    def names_cannot_be_replaced(self) -> None:
+        """The exit code may be any, but nothing is left undone."""
+        number = self.chance.choice(["EEXIST", "EACCES", "EPERM"])
+        on_an_odd_disk(self, f"rename_over={number}")
+        self.concerns()
 
     def the_disk_is_busy(self) -> None:
         """Nor are there hard links, and directories are not flushed."""

@@ -4,7 +4,7 @@
 
 It keeps its files in ROOT. To one that is `folding`, names that differ in case or in Unicode
 normalisation only are one file. One with `room=BYTES` is full once so many have been written. Any
-other HABIT is a name of `REFUSED` and the error that it ends with, as in `flock=ENOLCK`; `busy`
+other HABIT is a name of `REFUSED` and the error that it ends with, as in `link=EPERM`; `busy`
 stands for several. It needs FUSE: /dev/fuse, libfuse3 and `mfusepy`.
 """
 
@@ -27,34 +27,18 @@ try:
 except (ImportError, OSError):  # the latter without its library
     mfusepy = None
 
-REASON = "needs /dev/fuse, fusermount3 and mfusepy"
-
-REFUSED = {
-    "flock",
-    "fsync",
-    "fsyncdir",
-    "link",
-    "rename_open",
-    "rename_over",
-    "unlink_open",
-    "write",
-}
+REFUSED = {"fsync", "fsyncdir", "link", "rename_open", "rename_over", "unlink_open", "write"}
 """What such a disk can be told to refuse."""
 
 BUSY = ("fsyncdir=EOPNOTSUPP", "link=EOPNOTSUPP", "rename_open=EBUSY", "unlink_open=EBUSY")
 """The habits of a disk that is `busy`."""
 
 
-def is_possible() -> bool:
-    """Return whether such a disk can be had here."""
-    return mfusepy is not None and os.access("/dev/fuse", os.R_OK | os.W_OK)
-
-
 @contextmanager
 def mounted(folder: Path, *habits: str, root: Path | None = None) -> Iterator[Path]:
     """Make such a disk in a folder, `folding` without habits; yield where it is, and remove it."""
-    if not is_possible():
-        pytest.skip(REASON)
+    if mfusepy is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("needs /dev/fuse, fusermount3 and mfusepy")
     disk = folder / "disk"
     disk.mkdir(exist_ok=True)
     if root is None:
@@ -186,21 +170,9 @@ class _Disk(mfusepy.Operations if mfusepy else object):  # type: ignore[misc, un
         os.link(self._real(source), self._real(target))
 
 
-class _DiskWithoutLocks(_Disk):
-    """A disk that is asked for its locks, which the kernel keeps for all others."""
-
-    def flock(self, *_: object) -> None:
-        self._refuse("flock")
-
-    def lock(self, *_: object) -> None:
-        self.flock()
-
-
 if __name__ == "__main__":
-    habits = sys.argv[3:]
-    kind = _DiskWithoutLocks if any(habit.startswith("flock=") for habit in habits) else _Disk
     mfusepy.FUSE(
-        kind(sys.argv[1], habits),
+        _Disk(sys.argv[1], sys.argv[3:]),
         sys.argv[2],
         foreground=True,
         nothreads=True,

@@ -42,28 +42,11 @@ else:
     import resource
     import termios
 
-__all__ = [
-    "IS_ROOT",
-    "IS_WINDOWS",
-    "IS_WINE",
-    "fcntl",
-    "make_fifo",
-    "make_null",
-    "make_socket",
-    "not_under_wine",
-    "posix_only",
-    "pty",
-    "resource",
-    "termios",
-]
+__all__ = ["fcntl", "pty", "resource", "termios"]  # that others are to find here
 
 
 def posix_only(what: str) -> pytest.MarkDecorator:
-    """Return a mark that skips a test on Windows.
-
-    Args:
-        what: What it is about, that is not there.
-    """
+    """Return a mark that skips a test on Windows, which has none of what it is about."""
     return pytest.mark.skipif(IS_WINDOWS, reason=f"Windows has no {what}")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Container
@@ -67,24 +67,6 @@ def record(folder: Path, guid: str) -> dict[str, Any]:
     return found
 
 
-def write_record(
-    folder: Path, guid: str, audio: bytes, fields: dict[str, Any] | None = None
-) -> None:
-    """Write the record of a recording that an earlier run has fetched."""
-    known = {
-        "guid": guid,
-        "entry": {"sessionGuid": guid},
-        "file": f"{guid}.opus",
-        "format": "opus",
-        "size": len(audio),
-        "sha256": hashlib.sha256(audio).hexdigest(),
-        "authenticated": True,
-        "fetched": "2026-11-24T02:15:00Z",
-        "deleted": None,
-    }
-    (folder / f"{guid}.json").write_text(json.dumps(known | (fields or {})))
-
-
 def answering(
     status: int,
     body: bytes = b"",
@@ -106,19 +88,19 @@ def answering(
 
 def instead(
     answer: Callable[[Handler], object],
-    is_concerned: Callable[[Handler], bool] = lambda handler: handler.path == f"{PATH}/{ONE}",
+    where: str | Callable[[Handler], bool] = f"{PATH}/{ONE}",
     command: str = "GET",
     times: int | None = None,
 ) -> Any:
-    """Return a behaviour that answers some requests in another way, so often or always."""
-    left = [0] * (10**6 if times is None else times)
+    """Return a behaviour that answers some requests, or those for a path, so often or always."""
+    turns = iter(range(sys.maxsize if times is None else times))
 
     def behave(handler: Handler) -> bool:
-        if handler.command != command or not is_concerned(handler) or not left:
-            return False
-        left.pop()
-        answer(handler)
-        return True
+        is_there = handler.path == where if isinstance(where, str) else where(handler)
+        is_its_turn = is_there and handler.command == command and next(turns, None) is not None
+        if is_its_turn:
+            answer(handler)
+        return is_its_turn
 
     return behave
 
@@ -127,9 +109,7 @@ def failing(*statuses: int, path: str = f"{PATH}/{ONE}", **headers: str) -> Any:
     """Return a behaviour that answers the first requests of a recording with these."""
     left = list(statuses)
     return instead(
-        lambda handler: handler.send(left.pop(0), b"{}", **headers),
-        lambda handler: handler.path == path,
-        times=len(statuses),
+        lambda handler: handler.send(left.pop(0), b"{}", **headers), path, times=len(statuses)
     )
 
 
@@ -141,9 +121,6 @@ def meanwhile(act: Callable[[Handler], object]) -> Any:
         return False
 
     return behave
-
-
-slow = meanwhile(lambda _: time.sleep(1))
 
 
 def breaking(how: str, times: int | None, path: str = f"{PATH}/{ONE}") -> Any:
@@ -160,11 +137,11 @@ def breaking(how: str, times: int | None, path: str = f"{PATH}/{ONE}") -> Any:
             option = struct.pack("ii", 1, 0)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
         elif how == "stall":
-            time.sleep(3)
+            time.sleep(1)
         handler.close_connection = True
         handler.connection.close()
 
-    return instead(answer, lambda handler: handler.path == path, times=times)
+    return instead(answer, path, times=times)
 
 
 def sending(body: bytes, status: int = 200, **headers: str) -> Any:
@@ -200,7 +177,7 @@ def trickling(part: str, seconds: float = 0.05, path: str = f"{PATH}/{ONE}") -> 
                 time.sleep(seconds)
         handler.close_connection = True
 
-    return instead(answer, lambda handler: handler.path == path)
+    return instead(answer, path)
 
 
 def limiting(per_second: float, retry_after: str | None) -> Any:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-from support.account import Directory, StoreFolder
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.commands import VNS, Result, wait_until
+from support.commands import Result
 from support.folders import contents
+from support.night import Directory, StoreFolder
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
 from support.store_proxy import proxy, refusing_conditions
 from support.vns import (
@@ -28,7 +27,6 @@ from support.vns import (
     THREE,
     TWO,
     answering,
-    environment,
     meanwhile,
     record,
     sending,
@@ -131,6 +129,28 @@ def test_what_is_stored(api: Server, place: Place, case: str) -> None:
     assert not place.env or not any(
         "lock" in name for name in {*place.files.versions(), *at_deletion}
     )
+
+
+@pytest.mark.parametrize("place", ["store"], indirect=True)
+def test_damage_in_a_store(api: Server, place: Place) -> None:
+    """As on a disk: what is gone, cut or altered is fetched again."""
+    changes: list[Callable[[bytes], bytes]] = [
+        lambda data: data[:-1],
+        lambda data: bytes(len(data)),
+    ]
+    cases = dict(zip(NUMBERED, product(("json", "opus"), [None, *changes]), strict=False))
+    api.recordings = dict.fromkeys(cases, encrypt(AUDIO))
+    place.run("archive", place.url)
+    for guid, (suffix, change) in cases.items():
+        data = place.files.read(f"{guid}.{suffix}") or b""
+        place.files.remove(f"{guid}.{suffix}")
+        if change:
+            place.files.write(f"{guid}.{suffix}", change(data))
+    assert place.run("archive", place.url).code == 0
+    assert set(place.recordings().values()) == {AUDIO, bytes(len(AUDIO))}  # as long as it should be
+    assert place.run("archive", place.url, "--check").code == 0
+    assert place.recordings() == {f"{guid}.opus": AUDIO for guid in cases}
+    assert {place.record(guid)["size"] for guid in cases} == {len(AUDIO)}
 
 
 def test_many_are_looked_up_together(api: Server, place: Place) -> None:
@@ -306,32 +326,6 @@ def test_dry_run(api: Server, place: Place) -> None:
     assert place.run("archive", f"{place.url}/new", "--dry-run").code == 0
     assert place.files.versions() == before
     assert api.deleted == []
-
-
-@pytest.mark.slow
-def test_killed_many_times(api: Server, place: Place, tmp_path: Path) -> None:
-    """Whatever is deleted on the server is there, byte for byte, and recorded."""
-    api.recordings.clear()
-    dice, kills = random.Random(1), 0  # noqa: S311 - it decides when to kill, no more
-    wanted = {f"{number:08}{ONE[8:]}": AUDIO + b"%d" % number for number in range(999)}
-    left, env = list(wanted), environment(api, **place.env)
-    command = [VNS, "archive", place.url, "--delete-after", "-q"]
-    while kills < 10:
-        while len(api.recordings) < 20:
-            guid = left.pop()
-            api.recordings[guid] = encrypt(wanted[guid])
-        last = len(api.seen) + dice.randrange(42)  # a list, 20 downloads, 20 deletions
-        process = subprocess.Popen(command, cwd=tmp_path, env=env)
-        wait_until(lambda: len(api.seen) > last or process.poll() is not None)  # noqa: B023
-        time.sleep(dice.uniform(0, 0.02))
-        process.kill()
-        kills += process.wait() != 0
-        for guid in api.deleted:
-            assert place.files.read(f"{guid}.opus") == wanted[guid]
-            assert place.record(guid)["size"] == len(wanted[guid])
-    assert len(api.deleted) > 3
-    assert place.run("archive", place.url).code == 0
-    assert set(place.recordings()) == {f"{guid}.opus" for guid in wanted if guid not in left}
 
 
 @pytest.mark.parametrize("others", [0, 30])
