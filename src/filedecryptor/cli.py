@@ -10,7 +10,7 @@ import click
 from filedecryptor.audio import FORMATS
 from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
-from filedecryptor.jobs.job import AUTO, IF_EXISTS
+from filedecryptor.jobs.outputs import AUTO, IF_EXISTS
 from filedecryptor.terminal.arguments import USAGE, Options, told_apart
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.options import (

@@ -19,7 +19,8 @@ from filedecryptor.errors import (
     errors_naming,
     failed,
 )
-from filedecryptor.jobs.job import AUTO, Job, size_of, try_job
+from filedecryptor.jobs.job import Job, size_of, try_job
+from filedecryptor.jobs.outputs import AUTO
 from filedecryptor.storage import disk, storage_of
 from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
 from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint

@@ -115,8 +115,7 @@ class NotFoundError(FileDecryptorError):
     """The API has no such recording."""
 
 
-Failure: TypeAlias = FileDecryptorError | OSError
-"""What a recording may fail with."""
+Failure: TypeAlias = FileDecryptorError | OSError  # what a recording may fail with
 
 
 def exit_code_of(error: Failure) -> ExitCode:

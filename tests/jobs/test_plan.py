@@ -16,6 +16,7 @@ from support.recordings import AUDIO, PASSWORD, WAV, encrypt
 
 from filedecryptor import UsageError
 from filedecryptor.jobs.job import Job
+from filedecryptor.jobs.outputs import targets_of
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.storage.disk import check_target
 
@@ -176,7 +177,7 @@ def test_every_collision_is_found(here: Path, extension: str, unknown_as: str | 
     names += ["a.wav", "a.gz", "a.b", "a.bin", "b.bin.enc", "b.enc"]
     make(here, *names)
     job = Job("", extension, unknown_as=unknown_as)
-    targets = {name: set(job._replace(input=name).targets()) for name in names}
+    targets = {name: set(targets_of(job._replace(input=name))) for name in names}
     expected = [
         name
         for name in names

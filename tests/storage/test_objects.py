@@ -37,7 +37,7 @@ from support.store_proxy import (
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError, in_one_line
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW
-from filedecryptor.storage import UNCONDITIONAL, objects
+from filedecryptor.storage import UNCONDITIONAL, objects, uploads
 from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD
 from filedecryptor.storage.s3 import S3
 
@@ -349,8 +349,8 @@ def test_an_upload_that_cannot_be_aborted_is_not_completed(
 ) -> None:
     """Not even when its remains are collected: it would be cut off audio."""
     asked: set[str] = set()
-    abort = Mock(side_effect=objects._abort)  # noqa: SLF001 - it holds the upload meanwhile
-    monkeypatch.setattr(objects, "_abort", abort)
+    abort = Mock(side_effect=uploads.abort)  # it holds the upload meanwhile
+    monkeypatch.setattr(uploads, "abort", abort)
 
     def refuse(request: Request, forward: Forward) -> Answer:
         is_new = request.path not in asked

@@ -14,7 +14,8 @@ from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.core.secrets import Passwords, Secret
 from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerError, failed
-from filedecryptor.jobs.job import IfExists, Job, try_job
+from filedecryptor.jobs.job import Job, try_job
+from filedecryptor.jobs.outputs import IfExists
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
@@ -33,8 +34,7 @@ from filedecryptor.storage.paths import clean_extension, is_url
 FAILURES_IN_A_ROW = 20
 """Recordings that a store fails for, with none among them that it answers, until it is given up."""
 
-Said: TypeAlias = Outcome | str
-"""What became of a job, or what has to be known besides."""
+Said: TypeAlias = Outcome | str  # what became of a job, or what has to be known besides
 
 
 def decrypt_files(

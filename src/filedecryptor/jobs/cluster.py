@@ -25,14 +25,12 @@ from filedecryptor.storage.paths import absolute, is_url
 if TYPE_CHECKING:
     from distributed import Client
 
-ANSWER_TIMEOUT = 10
-"""Seconds to wait for an answer of the scheduler, and of all workers."""
+ANSWER_TIMEOUT = 10  # seconds to wait for an answer of the scheduler, and of all workers
 
 NO_WORKERS_TIMEOUT = 60
 """Seconds to wait for a worker where there was one: it may be about to start again."""
 
-SILENCE_INTERVAL = 60
-"""Seconds without an outcome between two reports of which workers are busy."""
+SILENCE_INTERVAL = 60  # seconds without an outcome between two reports of which workers are busy
 
 OnSilence: TypeAlias = Callable[[float, list[str]], object]
 

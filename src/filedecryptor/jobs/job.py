@@ -1,15 +1,13 @@
-"""One recording to be decrypted: how its output is named, and what becomes of one that exists."""
+"""One recording to be decrypted."""
 
 # Annotations are not postponed here: a NamedTuple would compile their text at each start.
-import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from io import FileIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from filedecryptor import audio
 from filedecryptor.core.crypto import Password
 from filedecryptor.core.decryptor import Nowhere, OnProgress, UseKey, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE, Source
@@ -19,30 +17,25 @@ from filedecryptor.errors import (
     Content,
     FileDecryptorError,
     Outcome,
-    UnknownFormatError,
     UsageError,
     errors_naming,
     failed,
     unexpected,
 )
+from filedecryptor.jobs.outputs import (
+    AUTO,
+    IfExists,
+    check_if_exists,
+    existing,
+    target_for,
+    targets_of,
+)
 from filedecryptor.storage import atomic, remark, storage_of
 from filedecryptor.storage.atomic import NEW, Written
-from filedecryptor.storage.paths import clean_extension, is_url, replace_suffix, split
+from filedecryptor.storage.paths import clean_extension, is_url, split
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-AUTO = "auto"
-"""The output extension that stands for the format found in the audio."""
-
-IfExists: TypeAlias = Literal["replace", "skip", "fail"]
-IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
-
-
-def check_if_exists(if_exists: str) -> None:
-    """Raise a `UsageError` unless this is one of the values of `if_exists`."""
-    if if_exists not in IF_EXISTS:
-        raise UsageError(f"if_exists is not one of {', '.join(IF_EXISTS)}")
 
 
 def size_of(path: str) -> int | None:
@@ -61,34 +54,6 @@ class Job(NamedTuple):
     verify: bool = False  # authenticate only, write nothing
     unknown_as: str | None = None  # the extension, with `auto`, for audio that is not recognised
 
-    def targets(self) -> tuple[str, ...]:
-        """Return the outputs that this job may write; it writes one of them, or none."""
-        if self.verify:
-            return ()
-        if self.output is not None:
-            return (self.output,)
-        return replace_suffix(self.named_after or self.input, self.extensions())
-
-    def extensions(self) -> tuple[str, ...]:
-        """Return those that an output may get."""
-        if self.extension != AUTO:
-            return (self.extension,)
-        return tuple(dict.fromkeys(filter(None, (*audio.FORMATS, self.unknown_as))))
-
-    def target(self, content: Content) -> str:
-        """Return the output that fits the audio."""
-        targets = self.targets()
-        if len(targets) == 1:
-            return targets[0]
-        extension = content.format or self.unknown_as
-        if extension is None:
-            raise UnknownFormatError(
-                f"the recording is intact and the password right; {content.unknown}",
-                hint="name the output's extension instead of 'auto', or store such audio by"
-                " --unknown-as",
-            )
-        return targets[self.extensions().index(extension)]
-
 
 def without_work(
     job: Job,
@@ -102,7 +67,7 @@ def without_work(
     """
     check_if_exists(job.if_exists)
     with errors_naming(job.input):
-        targets = job.targets()
+        targets = targets_of(job)
         if len(targets) == 1:
             storage_of(targets[0]).check_target(targets[0], _identity(job, source))
         if job.if_exists == "replace":
@@ -112,33 +77,7 @@ def without_work(
             return None
         source_size = length_of(job.input) if source is None else None
         audio_size = None if source_size is None else source_size - SMALLEST_SIZE
-        return _existing(job, found, audio_size, written)
-
-
-def _existing(
-    job: Job, found: Mapping[str, int | None], audio_size: int | None, written: Written
-) -> Outcome | None:
-    """Decide what becomes of outputs that are there: an outcome, an error, or None for a new one.
-
-    An output counts as done if it is as long as the audio; one of another length was left
-    unfinished. A length is None if it is not known, or that of a link to nowhere.
-    """
-    if audio_size is not None and audio_size < 0:  # no recording, which is said when it is read
-        return None
-    fitting = [target for target, size in found.items() if audio_size in {None, size}]
-    target = (fitting or list(found))[0]
-    if fitting or job.if_exists == "fail":
-        written.refuse(target)
-    if job.if_exists == "fail":
-        cause = os.strerror(errno.EEXIST)
-        size = found[target]
-        if not fitting and size is not None:
-            cause = f"exists with another length: {size} bytes instead of {audio_size}"
-        raise FileExistsError(errno.EEXIST, cause, target)
-    if not fitting:
-        return None
-    written.claim(target)
-    return Outcome(job.input, target, None, None, "skipped")
+        return existing(job, found, audio_size, written)
 
 
 def _identity(job: Job, source: Source | None) -> str | int | None:
@@ -189,13 +128,13 @@ def do_job(
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
-            first = job.targets()[0]
+            first = targets_of(job)[0]
             attributes = NEW if is_url(first) else atomic.attributes_of(opened)
             nameless = partial(atomic.nameless, first, attributes)
             recording, content = decrypted(beginning, password, on_progress, nameless, use_key)
             with recording:
-                target = job.target(content)
-                if len(job.targets()) > 1:  # a single one has been checked before
+                target = target_for(job, content)
+                if len(targets_of(job)) > 1:  # a single one has been checked before
                     storage_of(target).check_target(target, _identity(job, source))
                 publish = partial(
                     storage_of(target).publish,
@@ -219,7 +158,7 @@ def _publish(
         if job.if_exists == "replace":
             raise
         size = size_of(target)
-        if done := _existing(job, {target: size}, content.size, written):
+        if done := existing(job, {target: size}, content.size, written):
             return done
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"

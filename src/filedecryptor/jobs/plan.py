@@ -12,13 +12,13 @@ from itertools import chain
 from typing import TypeAlias
 
 from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageError, failed
-from filedecryptor.jobs.job import Job, check_if_exists, size_of, without_work
+from filedecryptor.jobs.job import Job, size_of, without_work
+from filedecryptor.jobs.outputs import check_if_exists, targets_of
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import absolute, is_plain, is_url, join, split
 
-Place: TypeAlias = tuple[str, str]
-"""A directory and a name in it."""
+Place: TypeAlias = tuple[str, str]  # a directory and a name in it
 
 
 def folded(name: str) -> str:
@@ -144,7 +144,7 @@ class Plan:
 
         def hashes(source: Place, output_dir: str) -> set[int]:
             """Return one for each name that a recording has or may get, the same for those alike."""
-            targets = self.job._replace(input=source[1]).targets()
+            targets = targets_of(self.job._replace(input=source[1]))
             places = {source, self._end_of(source), *((output_dir, target) for target in targets)}
             return {hash(self._key(place, fold=True)) for place in places}
 
@@ -189,7 +189,7 @@ class Plan:
         outputs: dict[Hashable, Place] = {}
         colliding: dict[Place, UsageError] = {}
         for source, output_dir in recordings:
-            for target in self.job._replace(input=source[1]).targets():
+            for target in targets_of(self.job._replace(input=source[1])):
                 place = output_dir, target
                 # Whether it would replace its own input, the disk tells, and with `auto` the audio.
                 replaced = inputs.get(self._on_disk(place), source)

@@ -20,8 +20,7 @@ from filedecryptor.core.spool import MEMORY_LIMIT
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-SHUTDOWN_TIMEOUT = 5.0
-"""Seconds that abandoned work has to end in."""
+SHUTDOWN_TIMEOUT = 5.0  # seconds that abandoned work has to end in
 
 WAKING_INTERVAL = 0.2
 """Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does
@@ -30,8 +29,7 @@ not wake it."""
 WATCH_INTERVAL = 5.0
 """Seconds without a result after which an executor is asked whether it is still there."""
 
-MEMORY = 64 * 1024 * 1024
-"""Bytes of audio that all threads together have in memory at most."""
+MEMORY = 64 * 1024 * 1024  # bytes of audio that all threads together have in memory at most
 
 
 class Workers(NamedTuple):

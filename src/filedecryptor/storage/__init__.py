@@ -100,8 +100,8 @@ def write_bytes(path: str, data: bytes) -> None:
 def discard_unfinished() -> None:
     """Remove what is being written, and let nothing more begin: the process is about to end."""
     atomic.discard_unfinished()
-    if objects := sys.modules.get("filedecryptor.storage.objects"):
-        objects.discard_unfinished()
+    if uploads := sys.modules.get("filedecryptor.storage.uploads"):
+        uploads.discard_unfinished()
 
 
 def remark() -> str | None:

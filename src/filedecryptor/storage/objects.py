@@ -8,11 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from threading import Condition, Event, Semaphore, Thread
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from filedecryptor.core.decryptor import OnProgress, ignore
-from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import (
     Failure,
     StorageError,
@@ -22,12 +21,12 @@ from filedecryptor.errors import (
     in_one_line,
     missing_extra,
 )
+from filedecryptor.storage import uploads
 from filedecryptor.storage.disk import Folder, OnError, OnLink
 from filedecryptor.storage.paths import SUFFIX, join
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-    from fsspec.spec import AbstractBufferedFile
 
 MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
@@ -38,13 +37,7 @@ LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather t
 SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
 """The first in bytes (Amazon S3, "Multipart upload limits")."""
 
-DISCARD_TIME = 5.0  # seconds that a store has to forget unfinished uploads
 _large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
-
-_changed = Condition()
-_under_way: dict[int, AbstractBufferedFile] = {}  # uploads in parts; guarded by `_changed`
-
-_interrupted = Event()
 
 
 def resolve(url: str) -> tuple[AbstractFileSystem, str]:
@@ -247,58 +240,20 @@ def publish(
 def _send_in_parts(
     target: str, content: BinaryIO, size: int, on_progress: OnProgress, *, replace: bool
 ) -> None:
-    """Send a file piece by piece, and abort the upload whatever is raised."""
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
-    store_errors = partial(errors_naming, target, translate=translated)
     with asking(target) as (file_system, key):
         upload = file_system.open(key, "wb" if replace else "xb", part_size)
-    with _changed:
-        _under_way[id(upload)] = upload
-    try:
-        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
-            on_progress(0)
-            with store_errors():
-                _refuse_if_interrupted()
-                upload.write(piece)
-        with store_errors():
-            _look(file_system, key, replace=replace)
-            upload.close()
-    except BaseException:
-        _abort(upload)
-        raise
-    finally:
-        with _changed:
-            del _under_way[id(upload)]
-            _changed.notify_all()
+    uploads.send(
+        upload,
+        content,
+        on_progress,
+        partial(_look, file_system, key, replace=replace),
+        partial(errors_naming, target, translate=translated),
+    )
 
 
 def _look(file_system: AbstractFileSystem, key: str, *, replace: bool) -> None:
     """Refuse to replace an object; not every store has requests that refuse it themselves."""
-    _refuse_if_interrupted()
+    uploads.refuse_if_interrupted()
     if not replace and file_system.exists(key):
         raise FileExistsError
-
-
-def _refuse_if_interrupted() -> None:
-    if _interrupted.is_set():
-        raise StorageError("the run has been interrupted")
-
-
-def _abort(upload: AbstractBufferedFile) -> None:
-    upload.closed = True  # or its destructor would complete it, cut off as it is
-    with suppress(Exception):  # the store may refuse that as well
-        upload.discard()
-
-
-def discard_unfinished() -> None:
-    """Abort every upload of this process that is under way, and let no new one begin.
-
-    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
-    """
-    _interrupted.set()
-    with _changed:
-        # Their own threads abort them, once a part has arrived.
-        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
-        for upload in _under_way.values():
-            Thread(target=_abort, args=[upload], daemon=True).start()
-        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)

@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from filedecryptor.audio import FORMATS
 from filedecryptor.errors import UsageError
-from filedecryptor.jobs.job import AUTO, IfExists
+from filedecryptor.jobs.outputs import AUTO, IfExists
 from filedecryptor.storage.paths import SUFFIX, is_url
 
 USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 ORDER = f"the order is {USAGE}"
-ELSEWHERE = "-"
-"""What stands for a password that is not on the command line."""
+ELSEWHERE = "-"  # what stands for a password that is not on the command line
 
 
 class Options(NamedTuple):

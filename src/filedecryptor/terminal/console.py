@@ -26,8 +26,7 @@ from filedecryptor.errors import (
     exit_code_of,
 )
 
-STANDARD_STREAM = "-"
-"""The name of standard input and output on the command line."""
+STANDARD_STREAM = "-"  # the name of standard input and output on the command line
 
 
 class Console:

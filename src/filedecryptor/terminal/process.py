@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from filedecryptor.terminal.console import Console
 
-_RETRY_INTERVAL = 0.02
-"""Seconds until a signal is delivered again that came at a bad moment."""
+_RETRY_INTERVAL = 0.02  # seconds until a signal is delivered again that came at a bad moment
 
 deferring_packages: set[str] = set()
 """Packages whose calls, short ones, `KeyboardInterrupt` would leave half-done: it is deferred."""

@@ -13,11 +13,8 @@ from filedecryptor.errors import Outcome
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.report import MEGABYTE
 
-BYTES_PER_SECOND = 256 * MEGABYTE
-"""What an ordinary disk writes."""
-
-USUAL_COLUMNS = 80
-"""The width of a terminal that does not know its own."""
+BYTES_PER_SECOND = 256 * MEGABYTE  # what an ordinary disk writes
+USUAL_COLUMNS = 80  # the width of a terminal that does not know its own
 
 
 class Progress:

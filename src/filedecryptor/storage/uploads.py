@@ -1,0 +1,76 @@
+"""Uploads to stores in parts: sent whole, or aborted, also when the process is about to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from threading import Condition, Event, Thread
+from typing import TYPE_CHECKING, BinaryIO
+
+from filedecryptor.core.decryptor import OnProgress
+from filedecryptor.core.format import CHUNK_SIZE
+from filedecryptor.errors import StorageError
+
+if TYPE_CHECKING:
+    from fsspec.spec import AbstractBufferedFile
+
+DISCARD_TIME = 5.0  # seconds that a store has to forget unfinished uploads
+
+_changed = Condition()
+_under_way: dict[int, AbstractBufferedFile] = {}  # guarded by `_changed`
+_interrupted = Event()
+
+
+def send(
+    upload: AbstractBufferedFile,
+    content: BinaryIO,
+    on_progress: OnProgress,
+    look: Callable[[], None],
+    store_errors: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Send a file piece by piece, `look` before the last, and abort the upload whatever is raised."""
+    with _changed:
+        _under_way[id(upload)] = upload
+    try:
+        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            on_progress(0)
+            with store_errors():
+                refuse_if_interrupted()
+                upload.write(piece)
+        with store_errors():
+            look()
+            upload.close()
+    except BaseException:
+        abort(upload)
+        raise
+    finally:
+        with _changed:
+            del _under_way[id(upload)]
+            _changed.notify_all()
+
+
+def abort(upload: AbstractBufferedFile) -> None:
+    """Let the store forget what it has got so far."""
+    upload.closed = True  # or its destructor would complete it, cut off as it is
+    with suppress(Exception):  # the store may refuse that as well
+        upload.discard()
+
+
+def refuse_if_interrupted() -> None:
+    """Raise an error if the process is about to end."""
+    if _interrupted.is_set():
+        raise StorageError("the run has been interrupted")
+
+
+def discard_unfinished() -> None:
+    """Abort every upload of this process that is under way, and let no new one begin.
+
+    Whatever the store does, this ends in a bounded time. What it did not forget by then is left.
+    """
+    _interrupted.set()
+    with _changed:
+        # Their own threads abort them, once a part has arrived.
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
+        for upload in _under_way.values():
+            Thread(target=abort, args=[upload], daemon=True).start()
+        _changed.wait_for(lambda: not _under_way, DISCARD_TIME / 2)
