@@ -1,7 +1,6 @@
 """Outputs on the disk: whole and flushed under their names, or not there at all."""
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import errno
 import os
 import re
