@@ -118,7 +118,7 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
 def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noqa: ANN401 - named above
     """Decrypt what the command line names; the help is `HELP`."""
     options = Options(**given)
-    if not words and options == Options():
+    if not words and all(getattr(Options, name) == value for name, value in given.items()):
         usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
         console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
         return ExitCode.USAGE

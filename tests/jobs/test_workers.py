@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support.commands import COMMAND, Result, run_process, wait_until
@@ -55,13 +56,31 @@ def test_work_is_done_by_the_threads_there_are(
         list(in_threads([0], work, threads=lambda: 5, **NOTHING))
 
 
+def test_without_threads_a_result_comes_before_the_next_item_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So a signal or a first failure is heeded at once, and not after as many as there may be."""
+    monkeypatch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError))
+    begun: list[int] = []
+    results = in_threads(
+        range(9), lambda number, _: begun.append(number), threads=lambda: 5, **NOTHING
+    )
+    next(results)
+    assert begun == [0]
+    results.close()
+    assert begun == [0]
+
+
 def test_at_the_end_what_waits_is_dropped_and_what_began_is_waited_for() -> None:
     """So nothing is half-done once the results are closed; long work ends at its next step."""
-    go_on, done = threading.Event(), []
+    go_on, begun, done = threading.Event(), [], []
 
     def work(name: str, advance: Callable[[int], object]) -> str:
+        begun.append(name)
         try:
-            if name == "long":
+            if name == "short":
+                wait_until(lambda: len(begun) == 3)
+            elif name == "long":
                 wait_until(lambda: bool(advance(0)))
             elif name == "step":
                 go_on.wait(30)

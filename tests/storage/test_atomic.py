@@ -371,6 +371,25 @@ def test_a_run_replaces_nothing_of_its_own(
 
 
 @in_each_way
+@posix_only("functions of os that give names")
+@in_each_way
+def test_an_output_may_be_taken_away_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a program that collects what appears."""
+    target, taken = str(tmp_path / "x"), tmp_path / "taken"
+    for function in ("link", "replace"):
+
+        def give(real: Any, path: str, name: str, **how: Any) -> None:
+            real(path, name, **how)
+            if name == target:
+                os.rename(target, taken)
+
+        monkeypatch.setattr(os, function, partial(give, getattr(os, function)))
+    publish(target)
+    assert contents(tmp_path) == {"taken": AUDIO}
+
+
 def test_the_number_of_a_file_does_not_outlive_it(tmp_path: Path) -> None:
     """It may be another file's once another run has replaced it, or if it got no name at all."""
     written = Written()

@@ -6,18 +6,39 @@ import codecs
 import getpass
 from itertools import product
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import pytest
 from support.commands import Result, run
 from support.folders import contents
-from support.posix import IS_WINDOWS
+from support.posix import IS_WINDOWS, make_fifo, posix_only
 from support.recordings import PASSWORD, MakeEnc
 from support.terminal import Terminal, run_in_terminal
 
 from filedecryptor.terminal.console import Console
-from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, find_password, first_line
 
 LINE = PASSWORD.encode()
+
+
+@posix_only("pipes with names")
+def test_a_line_of_a_pipe_is_enough(tmp_path: Path) -> None:
+    """Whoever writes it may keep the pipe open."""
+    make_fifo(tmp_path / "p")
+    is_read = Event()
+
+    def write() -> None:
+        with (tmp_path / "p").open("wb", buffering=0) as pipe:
+            pipe.write(codecs.BOM_UTF16_BE + f"{PASSWORD}\n".encode("utf-16-be"))
+            is_read.wait(20)
+
+    Thread(target=write, daemon=True).start()
+    timer = Timer(10, is_read.set)
+    timer.start()
+    assert first_line(str(tmp_path / "p"), "--password-file") == LINE
+    assert not is_read.is_set()
+    is_read.set()
+    timer.cancel()
 
 
 def run_with_file(folder: Path, data: bytes) -> Result:

@@ -422,6 +422,17 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: http.PassingError
         assert (0.1 + 0.2 + 0.4) / 2 <= seconds < 2.5
 
 
+def test_a_pause_grows_over_several_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that lets none through is given more and more time, whichever request asks."""
+    monkeypatch.setattr(http, "PAUSE", 0.01)
+    monkeypatch.setattr(http, "SPACING", 0)
+    retries, busy = http.Network(60, None), http.BusyError("busy", None)
+    with pytest.raises(ApiError, match="busy"):
+        retries.make(failing_with(*[busy] * 5), ignore)
+    begin = time.monotonic()
+    assert retries.make(failing_with(busy), ignore) - begin >= 0.01 * (2**4 + 2**5) / 2
+
+
 def test_requests_that_are_refused_together_count_once() -> None:
     """Or the first pause of many threads would be a long one."""
     retries, together, refusals = http.Network(60, None), Barrier(6), [0] * 6

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import closing
-from itertools import chain, islice
+from itertools import chain
 from typing import TypeAlias, cast
 
 from filedecryptor.core.crypto import load
@@ -193,12 +193,17 @@ def _placed(outcome: Said) -> Said:
 
 def _groups(plan: Plan, size: int) -> Iterator[list[Job] | Outcome]:
     """Yield the jobs that need work in groups, and the outcomes of those that need none."""
-    jobs = iter(plan)
-    while some := list(islice(jobs, size)):
-        outcomes = [plan.without_work(job, Written()) for job in some]
-        yield from filter(None, outcomes)
-        if group := [job for job, outcome in zip(some, outcomes, strict=True) if outcome is None]:
+    group: list[Job] = []
+    for job in plan:
+        if outcome := plan.without_work(job, Written()):
+            yield outcome
+            continue
+        group.append(job)
+        if len(group) == size:
             yield group
+            group = []
+    if group:
+        yield group
 
 
 def _worker_failures(group: list[Job], error: Exception) -> list[Said]:
@@ -235,12 +240,15 @@ def _in_threads(
         options = {"use_key": keys.use, "memory_limit": limit, "on_progress": advance}
         return try_job(job, passwords, written=written, **options)
 
-    yield from in_threads(
+    outcomes = in_threads(
         items,
         work,
         check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
         on_progress=lambda job, count: on_progress(job.input, count),
     )
-    if news := keys.news():
-        yield news
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome
+            if news := keys.news():
+                yield news

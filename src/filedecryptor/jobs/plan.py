@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageError, failed
 from filedecryptor.jobs.job import Job, size_of, without_work
-from filedecryptor.jobs.outputs import check_if_exists, targets_of
+from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import absolute, is_plain, is_url, join, split
@@ -141,12 +141,18 @@ class Plan:
 
         Only a hash for each recording is held, since the paths would take a multiple of the memory.
         """
+        extensions = extensions_of(self.job)
+        suffixes = {part for name in extensions for part in folded(name).split(".")}
 
-        def hashes(source: Place, output_dir: str) -> set[int]:
-            """Return one for each name that a recording has or may get, the same for those alike."""
-            targets = targets_of(self.job._replace(input=source[1]))
-            places = {source, self._end_of(source), *((output_dir, target) for target in targets)}
-            return {hash(self._key(place, fold=True)) for place in places}
+        def hashes(recording: Place, output_dir: str) -> set[int]:
+            """Return one for each directory concerned, and what a name has in common with its outputs."""
+            found = set()
+            for directory, name in {recording, (output_dir, recording[1]), self._end_of(recording)}:
+                stem = os.path.splitext(folded(name))[0]
+                while stem and (parts := stem.rpartition("."))[2] in suffixes:
+                    stem = parts[0]
+                found.add(hash((folded(self._real_path(directory)), stem)))
+            return found
 
         seen: set[int] = set()
         again: set[int] = set()

@@ -134,12 +134,17 @@ def submit_bounded(
     pending: dict[Future[Result], Item] = {}
     try:
         while True:
+            is_over = True
             for item in islice(waiting, max(0, window() - len(pending))):
-                pending[submit(item)] = item
-            if not pending:
+                is_over, future = False, submit(item)
+                if future.done():  # by this thread, perhaps, which may have been interrupted at it
+                    yield item, future
+                else:
+                    pending[future] = item
+            if is_over and not pending:
                 return
             begin = watched = time.monotonic()
-            while not wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done:
+            while pending and not wait(pending, WAKING_INTERVAL, FIRST_COMPLETED).done:
                 now = time.monotonic()
                 if watch and now - watched >= WATCH_INTERVAL:
                     watched = now

@@ -231,6 +231,7 @@ def publish(
                 files.enter_context(file)
             file.fill(content, on_progress)
             with written.lock:
+                found = os.fstat(file.fileno())
                 # A new output has no other name before its own.
                 if not (file.is_nameless and file.link(target)):
                     if not replace and os.path.lexists(target):
@@ -238,11 +239,12 @@ def publish(
                     if file.is_nameless and not file.link(temporary):
                         file = files.enter_context(PendingFile(temporary, target, attributes.mode))
                         file.fill(content, on_progress)
+                        found = os.fstat(file.fileno())
                     if replace:
                         written.refuse(target)
                         regular_file(target)
                     _rename(file, temporary, target, replace=replace)
-                written.add(target, os.lstat(target))
+                written.add(target, found)
         flush_directory(directory)
     # Only now, since a temporary file that is old may be taken for a leftover.
     if attributes.modified is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
@@ -120,18 +120,23 @@ def may_be_secret(word: str) -> OSError | None:
 
 
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
-    with BufferedReader(file) as buffered:
-        data = buffered.readline(_LONGEST_LINE)
-        if _utf_16_of(data):  # where that may have ended within a character
-            data += buffered.read(2 * _LONGEST_LINE - len(data))
-    if not (text := as_utf_8(data)):
-        raise UsageError("it is empty", filename=origin)
-    line = text.partition(b"\n")[0]
-    if _utf_16_of(data) and "\N{REPLACEMENT CHARACTER}".encode() in line:
-        raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
-    if len(line) >= _LONGEST_LINE:
-        raise UsageError("the first line is too long for a secret", filename=origin)
-    return line.removesuffix(b"\r")
+    # A UnicodeDecodeError carries the secret, so it must not be chained.
+    with BufferedReader(file) as buffered, suppress(UnicodeDecodeError):
+        line = buffered.readline(_LONGEST_LINE)
+        if encoding := _utf_16_of(line):  # the line may have been cut within a character
+            decoder = getincrementaldecoder(encoding)()
+            text = decoder.decode(line)
+            while line and "\n" not in text and len(text) < _LONGEST_LINE:
+                line = buffered.readline(_LONGEST_LINE)
+                text += decoder.decode(line, final=not line)
+            line = "".join(text.partition("\n")[:2]).encode()
+        line = line.removeprefix(BOM_UTF8)
+        if not line:
+            raise UsageError("it is empty", filename=origin)
+        if len(line) >= _LONGEST_LINE:
+            raise UsageError("the first line is too long for a secret", filename=origin)
+        return line.removesuffix(b"\n").removesuffix(b"\r")
+    raise UsageError("it is not text, though it begins as UTF-16 does", filename=origin)
 
 
 def _utf_16_of(line: bytes) -> str | None:

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from io import FileIO
 from threading import Lock, Semaphore
 from typing import BinaryIO, cast
@@ -131,15 +131,18 @@ class Archive:
         self._downloads = Semaphore(downloads)
         self._reason: Failure | None = None  # why the rest is not worth trying
         self._listed = -math.inf  # when the list was last seen to work
-        yield from in_threads(
+        outcomes = in_threads(
             wanted,
             self._attempt,
             check=self._without_work,
             threads=threads,
             on_progress=lambda recording, count: on_progress(str(recording.guid), count),
         )
-        if news := keys.news():
-            warn(news)
+        with closing(outcomes):
+            for outcome in outcomes:
+                yield outcome
+                if news := keys.news():
+                    warn(news)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""

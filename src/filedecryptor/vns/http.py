@@ -123,6 +123,7 @@ class Network(httpcore.SyncBackend):
         self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
         self._lock = Lock()
         self._answers = 0  # to requests that were not refused
+        self._refusals = 0  # one after another, since the last such answer
         self._until = 0.0  # when the next request may begin; 0 until one is refused
 
     def close(self) -> None:
@@ -150,6 +151,7 @@ class Network(httpcore.SyncBackend):
         while True:
             self._wait(earliest, on_progress)
             failure: PassingError | None = None
+            refusals = self._refusals
             try:
                 return request()
             except PassingError as error:
@@ -158,9 +160,11 @@ class Network(httpcore.SyncBackend):
                 is_busy = isinstance(failure, BusyError)
                 with self._lock:
                     self._answers += not is_busy
+                    # Those that were under way together count once.
+                    self._refusals = max(self._refusals, refusals + 1) if is_busy else 0
             counts = self._answers == answers if is_busy else not failure.has_progressed
             answers, failures = self._answers, failures + 1 if counts else 0
-            pause = failure.retry_after or backoff(PAUSE, max(failures, 1))
+            pause = failure.retry_after or backoff(PAUSE, max(failures, self._refusals, 1))
             earliest = time.monotonic() + max(pause, SPACING if is_busy else 0)
             if is_busy:
                 with self._lock:
