@@ -55,7 +55,7 @@ PR_SET_MDWE = 65
 def line(unit: dict[str, str], folder: Path) -> list[str]:
     """Return the command line that runs a unit, with its directives, where a folder is `/srv`."""
     package = str(Path(filedecryptor.__file__).parent)
-    needed = (sys.prefix, sys.base_prefix, package, os.environ["PYTHONPATH"])
+    needed = (sys.prefix, sys.base_prefix, package, str(Path(__file__).parent))
     network = ["--net"] if "PrivateNetwork" in unit else []
     return [
         *("unshare", "--mount", "--uts", *network),
