@@ -23,7 +23,7 @@ LINE = PASSWORD.encode()
 
 @posix_only("pipes with names")
 def test_a_line_of_a_pipe_is_enough(tmp_path: Path) -> None:
-    """Whoever writes it may keep the pipe open."""
+    """The pipe may stay open behind it."""
     make_fifo(tmp_path / "p")
     is_read = Event()
 
