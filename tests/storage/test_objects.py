@@ -138,7 +138,7 @@ def test_an_object_a_folder_or_a_bucket(
     assert night.contents() == before | expected
     assert sorted(result.stdout.decode().splitlines()) == [f"@/{key}" for key in expected]
     assert "".join(result.lines[-1:]).startswith(last)
-    assert (code == 4) == ("error: @/inside.enc: not an .enc file: it is 17" in result.stderr)
+    assert (code == 4) == ("error: @/inside.enc: this is a text, not a recording" in result.stderr)
     assert contents(night.folder) == {}
 
 

@@ -109,12 +109,13 @@ def run_plan(
     else:
         running = _by_executor(plan, GroupWork(password), workers.executor, jobs, workers.watch)
     with closing(running):
-        for outcome in chain(plan.failures, running):
-            if isinstance(outcome, str):
-                if outcome not in said:
-                    warn(outcome)
-                said.add(outcome)
+        for each in chain(plan.failures, running):
+            if isinstance(each, str):
+                if each not in said:
+                    warn(each)
+                said.add(each)
                 continue
+            outcome = (each.error and plan.passed_over(each.input, each.error)) or each
             yield outcome._replace(note=None) if outcome.note in said else outcome
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
                 said.add(UNCONDITIONAL)
