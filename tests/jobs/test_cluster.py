@@ -137,6 +137,23 @@ def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
     assert "hint: look into it, then download the recording again" in result.stderr
 
 
+def test_audio_and_the_other_spelling(cluster: Cluster, tmp_path: Path) -> None:
+    """As without a cluster: audio is passed over, and the right spelling noted once in a run."""
+    make_recordings(tmp_path / "in", 30, "p\xe4ss")
+    for name in ("in/000.opus", "b.opus"):
+        (tmp_path / name).write_bytes(AUDIO)
+    words = ("--cluster", cluster.address, "in", "in/000.opus", "b.opus", "-", "auto")
+    env = {"FILEDECRYPTOR_PASSWORD": "pa\u0308ss"}
+    result = run(*words, cwd=tmp_path, env={**cluster.env, **env})
+    assert result.code == 0
+    assert result.lines[-1].startswith("30 decrypted, 2 skipped; ")
+    said = "note: {}: this is opus audio already{}: passed over"
+    assert said.format(tmp_path / "in/000.opus", "") in result.lines
+    worker = rf" \(on worker {WORKER}\)"
+    assert re.search(said.format(re.escape(str(tmp_path / "b.opus")), worker), result.stderr)
+    assert result.stderr.count("the password is right with composed letters") == 1
+
+
 def test_the_password_shows_nowhere(cluster: Cluster, tmp_path: Path) -> None:
     """Not in a log, a task's name or a file, even where the workers fail."""
     make_recordings(tmp_path / "in", 20, MARKED)

@@ -254,6 +254,19 @@ def test_collisions_are_refused(night: Store) -> None:
     assert night.contents() == before
 
 
+def test_audio_is_passed_over(night: Store) -> None:
+    """As on a disk: it is not in the way of its recording; a recording of that name is."""
+    night.put("in/a.opus", AUDIO)
+    night.put("in/a.wav", AUDIO)
+    for line, made in ("auto", "in/a.opus"), ("bin", "in/a.bin"), ("auto -d @/out", "out/a.opus"):
+        result = night.run(f"@/in/a.enc @/in/a.opus @/in/a.wav - {line}")
+        assert (result.code, result.stdout.decode()) == (0, f"@/{made}\n")
+        assert "note: @/in/a.wav: this is opus audio already: passed over" in result.lines
+        assert night.get(made) == AUDIO
+    night.put("in/a.wav", RECORDING)
+    assert night.run("@/in/a.enc @/in/a.wav - auto").code == 2
+
+
 def test_from_python(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses are taken where paths are, but for `decrypt_file`, which returns a path."""
     url = f"{store.url}/in/a.enc"
