@@ -202,7 +202,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         input: The path or the address of the recording.
-        output: The audio file, which was written or was there already. None if only verified.
+        output: The audio file, which was written or was there already. None if there is none.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
         status: `decrypted`, `verified`, `skipped` or `failed`; of `filedecryptor.vns` also

@@ -110,7 +110,7 @@ def _first_of(kinds: dict[str, bytes], head: bytes) -> str | None:
 def refusal(head: bytes) -> NotEncError | None:
     """Return the error for what cannot be a recording, by its first bytes; None if it may be one.
 
-    The first bytes of a recording pass for something else once in more than a million times.
+    Random bytes, as a recording has them first, are taken for something else once in a million times.
     """
     found = audio.detect(head) or _first_of(_OTHER_AUDIO, head)
     if found or audio.tag_length(head):

@@ -68,7 +68,7 @@ def decrypt_files(
 
     Returns:
         What became of each recording, in the order they end. One that is named twice is done once;
-        those that share an output have failed.
+        those that share an output have failed. Audio among several sources is skipped, with a note.
 
     Raises:
         UsageError: The extension is unusable, there is no password, or the sources are a single

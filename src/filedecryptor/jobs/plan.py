@@ -98,14 +98,20 @@ class Plan:
             return self.passed_over(job.input) or failed(job.input, error)
 
     def passed_over(self, name: str, error: Failure | None = None) -> Outcome | None:
-        """Return the outcome of one of several inputs if it is audio already; None if it may not be.
+        """Return the outcome of one of several inputs if it is audio already, as its error shows.
 
-        Nobody would get the audio of one that is called as recordings are. The `error` that it has
-        failed with tells what it is; without one, its first bytes do.
+        Without an error, its first bytes do. Audio that is called as recordings are is not passed
+        over: nobody would find it.
         """
         if self._count == 1 or name.lower().endswith(SUFFIX):
             return None
-        error = error or _refusal(name)
+        if error is None:
+            from filedecryptor.audio.foreign import refusal
+
+            with suppress(FileDecryptorError, OSError):
+                if is_url(name) or os.path.isfile(name):  # a pipe could not be read again
+                    with storage_of(name).open_source(name) as source:
+                        error = refusal(Beginning(source, 0).head)
         if not (isinstance(error, NotEncError) and error.is_audio):
             return None
         return Outcome(name, None, None, None, "skipped", note=f"{error.cause}: passed over")
@@ -259,17 +265,6 @@ class Plan:
         if fold:
             return folded(directory), folded(name)
         return directory, os.path.normcase(name)
-
-
-def _refusal(path: str) -> NotEncError | None:
-    """Return the error for a file or an object that cannot be a recording; None if it may be one."""
-    from filedecryptor.audio.foreign import refusal
-
-    with suppress(FileDecryptorError, OSError):
-        if is_url(path) or os.path.isfile(path):  # a pipe could not be read again
-            with storage_of(path).open_source(path) as source:
-                return refusal(Beginning(source, 0).head)
-    return None
 
 
 def _sharing(other: Place) -> UsageError:
