@@ -73,8 +73,10 @@ def test_where_none_is_right_the_error_counts_them(rotated: Path) -> None:
 def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
     """It cannot be read twice, however long it is."""
     audio = (AUDIO * (size // len(AUDIO) + 1))[:size]
-    result = run_process("-", "opus", *PASSWORDS, cwd=rotated, stdin=encrypt(audio, OLD))
-    assert (result.code, result.stdout) == (0, audio)
+    for words, password in ((PASSWORDS, OLD), ((DECOMPOSED,), COMPOSED)):
+        stdin = encrypt(audio, password)
+        result = run_process("-", *words, "opus", cwd=rotated, stdin=stdin)
+        assert (result.code, result.stdout) == (0, audio)
 
 
 def test_the_last_one_that_was_right_is_tried_first() -> None:
