@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import SCRIPTS, run, run_process
 from support.folders import contents, nothing_changes
-from support.posix import make_fifo, posix_only
+from support.posix import IS_WINDOWS, make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
 
 import filedecryptor
@@ -135,6 +135,9 @@ ALL, ASKS = "FILENAME... PASSWORD OUTPUTEXTENSION", "('-' takes FILEDECRYPTOR_PA
 WRONG = "authentication failed: the password is wrong, or the file was altered"
 IN_FORCE = "the password is the one that was in force when the call was recorded"
 CAME = "the password came from the command line"
+CHANGED = "%, !, ^" if IS_WINDOWS else "$, !, \\"
+SHELL = f": the shell may have changed {CHANGED} or quotation marks in it, so put '-' in its place, and type it"
+AGAIN = "it is not complete: run this again once it is, or download it again"
 SWAPPED = "what stands in PASSWORD's place is {}; " + f"{ORDER}; {CAME}"
 MAY_BE = f"if this is the password: {ORDER}"
 INTACT = "the recording is intact and the password right"
@@ -156,15 +159,25 @@ REFUSED = [
     ("a.enc P opus -d a.enc", 1, "a.enc: File exists", ""),
     ("--if-exists fail link.enc P opus", 1, "link.opus: File exists", ""),
     ("--if-exists fail link.enc P auto", 1, "link.opus: File exists", ""),
-    ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smallest", ""),
-    ("empty.enc P opus", 4, "empty.enc: not an .enc file: it is 0 bytes long, the smallest", ""),
-    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}"),
-    ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty; {CAME}"),
+    ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smalle", AGAIN),
+    ("empty.enc P opus", 4, "empty.enc: not an .enc file: it is empty", AGAIN),
+    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}{SHELL}"),
+    ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty; {CAME}{SHELL}"),
     ("a.enc 'P ' opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
     ("altered.enc P opus", 3, f"altered.enc: {WRONG}", IN_FORCE),
-    ("plain.enc P opus", 3, f"plain.enc: {WRONG}", "this is plain opus audio already"),
-    ("page.enc P opus", 3, f"page.enc: {WRONG}", "this is an HTML or XML page"),
-    ("text.enc P opus", 3, f"text.enc: {WRONG}", "this is a JSON text, not a recording: "),
+    ("plain.enc P opus", 4, "plain.enc: this is opus audio already", "either it is decrypted, or "),
+    ("plain.enc P auto -d calls", 4, "plain.enc: this is opus audio already", "either it is dec"),
+    ("plain.enc P auto -o -", 4, "plain.enc: this is opus audio already", "either it is decr"),
+    ("--verify page.enc opus", 4, "page.enc: this is an HTML or XML page, not a recording", "look"),
+    (
+        "page.enc P opus",
+        4,
+        "page.enc: this is an HTML or XML page, not a recording",
+        "look into it",
+    ),
+    ("text.enc P opus", 4, "text.enc: this is a JSON text, not a recording", "look into it, then"),
+    ("note.enc P opus", 4, "note.enc: this is a JSON text, not a recording", "look into it, then"),
+    ("r.zip P auto", 4, "r.zip: this is a zip archive, not a recording", "unpack it, and decrypt"),
     ("a.enc P enc", 2, "a.enc: the output would replace the input", ""),
     ("a.enc P opus -o calls/../a.enc", 2, "calls/../a.enc: the output would replace the inp", ""),
     ("a.enc P ../opus", 2, "the output extension holds a path separator", ""),
@@ -250,6 +263,7 @@ def bad_folder(folder: Path, encrypted_audio: bytes) -> Path:
         "plain": AUDIO,
         "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
         "text": b"{" + b"a text that is no recording".ljust(80) + b"}",
+        "note": b'{"error": "no such thing"}',
         "link": encrypted_audio,
         "flac": encrypt(b"fLaC\0\0\0\x22" + bytes(100)),
         "none": encrypt(b""),
@@ -257,6 +271,7 @@ def bad_folder(folder: Path, encrypted_audio: bytes) -> Path:
         (folder / f"{name}.enc").write_bytes(data)
     (folder / "link.opus").symlink_to("nowhere")
     (folder / "l").write_text("a.enc\n")
+    (folder / "r.zip").write_bytes(b"PK\x03\x04\x14\0\0\0\x08\0" + encrypted_audio)
     return folder
 
 
@@ -317,7 +332,8 @@ def test_a_failed_authentication_says_where_the_password_came_from(
     result = run(*line.split(), cwd=folder, env=NO_VARIABLE | env, stdin=stdin)
     assert result.code == 3
     cause = IN_FORCE if any(env.values()) or not env else "the password is empty"
-    assert result.lines[1] == f"hint: {cause}; the password came from {origin}"
+    more = " command line" in origin and SHELL
+    assert result.lines[1] == f"hint: {cause}; the password came from {origin}{more or ''}"
     assert "Secret123" not in result.stderr
 
 

@@ -277,6 +277,6 @@ def test_a_hint_is_given_once(many: Path) -> None:
     assert sum(line.startswith("error: ") for line in result.lines) == 201
     assert len(hints) == 2
     assert sum("in force when the call was recorded" in hint for hint in hints) == 1
-    assert sum("an HTML or XML page" in hint for hint in hints) == 1
+    assert sum("look into it, then download" in hint for hint in hints) == 1
     result = run(".", "wrong", "opus", "--json", cwd=many)
     assert result.stdout.count(b"in force when the call was recorded") == 200

@@ -91,7 +91,7 @@ def decrypt_command(
         shown = False if options.quiet else options.progress
         show = partial(Progress, console, size_of=partial(_size_of, console), show=shown)
         if to_stdout:
-            _write_out(console, filenames[0], found, show)
+            _write_out(console, filenames[0], found, reporter, show)
         elif is_one and options.output_dir is None and options.cluster is None:
             _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
@@ -165,7 +165,9 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
     return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in names]
 
 
-def _write_out(console: Console, name: str, found: Found, show: partial[Progress]) -> None:
+def _write_out(
+    console: Console, name: str, found: Found, reporter: Reporter, show: partial[Progress]
+) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
     with errors_naming(name):
         is_stream = name == STANDARD_STREAM
@@ -176,10 +178,12 @@ def _write_out(console: Console, name: str, found: Found, show: partial[Progress
             with show([name], 1) as shown:
                 try:
                     on_progress = partial(shown.advance, name)
-                    recording, _ = decrypted(Beginning(source), found.secrets, on_progress)
+                    recording, content = decrypted(Beginning(source), found.secrets, on_progress)
                 except AuthenticationError as error:
                     found.explain(error)
                     raise
+        if content.note is not None:
+            reporter.note(f"{name}: {content.note}")
     with recording:
         while chunk := recording.read(CHUNK_SIZE):
             console.write(chunk)

@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     FAILED = 1, "the operating system refused something, or failures of different kinds"
     USAGE = 2, "usage"
     AUTHENTICATION = 3, "authentication failed: the password is wrong, or the file was altered"
-    NOT_ENC = 4, "not an .enc file: shorter than 44 bytes"
+    NOT_ENC = 4, "not an .enc file: under 44 bytes, or an archive, a page, audio already"
     UNKNOWN_FORMAT = 5, "the audio is not opus, mp3 or wav"
     TOKEN = 6, "the API refused the token"
     API = 7, "the API could not be reached, kept failing, or sent what is not understood"
@@ -68,9 +68,10 @@ class AuthenticationError(FileDecryptorError):
 
 
 class NotEncError(FileDecryptorError):
-    """The bytes cannot be an `.enc` file: there are too few of them, or too many."""
+    """Not an `.enc` file: too short, too long, still growing, or known to be something else."""
 
     exit_code = ExitCode.NOT_ENC
+    is_audio = False  # whether it is audio already: decrypted, or recorded without a password
 
 
 class UnknownFormatError(FileDecryptorError):
@@ -193,6 +194,7 @@ class Content(NamedTuple):
     unknown: Any = None
     """Of audio whose format is None: an object whose `str` describes it in a half-sentence."""
     password: int | None = None
+    note: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -200,7 +202,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         input: The path or the address of the recording.
-        output: The audio file, which was written or was there already. None if only verified.
+        output: The audio file, which was written or was there already. None if there is none.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
         status: `decrypted`, `verified`, `skipped` or `failed`; of `filedecryptor.vns` also

@@ -124,13 +124,15 @@ def test_what_changes_under_our_hands(tmp_path: Path, change: str, piece: int) -
 
     # Too little memory for the whole, so that it is read while it is worked on.
     do = partial(do_job, written=Written(), memory_limit=CHUNK_SIZE // 2, on_progress=on_progress)
-    expected = LONG
+    expected, is_said = LONG, False
     try:
         do(Job(str(source), "wav"), PASSWORD)
-    except AuthenticationError:
+    except (AuthenticationError, NotEncError) as error:
         expected = b"old"
+        is_said = "still growing" in error.cause
     assert done >= piece
     assert (expected == b"old") == (piece in CHANGES[change][1])
+    assert is_said == (change == "grown" and piece in CHANGES[change][1])
     found = contents(tmp_path)
     assert found["a.wav"] == expected
     assert found.keys() == {"a.wav", *(["a.enc"] if change != "removed" else [])}

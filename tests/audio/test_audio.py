@@ -19,7 +19,7 @@ from support.recordings import AUDIO as OPUS
 from support.recordings import BY_FORMAT, MP3
 
 from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect, detect_in
-from filedecryptor.audio.foreign import kind_of, text_of
+from filedecryptor.audio.foreign import kind_of, refusal, text_of
 
 CHUNK = b"fmt \x10\0\0\0"
 
@@ -144,13 +144,6 @@ def test_what_is_not_a_recording(kind: str) -> None:
     assert text_of("f\u00fcr".encode()[:2]) == "f"
 
 
-@pytest.mark.parametrize("size", [44, 60, 100, 500, 4096])
-def test_random_bytes_are_never_taken_for_something_else(size: int) -> None:
-    """For a recording's first bytes are random, and it exists nowhere else."""
-    for _ in range(min(4000, 1_000_000 // size)):
-        assert kind_of(os.urandom(size)) is None
-
-
 OTHERS = {
     "AAC": b"\xff\xf1\x50\x40\x21\x3f\xfc\xde",
     "FLAC": b"fLaC\0\0\0\x22",
@@ -163,13 +156,32 @@ OTHERS = {
     "WMA": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     "another RIFF container": b"RIFF\0\0\1\0AVI LIST",
     "audio of a rarer kind": b"MP+\x07",
-    "another archive": b"!<arch>\n",
+    "an archive": b"!<arch>\n",
     "Speex": page(b"Speex   1.2"),
     "Ogg Vorbis": page(b"\x01vorbis"),
     "a zip archive": b"PK\x03\x04\x14\0\0\0\0\0",
     "a tar archive": b"a.mp3".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0"),
     "an MPEG stream": b"\0\0\1\xba\x21\0",
 }
+
+
+@pytest.mark.parametrize("size", [44, 60, 100, 500, 4096])
+def test_random_bytes_are_never_taken_for_something_else(size: int) -> None:
+    """For a recording's first bytes are random, and it exists nowhere else."""
+    for _ in range(min(4000, 1_000_000 // size)):
+        head = os.urandom(size)
+        assert kind_of(head) is None
+        assert refusal(head) is None
+
+
+@pytest.mark.parametrize("length", [2, 3])
+@pytest.mark.parametrize("name", sorted(KINDS.keys() | OTHERS.keys() | BY_FORMAT.keys() | {"ID3"}))
+def test_two_or_three_bytes_do_not_show_that_it_is_no_recording(name: str, length: int) -> None:
+    """They are made by chance once in 65,536 or 16 million times; what follows must fit as well."""
+    others = {**OTHERS, **BY_FORMAT, "ID3": id3(100)}
+    for example in [others[name]] if name in others else KINDS[name]:
+        found = [refusal(example[:length] + os.urandom(4093)) for _ in range(400)]
+        assert sum(map(bool, found)) <= (10 if length == 2 else 150)
 
 
 @pytest.mark.parametrize("name", OTHERS)

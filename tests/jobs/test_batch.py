@@ -91,7 +91,7 @@ def test_the_good_are_done_although_others_fail(night: Path) -> None:
         "night/altered.enc": (3, wrong),
         "night/closed": (1, "Permission denied"),
         "night/dangling.enc": (1, "No such file or directory"),
-        "night/plain.enc": (3, wrong),
+        "night/plain.enc": (4, "this is opus audio already"),
         "night/secret.enc": (1, "Permission denied"),
         "night/short.enc": (4, "not an .enc file: it is 43 bytes long, the smallest is 44"),
         "night/taken.opus": (1, "Is a directory"),
@@ -100,14 +100,14 @@ def test_the_good_are_done_although_others_fail(night: Path) -> None:
     assert sorted(line for line in result.lines if line.startswith("error: ")) == [
         f"error: {name}: {cause}" for name, (_, cause) in failures.items()
     ]
-    assert any("plain opus audio already" in line for line in result.lines)
+    assert any("if its name ends in .enc, rename it" in line for line in result.lines)
     assert result.lines[-1].startswith("3 decrypted, 8 failed; ")
     result = run_process("--json", *words, cwd=night, env=ENV, as_anybody=True)
     found = {entry["input"]: entry for entry in map(json.loads, result.stdout.splitlines())}
     good = {"size": len(AUDIO), "status": "decrypted", "code": 0, "error": None, "hint": None}
     names = {"input": f"night/{INPUTS[0]}", "output": f"night/{OUTPUTS[0]}", "format": "opus"}
     assert found[f"night/{INPUTS[0]}"] == names | good
-    assert found["night/plain.enc"]["hint"].startswith("this is plain opus audio already")
+    assert found["night/plain.enc"]["hint"].startswith("either it is decrypted, or")
     code, cause = failures.pop("night/taken.opus")
     failures["night/taken.enc"] = (code, f"night/taken.opus: {cause}")
     assert failures == {

@@ -111,7 +111,7 @@ def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
     """As without one, but failures name the worker, paths are absolute, and names fold."""
     make_recordings(tmp_path / "in", 20)
     (tmp_path / "in" / "005.enc").write_bytes(b"<html>not found, sorry, please try again</html>")
-    (tmp_path / "in" / "010.enc").write_bytes(b"short")
+    (tmp_path / "in" / "010.enc").write_bytes(bytes(5))
     for name in ("a.enc", "A.enc"):
         (tmp_path / "in" / name).write_bytes(encrypt(AUDIO))
     with nothing_changes(tmp_path):
@@ -126,7 +126,7 @@ def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
     assert result.lines[-1].startswith("18 decrypted, 5 failed; ")
     errors = sorted(line for line in result.lines if line.startswith("error: "))
     expected = [
-        ("in/005.enc", rf"authentication failed.+ \(on worker {WORKER}\)"),
+        ("in/005.enc", rf"this is an HTML or XML page, not a recording \(on worker {WORKER}\)"),
         ("in/010.enc", rf"not an .enc file.+ \(on worker {WORKER}\)"),
         ("in/A.enc", "it would have the same output as .+"),
         ("in/a.enc", "it would have the same output as .+"),
@@ -134,7 +134,24 @@ def test_a_batch(cluster: Cluster, tmp_path: Path) -> None:
     ]
     for (name, cause), line in zip(expected, errors, strict=True):
         assert re.fullmatch(f"error: {re.escape(str(tmp_path / name))}: {cause}", line), line
-    assert "hint: this is an HTML or XML page" in result.stderr
+    assert "hint: look into it, then download the recording again" in result.stderr
+
+
+def test_audio_and_the_other_spelling(cluster: Cluster, tmp_path: Path) -> None:
+    """As without a cluster: audio is passed over, and the right spelling noted once in a run."""
+    make_recordings(tmp_path / "in", 30, "p\xe4ss")
+    for name in ("in/000.opus", "b.opus"):
+        (tmp_path / name).write_bytes(AUDIO)
+    words = ("--cluster", cluster.address, "in", "in/000.opus", "b.opus", "-", "auto")
+    env = {"FILEDECRYPTOR_PASSWORD": "pa\u0308ss"}
+    result = run(*words, cwd=tmp_path, env={**cluster.env, **env})
+    assert result.code == 0
+    assert result.lines[-1].startswith("30 decrypted, 2 skipped; ")
+    said = "note: {}: this is opus audio already{}: passed over"
+    assert said.format(tmp_path / "in/000.opus", "") in result.lines
+    worker = rf" \(on worker {WORKER}\)"
+    assert re.search(said.format(re.escape(str(tmp_path / "b.opus")), worker), result.stderr)
+    assert result.stderr.count("the password is right with composed letters") == 1
 
 
 def test_the_password_shows_nowhere(cluster: Cluster, tmp_path: Path) -> None:

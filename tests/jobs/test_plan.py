@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import unicodedata
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from support.commands import run
@@ -79,6 +81,72 @@ def test_outputs_that_collide(folder: Path, line: str, error: str, made: list[st
     assert sorted(map(os.path.normpath, result.stdout.decode().split())) == made
     found = {name: content for name, content in contents(folder).items() if name != "o"}
     assert found == before | dict.fromkeys(made, AUDIO)
+
+
+OPUS, FLAC_NOTE = (f"this is {name} audio already: passed over" for name in ("opus", "FLAC"))
+# A call with several inputs, its code, what is written, and what is passed over with which note.
+PASSED_OVER = [
+    ("a.enc a.opus P auto", 0, ["a.opus"], {"a.opus": OPUS}),
+    ("a.enc a.opus P opus", 0, ["a.opus"], {"a.opus": OPUS}),
+    ("a.opus a.enc P bin", 0, ["a.bin"], {"a.opus": OPUS}),
+    ("a.enc a.opus P auto -d .", 0, ["a.opus"], {"a.opus": OPUS}),
+    ("a.enc a.opus P auto -d o", 0, ["o/a.opus"], {"a.opus": OPUS}),
+    ("a.enc a.opus P auto --if-exists skip", 0, [], {"a.opus": OPUS}),
+    ("a.enc a.opus P auto --if-exists fail", 1, [], {"a.opus": OPUS}),
+    ("d a.opus P opus -d .", 0, ["a.opus", "d.opus"], {"a.opus": OPUS}),
+    ("--verify a.enc a.opus P", 0, [], {"a.opus": OPUS}),
+    ("a.enc b.opus P opus", 0, ["a.opus"], {"b.opus": OPUS}),
+    ("a.enc b.opus x.flac P auto", 0, ["a.opus"], {"b.opus": OPUS, "x.flac": FLAC_NOTE}),
+    ("b.opus plain.enc P auto --if-exists fail", 4, [], {"b.opus": OPUS}),
+    # Others fail as they did: nobody would get the audio of what is called .enc, or of a recording.
+    ("a.enc plain.enc P auto", 4, ["a.opus"], {}),
+    ("a.enc plain.ENC P auto", 4, ["a.opus"], {}),
+    ("b.opus P auto", 4, [], {}),
+    ("b.opus P opus -d o", 4, [], {}),
+    ("a.enc a.wav P auto", 2, [], {}),
+    ("a.enc a.mp3 P auto", 2, [], {}),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "made", "notes"), PASSED_OVER)
+def test_audio_among_several_inputs_is_passed_over(
+    folder: Path, line: str, code: int, made: list[str], notes: dict[str, str]
+) -> None:
+    """As in a second run over all files: it is not in the way of the recording that it came from."""
+    recording = (folder / "a.enc").read_bytes()
+    make(folder, "d/a.enc", "d/d.enc", "a.wav", content=recording)  # a recording, whatever its name
+    make(folder, "a.opus", "b.opus", "plain.enc", "plain.ENC", content=AUDIO)
+    make(folder, "x.flac", content=b"fLaC\0\0\0\x22" + bytes(60))
+    make(folder, "a.mp3")
+    before = contents(folder)
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    assert result.code == code
+    assert sorted(map(os.path.normpath, result.stdout.decode().split())) == made
+    shown = {line.removeprefix("note: ") for line in result.lines if line.startswith("note: ")}
+    assert shown == {f"{name}: {note}" for name, note in notes.items()}
+    found = {name: content for name, content in contents(folder).items() if name != "o"}
+    assert found == before | dict.fromkeys(made, AUDIO)
+    if notes:
+        quiet = run("-q", *line.replace("P", PASSWORD).split(), cwd=folder)
+        assert (quiet.code, quiet.stderr.count("passed over")) == (code, 0)
+        result = run("--json", *line.replace("P", PASSWORD).split(), cwd=folder)
+        objects = {entry["input"]: entry for entry in map(json.loads, result.stdout.splitlines())}
+        for name in notes:
+            assert (objects[name]["status"], objects[name]["code"]) == ("skipped", 0)
+
+
+@posix_only("pipes with names")
+def test_a_pipe_among_several_inputs_is_read_once(folder: Path) -> None:
+    """Though audio comes out of it, or its output would replace it."""
+    make_fifo(folder / "p.opus")
+    writer = Thread(target=(folder / "p.opus").write_bytes, args=(AUDIO,), daemon=True)
+    writer.start()
+    result = run("a.enc", "p.opus", PASSWORD, "auto", cwd=folder)
+    writer.join(20)
+    assert (result.code, result.stdout) == (0, b"a.opus\n")
+    assert f"note: p.opus: {OPUS}" in result.lines
+    result = run("a.enc", "p.opus", PASSWORD, "opus", cwd=folder)
+    assert (result.code, result.lines[-2]) == (1, "error: p.opus: Not a regular file")
 
 
 @pytest.mark.parametrize(

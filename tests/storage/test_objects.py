@@ -138,7 +138,7 @@ def test_an_object_a_folder_or_a_bucket(
     assert night.contents() == before | expected
     assert sorted(result.stdout.decode().splitlines()) == [f"@/{key}" for key in expected]
     assert "".join(result.lines[-1:]).startswith(last)
-    assert (code == 4) == ("error: @/inside.enc: not an .enc file: it is 17" in result.stderr)
+    assert (code == 4) == ("error: @/inside.enc: this is a text, not a recording" in result.stderr)
     assert contents(night.folder) == {}
 
 
@@ -252,6 +252,19 @@ def test_collisions_are_refused(night: Store) -> None:
         assert (result.code, result.stdout) == (2, b"")
         assert result.stderr.count(said) == count
     assert night.contents() == before
+
+
+def test_audio_is_passed_over(night: Store) -> None:
+    """As on a disk: it is not in the way of its recording; a recording of that name is."""
+    night.put("in/a.opus", AUDIO)
+    night.put("in/a.wav", AUDIO)
+    for line, made in ("auto", "in/a.opus"), ("bin", "in/a.bin"), ("auto -d @/out", "out/a.opus"):
+        result = night.run(f"@/in/a.enc @/in/a.opus @/in/a.wav - {line}")
+        assert (result.code, result.stdout.decode()) == (0, f"@/{made}\n")
+        assert "note: @/in/a.wav: this is opus audio already: passed over" in result.lines
+        assert night.get(made) == AUDIO
+    night.put("in/a.wav", RECORDING)
+    assert night.run("@/in/a.enc @/in/a.wav - auto").code == 2
 
 
 def test_from_python(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

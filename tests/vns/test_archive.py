@@ -97,6 +97,7 @@ STORED: dict[str, tuple[bytes, str, str | None, int, dict[str, bytes], bool | No
     "decrypted": (encrypt(AUDIO), "", PASSWORD, 0, {"opus": AUDIO}, True, True, 1),
     "plain": (MP3, "", PASSWORD, 0, {"mp3": MP3}, False, True, 1),
     "both": (encrypt(WAV), KEEP, PASSWORD, 0, {"wav": WAV, "enc": encrypt(WAV)}, True, True, 1),
+    "other spelling": (encrypt(WAV, "p\xe4ss"), "", "pa\u0308ss", 0, {"wav": WAV}, True, True, 1),
     "no password": (encrypt(WAV), "", None, 0, {"enc": encrypt(WAV)}, False, False, 1),
     "none needed": (MP3, "", None, 0, {"mp3": MP3}, False, True, 1),
     "wrong password": (encrypt(WAV), "", "wrong", 3, {}, None, False, 2),
@@ -129,6 +130,17 @@ def test_what_is_stored(api: Server, place: Place, case: str) -> None:
     assert not place.env or not any(
         "lock" in name for name in {*place.files.versions(), *at_deletion}
     )
+
+
+def test_what_is_no_recording_and_which_password_is_right(api: Server, place: Place) -> None:
+    """A page is the API's fault and no password's; the other spelling is noted once in a run."""
+    page = b"<!doctype html><title>Sorry</title>" + b" " * 20
+    api.recordings = {ONE: page, TWO: encrypt(WAV, "p\xe4ss"), THREE: encrypt(MP3, "p\xe4ss")}
+    result = place.run("archive", place.url, FILEDECRYPTOR_PASSWORD="pa\u0308ss")
+    assert (result.code, len(result.stdout.split())) == (7, 2)
+    error = f"error: {ONE}: the API sent an HTML or XML page, not a recording: Sorry"
+    assert [line for line in result.lines if line.startswith(("error", "hint"))] == [error]
+    assert result.stderr.count("the password is right with composed letters") == 1
 
 
 @pytest.mark.parametrize("place", ["store"], indirect=True)

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeAlias, cast
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
 from filedecryptor.core.format import CHUNK_SIZE, EncReader
-from filedecryptor.core.secrets import Passwords, Secret, file_hint, password_hint
+from filedecryptor.core.secrets import Passwords, Secret
 from filedecryptor.core.spool import (
     MEMORY_LIMIT,
     Beginning,
@@ -19,9 +19,10 @@ from filedecryptor.core.spool import (
     SpooledAudio,
     repeatable,
 )
-from filedecryptor.errors import AuthenticationError, Content, NotEncError
+from filedecryptor.errors import AuthenticationError, Content, FileDecryptorError, NotEncError
 
 NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
+DISK_BLOCK = 4096  # bytes; unfinished copies and downloads are whole numbers of them
 
 OnProgress: TypeAlias = Callable[[int], object]
 Attempt: TypeAlias = Callable[[bytearray], tuple[BinaryIO, Content]]
@@ -56,7 +57,7 @@ def decrypt(data: bytes, password: Password) -> bytes:
 
     Raises:
         AuthenticationError: The password is wrong, or the data was altered.
-        NotEncError: The data is shorter than 44 bytes, or longer than 64 GiB.
+        NotEncError: The data is shorter than 44 bytes, longer than 64 GiB, or something else.
         UsageError: The password is not valid Unicode text.
     """
     return decrypted(Beginning(BytesIO(data), limit=0), password, nameless=BytesIO)[0].read()
@@ -76,14 +77,16 @@ def decrypted(
     """
     passwords = Passwords.of(secret)
     are_several = len(passwords) > 1
-    with repeatable(beginning) if are_several else nullcontext(beginning) as source:
+    in_turn = passwords.in_turn()
+    with repeatable(beginning) if len(in_turn) > 1 else nullcontext(beginning) as source:
 
         def attempt(key: bytearray) -> tuple[BinaryIO, Content]:
             source.rewind()
             file = BytesIO() if source.is_whole else nameless() or _private_file(source)
             return _decrypt(source, key, file, on_progress)
 
-        for number, password in passwords.in_turn():
+        failure: FileDecryptorError
+        for number, password in in_turn:
             try:
                 salt = EncReader(BytesIO(source.head)).salt
                 if use_key is None:
@@ -94,19 +97,39 @@ def decrypted(
                         password, salt, attempt, on_progress, source.is_repeatable
                     )
             except NotEncError as error:
-                error.hint = file_hint(source.head)
-                raise
+                failure = error
+                break
             except AuthenticationError as error:
                 failure = error
             else:
-                passwords.was_right(number)
-                return file, content._replace(password=number if are_several else None)
-        failure.hint = file_hint(source.head) or password_hint(
-            password, source.size, grew=source.has_grown()
-        )
-    if are_several:
+                right = number if are_several else None
+                note = passwords.was_right(number, password)
+                return file, content._replace(password=right, note=note)
+        raise _explained(failure, source, passwords)
+
+
+def _explained(
+    failure: FileDecryptorError, source: Beginning, passwords: Passwords
+) -> FileDecryptorError:
+    """Return the error that says what is known, once no password has decrypted a recording."""
+    from filedecryptor.audio import foreign  # most runs do not need it
+
+    if error := foreign.refusal(source.head):
+        return error
+    if source.has_grown():
+        return NotEncError("the file is still growing", hint="run this again once it is complete")
+    if isinstance(failure, NotEncError):
+        return failure
+    if len(passwords) > 1:
         failure.cause = NONE_IS_RIGHT.format(len(passwords))
-    raise failure
+    failure.hint = passwords.hint()
+    if source.size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
+        failure.hint = (
+            "the password may be wrong, or the file incomplete: its size is a whole number of "
+            "disk blocks, as that of an unfinished copy"
+        )
+    failure.hint = "; ".join(filter(None, [foreign.remark(source.head), failure.hint]))
+    return failure
 
 
 def _decrypt(

@@ -39,9 +39,9 @@ class EncReader:
         while filled < SMALLEST_SIZE and (count := read_into(source, memoryview(buffer)[filled:])):
             filled += count
         if filled < SMALLEST_SIZE:
-            raise NotEncError(
-                f"not an .enc file: it is {filled} bytes long, the smallest is {SMALLEST_SIZE}"
-            )
+            size = f"{filled} bytes long, the smallest is {SMALLEST_SIZE}" if filled else "empty"
+            hint = "it is not complete: run this again once it is, or download it again"
+            raise NotEncError(f"not an .enc file: it is {size}", hint=hint)
         start = bytes(buffer)
         self.salt, self.nonce = start[:SALT_SIZE], start[SALT_SIZE:HEADER_SIZE]
         self.tag = start[HEADER_SIZE:]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, TypeAlias
 
-from filedecryptor import audio
 from filedecryptor.core.crypto import Password, encode_password
 from filedecryptor.errors import UsageError
 
@@ -17,8 +17,13 @@ class Passwords:
     def __init__(self, secrets: Sequence[Password]) -> None:
         if not secrets:
             raise UsageError("there is no password")
-        self._secrets = tuple(secrets)
-        self._last = 1
+        self._given = list(enumerate(secrets, 1))
+        self._respelled = {
+            (number, other): note
+            for number, secret in self._given
+            for other, note in _respelled(secret).items()
+        }
+        self._last = self._given[0]
 
     @classmethod
     def of(cls, secret: Secret) -> Passwords:
@@ -27,60 +32,88 @@ class Passwords:
         return secrets if isinstance(secrets, Passwords) else cls(secrets)
 
     def __len__(self) -> int:
-        return len(self._secrets)
+        return len(self._given)
 
-    def in_turn(self) -> Iterator[tuple[int, Password]]:
-        """Yield each with its number: first the one that was right last, then the others."""
-        numbered = list(enumerate(self._secrets, 1))
-        yield numbered.pop(self._last - 1)
-        yield from numbered
+    def in_turn(self) -> list[tuple[int, Password]]:
+        """Return each with its number: the one that was right last, the others, other spellings."""
+        others = [each for each in (*self._given, *self._respelled) if each != self._last]
+        return [self._last, *others]
 
-    def was_right(self, number: int) -> None:
-        """Try this one first from now on."""
-        self._last = number
+    def was_right(self, number: int, password: Password) -> str | None:
+        """Try this one first from now on; return a note if it is spelled otherwise than given."""
+        self._last = number, password
+        return self._respelled.get(self._last)
+
+    def hint(self) -> str:
+        """Return what may be wrong with them, showing no part of them."""
+        for number, secret in self._given:
+            what = "the password" if len(self) == 1 else f"password {number}"
+            if found := secret_hint(encode_password(secret), what):
+                return found
+        return "the password is the one that was in force when the call was recorded"
 
 
 Secret: TypeAlias = Password | Sequence[Password] | Passwords  # several are tried in turn
-DISK_BLOCK = 4096  # bytes; unfinished copies and downloads are whole numbers of them
+
+RESPELLED: dict[Literal["NFC", "NFD"], str] = {
+    "NFC": "the password is right with composed letters (Unicode NFC): save it like that",
+    "NFD": "the password is right with decomposed letters (Unicode NFD): save it like that",
+}
+"""The notes on a password that was right in the other spelling of its letters."""
 
 
-def file_hint(head: bytes) -> str | None:
-    """Return what a file is instead of a recording; None if its first bytes do not show it."""
-    plain = f"plain {found} audio" if (found := audio.detect(head)) else "plain audio with a tag"
-    if found or audio.tag_length(head):
-        return f"this is {plain} already: it was recorded without a password"
-    from filedecryptor.audio.foreign import kind_of  # most runs do not need it
+def _respelled(password: Password) -> dict[Password, str]:
+    """Return the other spellings of a text whose accents may be letters' parts or characters."""
+    found: dict[Password, str] = {}
+    # A UnicodeDecodeError carries the password, so it must not be chained.
+    with suppress(UnicodeDecodeError):
+        if not password.isascii():
+            from unicodedata import normalize
 
-    if kind := kind_of(head):
-        return f"this is {kind}, not a recording: look into it, then download the recording again"
-    return None
+            text = password if isinstance(password, str) else password.decode()
+            found = {normalize(form, text): note for form, note in RESPELLED.items()}
+            found.pop(text, None)
+    return found
 
 
-def password_hint(password: Password, size: int, *, grew: bool) -> str:
-    """Return why a file of some size may not decrypt under a password, showing no part of that."""
-    if grew:
-        return "the file is still growing: run this again once it is complete"
-    if size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
-        return (
-            "the password may be wrong, or the file incomplete: its size is a whole number of "
-            "disk blocks, as that of an unfinished copy"
-        )
-    secret = encode_password(password)
-    if not secret:
-        return "the password is empty"
-    if secret != secret.strip():
-        return "the password begins or ends with white space or a line end"
-    if hint := secret_hint(secret, "the password"):
-        return hint
-    return "the password is the one that was in force when the call was recorded"
+_SIGNS = {
+    r"\s|.*\s\Z": "begins or ends with white space or a line end",
+    r"(export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]": (
+        "looks like a line that sets a variable: only what follows the '=' may be meant"
+    ),
+    r"([\"'`]).*\1\Z|[\u201c\u201d\u201e\u2018\u201a\u00ab\u00bb].*[\u201c\u201d\u2018\u2019\u00ab\u00bb]\Z": (
+        "is in quotation marks, which count as part of it"
+    ),
+    r"(#|//|;).*\s": "looks like a comment: the first line is taken, so leave the comment out",
+    r".*(\\[nrt]\Z|\\u[\dA-Fa-f]{4})": (
+        "has an escape sequence, such as a line end that is spelled out; it is taken as it stands"
+    ),
+    r".*[\u2010-\u2015\u2018-\u201f\u2026]": "has a dash or quotation mark as word processors make them",
+}
+"""How a secret is matched that may not be what was meant, and what is said of it."""
 
 
 def secret_hint(secret: bytes, what: str) -> str | None:
     """Return what may not belong to a secret, which `what` names; None if nothing shows it."""
-    if re.match(rb"(export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]", secret):
-        return (
-            f"{what} looks like a line that sets a variable: only what follows the '=' may be meant"
-        )
-    if re.fullmatch(rb"([\"']).*\1", secret, re.DOTALL):
-        return f"{what} is in quotation marks, which count as part of it"
-    return None
+    # A UnicodeDecodeError carries the secret, so it must not be chained.
+    with suppress(UnicodeDecodeError):
+        text = secret.decode()
+        for pattern, sign in _SIGNS.items():
+            if re.match(pattern, text, re.DOTALL):
+                return f"{what} {sign}"
+        if not text:
+            return f"{what} is empty"
+        if not text.isprintable():
+            return f"{what} has an invisible character, as text copied from a page may have"
+        return f"{what} looks like the Base64 of a text: decode it" if _is_base64(text) else None
+    return f"{what} is not UTF-8 text: save it as UTF-8"
+
+
+def _is_base64(text: str) -> bool:
+    """Return whether this is Base64 (RFC 4648, section 4) of a text, as Kubernetes stores one."""
+    from base64 import b64decode
+
+    with suppress(ValueError):
+        decoded = b64decode(text, validate=True).decode()
+        return len(text) >= 8 and decoded.rstrip("\r\n").isprintable()  # noqa: PLR2004 - or chance
+    return False

@@ -68,7 +68,7 @@ def decrypt_files(
 
     Returns:
         What became of each recording, in the order they end. One that is named twice is done once;
-        those that share an output have failed.
+        those that share an output have failed. Audio among several sources is skipped, with a note.
 
     Raises:
         UsageError: The extension is unusable, there is no password, or the sources are a single
@@ -109,12 +109,13 @@ def run_plan(
     else:
         running = _by_executor(plan, GroupWork(password), workers.executor, jobs, workers.watch)
     with closing(running):
-        for outcome in chain(plan.failures, running):
-            if isinstance(outcome, str):
-                if outcome not in said:
-                    warn(outcome)
-                said.add(outcome)
+        for each in chain(plan.failures, running):
+            if isinstance(each, str):
+                if each not in said:
+                    warn(each)
+                said.add(each)
                 continue
+            outcome = (each.error and plan.passed_over(each.input, each.error)) or each
             yield outcome._replace(note=None) if outcome.note in said else outcome
             if outcome.note == UNCONDITIONAL:  # each worker finds it out for itself
                 said.add(UNCONDITIONAL)

@@ -122,7 +122,8 @@ def do_job(
             beginning = Beginning(opened, memory_limit)
             if job.verify:
                 content = decrypted(beginning, password, on_progress, Nowhere, use_key)[1]
-                note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
+                unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
+                note = "; ".join(filter(None, [unknown, content.note])) or None
                 found = content.format, content.size, "verified", None, note, content.password
                 return Outcome(job.input, None, *found)
             if job.named_after is not None:
@@ -151,7 +152,7 @@ def _publish(
     job: Job, target: str, content: Content, publish: Callable[..., None], written: Written
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
-    note = None
+    note = content.note
     try:
         publish(replace=job.if_exists == "replace")
     except FileExistsError:
@@ -162,7 +163,8 @@ def _publish(
             return done
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
-        note = f"{'a link to nowhere' if size is None else what}: done again"
+        again = f"{'a link to nowhere' if size is None else what}: done again"
+        note = again if note is None else f"{again}; {note}"
     found = content.format, content.size, "decrypted", None, note or remark(), content.password
     return Outcome(job.input, target, *found)
 
@@ -192,7 +194,7 @@ def decrypt_file(
 
     Raises:
         AuthenticationError: The password is wrong, or the file was altered.
-        NotEncError: The file is shorter than 44 bytes, or longer than 64 GiB.
+        NotEncError: The file is shorter than 44 bytes, longer than 64 GiB, or something else.
         UnknownFormatError: The extension is `auto`, and the audio is not opus, mp3 or wav.
         UsageError: The extension or the password is unusable, or the output would be the input.
         OSError: The operating system refused something.
@@ -227,7 +229,7 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
 
     Raises:
         AuthenticationError: The password is wrong, or the file was altered.
-        NotEncError: The file is shorter than 44 bytes, or longer than 64 GiB.
+        NotEncError: The file is shorter than 44 bytes, longer than 64 GiB, or something else.
         StorageError: An object store cannot be reached, or refuses the recording.
         UsageError: The password is not valid Unicode text, or the address is not understood.
         OSError: The operating system refused something.

@@ -11,12 +11,20 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import TypeAlias
 
-from filedecryptor.errors import Failure, FileDecryptorError, Outcome, UsageError, failed
+from filedecryptor.core.spool import Beginning
+from filedecryptor.errors import (
+    Failure,
+    FileDecryptorError,
+    NotEncError,
+    Outcome,
+    UsageError,
+    failed,
+)
 from filedecryptor.jobs.job import Job, size_of, without_work
 from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import absolute, is_plain, is_url, join, split
+from filedecryptor.storage.paths import SUFFIX, absolute, is_plain, is_url, join, split
 
 Place: TypeAlias = tuple[str, str]  # a directory and a name in it
 
@@ -30,9 +38,10 @@ class Plan:
     """The jobs of a batch: every input is found, and every output is that of one input only.
 
     Only the names of the inputs are held, so a million of them fit in memory. `failures` are those
-    that must not be done, and the directories that cannot be read; `empty` are directories without
-    a recording, `links` are links to directories, which are not followed. The jobs of a distributed
-    plan do not see what others have written, so outputs that only some disks take for one fail too.
+    that must not be done, the directories that cannot be read, and audio that is passed over; `empty`
+    are directories without a recording, `links` are links to directories, which are not followed. The
+    jobs of a distributed plan do not see what others have written, so outputs that only some disks
+    take for one fail too.
     """
 
     def __init__(
@@ -59,7 +68,9 @@ class Plan:
         self._real_path = cache(lambda path: storage_of(path).real_path(path))
         # Two folders of stores are remembered: that of the last inputs, and that of their outputs.
         self._sizes_in = lru_cache(2)(lambda path: storage_of(path).sizes_in(path))
+        self._count = 0
         for source in sources:
+            self._count += 1
             self._find(source)
         if suspects := self._suspects():
             self._settle(suspects, fold=is_distributed)
@@ -84,7 +95,26 @@ class Plan:
         try:
             return without_work(job, written, length_of=self._size_of)
         except (FileDecryptorError, OSError) as error:
-            return failed(job.input, error)
+            return self.passed_over(job.input) or failed(job.input, error)
+
+    def passed_over(self, name: str, error: Failure | None = None) -> Outcome | None:
+        """Return the outcome of one of several inputs if it is audio already, as its error shows.
+
+        Without an error, its first bytes do. Audio that is called as recordings are is not passed
+        over: nobody would find it.
+        """
+        if self._count == 1 or name.lower().endswith(SUFFIX):
+            return None
+        if error is None:
+            from filedecryptor.audio.foreign import refusal
+
+            with suppress(FileDecryptorError, OSError):
+                if is_url(name) or os.path.isfile(name):  # a pipe could not be read again
+                    with storage_of(name).open_source(name) as source:
+                        error = refusal(Beginning(source, 0).head)
+        if not (isinstance(error, NotEncError) and error.is_audio):
+            return None
+        return Outcome(name, None, None, None, "skipped", note=f"{error.cause}: passed over")
 
     def _size_of(self, path: str) -> int | None:
         """Return the length of a file or an object; each folder of objects is listed once."""
@@ -172,8 +202,14 @@ class Plan:
                 first.setdefault(self._on_disk(each[0], hard_links_differ=True), each)
         for (directory, _), names in self._names.items():
             names[:] = [name for name in names if (directory, name) not in suspects]
-        colliding = self._colliding(first.values(), fold=fold)
-        for (directory, name), output_dir in first.values():
+        recordings = []
+        for each in first.values():
+            if outcome := self.passed_over(join(*each[0])):
+                self.failures.append(outcome)
+            else:
+                recordings.append(each)
+        colliding = self._colliding(recordings, fold=fold)
+        for (directory, name), output_dir in recordings:
             if error := colliding.get((directory, name)):
                 self._fail(join(directory, name), error)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,10 @@ from filedecryptor.terminal.arguments import misplaced
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
+
+SHELL = (
+    ": the shell may have changed {} or quotation marks in it, so put '-' in its place, and type it"
+).format("%, !, ^" if sys.platform == "win32" else "$, !, \\")
 
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
@@ -35,7 +40,8 @@ class Found:
         """Let a failed authentication say where the password came from, or what may be wrong."""
         if isinstance(error, AuthenticationError):
             hint = misplaced(self._word) if self._word is not None else None
-            error.hint = "; ".join(filter(None, [hint or error.hint, self._origin]))
+            shell = SHELL if self._word is not None and hint is None else ""
+            error.hint = "; ".join(filter(None, [hint or error.hint, f"{self._origin}{shell}"]))
 
 
 def find_password(

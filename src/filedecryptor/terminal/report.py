@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from filedecryptor.audio import misnamed
+from filedecryptor.core.secrets import RESPELLED
 from filedecryptor.errors import ExitCode, Failure, Outcome, cause_of, exit_code_of
 from filedecryptor.terminal.console import Console, described, hint_of, printable
 from filedecryptor.terminal.password import Found
@@ -83,8 +84,9 @@ class Reporter:
         output, error = outcome.output, outcome.error
         if self._json:
             self.add_object(_as_object(outcome))
-        if outcome.note is not None:
-            self.note(f"{output or outcome.input}: {outcome.note}")
+        note = outcome.note
+        if note is not None and (note not in RESPELLED.values() or self._console.is_news(note)):
+            self.note(f"{output or outcome.input}: {note}")
         if error is not None and outcome.status != "not tried":
             self._console.say_error(error)
         if not (self._json or self._quiet):

@@ -26,6 +26,7 @@ from filedecryptor.errors import (
     AuthenticationError,
     Failure,
     FileDecryptorError,
+    NotEncError,
     NotFoundError,
     Outcome,
     StorageError,
@@ -276,7 +277,7 @@ class Archive:
                     self._records.write(kept)
             try:
                 return self._store_decrypted(recording, file, self._password, on_progress)
-            except AuthenticationError as refusal:
+            except (AuthenticationError, NotEncError) as refusal:
                 error = refusal
         if plain_format is None or size < SMALLEST_SIZE:
             error = not_a_recording(head, size, self._client.words(head)) or error
@@ -308,7 +309,8 @@ class Archive:
             record = self._records.store(
                 recording, found, extension, on_progress, authenticated=True
             )
-        outcome = self._outcome(record, "decrypted", remark())._replace(password=content.password)
+        note = content.note or remark()
+        outcome = self._outcome(record, "decrypted", note)._replace(password=content.password)
         if content.format is None:
             cause = f"the recording is intact, and stored as {record.file}; {content.unknown}"
             error = UnknownFormatError(cause, filename=record.guid)
