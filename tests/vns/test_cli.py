@@ -201,7 +201,13 @@ def test_progress(api: Server, tmp_path: Path) -> None:
     screen = run_in_terminal("archive", ".", "--progress", cwd=tmp_path, env=env, command=VNS)
     assert screen.code == 0
     assert "1 decrypted" in screen.text
-    assert re.search(r"100%.* 0 MB", screen.text)
+    assert re.search(r"100%.* 28 kB", screen.text)
+
+
+def test_a_dry_run_draws_no_bar(api: Server, tmp_path: Path) -> None:
+    """It has nothing to wait for."""
+    result = vns(api, "archive", ".", "--dry-run", "--progress", cwd=tmp_path)
+    assert [line for line in result.lines if not line.startswith("1 to fetch")] == []
 
 
 @posix_only("signals from elsewhere")
