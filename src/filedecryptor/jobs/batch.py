@@ -46,6 +46,7 @@ def decrypt_files(
     if_exists: IfExists = "replace",
     jobs: int | None = None,
     executor: Executor | None = None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Iterator[Outcome]:
     """Decrypt many recordings side by side; one failure does not stop the others.
 
@@ -65,6 +66,10 @@ def decrypt_files(
         jobs: Files worked on at once; the CPUs that this process may use if None.
         executor: Runs the work, in groups, instead of threads of our own, and is left running;
             `jobs` is then how many files it works on at once.
+        on_progress: Called with the `input` of an outcome that is still to come and a number of
+            bytes, after each piece of its audio that has been decrypted; for several passwords,
+            each piece may come several times. Any thread of this process may call it, but an
+            `executor` does not. What it raises ends the work, and is raised by the iteration.
 
     Returns:
         What became of each recording, in the order they end. One that is named twice is done once;
@@ -85,7 +90,7 @@ def decrypt_files(
         None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
-    return run_plan(plan, password, Workers(jobs, executor))
+    return run_plan(plan, password, Workers(jobs, executor), on_progress=on_progress)
 
 
 def run_plan(
@@ -240,15 +245,26 @@ def _in_threads(
         options = {"use_key": keys.use, "memory_limit": limit, "on_progress": advance}
         return try_job(job, passwords, written=written, **options)
 
+    raised: list[Exception] = []
+
+    def advance(job: Job, count: int) -> None:
+        try:
+            on_progress(job.input, count)
+        except Exception as error:
+            raised.append(error)
+            raise
+
     outcomes = in_threads(
         items,
         work,
         check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
-        on_progress=lambda job, count: on_progress(job.input, count),
+        on_progress=advance,
     )
     with closing(outcomes):
         for outcome in outcomes:
+            if raised:
+                raise raised[0]
             yield outcome
             if news := keys.news():
                 yield news
