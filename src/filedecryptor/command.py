@@ -80,6 +80,7 @@ def decrypt_command(
         many=not is_one,
         found=found,
         go_on=GO_ON,
+        give_up=None if options.fail_fast else "--fail-fast stops at the first failure",
     ) as reporter:
         if hint := file_name_hint(extension):
             reporter.say(f"hint: {hint}")

@@ -204,6 +204,17 @@ def test_progress(api: Server, tmp_path: Path) -> None:
     assert re.search(r"100%.* 28 kB", screen.text)
 
 
+def test_a_few_failures_of_a_kind_are_shown(api: Server, tmp_path: Path) -> None:
+    """Then how many more, and the reason; no option is named that there is not."""
+    api.recordings = dict.fromkeys(NUMBERED[:25], encrypt(AUDIO, "another one"))
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert (result.code, result.stderr.count("error: ")) == (3, 20)
+    reason = "the password is wrong; it came from FILEDECRYPTOR_PASSWORD"
+    assert result.lines[-2] == "and 5 more: authentication failed"
+    assert result.lines[-1].startswith(f"25 failed: {reason}; in ")
+    assert "--fail-fast" not in result.stderr
+
+
 def test_a_dry_run_draws_no_bar(api: Server, tmp_path: Path) -> None:
     """It has nothing to wait for."""
     result = vns(api, "archive", ".", "--dry-run", "--progress", cwd=tmp_path)

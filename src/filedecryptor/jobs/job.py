@@ -123,8 +123,8 @@ def do_job(
             if job.verify:
                 content = decrypted(beginning, password, on_progress, Nowhere, use_key)[1]
                 note = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
-                found = content.format, content.size, "verified", None, note, content.password
-                return Outcome(job.input, None, *found)
+                found = content.format, content.size
+                return Outcome(job.input, None, *found, "verified", None, note, content.password)
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
@@ -163,8 +163,8 @@ def _publish(
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
         note = f"{'a link to nowhere' if size is None else what}: done again"
-    found = content.format, content.size, "decrypted", None, note or remark(), content.password
-    return Outcome(job.input, target, *found)
+    found, note = (content.format, content.size), note or remark()
+    return Outcome(job.input, target, *found, "decrypted", None, note, content.password)
 
 
 def decrypt_file(
