@@ -90,6 +90,7 @@ def decrypt_files(
         None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
+    plan.make_output_dir()
     return run_plan(plan, password, Workers(jobs, executor), on_progress=on_progress)
 
 
