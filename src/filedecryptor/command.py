@@ -86,7 +86,7 @@ def decrypt_command(
         json=options.json,
         many=not is_one,
         found=found,
-        go_on=GO_ON,
+        go_on=None if options.dry_run else GO_ON,
         give_up=None if options.fail_fast else "--fail-fast stops at the first failure",
         dry_run=options.dry_run,
     ) as reporter:

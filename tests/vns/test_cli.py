@@ -206,6 +206,9 @@ def test_progress(api: Server, tmp_path: Path) -> None:
 
 def test_a_few_failures_of_a_kind_are_shown(api: Server, tmp_path: Path) -> None:
     """Then how many more, and the reason; no option is named that there is not."""
+    result = vns(api, "delete", "--yes", *NUMBERED[:25], cwd=tmp_path)
+    assert (result.code, result.stderr.count("error: ")) == (1, 20)
+    assert result.lines[-2] == "and 5 more: the API has no such recording"
     api.recordings = dict.fromkeys(NUMBERED[:25], encrypt(AUDIO, "another one"))
     result = vns(api, "archive", ".", cwd=tmp_path)
     assert (result.code, result.stderr.count("error: ")) == (3, 20)

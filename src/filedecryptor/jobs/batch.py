@@ -246,26 +246,15 @@ def _in_threads(
         options = {"use_key": keys.use, "memory_limit": limit, "on_progress": advance}
         return try_job(job, passwords, written=written, **options)
 
-    raised: list[Exception] = []
-
-    def advance(job: Job, count: int) -> None:
-        try:
-            on_progress(job.input, count)
-        except Exception as error:
-            raised.append(error)
-            raise
-
     outcomes = in_threads(
         items,
         work,
         check=lambda job: plan.without_work(job, written) if plan else None,
         threads=threads,
-        on_progress=advance,
+        on_progress=lambda job, count: on_progress(job.input, count),
     )
     with closing(outcomes):
         for outcome in outcomes:
-            if raised:
-                raise raised[0]
             yield outcome
             if news := keys.news():
                 yield news

@@ -111,7 +111,7 @@ class Archive:
             again: Whether to fetch what is there already.
             jobs: How many to download at once; None for `DOWNLOADS_PER_CPU`.
             on_progress: Called with a GUID and a number of bytes after each piece, from any
-                thread.
+                thread. What it raises ends the work, and is raised by the iteration.
             warn: Called with each warning that concerns no single recording.
 
         Raises:
