@@ -135,6 +135,7 @@ def test_an_outcome_is_what_json_prints(folder: Path, monkeypatch: pytest.Monkey
     assert printed["a.enc"]["password"] == 1
     assert printed["none/x.enc"]["hint"] == "there is no directory none"
     assert printed["taken.enc"]["error"] == "taken.opus: Is a directory"
+    assert "short.enc" not in printed["short.enc"]["error"]
     assert {each.status for each in outcomes} <= set(get_args(Status))
     assert Outcome.__annotations__["status"] == Status
 
