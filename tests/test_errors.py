@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import json
 import pickle
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from support.commands import run_process
+from support.commands import run, run_process
+from support.folders import contents
+from support.recordings import PASSWORD
 
+from filedecryptor import decrypt_files
 from filedecryptor.errors import (
+    Outcome,
+    Status,
     StorageError,
     UsageError,
     errors_naming,
@@ -108,6 +115,29 @@ def test_a_failure_forgets_where_it_was_raised_and_can_be_sent() -> None:
     sent = pickle.loads(pickle.dumps(outcome)).error  # noqa: S301 - our own
     assert isinstance(sent, UsageError)
     assert (sent.cause, sent.hint, sent.filename) == ("x", "y", "a.enc")
+
+
+def test_an_outcome_is_what_json_prints(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Field by field, with the texts of errors and their hints, for whatever takes JSON."""
+    monkeypatch.chdir(folder)
+    (folder / "short.enc").write_bytes(b"{" + bytes(20))
+    (folder / "taken.enc").write_bytes((folder / "a.enc").read_bytes())
+    (folder / "taken.opus").mkdir()
+    (folder / "old").write_text("old")
+    (folder / "secret").write_text(PASSWORD)
+    names, before = [*map(str, Path().glob("*.enc")), "none/x.enc"], contents(folder)
+    files = ["--password-file", "secret", "--password-file", "old"]
+    result = run(*names, "opus", *files, "--json", cwd=folder)
+    printed = {each["input"]: each for each in map(json.loads, result.stdout.splitlines())}
+    assert contents(folder) != before
+    outcomes = [*decrypt_files(names, [PASSWORD, "old"], "opus")]
+    assert {each.input: json.loads(json.dumps(each.as_dict())) for each in outcomes} == printed
+    assert printed["a.enc"]["password"] == 1
+    assert printed["none/x.enc"]["hint"] == "there is no directory none"
+    assert printed["taken.enc"]["error"] == "taken.opus: Is a directory"
+    assert "short.enc" not in printed["short.enc"]["error"]
+    assert {each.status for each in outcomes} <= set(get_args(Status))
+    assert Outcome.__annotations__["status"] == Status
 
 
 @pytest.mark.parametrize(

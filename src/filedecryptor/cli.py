@@ -111,6 +111,9 @@ def _completions(context: click.Context, word: click.Parameter, incomplete: str)
     help="Let the Dask cluster with this scheduler do the work (tcp://host:8786).",
 )
 @click.option("--verify", is_flag=True, help="Authenticate only, write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be written, replaced or skipped; do nothing."
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @output_options
 @version_option

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from io import BufferedReader, FileIO
+from typing import TYPE_CHECKING
 
 from filedecryptor.core.decryptor import decrypted
 from filedecryptor.core.format import CHUNK_SIZE
@@ -15,6 +16,7 @@ from filedecryptor.errors import (
     AuthenticationError,
     ExitCode,
     FileDecryptorError,
+    Outcome,
     UsageError,
     errors_naming,
     failed,
@@ -22,6 +24,7 @@ from filedecryptor.errors import (
 from filedecryptor.jobs.job import Job, size_of, try_job
 from filedecryptor.jobs.outputs import AUTO
 from filedecryptor.storage import disk, storage_of
+from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
 from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
@@ -29,6 +32,9 @@ from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
+
+if TYPE_CHECKING:
+    from filedecryptor.jobs.plan import Plan
 
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
 
@@ -72,14 +78,17 @@ def decrypt_command(
     stdin_is = "the recording" if any(map(console.is_standard_input, filenames)) else None
     if options.files_from is not None and console.is_standard_input(options.files_from):
         stdin_is = "the list"
-    found = find_password(console, password, options.password_file, stdin_is=stdin_is)
+    ask = partial(find_password, console, password, options.password_file, stdin_is=stdin_is)
+    found = Found() if options.dry_run else ask()
     with Reporter(
         console,
         quiet=options.quiet,
         json=options.json,
         many=not is_one,
         found=found,
-        go_on=GO_ON,
+        go_on=None if options.dry_run else GO_ON,
+        give_up=None if options.fail_fast else "--fail-fast stops at the first failure",
+        dry_run=options.dry_run,
     ) as reporter:
         if hint := file_name_hint(extension):
             reporter.say(f"hint: {hint}")
@@ -90,8 +99,8 @@ def decrypt_command(
             return reporter.code
         shown = False if options.quiet else options.progress
         show = partial(Progress, console, size_of=partial(_size_of, console), show=shown)
-        if to_stdout:
-            _write_out(console, filenames[0], found, reporter, show)
+        if options.dry_run:
+            _preview(console, options, job, filenames, reporter)
         elif is_one and options.output_dir is None and options.cluster is None:
             _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
@@ -120,6 +129,7 @@ def _refuse_contradictions(
         "standard input cannot be one of several inputs": several,
         "--output and --output-dir cannot both say where the audio goes": to_file and to_directory,
         "--verify writes nothing, so there is nothing to say where": nowhere,
+        "--verify writes nothing that --dry-run could tell": options.verify and options.dry_run,
         "--jobs is for this machine; a cluster has its own number of them": on_cluster
         and options.jobs is not None,
         "--json and the audio cannot both go to standard output": to_stdout and options.json,
@@ -193,12 +203,45 @@ def _do_one(
     console: Console, job: Job, found: Found, reporter: Reporter, show: partial[Progress]
 ) -> None:
     """Do one job in this thread: importing what does many would take longer than the rest."""
+    if job.output == STANDARD_STREAM:
+        _write_out(console, job.input, found, reporter, show)
+        return
     source = console.open_standard_input() if job.input == STANDARD_STREAM else None
     with show([job.input], 1) as shown:
         on_progress = partial(shown.advance, job.input)
         outcome = try_job(job, found.secrets, source=source, on_progress=on_progress)
         reporter.add(outcome)
         shown.count(outcome)
+
+
+def _plan(options: Options, job: Job, filenames: list[str], reporter: Reporter) -> Plan:
+    """Plan the work, and say what is passed over."""
+    from filedecryptor.jobs.plan import Plan
+
+    plan = Plan(filenames, job, options.output_dir, is_distributed=options.cluster is not None)
+    for link in plan.links:
+        reporter.note(f"{link}: a link to a directory, which is not followed")
+    for directory in plan.empty:
+        reporter.say(f"{directory}: there is no .enc file in it")
+    return plan
+
+
+def _preview(
+    console: Console, options: Options, job: Job, filenames: list[str], reporter: Reporter
+) -> None:
+    """Say what would become of each recording."""
+    from filedecryptor.jobs.plan import preview
+
+    outcomes: Iterable[Outcome]
+    if STANDARD_STREAM in {job.output, *filenames}:
+        source = console.open_standard_input() if filenames == [STANDARD_STREAM] else None
+        # In standard output, nothing can be there already.
+        job = job._replace(input=filenames[0], verify=job.output == STANDARD_STREAM)
+        outcomes = [preview(job, Written(), source)]
+    else:
+        outcomes = _plan(options, job, filenames, reporter).preview()
+    for outcome in outcomes:
+        reporter.add(outcome)
 
 
 def _do_all(
@@ -210,7 +253,7 @@ def _do_all(
     *,
     show: partial[Progress],
 ) -> None:
-    """Plan the work, say what is passed over, and do it."""
+    """Plan the work, and do it side by side."""
     from filedecryptor.jobs.workers import Workers
 
     connection: AbstractContextManager[Workers] = nullcontext(Workers(options.jobs))
@@ -221,17 +264,12 @@ def _do_all(
         connection = connected(options.cluster, options.output_dir, reporter.say_silence)
     with connection as workers:
         from filedecryptor.jobs.batch import run_plan
-        from filedecryptor.jobs.plan import Plan
 
-        is_distributed = workers.executor is not None
-        plan = Plan(filenames, job, options.output_dir, is_distributed=is_distributed)
-        for link in plan.links:
-            reporter.note(f"{link}: a link to a directory, which is not followed")
-        for directory in plan.empty:
-            reporter.say(f"{directory}: there is no .enc file in it")
+        plan = _plan(options, job, filenames, reporter)
+        plan.make_output_dir()
         share_one_heap()
         # A cluster tells of files only, and asking for the size of each object would take too long.
-        inputs = () if is_distributed or plan.has_objects else (each.input for each in plan)
+        inputs = () if options.cluster or plan.has_objects else (each.input for each in plan)
         with show(inputs, len(plan)) as shown:
             running = run_plan(
                 plan, found.secrets, workers, warn=reporter.warn, on_progress=shown.advance

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 
 class ExitCode(IntEnum):
@@ -131,6 +131,31 @@ def cause_of(error: Failure) -> str:
     return error.strerror or str(error)
 
 
+def described(error: Failure) -> str:
+    """Return what went wrong, after the name of the file that the error is about."""
+    if error.filename is None:
+        return cause_of(error)
+    return f"{str(error.filename) or repr('')}: {cause_of(error)}"
+
+
+def hint_of(error: Failure) -> str | None:
+    """Return what can be done about an error; None if there is nothing."""
+    if isinstance(error, FileDecryptorError):
+        return error.hint
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, then run this again"
+    in_use = {errno.EBUSY, errno.ETXTBSY, errno.EACCES if sys.platform == "win32" else errno.EBUSY}
+    if error.errno in in_use and not os.path.isdir(error.filename or ""):
+        return "if another program has it open, close it there, then run this again"
+    if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
+        return "for standard output, use '-o -'"
+    if error.errno == errno.ENOENT and error.filename:
+        directory = os.path.dirname(str(error.filename))
+        if directory and "://" not in directory and not os.path.isdir(directory):
+            return f"there is no directory {directory}"
+    return None
+
+
 def in_one_line(text: object) -> str:
     """Return the message of another package or of a server as one line of bounded length."""
     # Names and passwords before a host go, and queries, which may hold a signature.
@@ -197,6 +222,12 @@ class Content(NamedTuple):
     note: str | None = None
 
 
+Status: TypeAlias = Literal[
+    "decrypted", "verified", "skipped", "failed", "stored", "not tried",
+    "to decrypt", "to replace", "to fetch", "to delete",
+]  # fmt: skip
+
+
 class Outcome(NamedTuple):
     """What became of a recording.
 
@@ -205,8 +236,9 @@ class Outcome(NamedTuple):
         output: The audio file, which was written or was there already. None if there is none.
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
-        status: `decrypted`, `verified`, `skipped` or `failed`; of `filedecryptor.vns` also
-            `stored`, `to fetch`, `to delete` or `not tried`.
+        status: `decrypted`, `verified`, `skipped` or `failed`; in a dry run `to decrypt` or
+            `to replace`; of `filedecryptor.vns` also `stored`, `to fetch`, `to delete` or
+            `not tried`.
         error: Why it failed.
         note: What is worth knowing, though nothing failed.
         password: The number of the password that was right, from 1 on; None if there was only one.
@@ -216,10 +248,28 @@ class Outcome(NamedTuple):
     output: str | None
     format: str | None
     size: int | None
-    status: str
+    status: Status
     error: Failure | None = None
     note: str | None = None
     password: int | None = None
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return what `--json` prints: texts, numbers and None, for `json.dumps` or a table.
+
+        Returns:
+            The fields `input`, `output`, `format`, `size` and `status`; `code`, the exit code that
+            this recording alone would have given; `error` and `hint`, which are texts or None; with
+            several passwords, `password`.
+        """
+        fields = dict(zip(self._fields, self[:5], strict=False))
+        fields |= {"code": ExitCode.DONE.value, "error": None, "hint": None}
+        if error := self.error:
+            # The name is repeated only if it is not the input.
+            is_input = error.filename == self.input
+            fields["code"] = exit_code_of(error).value
+            fields["error"] = cause_of(error) if is_input else described(error)
+            fields["hint"] = hint_of(error)
+        return fields if self.password is None else {**fields, "password": self.password}
 
 
 def failed(name: str, error: Failure) -> Outcome:

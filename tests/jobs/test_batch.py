@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ import pytest
 from support.commands import COMMAND, Result, run, run_process
 from support.folders import contents
 from support.posix import not_under_wine, posix_only
-from support.recordings import AUDIO, PASSWORD, PLAIN, RECORDINGS, altered, encrypt, fixture
+from support.recordings import (
+    AUDIO,
+    PASSWORD,
+    PLAIN,
+    RECORDINGS,
+    MakeEnc,
+    altered,
+    encrypt,
+    fixture,
+)
 from support.terminal import run_in_terminal
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_files
@@ -263,6 +273,35 @@ def test_tasks_are_submitted_in_a_bounded_window(many: Path) -> None:
         done = decrypt_files([many], PASSWORD, "opus", jobs=2, executor=executor)
         assert len(list(done)) == 200
     assert max(waiting) <= 10
+
+
+@pytest.mark.parametrize("sources", [["long.enc", "a.enc"], ["a.enc"]])
+def test_progress_is_told(make_enc: MakeEnc, here: Path, sources: list[str]) -> None:
+    """In bytes of audio for each input, all of them before its outcome comes."""
+    sizes = {"long.enc": 20_000_000, "a.enc": len(AUDIO), "bad.enc": 0}
+    make_enc("long.enc", bytes(sizes["long.enc"]))
+    make_enc("a.enc")
+    make_enc("bad.enc").write_bytes(bytes(10))
+    told: Counter[str] = Counter()
+
+    def advance(name: str, count: int) -> None:
+        told[name] += count
+
+    for outcome in decrypt_files([*sources, "bad.enc"], PASSWORD, "wav", on_progress=advance):
+        assert told[outcome.input] == (outcome.size or 0) == sizes[outcome.input]
+
+
+def test_what_progress_raises_ends_the_work(many: Path) -> None:
+    """It reaches the caller as it is; nothing unfinished stays, and no recording fails for it."""
+
+    def stop(_: str, count: int) -> None:
+        if count:
+            raise ZeroDivisionError("ours")
+
+    outcomes = decrypt_files([many], PASSWORD, "opus", on_progress=stop)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        assert [outcome.status for outcome in outcomes] == []
+    assert [name for name in files_in(many) if not name.endswith(".enc")] == []
 
 
 def test_leaving_early_abandons_the_rest(many: Path) -> None:

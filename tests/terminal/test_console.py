@@ -69,7 +69,7 @@ def full_pipe() -> Iterator[tuple[IO[bytes], int, int]]:
 needs_small_pipes = pytest.mark.skipif(
     not hasattr(fcntl, "F_SETPIPE_SZ"), reason="needs small pipes"
 )
-MISSING = " ".join(f"{number}{'x' * 200}.enc" for number in range(40))
+MISSING = " ".join(f"{number}{'x' * 200}.enc" for number in range(20))
 
 
 @needs_small_pipes
@@ -81,14 +81,14 @@ MISSING = " ".join(f"{number}{'x' * 200}.enc" for number in range(40))
         pytest.param("000.enc P opus -o -", AUDIO, 1, "", id="audio"),
         pytest.param("000.enc P opus -o -", AUDIO, 1, "1", id="audio, unbuffered"),
         pytest.param("--help", b"Show this message and exit.\n", 1, "", id="help"),
-        pytest.param(f"{MISSING} P opus", b"No such file or directory\n", 40, "1", id="errors"),
+        pytest.param(f"{MISSING} P opus", b"No such file or directory\n", 20, "1", id="errors"),
     ],
 )
 def test_a_full_pipe_is_waited_for(
     many: Path, words: str, part: bytes, *, count: int, unbuffered: str
 ) -> None:
     """A pipe that takes nothing at the moment is no failure: everything arrives."""
-    stream = "stderr" if count == 40 else "stdout"
+    stream = "stderr" if count == 20 else "stdout"
     env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with full_pipe() as (reader, writing, size):
         streams: dict[str, Any] = {

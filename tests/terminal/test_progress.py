@@ -87,7 +87,28 @@ def test_without_lengths_files_are_counted(
             shown.count(Outcome("a.enc", "a.wav", "wav", megabytes * MEGABYTE, "decrypted"))
     assert any(f" 25% 00:01:30 1/4 files {megabytes} MB" in state for state in terminal.states)
     assert f"4/4 files {4 * megabytes} MB" in terminal.states[-2]
-    assert bool(re.search(r"\d+ MB/s \d+\.\d recordings/s", terminal.states[-2])) == speed
+    assert bool(re.search(r"\d+ kB/s \d+\.\d recordings/s", terminal.states[-2])) == speed
+
+
+@pytest.mark.parametrize(
+    ("size", "done", "facts"),
+    [
+        (300_000, 100_000, "100/300 kB 2 kB/s"),
+        (300_000, 0, "0/300 kB"),
+        (2 * MEGABYTE, MEGABYTE, "1/2 MB 20 kB/s"),
+        (0, 40_000, "40 kB"),
+        (0, 0, "0 kB"),
+        (90 * MEGABYTE, 60 * MEGABYTE, "60/90 MB 1 MB/s"),
+    ],
+)
+def test_no_rate_is_said_to_be_none(size: int, done: int, facts: str) -> None:
+    """What is short or slow is told in kB; before anything is done, there is no rate."""
+    raw = io.BytesIO()
+    console = Console("filedecryptor", None, None, io.TextIOWrapper(raw, "utf-8"))
+    with Progress(console, ["a.enc"] * bool(size), 1, lambda _: size, show=True) as shown:
+        shown.advance("a.enc", 0)
+        shown.advance("a.enc", done)
+    assert raw.getvalue().decode().splitlines()[-1] == facts
 
 
 @pytest.mark.parametrize("columns", [1, 12, 20, 40, 80, 200])

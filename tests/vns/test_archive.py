@@ -418,3 +418,16 @@ def test_no_conditional_writes(api: Server, bucket: Bucket, server: str, tmp_pat
     assert bucket.get(f"calls/{ONE}.opus") == bucket.get(f"calls/{THREE}.opus") == AUDIO
     assert bucket.get(f"calls/{TWO}.mp3") == MP3
     assert result.stderr.count("conditional writes") == 1
+
+
+def test_what_progress_raises_ends_the_work(api: Server, tmp_path: Path) -> None:
+    """It reaches the caller as it is; nothing is stored."""
+
+    def stop(_: str, count: int) -> None:
+        if count:
+            raise ZeroDivisionError("ours")
+
+    archive = Archive(Client(TOKEN, url=api.url), tmp_path, password=PASSWORD)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        list(archive.fetch([ONE], on_progress=stop))
+    assert contents(tmp_path) == {}

@@ -201,7 +201,27 @@ def test_progress(api: Server, tmp_path: Path) -> None:
     screen = run_in_terminal("archive", ".", "--progress", cwd=tmp_path, env=env, command=VNS)
     assert screen.code == 0
     assert "1 decrypted" in screen.text
-    assert re.search(r"100%.* 0 MB", screen.text)
+    assert re.search(r"100%.* 28 kB", screen.text)
+
+
+def test_a_few_failures_of_a_kind_are_shown(api: Server, tmp_path: Path) -> None:
+    """Then how many more, and the reason; no option is named that there is not."""
+    result = vns(api, "delete", "--yes", *NUMBERED[:25], cwd=tmp_path)
+    assert (result.code, result.stderr.count("error: ")) == (1, 20)
+    assert result.lines[-2] == "and 5 more: the API has no such recording"
+    api.recordings = dict.fromkeys(NUMBERED[:25], encrypt(AUDIO, "another one"))
+    result = vns(api, "archive", ".", cwd=tmp_path)
+    assert (result.code, result.stderr.count("error: ")) == (3, 20)
+    reason = "the password is wrong; it came from FILEDECRYPTOR_PASSWORD"
+    assert result.lines[-2] == "and 5 more: authentication failed"
+    assert result.lines[-1].startswith(f"25 failed: {reason}; in ")
+    assert "note: " not in result.stderr
+
+
+def test_a_dry_run_draws_no_bar(api: Server, tmp_path: Path) -> None:
+    """It has nothing to wait for."""
+    result = vns(api, "archive", ".", "--dry-run", "--progress", cwd=tmp_path)
+    assert [line for line in result.lines if not line.startswith("1 to fetch")] == []
 
 
 @posix_only("signals from elsewhere")

@@ -18,6 +18,8 @@ from support.posix import make_fifo
 from support.recordings import AUDIO, encrypt
 from support.vns import NUMBERED, ONE, TWO, record, vns
 
+from filedecryptor.terminal import report
+
 
 def test_a_record(api: Server, tmp_path: Path) -> None:
     """The list's entry as it came, what the file is, and when what was done; never the token."""
@@ -133,9 +135,10 @@ STAYS |= {f"{name} as record" for name in NO_FILES}
 """What a run cannot read or replace, so that it is an error."""
 
 
-def test_damage(api: Server, tmp_path: Path) -> None:
+def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line names the file, also without a server; nothing is deleted before it is mended."""
     run, calls = partial(vns, api, cwd=tmp_path), tmp_path / "calls"
+    monkeypatch.setattr(report, "MOST_ERRORS", len(DAMAGES))
     guids = dict(zip(DAMAGES, NUMBERED, strict=False))
     api.recordings = dict.fromkeys([*guids.values(), ONE], encrypt(AUDIO))
     on_server = dict(api.recordings)

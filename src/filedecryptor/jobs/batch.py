@@ -46,6 +46,7 @@ def decrypt_files(
     if_exists: IfExists = "replace",
     jobs: int | None = None,
     executor: Executor | None = None,
+    on_progress: Callable[[str, int], object] = lambda _input, _count: None,
 ) -> Iterator[Outcome]:
     """Decrypt many recordings side by side; one failure does not stop the others.
 
@@ -65,6 +66,10 @@ def decrypt_files(
         jobs: Files worked on at once; the CPUs that this process may use if None.
         executor: Runs the work, in groups, instead of threads of our own, and is left running;
             `jobs` is then how many files it works on at once.
+        on_progress: Called with the `input` of an outcome that is still to come and a number of
+            bytes, after each piece of its audio that has been decrypted; for several passwords,
+            each piece may come several times. Any thread of this process may call it, but an
+            `executor` does not. What it raises ends the work, and is raised by the iteration.
 
     Returns:
         What became of each recording, in the order they end. One that is named twice is done once;
@@ -85,7 +90,8 @@ def decrypt_files(
         None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
-    return run_plan(plan, password, Workers(jobs, executor))
+    plan.make_output_dir()
+    return run_plan(plan, password, Workers(jobs, executor), on_progress=on_progress)
 
 
 def run_plan(

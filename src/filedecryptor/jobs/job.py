@@ -124,8 +124,8 @@ def do_job(
                 content = decrypted(beginning, password, on_progress, Nowhere, use_key)[1]
                 unknown = content.unknown and f"'{AUTO}' would not know it: {content.unknown}"
                 note = "; ".join(filter(None, [unknown, content.note])) or None
-                found = content.format, content.size, "verified", None, note, content.password
-                return Outcome(job.input, None, *found)
+                found = content.format, content.size
+                return Outcome(job.input, None, *found, "verified", None, note, content.password)
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
@@ -165,8 +165,8 @@ def _publish(
         what = f"{size} bytes, not the {content.size} of the recording"
         again = f"{'a link to nowhere' if size is None else what}: done again"
         note = again if note is None else f"{again}; {note}"
-    found = content.format, content.size, "decrypted", None, note or remark(), content.password
-    return Outcome(job.input, target, *found)
+    found, note = (content.format, content.size), note or remark()
+    return Outcome(job.input, target, *found, "decrypted", None, note, content.password)
 
 
 def decrypt_file(

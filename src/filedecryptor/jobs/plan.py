@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import chain
 from typing import TypeAlias
 
+from filedecryptor.core.format import SMALLEST_SIZE, Source
 from filedecryptor.core.spool import Beginning
 from filedecryptor.errors import (
     Failure,
     FileDecryptorError,
     NotEncError,
     Outcome,
+    Status,
     UsageError,
     failed,
 )
-from filedecryptor.jobs.job import Job, size_of, without_work
+from filedecryptor.jobs.job import Job, do_job, size_of, without_work
 from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
@@ -32,6 +35,71 @@ Place: TypeAlias = tuple[str, str]  # a directory and a name in it
 def folded(name: str) -> str:
     """Return what is equal for names that a file system may take for one: by case or by accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def preview(
+    job: Job,
+    written: Written,
+    source: Source | None = None,
+    length_of: Callable[[str], int | None] = size_of,
+) -> Outcome:
+    """Return what would become of a job, as far as that can be told without doing it.
+
+    Where the audio decides on the output, that is `a.{opus,mp3,wav}`, unless one of them is there
+    that is as long as the audio.
+    """
+    try:
+        if done := without_work(job, written, source, length_of):
+            return done
+        size = None if source else _audio_size(job, length_of(job.input))
+        targets = targets_of(job)
+        lengths = ((target, length_of(target)) for target in targets)
+        there = {name: n for name, n in lengths if n is not None or os.path.islink(name)}
+        if there and job.if_exists == "fail":
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), next(iter(there)))
+        if targets:
+            _check_directory(targets[0], is_made=job.named_after is not None)
+    except (FileDecryptorError, OSError) as error:
+        return failed(job.input, error)
+    likely = [target for target, length in there.items() if length == size] or targets
+    note = None
+    if there and len(likely) > 1:
+        note = f"{' or '.join(there)} would be replaced, if the audio has that format"
+    status: Status = "to replace" if there else "to decrypt"
+    return Outcome(job.input, _in_braces(likely), None, size, status, note=note)
+
+
+def _audio_size(job: Job, length: int | None) -> int | None:
+    """Return the length of a recording's audio, if it is known; raise what reading it would raise."""
+    if length is None and is_url(job.input):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), job.input)
+    if length is None:
+        os.stat(job.input)
+        return None  # a pipe, which would be waited for
+    if length < SMALLEST_SIZE:
+        do_job(job._replace(verify=True), b"")  # it ends before it has read a salt
+    with storage_of(job.input).open_source(job.input):
+        return length - SMALLEST_SIZE
+
+
+def _check_directory(target: str, *, is_made: bool) -> None:
+    """Raise an error if an output's directory, which perhaps `is_made` first, cannot take it."""
+    if is_url(target) or (os.path.exists(target) and size_of(target) is None):  # a device
+        return
+    directory = os.path.dirname(target)
+    while is_made and directory and not os.path.lexists(directory):
+        directory = os.path.dirname(directory)
+    if not os.path.isdir(directory or os.curdir):
+        os.lstat(target)  # which says why
+    if not os.access(directory or os.curdir, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
+
+
+def _in_braces(names: Sequence[str]) -> str | None:
+    """Return one name that stands for several, as in a shell."""
+    start = os.path.commonprefix(names)  # noqa: RUF071 - of letters, not of directories
+    ends = ",".join(name[len(start) :] for name in names)
+    return f"{start}{{{ends}}}" if len(names) > 1 else start or None
 
 
 class Plan:
@@ -74,8 +142,6 @@ class Plan:
             self._find(source)
         if suspects := self._suspects():
             self._settle(suspects, fold=is_distributed)
-        if output_dir is not None and (len(self) or not self.failures):
-            storage_of(output_dir).make_directory(output_dir)
 
     @property
     def has_objects(self) -> bool:
@@ -89,6 +155,18 @@ class Plan:
         for (directory, name), output_dir in self._recordings():
             named_after = None if self._output_dir is None else join(output_dir, name)
             yield self.job._replace(input=join(directory, name), named_after=named_after)
+
+    def make_output_dir(self) -> None:
+        """Make the directory of the outputs, unless there will be none."""
+        if self._output_dir is not None and (len(self) or not self.failures):
+            storage_of(self._output_dir).make_directory(self._output_dir)
+
+    def preview(self) -> Iterator[Outcome]:
+        """Yield what would become of each recording; nothing is decrypted or written."""
+        written = Written()
+        yield from self.failures
+        for job in self:
+            yield preview(job, written, length_of=self._size_of)
 
     def without_work(self, job: Job, written: Written) -> Outcome | None:
         """Return the outcome of a job that needs no work: its output exists, or cannot be written."""

@@ -62,10 +62,11 @@ def in_threads(
     """Work on each item in a thread of its own, and yield the results in the order they come.
 
     `work` calls its second argument with the number of bytes after each piece of work; that raises
-    an error once the work is abandoned. `check` returns the result of an item that needs no work,
-    `threads` the most threads that there may be at the time.
+    an error once the work is abandoned. What `on_progress` raises ends it. `check` returns the
+    result of an item that needs no work, `threads` the most threads that there may be at the time.
     """
     under_way: set[Future[Result]] = set()
+    raised: list[Exception] = []  # by `on_progress`: no failure of the item that it was told of
     is_over = Event()
 
     def submit(item: Item) -> Future[Result]:
@@ -76,7 +77,11 @@ def in_threads(
         def advance(count: int) -> None:
             if is_over.is_set():
                 raise CancelledError
-            on_progress(item, count)
+            try:
+                on_progress(item, count)
+            except Exception as error:
+                raised.append(error)
+                raise
 
         future = in_a_thread(lambda: work(item, advance))
         under_way.add(future)
@@ -93,7 +98,10 @@ def in_threads(
     atexit.register(end)
     try:
         for _, future in submit_bounded(items, submit, threads):
-            yield future.result()
+            result = future.result()
+            if raised:
+                raise raised[0]
+            yield result
     finally:
         atexit.unregister(end)
         end()

@@ -35,6 +35,7 @@ class Options:
     jobs: int | None = None
     cluster: str | None = None
     verify: bool = False
+    dry_run: bool = False
     fail_fast: bool = False
     json: bool = False
     quiet: bool = False

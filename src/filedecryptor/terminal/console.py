@@ -19,11 +19,11 @@ from typing import Any, TextIO
 from filedecryptor.errors import (
     ExitCode,
     Failure,
-    FileDecryptorError,
     UsageError,
-    cause_of,
+    described,
     errors_naming,
     exit_code_of,
+    hint_of,
 )
 
 STANDARD_STREAM = "-"  # the name of standard input and output on the command line
@@ -231,31 +231,6 @@ def printable(text: str) -> str:
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
     return shown or "''"
-
-
-def described(error: Failure) -> str:
-    """Return what went wrong, after the name of the file that the error is about."""
-    if error.filename is None:
-        return cause_of(error)
-    return f"{str(error.filename) or repr('')}: {cause_of(error)}"
-
-
-def hint_of(error: Failure) -> str | None:
-    """Return what can be done about an error; None if there is nothing."""
-    if isinstance(error, FileDecryptorError):
-        return error.hint
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "make room, then run this again"
-    in_use = {errno.EBUSY, errno.ETXTBSY, errno.EACCES if sys.platform == "win32" else errno.EBUSY}
-    if error.errno in in_use and not os.path.isdir(error.filename or ""):
-        return "if another program has it open, close it there, then run this again"
-    if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
-        return "for standard output, use '-o -'"
-    if error.errno == errno.ENOENT and error.filename:
-        directory = os.path.dirname(str(error.filename))
-        if directory and "://" not in directory and not os.path.isdir(directory):
-            return f"there is no directory {directory}"
-    return None
 
 
 def _wait_for(descriptor: int, *, writing: bool) -> None:

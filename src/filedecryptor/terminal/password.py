@@ -33,7 +33,8 @@ class Found:
     def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
         self.secrets = [secret for secret, _ in found]
         what = "password" if len(found) == 1 else "passwords"
-        self._origin = f"the {what} came from {', '.join(origin for _, origin in found)}"
+        self.origins = ", ".join(origin for _, origin in found)
+        self._origin = f"the {what} came from {self.origins}"
         self._word = word
 
     def explain(self, error: Failure | None) -> None:

@@ -111,11 +111,13 @@ class Progress:
 
     def _facts(self, seconds: float) -> list[str]:
         """Return what to show after some seconds, the most important first."""
-        whole = f"/{self._size // MEGABYTE}" if self._size else ""
-        facts = [
-            f"{self._bytes // MEGABYTE}{whole} MB",
-            f"{self._bytes / MEGABYTE / seconds:.0f} MB/s",
-        ]
+        unit, symbol = _unit(self._size or self._bytes)
+        whole = f"/{self._size // unit}" if self._size else ""
+        facts = [f"{self._bytes // unit}{whole} {symbol}"]
+        rate = self._bytes / seconds
+        unit, symbol = _unit(rate)
+        if rate >= unit:
+            facts.append(f"{rate / unit:.0f} {symbol}/s")
         if self._failed:
             facts.insert(0, f"{self._failed} failed")
         if self._files > 1:
@@ -123,3 +125,8 @@ class Progress:
             if self._bytes < self._done * 10 * MEGABYTE:  # of more, the key takes the lesser part
                 facts.append(f"{self._done / seconds:.1f} recordings/s")
         return facts
+
+
+def _unit(count: float) -> tuple[int, str]:
+    """Return the unit to tell some bytes in: how many of them it stands for, and its symbol."""
+    return (MEGABYTE, "MB") if count >= MEGABYTE else (1000, "kB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -10,11 +11,21 @@ from typing import Self
 
 from filedecryptor.audio import misnamed
 from filedecryptor.core.secrets import RESPELLED
-from filedecryptor.errors import ExitCode, Failure, Outcome, cause_of, exit_code_of
-from filedecryptor.terminal.console import Console, described, hint_of, printable
+from filedecryptor.errors import (
+    ExitCode,
+    Failure,
+    Outcome,
+    Status,
+    cause_of,
+    described,
+    exit_code_of,
+)
+from filedecryptor.terminal.console import Console, printable
 from filedecryptor.terminal.password import Found
 
 MEGABYTE = 1_000_000
+MOST_ERRORS = 20  # of one kind that are printed
+MOST_REASONS = 3  # that a summary gives
 
 
 class Reporter:
@@ -22,9 +33,10 @@ class Reporter:
 
     `counts` are by status, `size` is in bytes of audio, and `codes` are the failures' exit codes.
     It tells where the passwords were `found`, and which were right. If there are `many` recordings,
-    a summary stands for the lines about what was skipped or verified. If `quiet`, only errors,
-    warnings and JSON objects are printed. After an interruption, `go_on` says how to go on, if that
-    takes more than doing the same again.
+    a summary stands for the lines about what was skipped or verified, except in a `dry_run`. If
+    `quiet`, only errors, warnings and JSON objects are printed. After an interruption, `go_on` says
+    how to go on, if that takes more than doing the same again. `give_up` says how not to go on in
+    vain.
     """
 
     def __init__(
@@ -36,8 +48,10 @@ class Reporter:
         many: bool,
         found: Found | None = None,
         go_on: str | None = None,
+        give_up: str | None = None,
+        dry_run: bool = False,
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Status] = Counter()
         self.size = 0
         self.codes: set[ExitCode] = set()
         self._found = found or Found()
@@ -48,27 +62,52 @@ class Reporter:
         self._quiet = quiet
         self._json = json
         self._many = many
+        self._dry_run = dry_run
         self._go_on = go_on
+        self._give_up = give_up
+        self._failures: Counter[tuple[ExitCode, str]] = Counter()  # by kind
+        self._is_right = False  # whether a password was right, now or in an earlier run
         self._is_heard = console.stdout is not None  # closed, it asks for no results
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for failure, count in self._failures.items():
+            if count > MOST_ERRORS:
+                self._console.say(f"and {count - MOST_ERRORS} more: {failure[1]}")
         if self._many and self.counts:
             go_on = f"; {self._go_on}" if self._go_on and kind is KeyboardInterrupt else ""
             self.say(f"{self._summary()}{go_on}")
 
     def _summary(self) -> str:
         """Return the totals as a line."""
-        last = ["skipped", "not tried", "failed"]
+        last: list[Status] = ["skipped", "not tried", "failed"]
         statuses = sorted(self.counts.keys() - last) + [word for word in last if self.counts[word]]
         counts = ", ".join(f"{self.counts[status]} {status}" for status in statuses)
-        if self._right:
+        if any(self._right.values()):
             right = (f"password {number}: {count}" for number, count in self._right.items())
             counts += f" ({', '.join(right)})"
+        if reason := self._reason():
+            counts += f": {reason}{'' if self.size else ';'}"
         audio = f"; {self.size / MEGABYTE:.1f} MB of audio" if self.size else ""
         return f"{counts}{audio} in {time.monotonic() - self._begin:.1f} s"
+
+    def _reason(self) -> str | None:
+        """Return why recordings failed, if they are more than the reasons, and these are few."""
+        count, kinds = self._failures.total(), self._failures.most_common()
+        if count != self.counts["failed"] or not len(kinds) < count or len(kinds) > MOST_REASONS:
+            return None
+        if len(kinds) > 1:
+            return ", ".join(f"{what} ({count})" for (_, what), count in kinds)
+        code, what = kinds[0][0]
+        if code != ExitCode.AUTHENTICATION or self._is_right:
+            return what
+        if self._right:
+            none = f"none of the {len(self._right)} passwords is right; they"
+        else:
+            none = "the password is wrong; it"
+        return f"{none} came from {self._found.origins}"
 
     @property
     def code(self) -> ExitCode:
@@ -83,12 +122,15 @@ class Reporter:
         self._count(outcome)
         output, error = outcome.output, outcome.error
         if self._json:
-            self.add_object(_as_object(outcome))
+            fields = outcome.as_dict()
+            for name in ("error", "hint"):  # which scripts print
+                fields[name] = fields[name] and printable(str(fields[name]))
+            self.add_object(fields)
         note = outcome.note
         if note is not None and (note not in RESPELLED.values() or self._console.is_news(note)):
             self.note(f"{output or outcome.input}: {note}")
         if error is not None and outcome.status != "not tried":
-            self._console.say_error(error)
+            self._add_failure(error)
         if not (self._json or self._quiet):
             self._write_outcome(outcome)
         if outcome.status == "decrypted" and output is not None:
@@ -96,9 +138,23 @@ class Reporter:
             if note is not None and self._console.is_news(note):
                 self.note(f"{output}: {note}")
 
+    def _add_failure(self, error: Failure) -> None:
+        """Say why a recording failed, unless that was said of many others."""
+        kind = exit_code_of(error), _kind_of(error)
+        self._failures[kind] += 1
+        count = self._failures[kind]
+        if count <= MOST_ERRORS:
+            self._console.say_error(error)
+        is_wrong = kind[0] == ExitCode.AUTHENTICATION and not self._is_right
+        if self._give_up and is_wrong and count == MOST_ERRORS:
+            self.note(f"{MOST_ERRORS} authentications failed, and none succeeded: {self._give_up}")
+
     def _count(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         self.size += outcome.size or 0
+        # What is skipped was decrypted once.
+        is_done = outcome.status == "skipped" and outcome.output is not None
+        self._is_right |= is_done or outcome.status in {"decrypted", "verified"}
         if outcome.password is not None:
             self._right[outcome.password] = self._right.get(outcome.password, 0) + 1
         if outcome.error is not None:
@@ -106,7 +162,10 @@ class Reporter:
 
     def _write_outcome(self, outcome: Outcome) -> None:
         status, output = outcome.status, outcome.output
-        if output is not None and status != "skipped":
+        if self._dry_run and outcome.error is None:
+            arrow = "" if output is None else f" -> {output}"
+            self.write_result(os.fsencode(f"{status}: {outcome.input}{arrow}"))
+        elif output is not None and status != "skipped":
             self.write_result(os.fsencode(output))
         elif outcome.error is None and status not in {"skipped", "verified"}:
             self.write_result(os.fsencode(f"{status}: {outcome.input}"))
@@ -161,12 +220,7 @@ class Reporter:
         self.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
 
 
-def _as_object(outcome: Outcome) -> dict[str, object]:
-    code, cause, hint = ExitCode.DONE, None, None
-    if error := outcome.error:
-        # The name is repeated only if it is not the input.
-        cause = printable(cause_of(error) if error.filename == outcome.input else described(error))
-        code, hint = exit_code_of(error), hint_of(error)
-    fields: dict[str, object] = dict(zip(Outcome._fields, outcome[:5], strict=False))
-    fields |= {"code": code, "error": cause, "hint": None if hint is None else printable(hint)}
-    return fields if outcome.password is None else {**fields, "password": outcome.password}
+def _kind_of(error: Failure) -> str:
+    """Return what the causes of like failures have in common: without names, numbers and details."""
+    cause = re.sub(r" ('.*'|\".*\"|\S+://\S+|\d[\d.,]*)", " ...", cause_of(error))
+    return re.split(r"[:;]| \(|(?<!\.)\.$", cause, maxsplit=1)[0]

@@ -29,6 +29,7 @@ from filedecryptor.errors import (
     NotEncError,
     NotFoundError,
     Outcome,
+    Status,
     StorageError,
     TokenError,
     UnknownFormatError,
@@ -52,8 +53,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those of some minutes
 INTERVAL = 60.0  # seconds for which the list is taken to work
-SKIPPED = "skipped"  # the status of what is there already
-NOT_TRIED = "not tried"  # the status of what was left out after a failure that concerns all
+SKIPPED: Status = "skipped"  # the status of what is there already
+NOT_TRIED: Status = "not tried"  # the status of what was left out after a failure that concerns all
 
 
 class Archive:
@@ -111,7 +112,7 @@ class Archive:
             again: Whether to fetch what is there already.
             jobs: How many to download at once; None for `DOWNLOADS_PER_CPU`.
             on_progress: Called with a GUID and a number of bytes after each piece, from any
-                thread.
+                thread. What it raises ends the work, and is raised by the iteration.
             warn: Called with each warning that concerns no single recording.
 
         Raises:
@@ -317,7 +318,7 @@ class Archive:
             outcome = outcome._replace(status="stored", error=error)
         return record, outcome
 
-    def _outcome(self, record: Record, status: str, note: str | None = None) -> Outcome:
+    def _outcome(self, record: Record, status: Status, note: str | None = None) -> Outcome:
         path = self._records.path(record.file)
         outcome = Outcome(record.guid, path, record.format, record.size, status, note=note)
         return outcome._replace(format=None, size=None) if status == SKIPPED else outcome

@@ -232,6 +232,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
             console.say("nothing was deleted")
             return ExitCode.DONE
     reporter = Reporter(console, quiet=False, json=False, many=len(recordings) > 1)
+    click.get_current_context().with_resource(reporter)
     for recording in recordings:
         name = str(recording.guid)
         try:

@@ -111,7 +111,8 @@ class Nightly:
             error = FileDecryptorError("this is not a GUID", filename=text)
             self.reporter.add(failed(text, error))
         reason = None
-        show = False if self._settings.quiet else self._settings.progress
+        is_shown = not (self._settings.quiet or self._settings.dry_run)
+        show = self._settings.progress if is_shown else False
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
             if self._settings.dry_run:
                 outcomes = self._archive.plan(recordings)
