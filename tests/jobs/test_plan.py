@@ -233,7 +233,8 @@ def test_what_macos_leaves_beside_recordings_is_none(folder: Path) -> None:
     """Unless it is named itself."""
     make(folder, "._a.enc", "only/._b.enc", content=bytes(4096))
     assert run(".", PASSWORD, "opus", cwd=folder)[:2] == (0, b"./a.opus\n")
-    assert run("only", PASSWORD, "opus", cwd=folder).lines == ["only: there is no .enc file in it"]
+    result = run("only", PASSWORD, "opus", cwd=folder)
+    assert result.lines[0] == "error: only: there is no .enc file in it"
     assert run("._a.enc", PASSWORD, "opus", cwd=folder).code == 3
 
 

@@ -36,8 +36,11 @@ def make_directory(path: str) -> None:
     """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
     if os.path.isdir(path):
         return
+    if os.path.lexists(path):
+        what = "a file, not a directory" if os.path.exists(path) else "a link to nowhere"
+        raise NotADirectoryError(errno.ENOTDIR, f"Is {what}", path)
     parent = os.path.dirname(path) or "."
-    if parent != path and not os.path.lexists(parent):
+    if parent != path:
         make_directory(parent)
     os.makedirs(path, exist_ok=True)
     flush_directory(parent)

@@ -193,6 +193,18 @@ def is_terminal(stream: TextIO | None) -> bool:
     return sys.platform != "win32" or type(_raw(stream)).__name__ == "_WindowsConsoleIO"
 
 
+def is_terminal_device(path: str) -> bool:
+    """Return whether a path leads to a terminal, as `/dev/tty` does."""
+    if sys.platform == "win32":  # which calls NUL one as well
+        return False
+    with suppress(OSError, ValueError):
+        if stat.S_ISCHR(os.stat(path).st_mode):
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            with open(descriptor, "wb", buffering=0) as device:
+                return device.isatty()
+    return False
+
+
 def _raw(stream: TextIO) -> Any:  # noqa: ANN401 - a file, or a stream in memory
     """Return what is below Python's buffers; there are none if PYTHONUNBUFFERED is set."""
     return getattr(stream.buffer, "raw", stream.buffer)
@@ -251,11 +263,19 @@ def hint_of(error: Failure) -> str | None:
         return "if another program has it open, close it there, then run this again"
     if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
         return "for standard output, use '-o -'"
-    if error.errno == errno.ENOENT and error.filename:
-        directory = os.path.dirname(str(error.filename))
-        if directory and "://" not in directory and not os.path.isdir(directory):
-            return f"there is no directory {directory}"
-    return None
+    name = str(error.filename or "")
+    directory = os.path.dirname(name)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        is_missing = directory and "://" not in directory and not os.path.isdir(directory)
+        return f"there is no directory {directory}" if is_missing else None
+    is_refused = (
+        error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        and name
+        and (not os.path.lexists(name) or os.access(name, os.R_OK))  # so it is an output
+        and os.access(directory or ".", os.X_OK)
+        and not os.access(directory or ".", os.W_OK)
+    )
+    return "name a directory that can be written to, as with -d" if is_refused else None
 
 
 def _wait_for(descriptor: int, *, writing: bool) -> None:
