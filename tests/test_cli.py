@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ VERIFIED = f"verified: {{}}: {len(AUDIO)} bytes of opus audio"
 
 OPUS = "note: {}: the audio is opus, and nothing is converted; 'auto' names it right"
 AUTO = "note: {}: the audio is opus, and nothing is converted; did you mean 'auto'?"
+LAST = "the last argument is the extension: after names only, put '-' for the password"
 A_NAME = "hint: the third argument is an extension, not a name: '{}' is enough, and -o names a file"
 
 # A call, what it writes, `-` for standard output, and what is said.
@@ -196,6 +198,8 @@ REFUSED = [
     ("a.enc P ''", 2, "the output extension is empty", ""),
     ("flac.enc P auto", 5, f"flac.enc: {INTACT}; its audio begins with 66 4c 61 43 00 ", NAME_IT),
     ("none.enc P auto", 5, f"none.enc: {INTACT}; it holds no audio", NAME_IT),
+    ("a.enc l calls/", 2, "the output extension holds a path separator or a NUL", LAST),
+    ("a.enc calls/y.enc ./short.enc", 2, "the output extension holds a path separator", LAST),
     # Options that contradict each other.
     ("a.enc b.enc P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
     (". P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
@@ -466,6 +470,13 @@ def test_a_directory_without_recordings(folder: Path, line: str, code: int) -> N
         assert b'"status": "failed"' in result.stdout
 
 
+@pytest.mark.parametrize("extension", ["b.enc", "B.ENC", "calls"])
+def test_an_input_in_the_place_of_the_extension(folder: Path, extension: str) -> None:
+    """Three arguments are taken literally, and then it is said what the last one was taken for."""
+    result = run("a.enc", PASSWORD, extension, cwd=folder, env=RIGHT)
+    assert (result.code, result.lines[0]) == (0, f"hint: {LAST}")
+
+
 def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     """The usage and three examples, as an error."""
     result = run(cwd=tmp_path)
@@ -474,6 +485,29 @@ def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     assert usage == f"usage: filedecryptor [OPTIONS] {ALL}"
     assert [example.split()[0] for example in examples] == ["filedecryptor"] * 3
     assert more == "more: filedecryptor --help"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("a.enc P opus", (["a.enc"], PASSWORD, "opus")),
+        ("a.enc P xyz", (["a.enc"], PASSWORD, "xyz")),
+        ("a.enc - auto", (["a.enc"], "-", "auto")),
+        ("a.enc opus", (["a.enc"], None, "opus")),
+        ("a.enc calls opus", (["a.enc", "calls"], None, "opus")),
+        ("a.enc calls/ ", (["a.enc", "calls/"], None, None)),
+        ("a.enc", (["a.enc"], None, None)),
+        ("a.enc P", None),
+        ("opus", None),
+    ],
+)
+def test_a_dry_run_takes_the_real_line_and_needs_no_password(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: tuple[object, ...] | None
+) -> None:
+    """What may be the password, and has no place, is not taken for an extension, which is shown."""
+    monkeypatch.chdir(folder)
+    with nullcontext() if told else pytest.raises(UsageError):
+        assert told_apart(words.replace("P", PASSWORD).split(), Options(dry_run=True)) == told
 
 
 def test_arguments_show_no_secret() -> None:

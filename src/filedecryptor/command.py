@@ -62,7 +62,11 @@ def decrypt_command(
 
     A password that is None or `-` is elsewhere; an extension that is None is `auto`.
     """
-    extension = clean_extension(AUTO if output_extension is None else output_extension)
+    try:
+        extension = clean_extension(AUTO if output_extension is None else output_extension)
+    except UsageError as error:
+        error.hint = file_name_hint(output_extension or "")
+        raise
     words, filenames = filenames, []
     for number, word in enumerate(words, 1):
         with errors_naming(f"FILENAME {number}"):

@@ -132,7 +132,7 @@ def similar(path: str) -> str | None:
     from difflib import get_close_matches
     from itertools import islice
 
-    above, name = os.path.split(path.rstrip(os.sep))
+    above, name = os.path.split(path.rstrip(f"{os.sep}/"))
     if above and not os.path.isdir(above):
         other = None if os.path.lexists(above) else similar(above)
         if other is None or not os.path.isdir(other):
@@ -216,8 +216,8 @@ def misplaced(password: str) -> str | None:
 
 def file_name_hint(extension: str) -> str | None:
     """Return what to say of an extension that looks like the name of a file; else None."""
-    if extension.lower().endswith(SUFFIX):
-        return "the last argument is the extension: for recordings only, end with '-' and no other"
+    if _is_input([extension], 0) and may_be_input(extension):
+        return "the last argument is the extension: after names only, put '-' for the password"
     stem, _, last = extension.removeprefix(".").rpartition(".")
     if not stem or not _is_extension(last):
         return None
