@@ -594,9 +594,23 @@ def test_a_name_is_looked_for_a_few_times_only(folder: Path) -> None:
     """In a long list of names most of which are not there."""
     shutil.copy(folder / "a.enc", folder / "recording.enc")
     names = [f"recording{number}.enc" for number in range(40)]
-    result = run(*names, PASSWORD, "opus", cwd=folder)
-    assert result.lines.count("hint: there is recording.enc here: type that?") == 1
-    assert sum(line.startswith("error: ") for line in result.lines) == 40
+    result = run(*names, PASSWORD, "opus", "--json", cwd=folder)
+    assert result.stdout.count(b'"error": "No such file or directory"') == 40
+    assert result.stdout.count(b"there is recording.enc here: type that?") == 20
+
+
+def test_a_recording_that_is_gone_needs_no_work(folder: Path) -> None:
+    """Where its output is there, and outputs are skipped."""
+    (folder / "gone.opus").write_bytes(AUDIO)
+    result = run("gone.enc", PASSWORD, "auto", "--if-exists", "skip", cwd=folder)
+    assert (result.code, result.lines) == (0, ["skipped: gone.enc: gone.opus exists"])
+
+
+def test_a_password_may_look_like_a_path(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """Also where the environment holds another: no file has its name."""
+    make_enc(password="Secret123/x")
+    assert run("--verify", "a.enc", "Secret123/x", cwd=tmp_path, env=OTHER).code == 0
+    assert run("a.enc", "Secret123/x", "-o", "y", cwd=tmp_path, env=OTHER).code == 0
 
 
 def test_a_mistyped_name_is_shown(folder: Path) -> None:
