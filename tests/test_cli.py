@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,8 @@ def test_two_dashes_end_the_options(make_enc: MakeEnc, tmp_path: Path) -> None:
 VERIFIED = f"verified: {{}}: {len(AUDIO)} bytes of opus audio"
 
 OPUS = "note: {}: the audio is opus, and nothing is converted; 'auto' names it right"
+AUTO = "note: {}: the audio is opus, and nothing is converted; did you mean 'auto'?"
+LAST = "the last argument is the extension: after names only, put '-' for the password"
 A_NAME = "hint: the third argument is an extension, not a name: '{}' is enough, and -o names a file"
 
 # A call, what it writes, `-` for standard output, and what is said.
@@ -67,6 +71,16 @@ DOING = [
     ("a.enc P opus -ox", "x", ""),
     # What follows from the rest may be left out, and need not be.
     ("calls auto --password-file secret", "calls/y.opus", "1 decrypted; "),
+    ("--password-file secret calls", "calls/y.opus", "1 decrypted; "),
+    ("--password-file secret calls/", "calls/y.opus", "1 decrypted; "),
+    ("--password-file secret a.enc", "a.opus", ""),
+    ("a.enc - --password-file secret", "a.opus", ""),
+    ("-d calls a.enc --password-file secret", "calls/a.opus", ""),
+    ("--files-from l --password-file secret", "a.opus", "1 decrypted; "),
+    ("- --password-file secret", "-", ""),
+    ("- - --password-file secret", "-", ""),
+    ("opus/ opus --password-file secret", "opus/z.opus", "1 decrypted; "),
+    ("--password-file secret plain", "plain.opus", ""),
     ("calls/ - auto --password-file secret", "calls/y.opus", "1 decrypted; "),
     ("--password-file=secret a.enc opus", "a.opus", ""),
     ("--password-file=secret a.enc calls opus -q", "a.opus calls/y.opus", ""),
@@ -82,19 +96,20 @@ DOING = [
     ("- - opus --password-file secret", "-", ""),
     ("- -o - --password-file secret", "-", ""),
     # A name for another format is noted, and so is an extension that looks like a name.
-    *(
-        (f"a.enc P {end}", f"a.{end}", "")
-        for end in ("ogg", "Opus", "oga", "AUTO", "bin", "tar.gz")
-    ),
+    *((f"a.enc P {end}", f"a.{end}", "") for end in ("ogg", "Opus", "oga")),
     *(
         (f"a.enc P {end}", f"a.{end}", OPUS.format(f"a.{end}"))
-        for end in ("wav", "mp3", "WAV", "flac", "m4a")
+        for end in ("wav", "mp3", "WAV", "flac", "m4a", "xyz", "bin", "tar.gz", "enc1", "au")
+    ),
+    *(
+        (f"a.enc P {end}", f"a.{end}", AUTO.format(f"a.{end}"))
+        for end in ("aut", "AUTO", "atuo", "automatic", "auto1")
     ),
     ("a.enc P auto -o x.mp3", "x.mp3", OPUS.format("x.mp3")),
     ("-q a.enc P wav", "a.wav", ""),
     ("a.enc P x.opus", "a.x.opus", A_NAME.format("opus")),
     ("a.enc P .my.call.Opus", "a.my.call.Opus", A_NAME.format("Opus")),
-    ("a.enc P opus.part", "a.opus.part", ""),
+    ("a.enc P opus.part", "a.opus.part", OPUS.format("a.opus.part")),
     # Some write nothing.
     ("--verify a.enc P opus", "", VERIFIED.format("a.enc")),
     ("--verify a.enc P bin", "", VERIFIED.format("a.enc")),
@@ -109,7 +124,6 @@ DOING = [
     ("-q --verify a.enc P opus", "", ""),
     ("--if-exists=skip there.enc P opus", "", "skipped: there.enc: there.opus exists"),
     ("-q --if-exists=skip there.enc P opus", "", ""),
-    ("directory.opus P opus", "", "directory.opus: there is no .enc file in it"),
 ]
 
 
@@ -118,7 +132,11 @@ def test_what_is_done(folder: Path, line: str, made: str, said: str) -> None:
     """Older files are replaced. Standard output has the paths, or the audio and nothing else."""
     for name in ("directory", "there"):
         shutil.copy(folder / "a.enc", folder / f"{name}.enc")
-    (folder / "directory.opus").mkdir()
+    for name in ("directory.opus", "opus"):
+        (folder / name).mkdir()
+    shutil.copy(folder / "a.enc", folder / "opus" / "z.enc")
+    shutil.copy(folder / "a.enc", folder / "plain")
+    (folder / "l").write_text("a.enc\n")
     (folder / "there.opus").write_bytes(bytes(len(AUDIO)))
     (folder / "a.opus").write_bytes(b"older")
     before = contents(folder)
@@ -140,9 +158,12 @@ SHELL = f": the shell may have changed {CHANGED} or quotation marks in it, so pu
 AGAIN = "it is not complete: run this again once it is, or download it again"
 SWAPPED = "what stands in PASSWORD's place is {}; " + f"{ORDER}; {CAME}"
 MAY_BE = f"if this is the password: {ORDER}"
+QUOTE = f"a password with spaces needs quotation marks; {ORDER}"
+WRITABLE = "name a directory that can be written to, as with -d"
 INTACT = "the recording is intact and the password right"
 NAME_IT = "name the output's extension instead of 'auto', or store such audio by --unknown-as"
 SEE = "see 'filedecryptor --help'"
+THREE = "three arguments are FILENAME PASSWORD OUTPUTEXTENSION"
 DASHES = "put '--' before a name or a password that begins with '-'"
 ONE_OUTPUT = "one --output cannot take the audio of several files"
 NOT_FOR_CLUSTERS = "a cluster reads and writes files and objects only"
@@ -153,10 +174,15 @@ REFUSED = [
     # Recordings and outputs.
     ("gone.enc P opus", 1, "gone.enc: No such file or directory", ""),
     ("none/a.ENC P opus", 1, "none/a.ENC: No such file or directory", "there is no directory none"),
+    ("a.enc/b.enc P opus", 1, "a.enc/b.enc: Not a directory", "there is no directory a.enc"),
     ("calls/none P opus", 1, "calls/none: No such file or directory", ""),
     ("a.enc P opus -o calls", 1, "calls: Is a directory", ""),
     ("a.enc P opus -o no/x", 1, "no/x: No such file or directory", "there is no directory no"),
-    ("a.enc P opus -d a.enc", 1, "a.enc: File exists", ""),
+    ("a.enc P opus -o a.enc/x", 1, "a.enc/x: Not a directory", "there is no directory a.enc"),
+    ("a.enc P opus -d a.enc", 1, "a.enc: Is a file, not a directory", ""),
+    ("a.enc P opus -d a.enc/", 1, "a.enc: Is a file, not a directory", ""),
+    ("a.enc P opus -d a.enc/x/y", 1, "a.enc: Is a file, not a directory", ""),
+    ("calls P opus -d link.opus", 1, "link.opus: Is a link to nowhere", ""),
     ("--if-exists fail link.enc P opus", 1, "link.opus: File exists", ""),
     ("--if-exists fail link.enc P auto", 1, "link.opus: File exists", ""),
     ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smalle", AGAIN),
@@ -185,6 +211,8 @@ REFUSED = [
     ("a.enc P ''", 2, "the output extension is empty", ""),
     ("flac.enc P auto", 5, f"flac.enc: {INTACT}; its audio begins with 66 4c 61 43 00 ", NAME_IT),
     ("none.enc P auto", 5, f"none.enc: {INTACT}; it holds no audio", NAME_IT),
+    ("a.enc l calls/", 2, "the output extension holds a path separator or a NUL", LAST),
+    ("a.enc calls/y.enc ./short.enc", 2, "the output extension holds a path separator", LAST),
     # Options that contradict each other.
     ("a.enc b.enc P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
     (". P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
@@ -211,9 +239,27 @@ REFUSED = [
     ("--verify a.enc -P opus", 2, "unknown option: argument 3", DASHES),
     ("a.enc b.enc --P=x opus", 2, "unknown option: argument 3", DASHES),
     ("a.enc b.enc x -qS opus", 2, "unknown option: argument 4", DASHES),
-    ("--password P a.enc opus", 2, "unknown option: argument 1", "did you mean --password-file"),
-    ("--if-exist skip a.enc x opus", 2, "unknown option: argument 1", "did you mean --if-exists?"),
+    ("--password P a.enc opus", 2, "unknown option: --password", "did you mean --password-file?"),
+    ("--if-exist skip a.enc x opus", 2, "unknown option: --if-exist", "did you mean --if-exists?"),
     ("--P a.enc opus -q", 2, "unknown option: argument 1", DASHES),
+    ("--log-file x a.enc P opus", 2, "unknown option: argument 1", DASHES),
+    ("a.enc --quite opus -q", 2, "unknown option: argument 2", "did you mean --quiet?"),
+    ("a.enc opus --P -q", 2, "unknown option: argument 3", DASHES),
+    # Options that cannot be one: it is there already, or elsewhere, or they are nearly ours.
+    ("a.enc P opus --recursive", 2, "unknown option: --recursive", DASHES),
+    ("a.enc calls - auto -q --log-file=x", 2, "unknown option: --log-file", DASHES),
+    ("a.enc P opus -qx", 2, "unknown option: -x", DASHES),
+    ("a.enc opus --password-file secret --include x", 2, "unknown option: --include", DASHES),
+    ("--quite a.enc P opus", 2, "unknown option: --quite", "did you mean --quiet?"),
+    ("-q --passwordfile x a.enc opus", 2, "unknown option: --passwordfile", "did you mean --passw"),
+    (
+        "--output-directory x a.enc P -",
+        2,
+        "unknown option: --output-dir",
+        "did you mean --output-d",
+    ),
+    ("--dryrun a.enc P opus", 2, "unknown option: --dryrun", "did you mean --dry-run?"),
+    ("--out x a.enc P opus", 2, "unknown option: --out", "did you mean --output?"),
     ("-qP a.enc opus -q", 2, "unknown option: argument 1", DASHES),
     ("--if-exists -P a.enc x opus", 2, "invalid value for '--if-exists': it is one of repla", SEE),
     ("-j 0 a.enc x opus", 2, "invalid value for '-j' / '--jobs': it is a whole number from 1", SEE),
@@ -234,13 +280,12 @@ REFUSED = [
     *(
         (line, 2, f"needed: {needed}; given: {line.count(' ') - 1}", f"type: filedecryptor {typed}")
         for line, needed, typed in (
-            ("--password-file secret calls", "FILENAME... OUTPUTEXTENSION", "calls auto --passwo"),
+            ("--password-file secret opus", "FILENAME... OUTPUTEXTENSION", "FILENAME opus --pass"),
             ("-o x.opus gone.enc", "FILENAME... PASSWORD", f"gone.enc - -o NAME {ASKS}"),
             ("--files-from x", "PASSWORD OUTPUTEXTENSION", f"- auto --files-from LIST {ASKS}"),
         )
     ),
     ("--verify a.enc", 2, "needed: FILENAME... PASSWORD; given: 1", "type: filedecryptor a.enc - "),
-    ("--files-from x --password-file x", 2, "needed: OUTPUTEXTENSION; given: 0", "type: filedecry"),
     # The wrong order, which what stands in the password's place shows.
     ("a.enc opus P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
     ("a.enc calls/y.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
@@ -248,6 +293,10 @@ REFUSED = [
     ("a.enc a.enc other P", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc --verify opus", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
     ("a.enc -q P", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
+    *(
+        (f"a.enc {option} x", 3, f"a.enc: {WRONG}", f"{THREE}: put {option} first; {CAME}")
+        for option in ("--password-file", "-d", "--output-dir", "-o", "--output")
+    ),
 ]
 
 
@@ -290,22 +339,35 @@ def test_what_is_refused(bad_folder: Path, line: str, code: int, error: str, hin
 
 @posix_only("pipes and permissions like these")
 @pytest.mark.parametrize(
-    ("words", "code", "error"),
+    ("words", "code", "error", "hint"),
     [
-        ("-o pipe", 1, "pipe: Not a regular file"),
-        ("-o link", 2, "link: the output would replace the input"),
-        ("-d locked", 1, "locked/a.opus: Permission denied"),
+        ("a.enc P opus -o pipe", 1, "pipe: Not a regular file", ""),
+        ("a.enc P opus -o link", 2, "link: the output would replace the input", ""),
+        ("a.enc P opus -d locked", 1, "locked/a.opus: Permission denied", WRITABLE),
+        ("a.enc P auto -o locked/x", 1, "locked/x: Permission denied", WRITABLE),
+        ("locked/b.enc P opus", 1, "locked/b.opus: Permission denied", WRITABLE),
+        ("locked P auto", 1, "locked/b.opus: Permission denied", WRITABLE),
+        ("locked/secret.enc P opus", 1, "locked/secret.enc: Permission denied", ""),
     ],
 )
-def test_what_any_user_is_refused(folder: Path, words: str, code: int, error: str) -> None:
+def test_what_any_user_is_refused(
+    folder: Path, words: str, code: int, error: str, hint: str
+) -> None:
     """As above, of what only POSIX has."""
     make_fifo(folder / "pipe")
     (folder / "link").symlink_to("a.enc")
-    (folder / "locked").mkdir(0o555)
+    (folder / "locked").mkdir()
+    shutil.copy(folder / "a.enc", folder / "locked" / "b.enc")
+    (folder / "locked" / "b.opus").write_bytes(b"older")
+    if words.startswith("locked/s"):
+        (folder / "locked" / "secret.enc").write_bytes(b"")
+        (folder / "locked" / "secret.enc").chmod(0)
+    (folder / "locked").chmod(0o555)
     with nothing_changes(folder):
-        line = ("a.enc", PASSWORD, "opus", *words.split())
+        line = words.replace("P", PASSWORD).split()
         result = run_process(*line, cwd=folder, as_anybody=True)
-    assert (result.code, result.stdout, result.lines) == (code, b"", [f"error: {error}"])
+    assert (result.code, result.stdout) == (code, b"")
+    assert result.lines[:2] == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
 
 
 RIGHT, OTHER = ({"FILEDECRYPTOR_PASSWORD": word} for word in (PASSWORD, "Secret123"))
@@ -337,6 +399,55 @@ def test_a_failed_authentication_says_where_the_password_came_from(
     assert "Secret123" not in result.stderr
 
 
+# What is left out, and what is left.
+LEFT_OUT = [
+    ("a.enc", ["a.opus"]),
+    ("calls", ["calls/y.opus"]),
+    ("opus/", ["opus/z.opus"]),
+    ("./opus -q", ["opus/z.opus"]),
+    ("a.enc -", ["a.opus"]),
+    ("a.enc calls/y.enc -", ["a.opus", "calls/y.opus"]),
+    ("a.enc B.ENC", ["a.opus", "B.opus"]),
+    ("a.enc calls", ["a.opus", "calls/y.opus"]),
+    ("-q a.enc B.ENC calls/", ["a.opus", "B.opus", "calls/y.opus"]),
+    ("--files-from l", ["a.opus"]),
+    ("--files-from l calls -j 1", ["a.opus", "calls/y.opus"]),
+    ("--files-from l -", ["a.opus"]),
+    ("-d out a.enc", ["out/a.opus"]),
+    ("-o x a.enc", ["x"]),
+    ("-- -x.enc", ["-x.opus"]),
+    ("--verify a.enc B.ENC", []),
+    ("a.enc --if-exists=skip", ["a.opus"]),
+]
+
+
+@pytest.mark.parametrize(("line", "made"), LEFT_OUT)
+def test_a_password_elsewhere_stands_for_itself(folder: Path, line: str, made: list[str]) -> None:
+    """In the environment: PASSWORD and the extension may be left out where the last is an input."""
+    (folder / "opus").mkdir()
+    for name in ("B.ENC", "opus/z.enc", "-x.enc"):
+        shutil.copy(folder / "a.enc", folder / name)
+    (folder / "l").write_text("a.enc\n")
+    before = contents(folder).keys()
+    result = run(*line.split(), cwd=folder, env=RIGHT)
+    assert (result.code, contents(folder).keys() - before - {"out"}) == (0, set(made))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a.enc", "calls/", "-", "--files-from l", "a.enc calls", "opus", "P", "a.enc P", "calls P -q"],
+)
+@pytest.mark.parametrize("env", [NO_VARIABLE, {"FILEDECRYPTOR_PASSWORD": "x"}])
+def test_a_script_is_told_what_to_type(folder: Path, line: str, env: dict[str, str | None]) -> None:
+    """What it has on standard input is not taken for a password, nor an argument for an input."""
+    if env["FILEDECRYPTOR_PASSWORD"] and not {"opus", "P"} & set(line.split()):
+        return
+    with nothing_changes(folder):
+        result = run(*line.replace("P", PASSWORD).split(), cwd=folder, stdin=LINE, env=env)
+    assert (result.code, result.stdout) == (2, b"")
+    assert result.lines[0].startswith("error: needed: ")
+
+
 @posix_only("sh")
 def test_the_line_to_type_can_be_typed(folder: Path) -> None:
     """Whatever the name is."""
@@ -348,6 +459,40 @@ def test_the_line_to_type_can_be_typed(folder: Path) -> None:
     assert (done.code, done.stdout) == (0, b"a b's.opus\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("empty P opus", 1),
+        ("-q empty P opus", 1),
+        ("-q empty empty2 P opus", 1),
+        ("-q --files-from l P auto", 1),
+        ("--json empty P opus", 1),
+        ("--verify empty P", 1),
+        ("-q empty -d out P opus", 1),
+        ("-q empty a.enc P opus", 0),
+        ("-q empty calls P opus --if-exists skip", 0),
+    ],
+)
+def test_a_directory_without_recordings(folder: Path, line: str, code: int) -> None:
+    """It is said however quiet the run is, and is a failure if there is nothing else to do."""
+    for name in ("empty", "empty2"):
+        (folder / name).mkdir()
+    (folder / "l").write_text("empty\n")
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    said = f"{'error' if code else 'warning'}: empty: there is no .enc file in it"
+    assert (result.code, said in result.lines) == (code, True)
+    if "--json" in line:
+        assert b'"input": "empty"' in result.stdout
+        assert b'"status": "failed"' in result.stdout
+
+
+@pytest.mark.parametrize("extension", ["b.enc", "B.ENC", "calls"])
+def test_an_input_in_the_place_of_the_extension(folder: Path, extension: str) -> None:
+    """Three arguments are taken literally, and then it is said what the last one was taken for."""
+    result = run("a.enc", PASSWORD, extension, cwd=folder, env=RIGHT)
+    assert (result.code, result.lines[0]) == (0, f"hint: {LAST}")
+
+
 def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     """The usage and three examples, as an error."""
     result = run(cwd=tmp_path)
@@ -356,6 +501,29 @@ def test_a_bare_call_shows_how_it_is_used(tmp_path: Path) -> None:
     assert usage == f"usage: filedecryptor [OPTIONS] {ALL}"
     assert [example.split()[0] for example in examples] == ["filedecryptor"] * 3
     assert more == "more: filedecryptor --help"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("a.enc P opus", (["a.enc"], PASSWORD, "opus")),
+        ("a.enc P xyz", (["a.enc"], PASSWORD, "xyz")),
+        ("a.enc - auto", (["a.enc"], "-", "auto")),
+        ("a.enc opus", (["a.enc"], None, "opus")),
+        ("a.enc calls opus", (["a.enc", "calls"], None, "opus")),
+        ("a.enc calls/ ", (["a.enc", "calls/"], None, None)),
+        ("a.enc", (["a.enc"], None, None)),
+        ("a.enc P", None),
+        ("opus", None),
+    ],
+)
+def test_a_dry_run_takes_the_real_line_and_needs_no_password(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: tuple[object, ...] | None
+) -> None:
+    """What may be the password, and has no place, is not taken for an extension, which is shown."""
+    monkeypatch.chdir(folder)
+    with nullcontext() if told else pytest.raises(UsageError):
+        assert told_apart(words.replace("P", PASSWORD).split(), Options(dry_run=True)) == told
 
 
 def test_arguments_show_no_secret() -> None:
@@ -374,8 +542,91 @@ def test_a_misplaced_password_is_not_repeated(folder: Path, word: str, more: lis
     assert result.code == 1
     assert word not in result.stderr + result.stdout.decode()
     assert result.lines[0].startswith("error: FILENAME 2: ")
-    assert result.lines[1] == f"hint: {MAY_BE}"
+    assert result.lines[1] == f"hint: {QUOTE}"
     assert len(list(folder.rglob("a.opus"))) == ("--verify" not in more)
+
+
+@pytest.mark.parametrize("line", ["a.enc my P pass opus", "my P pass opus -q"])
+def test_a_password_in_pieces(folder: Path, line: str) -> None:
+    """One error for all that name nothing says what a password with spaces needs, and shows none."""
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    said = "\n".join(result.lines)
+    assert re.match(rf"error: FILENAME [1-3](, [23])?: No such file.*\nhint: {QUOTE}", said)
+    assert said.count("No such file") == said.count(QUOTE) == 1
+    assert f"{PASSWORD}" not in said
+
+
+NAMES = ("recording_x.enc", "Old.ENC", "calls/2024.05.enc", "a b.enc", "recordings/b.enc")
+
+# What is typed, how it is shown, and what is there instead.
+MISTYPED = [
+    ("recording_x", "FILENAME {}", "recording_x.enc here"),
+    ("RECORDING_X", "FILENAME {}", "recording_x.enc here"),
+    ("recording_x.en", "FILENAME {}", "recording_x.enc here"),
+    ("recording_x.opus", "FILENAME {}", "recording_x.enc here"),
+    ("recordng_x.enc", "recordng_x.enc", "recording_x.enc here"),
+    ("recording_y.enc", "recording_y.enc", "recording_x.enc here"),
+    ("old", "FILENAME {}", "Old.ENC here"),
+    ("old.enc", "old.enc", "Old.ENC here"),
+    ("a_b.enc", "a_b.enc", None),
+    ("calls/2024.05", "calls/2024.05", "calls/2024.05.enc"),
+    ("calls/2024.06.enc", "calls/2024.06.enc", "calls/2024.05.enc"),
+    ("call/2024.05", "FILENAME {}", "calls/2024.05.enc"),
+    ("recordngs", "FILENAME {}", "recordings here"),
+    ("recordngs/", "FILENAME {}", "recordings here"),
+    ("recordngs/b.enc", "recordngs/b.enc", "recordings/b.enc"),
+    ("recordngs/none.enc", "recordngs/none.enc", "recordings here"),
+    ("nothing/like/it.enc", "nothing/like/it.enc", None),
+    ("recording_x/y.enc", "recording_x/y.enc", None),
+    ("Secret123", "FILENAME {}", None),
+]
+
+
+@pytest.mark.parametrize(("typed", "shown", "found"), MISTYPED)
+def test_a_mistyped_name_looks_like_one(
+    folder: Path, typed: str, shown: str, found: str | None
+) -> None:
+    """What is there is named, alone and among others; what may be a password is not shown."""
+    (folder / "recordings").mkdir()
+    for name in NAMES:
+        shutil.copy(folder / "a.enc", folder / name)
+    (folder / "calls" / "y.enc").unlink()
+    for line in ("{} P opus", "{} P opus -o -", "a.enc {} P auto", "--verify a.enc {} - --json"):
+        words = line.replace("P", PASSWORD).format(typed).split()
+        result = run(*words, cwd=folder, stdin=LINE)
+        place = shown.format(words.index(typed) - words.count("--verify") + 1)
+        assert result.lines[0] == f"error: {place}: No such file or directory"
+        assert (f"hint: there is {found}: type that?" in result.lines) == (found is not None)
+        assert place == typed or typed not in result.stderr.replace(str(found), "")
+        assert result.code == 1
+        assert ("a.enc" in words) == (b"a." in result.stdout)
+    if found and found.endswith(".enc here"):
+        result = run(typed, cwd=folder, env=NO_VARIABLE)
+        name = typed if typed.endswith(".enc") else found.removesuffix(" here")
+        assert result.lines[1].startswith(f"hint: type: filedecryptor {name} - auto (")
+
+
+def test_a_name_is_looked_for_a_few_times_only(folder: Path) -> None:
+    """In a long list of names most of which are not there."""
+    shutil.copy(folder / "a.enc", folder / "recording.enc")
+    names = [f"recording{number}.enc" for number in range(40)]
+    result = run(*names, PASSWORD, "opus", "--json", cwd=folder)
+    assert result.stdout.count(b'"error": "No such file or directory"') == 40
+    assert result.stdout.count(b"there is recording.enc here: type that?") == 20
+
+
+def test_a_recording_that_is_gone_needs_no_work(folder: Path) -> None:
+    """Where its output is there, and outputs are skipped."""
+    (folder / "gone.opus").write_bytes(AUDIO)
+    result = run("gone.enc", PASSWORD, "auto", "--if-exists", "skip", cwd=folder)
+    assert (result.code, result.lines) == (0, ["skipped: gone.enc: gone.opus exists"])
+
+
+def test_a_password_may_look_like_a_path(make_enc: MakeEnc, tmp_path: Path) -> None:
+    """Also where the environment holds another: no file has its name."""
+    make_enc(password="Secret123/x")
+    assert run("--verify", "a.enc", "Secret123/x", cwd=tmp_path, env=OTHER).code == 0
+    assert run("a.enc", "Secret123/x", "-o", "y", cwd=tmp_path, env=OTHER).code == 0
 
 
 def test_a_mistyped_name_is_shown(folder: Path) -> None:

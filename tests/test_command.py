@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
-from support.posix import IS_WINDOWS, posix_only, resource
+from support.posix import IS_WINDOWS, posix_only, pty, resource
 from support.recordings import AUDIO, PASSWORD, MakeEnc, altered, encrypt
 
 NO_ROOM = (
     "error: standard output: No space left on device\n"
     "filedecryptor: hint: make room, then run this again\n"
 )
+
+
+TERMINAL = "the audio would go to the terminal"
+REDIRECT = "redirect it, or name a file with --output"
 
 
 def in_shell(script: str, cwd: Path) -> tuple[int, bytes, str]:
@@ -126,6 +130,18 @@ def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
         done = run_process("a.enc", PASSWORD, "opus", "-o", "stdout", cwd=folder, stdout=out)
     assert done.code == 1
     assert done.stderr == "filedecryptor: error: stdout: Not a regular file\n"
+
+
+def test_no_audio_goes_to_a_terminal(folder: Path) -> None:
+    """By whatever name it is meant; it is said before a password is asked for."""
+    controller, terminal = pty.openpty()
+    (folder / "link").symlink_to(os.ttyname(terminal))
+    for name in (os.ttyname(terminal), "link"):
+        with nothing_changes(folder):
+            result = run("a.enc", "-", "-o", name, cwd=folder)
+        assert (result.code, result.lines) == (2, [f"error: {TERMINAL}", f"hint: {REDIRECT}"])
+    os.close(terminal)
+    os.close(controller)
 
 
 @pytest.mark.real_iterations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from filedecryptor.command import decrypt_command
 from filedecryptor.errors import ExitCode
 from filedecryptor.jobs.outputs import AUTO, IF_EXISTS
 from filedecryptor.terminal.arguments import USAGE, Options, told_apart
-from filedecryptor.terminal.console import Console
+from filedecryptor.terminal.console import Console, is_terminal
 from filedecryptor.terminal.options import (
     CONTEXT,
     Path,
@@ -23,6 +24,7 @@ from filedecryptor.terminal.options import (
     password_file_option,
     version_option,
 )
+from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE
 
 EXAMPLES = (
     "filedecryptor recording.enc EncryptMe opus",
@@ -40,7 +42,8 @@ command line: it is then the environment variable FILEDECRYPTOR_PASSWORD, or wha
 prompt, or the first line of standard input. With --password-file, leave it out.
 
 OUTPUTEXTENSION replaces the suffix of FILENAME: opus, mp3, wav, or 'auto' for the format found in
-the audio. It is a name only: nothing is converted. With --verify or -o, it may be left out.
+the audio. It is a name only: nothing is converted. Left out, it is 'auto'; that takes --verify, -o,
+or a password that is not on the command line.
 
 \b
 Examples:
@@ -125,4 +128,6 @@ def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noq
         usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
         console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
         return ExitCode.USAGE
-    return decrypt_command(console, *told_apart(words, options), options)
+    has_password, can_ask = ENVIRONMENT_VARIABLE in os.environ, is_terminal(console.stdin)
+    told = told_apart(words, options, has_password=has_password, can_ask=can_ask)
+    return decrypt_command(console, *told, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -26,15 +27,30 @@ from filedecryptor.jobs.outputs import AUTO
 from filedecryptor.storage import disk, storage_of
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
-from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint
-from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
-from filedecryptor.terminal.password import Found, as_utf_8, find_password, may_be_secret
+from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint, mistyped
+from filedecryptor.terminal.console import (
+    STANDARD_STREAM,
+    Console,
+    PatientFile,
+    is_terminal,
+    is_terminal_device,
+)
+from filedecryptor.terminal.password import (
+    Found,
+    as_utf_8,
+    find_password,
+    is_below_directory,
+    missing,
+)
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
 
 if TYPE_CHECKING:
     from filedecryptor.jobs.plan import Plan
+
+EMPTY = "there is no .enc file in it"
+MOST_GUESSES = 20  # what a mistyped name may mean is looked for so many times
 
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
 
@@ -50,7 +66,11 @@ def decrypt_command(
 
     A password that is None or `-` is elsewhere; an extension that is None is `auto`.
     """
-    extension = clean_extension(AUTO if output_extension is None else output_extension)
+    try:
+        extension = clean_extension(AUTO if output_extension is None else output_extension)
+    except UsageError as error:
+        error.hint = file_name_hint(output_extension or "")
+        raise
     words, filenames = filenames, []
     for number, word in enumerate(words, 1):
         with errors_naming(f"FILENAME {number}"):
@@ -62,11 +82,7 @@ def decrypt_command(
         output = STANDARD_STREAM
     to_stdout = output == STANDARD_STREAM
     _refuse_contradictions(options, filenames, extension, is_one=is_one, to_stdout=to_stdout)
-    if to_stdout and options.output is None and is_terminal(console.stdout):
-        raise UsageError(
-            "the audio of standard input would go to the terminal",
-            hint="redirect it, or name a file with --output",
-        )
+    _refuse_terminal(console, output, is_given=options.output is not None)
     job = Job(
         "",
         extension,
@@ -75,11 +91,8 @@ def decrypt_command(
         verify=options.verify,
         unknown_as=None if options.unknown_as is None else clean_extension(options.unknown_as),
     )
-    stdin_is = "the recording" if any(map(console.is_standard_input, filenames)) else None
-    if options.files_from is not None and console.is_standard_input(options.files_from):
-        stdin_is = "the list"
-    ask = partial(find_password, console, password, options.password_file, stdin_is=stdin_is)
-    found = Found() if options.dry_run else ask()
+    filenames, failures = _without_missing(filenames, password, options)
+    found = _find(console, filenames, password, options)
     with Reporter(
         console,
         quiet=options.quiet,
@@ -92,19 +105,21 @@ def decrypt_command(
     ) as reporter:
         if hint := file_name_hint(extension):
             reporter.say(f"hint: {hint}")
-        filenames = _without_misplaced(filenames, reporter)
+        for failure in failures:
+            reporter.add(failure)
         if options.files_from is not None:
             filenames += _listed(console, options.files_from, reporter, null=options.null)
         if not filenames or (options.fail_fast and reporter.codes):
             return reporter.code
         shown = False if options.quiet else options.progress
         show = partial(Progress, console, size_of=partial(_size_of, console), show=shown)
+        is_simple = is_one and options.output_dir is None and options.cluster is None
         if options.dry_run:
             _preview(console, options, job, filenames, reporter)
-        elif is_one and options.output_dir is None and options.cluster is None:
+        elif is_simple and (to_stdout or found.tries == 1):
             _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
-            _do_all(options, job, filenames, found, reporter, show=show)
+            _do_all(console, options, job, filenames, found=found, reporter=reporter, show=show)
         return reporter.code
 
 
@@ -140,21 +155,61 @@ def _refuse_contradictions(
             raise UsageError(cause)
 
 
-def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str]:
-    """Return the inputs without those that may be the password: they fail, and are not shown.
+def _refuse_terminal(console: Console, output: str | None, *, is_given: bool) -> None:
+    """Raise a `UsageError` if audio would go to a terminal, which it may wreck."""
+    to_stdout = output == STANDARD_STREAM
+    if is_terminal(console.stdout) if to_stdout else output and is_terminal_device(output):
+        audio = "the audio" if is_given else "the audio of standard input"
+        hint = "redirect it, or name a file with --output"
+        raise UsageError(f"{audio} would go to the terminal", hint=hint)
 
-    What ends as recordings do is a name, however it is mistyped.
+
+def _find(
+    console: Console, filenames: Sequence[str], password: str | None, options: Options
+) -> Found:
+    """Return the password; none if nothing is to be decrypted."""
+    if options.dry_run or not (filenames or options.files_from is not None):
+        return Found()
+    stdin_is = "the recording" if any(map(console.is_standard_input, filenames)) else None
+    if options.files_from is not None and console.is_standard_input(options.files_from):
+        stdin_is = "the list"
+    return find_password(console, password, options.password_file, stdin_is=stdin_is)
+
+
+def _without_missing(
+    filenames: Sequence[str], password: str | None, options: Options
+) -> tuple[list[str], list[Outcome]]:
+    """Return the inputs that are there, and failures for the others.
+
+    Those are not shown if they may be the password. What ends as recordings do, or begins with a
+    directory, is a name, however it is mistyped.
     """
-    inputs = []
+    may_be_gone = options.if_exists == "skip" or options.cluster is not None
+    inputs: list[str] = []
+    failures: list[Outcome] = []
+    unknown: list[str] = []
     for number, name in enumerate(filenames, 1):
-        may_be_name = name == STANDARD_STREAM or is_url(name) or name.lower().endswith(SUFFIX)
-        if may_be_name or not (reason := may_be_secret(name)):
+        is_name = name.lower().endswith(SUFFIX) or is_below_directory(name)
+        is_elsewhere = name == STANDARD_STREAM or is_url(name) or (is_name and may_be_gone)
+        if is_elsewhere or (error := missing(name)) is None:
             inputs.append(name)
             continue
-        place, hint = f"FILENAME {number}", f"if this is the password: {ORDER}"
-        error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
-        reporter.add(failed(place, error))
-    return inputs
+        place = name if is_name else f"FILENAME {number}"
+        hint = mistyped(name) if len(failures) + len(unknown) < MOST_GUESSES else None
+        if hint:
+            told = FileDecryptorError(str(error.strerror), hint=hint, filename=place)
+            failures.append(failed(place, told))
+        elif is_name:
+            failures.append(failed(place, error))
+        else:
+            unknown.append(str(number))
+    if unknown:
+        place, hint = f"FILENAME {', '.join(unknown)}", f"if this is the password: {ORDER}"
+        if password not in {None, STANDARD_STREAM} and number > 1 and unknown[-1] == str(number):
+            hint = f"a password with spaces needs quotation marks; {ORDER}"
+        told = FileDecryptorError(os.strerror(errno.ENOENT), hint=hint, filename=place)
+        failures.append(failed(place, told))
+    return inputs, failures
 
 
 def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> list[str]:
@@ -179,6 +234,8 @@ def _write_out(
     console: Console, name: str, found: Found, reporter: Reporter, show: partial[Progress]
 ) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
+    if _is_wrong(console, [Job(name, AUTO)], found, reporter, show):
+        return
     with errors_naming(name):
         is_stream = name == STANDARD_STREAM
         opened = console.open_standard_input() if is_stream else storage_of(name).open_source(name)
@@ -222,7 +279,11 @@ def _plan(options: Options, job: Job, filenames: list[str], reporter: Reporter) 
     for link in plan.links:
         reporter.note(f"{link}: a link to a directory, which is not followed")
     for directory in plan.empty:
-        reporter.say(f"{directory}: there is no .enc file in it")
+        if len(plan) or plan.failures:
+            reporter.warn(f"{directory}: {EMPTY}")
+        else:
+            error = FileDecryptorError(EMPTY, filename=directory)
+            reporter.add(failed(directory, error))
     return plan
 
 
@@ -244,13 +305,34 @@ def _preview(
         reporter.add(outcome)
 
 
+def _is_wrong(
+    console: Console, jobs: Iterable[Job], found: Found, reporter: Reporter, show: partial[Progress]
+) -> bool:
+    """Return whether the first of these recordings shows all passwords that are typed to be wrong."""
+    for job in jobs if found.tries > 1 else ():
+        if size_of(job.input) is None:  # it may be a pipe, which can be read only once
+            continue
+        outcome = None
+        while outcome is None or found.asks_again(console, outcome.error):
+            with show([job.input], 1) as shown:
+                on_progress = partial(shown.advance, job.input)
+                outcome = try_job(job._replace(verify=True), found.secrets, on_progress=on_progress)
+        if isinstance(outcome.error, AuthenticationError):
+            reporter.add(outcome)
+            return True
+        if outcome.error is None:
+            break
+    return False
+
+
 def _do_all(
+    console: Console,
     options: Options,
     job: Job,
     filenames: list[str],
+    *,
     found: Found,
     reporter: Reporter,
-    *,
     show: partial[Progress],
 ) -> None:
     """Plan the work, and do it side by side."""
@@ -266,6 +348,11 @@ def _do_all(
         from filedecryptor.jobs.batch import run_plan
 
         plan = _plan(options, job, filenames, reporter)
+        waiting = (each for each in plan if plan.without_work(each, Written()) is None)
+        if _is_wrong(console, waiting, found, reporter, show):
+            if len(plan) > 1:
+                reporter.say("the other recordings are not tried")
+            return
         plan.make_output_dir()
         share_one_heap()
         # A cluster tells of files only, and asking for the size of each object would take too long.

@@ -149,11 +149,19 @@ def hint_of(error: Failure) -> str | None:
         return "if another program has it open, close it there, then run this again"
     if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
         return "for standard output, use '-o -'"
-    if error.errno == errno.ENOENT and error.filename:
-        directory = os.path.dirname(str(error.filename))
-        if directory and "://" not in directory and not os.path.isdir(directory):
-            return f"there is no directory {directory}"
-    return None
+    name = str(error.filename or "")
+    directory = os.path.dirname(name)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        is_missing = directory and "://" not in directory and not os.path.isdir(directory)
+        return f"there is no directory {directory}" if is_missing else None
+    is_refused = (
+        error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        and name
+        and (not os.path.lexists(name) or os.access(name, os.R_OK))  # so it is an output
+        and os.access(directory or ".", os.X_OK)
+        and not os.access(directory or ".", os.W_OK)
+    )
+    return "name a directory that can be written to, as with -d" if is_refused else None
 
 
 def in_one_line(text: object) -> str:

@@ -18,7 +18,7 @@ from support.audio import ape, id3, page
 from support.recordings import AUDIO as OPUS
 from support.recordings import BY_FORMAT, MP3
 
-from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect, detect_in
+from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect, detect_in, misnamed
 from filedecryptor.audio.foreign import kind_of, refusal, text_of
 
 CHUNK = b"fmt \x10\0\0\0"
@@ -204,3 +204,15 @@ def said_of(audio: bytes) -> tuple[bytes, str]:
     assert head.format is None
     begins, _, rest = str(head).partition(", which is not opus, mp3 or wav")
     return bytes.fromhex(begins.removeprefix("its audio begins with ")), rest
+
+
+@pytest.mark.parametrize("own", ["x.opus", "x.OGG", "x.oga", "x.mp3", "x.mpga", "x.wav", "x.wave"])
+@pytest.mark.parametrize("audio_format", ["opus", "mp3", "wav", None])
+def test_a_suffix_that_is_not_the_formats_own(own: str, audio_format: str | None) -> None:
+    """It is noted, whatever it is; a name without one, and unknown audio, have no wrong one."""
+    others = {"opus": ".og", "mp3": ".mp", "wav": ".wav"}
+    is_own = audio_format is None or own.lower()[1:].startswith(others[audio_format])
+    is_own = is_own or own == f"x.{audio_format}"
+    assert (misnamed(own, audio_format) is None) == is_own
+    assert misnamed("x", audio_format) is None
+    assert (misnamed("a.xyz", audio_format) is None) == (audio_format is None)

@@ -18,7 +18,7 @@ from filedecryptor.vns import cli as vns_cli
 
 PAGES = Path(__file__).parents[2] / "src" / "man"
 
-CHANGED = date(2026, 11, 28)
+CHANGED = date(2026, 11, 29)
 """The day on which the pages changed last."""
 
 

@@ -55,18 +55,22 @@ class Screen(NamedTuple):
 def run_in_terminal(
     *words: str | Path,
     cwd: Path,
-    answers: Mapping[str, str] | None = None,
+    answers: Mapping[str, str | list[str]] | None = None,
     env: Mapping[str, str] | None = None,
     columns: int = 80,
     command: str = COMMAND,
 ) -> Screen:
-    """Run the command in a terminal, typing each answer where its prompt appears."""
+    """Run the command in a terminal, typing each answer where its prompt appears, or one each time."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
         os.execve(command, [command, *map(str, words)], {**os.environ, **(env or {})})  # noqa: S606
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    waiting = dict(answers or {})
+    waiting = {
+        (prompt.encode(), number): answer.encode()
+        for prompt, given in (answers or {}).items()
+        for number, answer in enumerate([given] if isinstance(given, str) else given, 1)
+    }
     text = b""
     try:
         while select.select([terminal], [], [], 60)[0]:
@@ -77,8 +81,8 @@ def run_in_terminal(
             if not piece:
                 break
             text += piece
-            for prompt in [prompt for prompt in waiting if prompt.encode() in text]:
-                os.write(terminal, waiting.pop(prompt).encode())
+            for prompt in [prompt for prompt in waiting if text.count(prompt[0]) >= prompt[1]]:
+                os.write(terminal, waiting.pop(prompt))
     finally:
         os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

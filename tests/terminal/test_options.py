@@ -126,8 +126,16 @@ THERE_ARE = "there are archive, delete, download, list"
     [
         ("", f"missing command: {THERE_ARE}", "see 'vns-recordings --help'"),
         ("ls", f"no such command: {THERE_ARE}", "see 'vns-recordings --help'"),
-        ("-q archive .", "unknown option: argument 1", "options follow the command: vns-recor"),
-        ("archive . --delete", "unknown option: argument 3", "did you mean --delete-aft"),
+        ("-q archive .", "unknown option: -q", "options follow the command: vns-recor"),
+        ("archive . --delete", "unknown option: --delete", "did you mean --delete-after?"),
+        (
+            "archive . --log-file x",
+            "unknown option: --log-file",
+            "see 'vns-recordings archive --he",
+        ),
+        ("archive . --include=x", "unknown option: --include", "see 'vns-recordings archive --hel"),
+        ("list --quite", "unknown option: --quite", "see 'vns-recordings list --help'"),
+        ("archive . -xq", "unknown option: -x", "see 'vns-recordings archive --help'"),
         ("list x", "there are more arguments than the command takes", "see 'vns-recordings"),
         ("archive . --timeout 0", "invalid value for '--timeout': it is a number abo", "see 'vns-"),
     ],

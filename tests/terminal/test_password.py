@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Event, Thread, Timer
 
 import pytest
-from support.commands import Result, run
+from support.commands import COMMAND, Result, run
 from support.folders import contents
 from support.posix import IS_WINDOWS, make_fifo, posix_only
-from support.recordings import PASSWORD, MakeEnc
+from support.recordings import AUDIO, PASSWORD, MakeEnc
 from support.terminal import Terminal, run_in_terminal
 
 from filedecryptor.terminal.console import Console
@@ -129,7 +129,8 @@ def test_standard_input_is_one_password_only(folder: Path) -> None:
     """Though it is named twice."""
     twice = ["--password-file", "-"] * 2
     result = run("a.enc", "-", "opus", *twice, cwd=folder, stdin=LINE)
-    assert (result.code, result.lines[0][:36]) == (2, "error: standard input cannot be both")
+    error = "error: standard input cannot be both one password and the next"
+    assert (result.code, result.lines[0]) == (2, error)
 
 
 AGAIN = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
@@ -143,7 +144,8 @@ AGAIN = {"Password: ": "\n", "Password: \r\nPassword: ": f"{PASSWORD}\n"}
         pytest.param({"Password": "\x04"}, 130, "filedecryptor: error: interrupted", id="Ctrl-D"),
         pytest.param(
             *({"Password": "ä\n"}, 2),
-            "filedecryptor: error: the password is not text in the encoding of this terminal",
+            "filedecryptor: error: the password is not text in the encoding of this terminal\r\n"
+            "filedecryptor: hint: choose another one, as by LC_ALL=C.UTF-8, or use --password-file",
             id="no text",
         ),
     ],
@@ -159,6 +161,64 @@ def test_a_prompt_where_stdin_is_a_terminal(
     assert PASSWORD not in screen.text
     assert "Traceback" not in screen.text
     assert contents(folder).keys() == ({"a.enc"} if code else {"a.enc", "a.opus"})
+
+
+PROMPT = "Password: "
+WRONG = "authentication failed: the password is wrong"
+
+
+@pytest.mark.parametrize(
+    ("line", "typed", "code", "made"),
+    [
+        ("a.enc", [PASSWORD], 0, {"a.opus"}),
+        ("a.enc", ["x", PASSWORD], 0, {"a.opus"}),
+        ("a.enc - wav", ["x", "y", PASSWORD], 0, {"a.wav"}),
+        ("a.enc", ["x", "y", "z"], 3, set()),
+        ("a.enc", ["x", "\x03"], 130, set()),
+        ("-o out a.enc", ["x", PASSWORD], 0, {"out"}),
+        ("-d out a.enc", ["x", PASSWORD], 0, {"out", "out/a.opus"}),
+        ("calls/", ["x", PASSWORD], 0, {"calls/b.opus", "calls/c.opus"}),
+        ("a.enc calls/ - --json", ["x", PASSWORD], 0, {"a.opus", "calls/b.opus", "calls/c.opus"}),
+        ("calls/ -", ["x", "y", "z"], 3, set()),
+        ("--files-from list", ["x", PASSWORD], 0, {"a.opus", "calls/b.opus"}),
+        ("--verify calls/", ["x", "y", PASSWORD], 0, set()),
+        ("text.enc a.enc -", ["x", PASSWORD], 4, {"a.opus"}),
+        ("there.enc -q --if-exists skip a.enc -", ["x", PASSWORD], 0, {"a.opus"}),
+        ("there.enc - auto --if-exists skip", ["any"], 0, set()),
+        ("gone.enc", [], 1, set()),
+        ("gone", [], 2, set()),
+        ("a.enc calls/", [], 2, set()),
+        ("a.enc - -o -", [], 2, set()),
+    ],
+)
+def test_a_prompt_asks_three_times(
+    folder: Path, line: str, typed: list[str], code: int, made: set[str]
+) -> None:
+    """Until one recording shows that the password is right; nothing else is begun before."""
+    (folder / "calls").mkdir()
+    for name in ("calls/b.enc", "calls/c.enc", "there.enc"):
+        (folder / name).write_bytes((folder / "a.enc").read_bytes())
+    (folder / "text.enc").write_text("short")
+    (folder / "there.opus").write_bytes(AUDIO)
+    (folder / "list").write_text("a.enc\ncalls/b.enc\n")
+    before = contents(folder).keys()
+    screen = run_in_terminal(
+        *line.split(), cwd=folder, answers={PROMPT: [f"{text}\n" for text in typed]}
+    )
+    assert (screen.code, contents(folder).keys() - before) == (code, made)
+    assert screen.text.count(PROMPT) == len(typed)
+    assert screen.text.count(WRONG) == len({"x", "y", "z"} & set(typed))
+    assert not any(f"\n{text}\r" in screen.text for text in typed)
+
+
+@posix_only("shells")
+def test_a_prompt_before_a_pipe(folder: Path) -> None:
+    """What goes into it begins once the password is right."""
+    script = f"{COMMAND} a.enc - -o - | wc -c"
+    answers = {PROMPT: ["x\n", f"{PASSWORD}\n"]}
+    screen = run_in_terminal("-c", script, cwd=folder, command="/bin/sh", answers=answers)
+    assert screen.text.split()[-1] == str(len(AUDIO))
+    assert screen.text.count(WRONG) == 1
 
 
 def test_the_halves_of_a_character_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:

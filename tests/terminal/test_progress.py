@@ -143,7 +143,6 @@ def test_in_a_log_it_is_a_line_now_and_then() -> None:
     ("line", "term", "shown"),
     [
         ("long.enc P wav --verify", "xterm", "/256 MB"),
-        ("long.enc P wav -o -", "xterm", "/256 MB"),
         ("long.enc P wav -q", "xterm", ""),
         ("a.enc P opus --progress", "xterm", "]"),
         ("a.enc P opus", "xterm", ""),  # it would be gone before anybody could read it
@@ -151,6 +150,7 @@ def test_in_a_log_it_is_a_line_now_and_then() -> None:
         ("calls P opus --progress --no-progress", "xterm", ""),
         ("calls P opus --progress", "dumb", "begun\r\n"),  # which could not draw it anew
         ("- P opus", "xterm", "the audio of standard input would go to the terminal"),
+        ("- - -o -", "xterm", "the audio would go to the terminal"),
     ],
 )
 def test_a_bar_in_a_real_terminal(folder: Path, line: str, term: str, shown: str) -> None:

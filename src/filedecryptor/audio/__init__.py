@@ -8,8 +8,7 @@ from typing import BinaryIO
 
 FORMATS = ("opus", "mp3", "wav")  # what VNS records (`recordCallFormat`), and names of extensions
 
-_OTHER_NAMES = {"ogg": "opus", "oga": "opus", "wave": "wav"}
-_NAMES_OF_OTHERS = {"aac", "aif", "aiff", "amr", "flac", "m4a", "mp2", "mp4", "webm", "wma"}
+_OTHER_NAMES = {"ogg": "opus", "oga": "opus", "mpga": "mp3", "wave": "wav"}
 
 SAMPLE_SIZE = 48 * 1024  # bytes that are looked at: an MP3 frame may begin in the first third
 TAGS_LIMIT = 1 << 28  # bytes that may be tags: no ID3v2 header can announce more
@@ -102,12 +101,15 @@ def detect_in(file: BinaryIO) -> str | None:
 
 
 def misnamed(path: str, audio_format: str | None) -> str | None:
-    """Return a note for a name that stands for another format than the audio has; else None."""
+    """Return a note for a name whose suffix is none of the audio's format; else None."""
     suffix = os.path.splitext(path)[1][1:].lower()
-    named = _OTHER_NAMES.get(suffix, suffix)
-    if audio_format in {None, named} or named not in {*FORMATS, *_NAMES_OF_OTHERS}:
+    if not suffix or audio_format in {None, _OTHER_NAMES.get(suffix, suffix)}:
         return None
-    return f"the audio is {audio_format}, and nothing is converted; 'auto' names it right"
+    from difflib import get_close_matches
+
+    is_typo = suffix.startswith("auto") or get_close_matches(suffix, ["auto"], cutoff=0.75)
+    advice = "did you mean 'auto'?" if is_typo else "'auto' names it right"
+    return f"the audio is {audio_format}, and nothing is converted; {advice}"
 
 
 def tag_length(head: bytes) -> int:

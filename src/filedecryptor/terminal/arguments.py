@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from itertools import compress
+from contextlib import suppress
+from itertools import compress, takewhile
 from typing import Any
 
 from filedecryptor.audio import FORMATS
@@ -20,6 +21,12 @@ from filedecryptor.storage.paths import SUFFIX, is_url
 USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 ORDER = f"the order is {USAGE}"
 ELSEWHERE = "-"  # what stands for a password that is not on the command line
+
+WITH_VALUE = ("--password-file", "-d", "--output-dir", "-o", "--output")  # of the options
+
+MOST_NAMES = 10_000  # in a directory that are looked at in search of a similar one
+MOST_COMPARED = 1_000  # of these, letter by letter
+NEAR = 0.8  # the least ratio of `difflib` of a name that is meant instead
 
 
 class Options:
@@ -45,33 +52,52 @@ class Options:
         vars(self).update(given)  # a NamedTuple would cost half a millisecond of each start
 
 
-def told_apart(words: Sequence[str], options: Options) -> tuple[list[str], str | None, str | None]:
-    """Return FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out."""
-    listed, elsewhere = options.files_from is not None, bool(options.password_file)
+def told_apart(
+    words: Sequence[str], options: Options, *, has_password: bool = False, can_ask: bool = False
+) -> tuple[list[str], str | None, str | None]:
+    """Return FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out.
+
+    `has_password` tells that the environment holds one, `can_ask` that somebody can type it.
+    """
+    listed, in_file = options.files_from is not None, bool(options.password_file)
     needs_extension = options.output is None and not options.verify
-    needed = list(compress(USAGE.split(), (not listed, not elsewhere, needs_extension)))
-    if len(words) < len(needed):
-        raise _too_few(words, options, needed)
+    needed = list(compress(USAGE.split(), (not listed, not in_file, needs_extension)))
+    fewest = 0 if listed else 1
+    is_optional = in_file or has_password or options.dry_run or (can_ask and len(words) <= 1)
     rest = list(words)
     extension = password = None
-    ends_with_extension = needs_extension or (
-        len(words) > len(needed)
-        and words[-1] != ELSEWHERE
-        and (
-            _is_extension(words[-1])
-            or options.output is not None
-            or rest[-2:-1] == [ELSEWHERE]
-            or not (elsewhere or _may_be_input(words[-2]))
+    if needs_extension:
+        is_input = is_optional and _is_input(words, fewest)
+        ends_with_extension = bool(words) and words[-1] != ELSEWHERE and not is_input
+    else:
+        ends_with_extension = (
+            len(words) > len(needed)
+            and words[-1] != ELSEWHERE
+            and (
+                _is_extension(words[-1])
+                or options.output is not None
+                or rest[-2:-1] == [ELSEWHERE]
+                or not (in_file or may_be_input(words[-2]))
+            )
         )
-    )
     if ends_with_extension:
         extension = rest.pop()
-    if not elsewhere or (len(rest) > (not listed) and rest[-1] == ELSEWHERE):
+    # Beside an extension, only a dry run does without: any other call of that form has a PASSWORD.
+    is_omitted = in_file or (
+        is_optional
+        and (extension is None or (options.dry_run and _is_extension(extension)))
+        and (len(rest) <= fewest or _is_input(rest, fewest))
+        and (needs_extension or len(rest) <= fewest or may_be_input(rest[-1]))
+    )
+    if len(rest) > fewest and (rest[-1] == ELSEWHERE or not is_omitted):
         password = rest.pop()
-    if elsewhere and password is None and len(rest) > 1 and not _may_be_input(rest[-1]):
+    if len(rest) < fewest or (password is None and not is_omitted):
+        raise _too_few(words, options, needed)
+    if in_file and password is None and len(rest) > 1 and not may_be_input(rest[-1]):
         raise UsageError(
             "PASSWORD and --password-file exclude each other",
-            hint="leave PASSWORD out, or put '-' in its place; if a name is meant, there is none",
+            hint=mistyped(rest[-1])
+            or "leave PASSWORD out, or put '-' in its place; if a name is meant, there is none",
         )
     return rest, password, extension
 
@@ -80,7 +106,19 @@ def _is_extension(word: str) -> bool:
     return word.removeprefix(".").lower() in {AUTO, *FORMATS}
 
 
-def _may_be_input(word: str) -> bool:
+def _is_input(words: Sequence[str], fewest: int) -> bool:
+    """Return whether the last argument is an input where an extension or a password may stand."""
+    last = words[-1] if words else ""
+    if _is_extension(last):
+        return False
+    if len(words) == fewest and may_be_input(last):  # then it can be nothing else
+        return True
+    separators = "/\\" if sys.platform == "win32" else "/"
+    has_separator = any(separator in last for separator in separators)
+    return last.lower().endswith(SUFFIX) or has_separator or os.path.isdir(last)
+
+
+def may_be_input(word: str) -> bool:
     """Return whether an argument names something that exists, or ends as recordings do."""
     if word == ELSEWHERE or is_url(word) or word.lower().endswith(SUFFIX):
         return True
@@ -89,11 +127,49 @@ def _may_be_input(word: str) -> bool:
     return os.path.lexists(word)
 
 
+def similar(path: str) -> str | None:
+    """Return the path of a recording or a directory that may be meant by one that names nothing."""
+    from difflib import get_close_matches
+    from itertools import islice
+
+    above, name = os.path.split(path.rstrip(f"{os.sep}/"))
+    if above and not os.path.isdir(above):
+        other = None if os.path.lexists(above) else similar(above)
+        if other is None or not os.path.isdir(other):
+            return None
+        found = os.path.join(other, name)
+        return found if os.path.lexists(found) else similar(found) or other
+    names: dict[str, str] = {}
+    with suppress(OSError), os.scandir(above or os.curdir) as entries:
+        for entry in islice(entries, MOST_NAMES):
+            stem, suffix = os.path.splitext(entry.name.lower())
+            if suffix == SUFFIX:
+                names[stem] = entry.name
+            elif entry.is_dir():
+                names[entry.name.lower()] = entry.name
+    for typed in dict.fromkeys(
+        (name.lower().removesuffix(SUFFIX), os.path.splitext(name.lower())[0])
+    ):
+        compared = [typed] if typed in names else islice(names, MOST_COMPARED)
+        if near := get_close_matches(typed, compared, 1, NEAR):
+            return os.path.join(above, names[near[0]])
+    return None
+
+
+def mistyped(path: str) -> str | None:
+    """Return what to say of a path that names nothing, if a similar one names something."""
+    found = similar(path)
+    if found is None:
+        return None
+    return f"there is {found}{'' if os.path.dirname(found) else ' here'}: type that?"
+
+
 def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> UsageError:
     """Return the error that says which arguments are needed, how many are given, what to type."""
     from shlex import quote
 
-    name = words[0] if words and _may_be_input(words[0]) else "FILENAME"
+    name = words[0] if words else ""
+    name = name if name and may_be_input(name) else similar(name) or "FILENAME"
     name = f'"{name}"' if sys.platform == "win32" and " " in name else quote(name)
     extension = words[-1] if words and _is_extension(words[-1]) else AUTO
     typed = dict(zip(USAGE.split(), (name, ELSEWHERE, extension), strict=True))
@@ -106,13 +182,32 @@ def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> Usage
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")
 
 
+def cannot_be_password(args: Sequence[str], number: int, *, is_near: bool) -> bool:
+    """Return whether an argument that looks like an option is no password, as that is elsewhere.
+
+    One that `is_near` to an option is none either if it stands before all names.
+    """
+    first = list(takewhile(lambda word: word[:1] != "-" or word == ELSEWHERE, args))
+    is_whole = (
+        len(first) >= len(USAGE.split())
+        and _is_extension(first[-1])
+        and (first[-2] == ELSEWHERE or not may_be_input(first[-2]))
+        and any(map(may_be_input, first[:-2]))
+    )
+    is_first = all(word[:1] == "-" for word in args[:number])
+    in_file = any(word.partition("=")[0] == "--password-file" for word in args)
+    return in_file or is_whole or (is_near and is_first)
+
+
 def misplaced(password: str) -> str | None:
     """Return what a password that is not right may be instead; None if nothing shows it."""
+    if password in WITH_VALUE:
+        return f"three arguments are FILENAME PASSWORD OUTPUTEXTENSION: put {password} first"
     if _is_extension(password):
         what = "an extension"
     elif password[:1] == "-" and len(password) > 1:
         what = "an option: it begins with '-'"
-    elif _may_be_input(password):
+    elif may_be_input(password):
         what = "the name of a file here"
     else:
         return None
@@ -121,6 +216,8 @@ def misplaced(password: str) -> str | None:
 
 def file_name_hint(extension: str) -> str | None:
     """Return what to say of an extension that looks like the name of a file; else None."""
+    if _is_input([extension], 0) and may_be_input(extension):
+        return "the last argument is the extension: after names only, put '-' for the password"
     stem, _, last = extension.removeprefix(".").rpartition(".")
     if not stem or not _is_extension(last):
         return None

@@ -193,6 +193,18 @@ def is_terminal(stream: TextIO | None) -> bool:
     return sys.platform != "win32" or type(_raw(stream)).__name__ == "_WindowsConsoleIO"
 
 
+def is_terminal_device(path: str) -> bool:
+    """Return whether a path leads to a terminal, as `/dev/tty` does."""
+    if sys.platform == "win32":  # which calls NUL one as well
+        return False
+    with suppress(OSError, ValueError):
+        if stat.S_ISCHR(os.stat(path).st_mode):
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            with open(descriptor, "wb", buffering=0) as device:
+                return device.isatty()
+    return False
+
+
 def _raw(stream: TextIO) -> Any:  # noqa: ANN401 - a file, or a stream in memory
     """Return what is below Python's buffers; there are none if PYTHONUNBUFFERED is set."""
     return getattr(stream.buffer, "raw", stream.buffer)

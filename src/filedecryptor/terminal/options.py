@@ -11,12 +11,16 @@ import click
 
 from filedecryptor import __version__
 from filedecryptor.errors import ExitCode, UsageError
+from filedecryptor.terminal.arguments import cannot_be_password
 from filedecryptor.terminal.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """Settings of every command."""
+
+CLOSE = 0.75  # the least ratio of `difflib` of an option that is meant instead
+SHORTEST = 3  # letters of the beginning of an option that is meant
 
 version_option = click.version_option(__version__, message="%(prog)s %(version)s")
 
@@ -112,18 +116,37 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
 def _unknown_option(
     error: click.NoSuchOption, args: Sequence[str], *, in_group: bool
 ) -> UsageError:
-    """Return the error for an option that does not exist, which says where it stands."""
-    name = error.option_name
+    """Return the error for an option that does not exist; it is named unless it may be a password."""
+    name, context = error.option_name, error.ctx
+    is_safe = context is not None and isinstance(context.find_root().command, click.Group)
+    near = _near_option(name, context)
     hint = "put '--' before a name or a password that begins with '-'"
-    if error.possibilities:
-        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
-    elif in_group and error.ctx:
-        hint = f"options follow the command: {error.ctx.info_name} COMMAND [OPTIONS]"
+    if near:
+        hint = f"did you mean {near}?"
+    elif in_group and context:
+        hint = f"options follow the command: {context.info_name} COMMAND [OPTIONS]"
+    elif is_safe and context:
+        hint = f"see '{context.command_path} --help'"
     for number, word in enumerate(args, 1):
         is_among_letters = name[:2] != "--" and word[:1] == "-" and word[:2] != "--"
         if word.partition("=")[0] == name or (is_among_letters and name[-1:] in word[1:]):
-            return UsageError(f"unknown option: argument {number}", hint=hint)
+            is_shown = is_safe or cannot_be_password(args, number, is_near=near is not None)
+            shown = name if is_shown else f"argument {number}"
+            return UsageError(f"unknown option: {shown}", hint=hint)
     return UsageError("unknown option", hint=hint)
+
+
+def _near_option(name: str, context: click.Context | None) -> str | None:
+    """Return the option that is meant by one that does not exist; None if no name is near."""
+    from difflib import get_close_matches
+
+    bare = name.removeprefix("--")
+    parameters = context.command.get_params(context) if context else []
+    names = [option for one in parameters for option in (*one.opts, *one.secondary_opts)]
+    options = {option[2:]: option for option in names if option.startswith("--")}
+    begun = [option for option in options if len(bare) >= SHORTEST and option.startswith(bare)]
+    near = get_close_matches(bare, begun or options, 1, 0 if begun else CLOSE)
+    return options[near[0]] if near else None
 
 
 def _allowed(parameter: click.Parameter | None) -> str:

@@ -19,6 +19,7 @@ ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 SHELL = (
     ": the shell may have changed {} or quotation marks in it, so put '-' in its place, and type it"
 ).format("%, !, ^" if sys.platform == "win32" else "$, !, \\")
+PROMPT = "the prompt"  # where a password came from that was typed
 
 _LONGEST_LINE = 1 << 20
 """Bytes that are read in search of a line end: a file of another kind may have none."""
@@ -29,6 +30,9 @@ class Found:
 
     `word` is the argument that is the password, if one is.
     """
+
+    tries = 1
+    """How often the password may be typed, the first time included."""
 
     def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
         self.secrets = [secret for secret, _ in found]
@@ -43,6 +47,16 @@ class Found:
             hint = misplaced(self._word) if self._word is not None else None
             shell = SHELL if self._word is not None and hint is None else ""
             error.hint = "; ".join(filter(None, [hint or error.hint, f"{self._origin}{shell}"]))
+
+    def asks_again(self, console: Console, error: Failure | None) -> bool:
+        """Return whether another password has been typed, as an error shows one to be wrong."""
+        if self.tries == 1 or not isinstance(error, AuthenticationError):
+            return False
+        self.tries -= 1
+        self.explain(error)
+        console.say_error(error)
+        self.secrets[:] = [_typed(console)]
+        return True
 
 
 def find_password(
@@ -62,6 +76,11 @@ def find_password(
     value = os.environ.get(ENVIRONMENT_VARIABLE)
     if value is not None and not password_files:
         return Found((value, ENVIRONMENT_VARIABLE))
+    if sum(map(console.is_standard_input, password_files)) > 1:
+        raise UsageError(
+            "standard input cannot be both one password and the next",
+            hint="put each into a file of its own",
+        )
     found: list[tuple[str | bytes, str]] = []
     for path in password_files or [STANDARD_STREAM]:
         if not console.is_standard_input(path):
@@ -76,8 +95,10 @@ def find_password(
                     "so the password is looked for here"
                 )
             raise
-        stdin_is = stdin_is or "another one"
-    return Found(*found)
+    result = Found(*found)
+    if [origin for _, origin in found] == [PROMPT]:
+        result.tries = 3
+    return result
 
 
 def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | bytes, str]:
@@ -90,14 +111,21 @@ def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | 
     if not is_terminal(console.stdin):
         line = _first_line(console.open_standard_input(), "standard input")
         return line, "the first line of standard input"
+    return _typed(console), PROMPT
+
+
+def _typed(console: Console) -> str:
+    """Return what is typed at the prompt."""
     # A UnicodeDecodeError carries the password, so it must not be chained.
     with suppress(UnicodeDecodeError):
         while not (text := console.ask("Password: ", is_hidden=True)):
             pass
         # A console of Windows hands over the two halves of some characters one by one.
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-        return text, "the prompt"
-    raise UsageError("the password is not text in the encoding of this terminal")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    raise UsageError(
+        "the password is not text in the encoding of this terminal",
+        hint="choose another one, as by LC_ALL=C.UTF-8, or use --password-file",
+    )
 
 
 def first_line(path: str, option: str) -> bytes:
@@ -111,13 +139,18 @@ def first_line(path: str, option: str) -> bytes:
 
 
 def may_be_secret(word: str) -> OSError | None:
-    """Return why there is no file of this name, if it may be a secret in the wrong place.
+    """Return why there is no file of this name, if it may be a secret in the wrong place."""
+    return None if is_below_directory(word) else missing(word)
 
-    A word that begins with an existing directory is a name.
-    """
+
+def is_below_directory(word: str) -> bool:
+    """Return whether an argument begins with an existing directory: then it is a name."""
     directory = os.path.dirname(word)
-    if directory.strip("./\\") and os.path.isdir(directory):
-        return None
+    return bool(directory.strip("./\\")) and os.path.isdir(directory)
+
+
+def missing(word: str) -> OSError | None:
+    """Return why there is no file of this name; None if there is one."""
     try:
         os.lstat(word)
     except OSError as error:
