@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import SCRIPTS, run, run_process
 from support.folders import contents, nothing_changes
-from support.posix import make_fifo, posix_only
+from support.posix import posix_only
 from support.recordings import AUDIO, PASSWORD, MakeEnc, encrypt
 
 import filedecryptor
@@ -277,14 +277,12 @@ def test_what_is_refused(bad_folder: Path, line: str, code: int, error: str, hin
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [
-        ("-o pipe", 1, "pipe: Not a regular file"),
         ("-o link", 2, "link: the output would replace the input"),
         ("-d locked", 1, "locked/a.opus: Permission denied"),
     ],
 )
 def test_what_any_user_is_refused(folder: Path, words: str, code: int, error: str) -> None:
     """As above, of what only POSIX has."""
-    make_fifo(folder / "pipe")
     (folder / "link").symlink_to("a.enc")
     (folder / "locked").mkdir(0o555)
     with nothing_changes(folder):

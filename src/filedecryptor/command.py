@@ -16,6 +16,7 @@ from filedecryptor.errors import (
     ExitCode,
     FileDecryptorError,
     UsageError,
+    cause_of,
     errors_naming,
     failed,
 )
@@ -51,12 +52,10 @@ def decrypt_command(
             filenames += disk.matching(word)
     is_one = len(filenames) == 1 and options.files_from is None
     is_one = is_one and not storage_of(filenames[0]).is_directory(filenames[0])
-    output = options.output
-    if output is None and STANDARD_STREAM in filenames and not options.verify:
-        output = STANDARD_STREAM
+    output = _output_of(console, filenames, options)
     to_stdout = output == STANDARD_STREAM
     _refuse_contradictions(options, filenames, extension, is_one=is_one, to_stdout=to_stdout)
-    if to_stdout and options.output is None and is_terminal(console.stdout):
+    if to_stdout and options.output != STANDARD_STREAM and is_terminal(console.stdout):
         raise UsageError(
             "the audio of standard input would go to the terminal",
             hint="redirect it, or name a file with --output",
@@ -97,6 +96,19 @@ def decrypt_command(
         else:
             _do_all(options, job, filenames, found, reporter, show=show)
         return reporter.code
+
+
+def _output_of(console: Console, filenames: Sequence[str], options: Options) -> str | None:
+    """Return the one output, if there is one: `-` by whatever name standard output has."""
+    output = options.output
+    if output is None:
+        from_stdin = STANDARD_STREAM in filenames and not options.verify
+        return STANDARD_STREAM if from_stdin else None
+    if output != STANDARD_STREAM and console.is_standard_output(output):
+        from filedecryptor.storage.streams import is_stream  # most runs do not need it
+
+        return STANDARD_STREAM if is_stream(output) else output
+    return output
 
 
 def _refuse_contradictions(
@@ -142,7 +154,7 @@ def _without_misplaced(filenames: Sequence[str], reporter: Reporter) -> list[str
             inputs.append(name)
             continue
         place, hint = f"FILENAME {number}", f"if this is the password: {ORDER}"
-        error = FileDecryptorError(str(reason.strerror), hint=hint, filename=place)
+        error = FileDecryptorError(cause_of(reason), hint=hint, filename=place)
         reporter.add(failed(place, error))
     return inputs
 

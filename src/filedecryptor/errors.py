@@ -127,6 +127,11 @@ def cause_of(error: Failure) -> str:
     """Return what is wrong, without the name of the file."""
     if isinstance(error, FileDecryptorError):
         return error.cause
+    if error.errno == errno.ENOENT and not os.path.isabs(str(error.filename or "")):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the current directory no longer exists"
     return error.strerror or str(error)
 
 

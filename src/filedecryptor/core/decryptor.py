@@ -19,7 +19,7 @@ from filedecryptor.core.spool import (
     SpooledAudio,
     repeatable,
 )
-from filedecryptor.errors import AuthenticationError, Content, NotEncError
+from filedecryptor.errors import AuthenticationError, Content, FileDecryptorError, NotEncError
 
 NONE_IS_RIGHT = "authentication failed: none of the {} passwords is right, or the file was altered"
 
@@ -144,7 +144,7 @@ def _private_file(source: Beginning) -> AudioFile:
     """Return a file for a long recording, or memory where there is no directory to make one in."""
     try:
         return PrivateFile()
-    except OSError:  # then what is not long may take more memory
+    except (FileDecryptorError, OSError):  # then what is not long may take more memory
         source.read_on(MEMORY_LIMIT)
         if not source.is_whole:
             raise

@@ -79,6 +79,8 @@ class Console:
 
     def say_error(self, error: Failure) -> ExitCode:
         """Say what went wrong, and what can be done about it; return the exit code for it."""
+        if isinstance(error, BrokenPipeError):  # a reader who left needs no message
+            return ExitCode.FAILED
         self.say(f"error: {described(error)}")
         if (hint := hint_of(error)) and self.is_news(hint):
             self.say(f"hint: {hint}")
@@ -249,8 +251,6 @@ def hint_of(error: Failure) -> str | None:
     in_use = {errno.EBUSY, errno.ETXTBSY, errno.EACCES if sys.platform == "win32" else errno.EBUSY}
     if error.errno in in_use and not os.path.isdir(error.filename or ""):
         return "if another program has it open, close it there, then run this again"
-    if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
-        return "for standard output, use '-o -'"
     if error.errno == errno.ENOENT and error.filename:
         directory = os.path.dirname(str(error.filename))
         if directory and "://" not in directory and not os.path.isdir(directory):
