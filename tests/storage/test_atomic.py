@@ -228,8 +228,14 @@ def test_what_is_replaced_leaves_its_permissions_and_its_group(
         named.append(os.lstat(name).st_mode)
         rename(name, new)
 
-    rename = os.replace
+    def flush(descriptor: int) -> None:
+        found = os.fstat(descriptor).st_mode
+        assert not stat.S_ISREG(found) or not found & ~old & 0o777  # also if the run ends here
+        fsync(descriptor)
+
+    rename, fsync = os.replace, os.fsync
     monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "fsync", flush)
     before = os.umask(0o027)
     try:
         publish(target, attributes=Attributes(mode), pending=pending)
@@ -259,7 +265,8 @@ def test_permissions_are_those_of_the_last_moment(
     fsync = os.fsync
 
     def close(descriptor: int) -> None:
-        (tmp_path / "x").chmod(0o604)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not once it has its name
+            (tmp_path / "x").chmod(0o604)
         fsync(descriptor)
 
     publish(tmp_path / "link", attributes=Attributes(0o600))

@@ -58,7 +58,7 @@ def test_a_fifo_gets_the_audio(tmp_path: Path, audio: bytes, name: str, options:
     (tmp_path / "link").symlink_to(make_fifo(tmp_path / "pipe"))
     tmp_path.chmod(0o555)
     with nothing_changes(tmp_path), read_by_another(tmp_path / "pipe") as read:
-        line = (PASSWORD, "opus", "-o", tmp_path / name, *options)
+        line = (PASSWORD, "opus", "-o", str(tmp_path / name), *options)
         done = run_process(source, *line, cwd=tmp_path, as_anybody=True)
         assert read() == audio
     tmp_path.chmod(0o755)

@@ -217,7 +217,8 @@ def decrypt_file(
             are tried in turn.
         output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
             stands for the format of the audio.
-        output: The file to write, instead of the one beside `path`.
+        output: The file to write, instead of the one beside `path`; a FIFO or a device is written
+            to as it is.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
             work if it is as long as the audio (and otherwise replace it), or `fail`.
 
