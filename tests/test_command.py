@@ -121,15 +121,40 @@ def test_a_result_that_cannot_be_written_is_an_error(  # noqa: PLR0917 - a table
     assert (folder / "b.opus").exists() == ("b.enc" in line)
 
 
-@posix_only("/dev/stdout")
-def test_a_name_of_stdout_is_not_replaced(folder: Path) -> None:
-    """`-o /dev/stdout` would take it away from everybody else; here it is a copy of that link."""
-    (folder / "stdout").symlink_to("/proc/self/fd/1")
-    (folder / "out").write_bytes(b"")
-    with nothing_changes(folder), (folder / "out").open("ab") as out:
-        done = run_process("a.enc", PASSWORD, "opus", "-o", "stdout", cwd=folder, stdout=out)
-    assert done.code == 1
-    assert done.stderr == "filedecryptor: error: stdout: Not a regular file\n"
+GONE = "the current directory no longer exists"
+
+
+@posix_only("directories that can be removed while somebody is in them")
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("@/a.enc P opus", None),
+        ("@/a.enc P opus -o @/b.opus", None),
+        ("@/a.enc P opus -d @/out", None),
+        ("@ P opus", None),
+        ("a.enc P opus", "a.enc: "),
+        ("calls P opus", "FILENAME 1: "),
+        ("@/a.enc P opus -o b.opus", "b.opus: "),
+        ("@/a.enc P opus -d out", ""),
+        ("@/a.enc P opus -d out --json", ""),
+        ("--files-from list P opus", "list: "),
+        ("@/a.enc opus --password-file secret", "--password-file: "),
+        ("vns-recordings archive calls", "calls: "),
+        ("vns-recordings archive calls --metrics x", "calls: "),
+    ],
+)
+def test_a_directory_that_is_gone(folder: Path, line: str, error: str | None) -> None:
+    """It is named as what is wrong, wherever a relative path is used; others need none."""
+    words = line.replace("@", str(folder)).replace("P", PASSWORD).split()
+    command = [COMMAND]
+    if words[0] == "vns-recordings":
+        pytest.importorskip("httpcore", reason="the extra vns is not installed")
+        command = [str(Path(COMMAND).with_name(words.pop(0)))]
+    gone = ["bash", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"', *command]
+    done = run_process(*words, cwd=folder, command=gone, env={"VNS_API_TOKEN": "x"})
+    assert done.code == (0 if error is None else 1)
+    if error is not None:
+        assert done.stderr.splitlines()[0].partition(": ")[2] == f"error: {error}{GONE}"
 
 
 def test_no_audio_goes_to_a_terminal(folder: Path) -> None:

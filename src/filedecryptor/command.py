@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -19,6 +18,7 @@ from filedecryptor.errors import (
     FileDecryptorError,
     Outcome,
     UsageError,
+    cause_of,
     errors_naming,
     failed,
 )
@@ -77,9 +77,7 @@ def decrypt_command(
             filenames += disk.matching(word)
     is_one = len(filenames) == 1 and options.files_from is None
     is_one = is_one and not storage_of(filenames[0]).is_directory(filenames[0])
-    output = options.output
-    if output is None and STANDARD_STREAM in filenames and not options.verify:
-        output = STANDARD_STREAM
+    output = _output_of(console, filenames, options)
     to_stdout = output == STANDARD_STREAM
     _refuse_contradictions(options, filenames, extension, is_one=is_one, to_stdout=to_stdout)
     _refuse_terminal(console, output, is_given=options.output is not None)
@@ -121,6 +119,19 @@ def decrypt_command(
         else:
             _do_all(console, options, job, filenames, found=found, reporter=reporter, show=show)
         return reporter.code
+
+
+def _output_of(console: Console, filenames: Sequence[str], options: Options) -> str | None:
+    """Return the one output, if there is one: `-` by whatever name standard output has."""
+    output = options.output
+    if output is None:
+        from_stdin = STANDARD_STREAM in filenames and not options.verify
+        return STANDARD_STREAM if from_stdin else None
+    if output != STANDARD_STREAM and console.is_standard_output(output):
+        from filedecryptor.storage.streams import is_stream  # most runs do not need it
+
+        return STANDARD_STREAM if is_stream(output) else output
+    return output
 
 
 def _refuse_contradictions(
@@ -197,17 +208,18 @@ def _without_missing(
         place = name if is_name else f"FILENAME {number}"
         hint = mistyped(name) if len(failures) + len(unknown) < MOST_GUESSES else None
         if hint:
-            told = FileDecryptorError(str(error.strerror), hint=hint, filename=place)
+            told = FileDecryptorError(cause_of(error), hint=hint, filename=place)
             failures.append(failed(place, told))
         elif is_name:
             failures.append(failed(place, error))
         else:
             unknown.append(str(number))
+            cause = cause_of(error)
     if unknown:
         place, hint = f"FILENAME {', '.join(unknown)}", f"if this is the password: {ORDER}"
         if password not in {None, STANDARD_STREAM} and number > 1 and unknown[-1] == str(number):
             hint = f"a password with spaces needs quotation marks; {ORDER}"
-        told = FileDecryptorError(os.strerror(errno.ENOENT), hint=hint, filename=place)
+        told = FileDecryptorError(cause, hint=hint, filename=place)
         failures.append(failed(place, told))
     return inputs, failures
 

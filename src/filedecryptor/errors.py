@@ -128,6 +128,11 @@ def cause_of(error: Failure) -> str:
     """Return what is wrong, without the name of the file."""
     if isinstance(error, FileDecryptorError):
         return error.cause
+    if error.errno == errno.ENOENT and not os.path.isabs(str(error.filename or "")):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the current directory no longer exists"
     return error.strerror or str(error)
 
 
@@ -147,8 +152,6 @@ def hint_of(error: Failure) -> str | None:
     in_use = {errno.EBUSY, errno.ETXTBSY, errno.EACCES if sys.platform == "win32" else errno.EBUSY}
     if error.errno in in_use and not os.path.isdir(error.filename or ""):
         return "if another program has it open, close it there, then run this again"
-    if str(error.filename).startswith("/dev/") and error.errno == errno.EINVAL:
-        return "for standard output, use '-o -'"
     name = str(error.filename or "")
     directory = os.path.dirname(name)
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:

@@ -106,9 +106,11 @@ def test_in_a_read_only_container_memory_does(make_enc: MakeEnc, size: int) -> N
     if size == MEMORY_LIMIT:
         assert (result.code, result.stdout, result.stderr) == (0, LONG[:size], "")
     else:
-        [line] = result.lines
         assert (result.code, result.stdout) == (1, b"")
-        assert "No usable temporary directory" in line
+        assert result.lines == [
+            "error: a.enc: there is no directory for temporary files that can be written to",
+            "hint: set TMPDIR to one",
+        ]
 
 
 def test_an_abandoned_publication_ends_at_the_next_piece(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commands import begin, run
 from support.folders import contents, nothing_changes
-from support.posix import make_fifo, posix_only
+from support.posix import IS_ROOT, make_fifo, posix_only
 from support.recordings import AUDIO, FIXTURES, MP3, PASSWORD, RECORDINGS, WAV, MakeEnc, encrypt
 
 from filedecryptor import AuthenticationError, UnknownFormatError, UsageError, decrypt_file
@@ -124,6 +125,26 @@ def test_outputs_that_are_hard_links_are_two(folder: Path, encrypted_audio: byte
     (folder / "b.opus").hardlink_to(folder / "a.opus")
     result = run(".", PASSWORD, "opus", "--if-exists", "skip", cwd=folder)
     assert (result.code, result.lines[0][:10]) == (0, "2 skipped ")
+
+
+@posix_only("permissions of this kind")
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o044, 0o400, 0o644], ids=oct)
+@pytest.mark.parametrize("there", [None, AUDIO, CUT], ids=["new", "old", "unfinished"])
+def test_an_output_that_its_owner_cannot_read(folder: Path, there: bytes | None, mode: int) -> None:
+    """A note says so: the recording has such permissions, as of some mounts, or the old output."""
+    (folder / "a.enc").chmod(mode)
+    if there is not None:
+        (folder / "a.enc").chmod(0o600)
+        (folder / "a.opus").write_bytes(there)
+        (folder / "a.opus").chmod(mode)
+    elif not IS_ROOT:
+        pytest.skip("only root can read such a recording")
+    options = ["--if-exists", "skip"] if there == CUT else []
+    result = run("a.enc", PASSWORD, "opus", *options, cwd=folder)
+    assert (result.code, stat.S_IMODE((folder / "a.opus").stat().st_mode)) == (0, mode & 0o666)
+    notes = [line for line in result.lines if "'chmod u+r' changes that" in line]
+    assert len(notes) == (not mode & 0o400)
+    assert ("nobody but root can read it" in result.stderr) == (mode in {0, 0o200})
 
 
 # The names of outputs.

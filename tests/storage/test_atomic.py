@@ -170,12 +170,33 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, umask: int, expected: int
 ) -> None:
     """Until all is written, however little at once, they are the owner's alone."""
-    asked, modes = [], set()
+    asked, modes = watched_modes(monkeypatch, umask)
+    target = tmp_path / "x"
+    before = os.umask(umask)
+    try:
+        publish(target, attributes=Attributes(mode, TIME))
+    finally:
+        os.umask(before)
+    assert {mode for _, mode in asked} == {
+        expected
+    }  # whoever opened it when it was made could read it all
+    assert modes == {0o600}
+    assert target.stat().st_mode & 0o777 == expected
+    assert target.stat().st_mtime_ns == TIME
+    assert contents(tmp_path) == {"x": AUDIO}
+
+
+def watched_modes(
+    monkeypatch: pytest.MonkeyPatch, umask: int
+) -> tuple[list[tuple[bool, int]], set[int]]:
+    """Return which files will be made, with a name or not, and what modes they will be filled in."""
+    asked: list[tuple[bool, int]] = []
+    modes: set[int] = set()
     open_file, write = os.open, PendingFile.write
 
     def watched(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
         if flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0)):
-            asked.append(mode & ~umask)
+            asked.append((bool(flags & os.O_CREAT), mode & ~umask))
         return open_file(path, flags, mode, **more)
 
     def little(file: PendingFile, data: Any) -> int:
@@ -184,19 +205,108 @@ def test_permissions_are_no_more_than_the_recording_has_and_the_umask_leaves(
 
     monkeypatch.setattr(os, "open", watched)
     monkeypatch.setattr(PendingFile, "write", little)
-    target = tmp_path / "x"
+    return asked, modes
+
+
+@posix_only("permissions of this kind")
+@pytest.mark.parametrize("pending", [True, False])
+@pytest.mark.parametrize("old", [0o640, 0o600, 0o444, 0o666, 0o000, 0o6775], ids=oct)
+@pytest.mark.parametrize("mode", [0o666, 0o600], ids=oct)
+@in_each_way
+def test_what_is_replaced_leaves_its_permissions_and_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, mode: int, *, pending: bool
+) -> None:
+    """But for setuid and the like, and only with its name; who may not give a group keeps the bits."""
+    target, group = tmp_path / "x", 1 if IS_ROOT else os.getgid()
     target.write_bytes(b"old")
-    target.chmod(0o604)
-    before = os.umask(umask)
+    os.chown(target, -1, group)
+    target.chmod(old)
+    asked, modes = watched_modes(monkeypatch, 0)
+    named: list[int] = []
+
+    def replace(name: str, new: str) -> None:
+        named.append(os.lstat(name).st_mode)
+        rename(name, new)
+
+    def flush(descriptor: int) -> None:
+        found = os.fstat(descriptor).st_mode
+        assert not stat.S_ISREG(found) or not found & ~old & 0o777  # also if the run ends here
+        fsync(descriptor)
+
+    rename, fsync = os.replace, os.fsync
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "fsync", flush)
+    before = os.umask(0o027)
     try:
-        publish(target, attributes=Attributes(mode, TIME))
+        publish(target, attributes=Attributes(mode), pending=pending)
+        found = target.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (old & 0o777, group)
+        monkeypatch.setattr(os, "fchown", Mock(side_effect=PermissionError))
+        publish(target, attributes=Attributes(mode), pending=pending)
     finally:
         os.umask(before)
-    assert set(asked) == {expected}  # whoever opened it when it was made could read it all
     assert modes == {0o600}
-    assert target.stat().st_mode & 0o777 == expected
-    assert target.stat().st_mtime_ns == TIME
+    assert {stat.S_IMODE(each) for each in named} == {old & 0o777}
+    assert {mode for is_named, mode in asked if is_named} <= {0o600}  # others could open it at once
+    assert stat.S_IMODE(target.stat().st_mode) == old & 0o777
     assert contents(tmp_path) == {"x": AUDIO}
+
+
+@posix_only("permissions of this kind")
+@in_each_way
+def test_permissions_are_those_of_the_last_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there may change meanwhile; and a link leads to what is none of the output's business."""
+    (tmp_path / "x").write_bytes(b"old")
+    (tmp_path / "open").write_bytes(b"for everybody")
+    (tmp_path / "open").chmod(0o666)
+    (tmp_path / "link").symlink_to("open")
+    fsync = os.fsync
+
+    def close(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not once it has its name
+            (tmp_path / "x").chmod(0o604)
+        fsync(descriptor)
+
+    publish(tmp_path / "link", attributes=Attributes(0o600))
+    assert (tmp_path / "link").lstat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(os, "fsync", close)
+    publish(tmp_path / "x", attributes=Attributes(0o640))
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o604
+
+
+def access_of(path: Path) -> bytes:
+    """Return who may do what to a file."""
+    return subprocess.check_output(["getfacl", "-cp", path])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@in_each_way
+def test_an_access_control_list_is_replaced_by_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Not by that of the directory; where it cannot be, its mask is not taken for permissions."""
+    listed, plain = tmp_path / "x", tmp_path / "y"
+    for path in (listed, plain):
+        path.write_bytes(b"old")
+        path.chmod(0o640)
+    lists: tuple[list[str | Path], ...] = (
+        ["-m", "u:1:r,g::-", listed],
+        ["-d", "-m", "u:65534:r", tmp_path],
+    )
+    if any(subprocess.run(["setfacl", *words], check=False).returncode for words in lists):
+        pytest.skip("this disk has no access control lists")
+    before = [access_of(path) for path in (listed, plain)]
+    if fails:
+        monkeypatch.setattr(os, "setxattr", Mock(side_effect=OSError(errno.EPERM, "no")))
+    for path in (listed, plain):
+        publish(path)
+    if fails:
+        assert listed.stat().st_mode & 0o070 == 0
+    else:
+        assert access_of(listed) == before[0]
+    assert access_of(plain) == before[1]
 
 
 @in_each_way
@@ -536,6 +646,7 @@ def test_an_output_is_as_its_recording(tmp_path: Path, line: str, audio: bytes) 
     assert found.st_mtime_ns == TIME
     assert IS_WINDOWS or stat.S_IMODE(found.st_mode) == 0o640
     if line.startswith("-"):
+        (tmp_path / "a.opus").unlink()
         assert run_process(*words, cwd=tmp_path, stdin=path.read_bytes(), env=env).code == 0
         (tmp_path / "new").touch()
         new, found = (tmp_path / "new").stat(), (tmp_path / "a.opus").stat()

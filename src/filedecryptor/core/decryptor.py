@@ -167,7 +167,7 @@ def _private_file(source: Beginning) -> AudioFile:
     """Return a file for a long recording, or memory where there is no directory to make one in."""
     try:
         return PrivateFile()
-    except OSError:  # then what is not long may take more memory
+    except (FileDecryptorError, OSError):  # then what is not long may take more memory
         source.read_on(MEMORY_LIMIT)
         if not source.is_whole:
             raise

@@ -14,7 +14,7 @@ from typing import cast
 
 from filedecryptor.core.crypto import decryptor_at
 from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
-from filedecryptor.errors import errors_naming
+from filedecryptor.errors import FileDecryptorError, errors_naming
 
 MEMORY_LIMIT = 8 * 1024 * 1024  # bytes of audio that one recording takes in memory at most
 HEAD_SIZE = 4096  # bytes of a source that are kept, to recognise what is not a recording
@@ -134,7 +134,13 @@ class PrivateFile(LongFile):
         if sys.platform != "win32":
             wanted.append("/var/tmp")  # noqa: S108 - without a name
         usable = (path for path in wanted if os.path.isdir(path) and os.access(path, os.W_OK))
-        self.place = next(usable, None) or tempfile.gettempdir()
+        try:
+            self.place = next(usable, None) or tempfile.gettempdir()
+        except FileNotFoundError:
+            raise FileDecryptorError(
+                "there is no directory for temporary files that can be written to",
+                hint="set TMPDIR to one",
+            ) from None
         with errors_naming(self.place), tempfile.TemporaryFile(dir=self.place) as file:
             super().__init__(os.dup(file.fileno()), "r+")
 

@@ -2,7 +2,7 @@
 
 # Annotations are not postponed here: a NamedTuple would compile their text at each start.
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from io import FileIO
@@ -30,7 +30,7 @@ from filedecryptor.jobs.outputs import (
     target_for,
     targets_of,
 )
-from filedecryptor.storage import atomic, remark, storage_of
+from filedecryptor.storage import atomic, disk, remark, storage_of
 from filedecryptor.storage.atomic import NEW, Written
 from filedecryptor.storage.paths import clean_extension, is_url, split
 
@@ -68,6 +68,16 @@ def without_work(
     check_if_exists(job.if_exists)
     with errors_naming(job.input):
         targets = targets_of(job)
+        if stream := _stream(job):
+            from filedecryptor.storage import streams
+
+            streams.check_target(stream, _identity(job, source))
+            return None
+        is_beside = bool(targets) and job.output is None and job.named_after is None
+        if is_beside and not is_url(job.input) and atomic.plain_file(job.input) is None:
+            from filedecryptor.storage.streams import check_place
+
+            check_place(job.input)
         if len(targets) == 1:
             storage_of(targets[0]).check_target(targets[0], _identity(job, source))
         if job.if_exists == "replace":
@@ -78,6 +88,15 @@ def without_work(
         source_size = length_of(job.input) if source is None else None
         audio_size = None if source_size is None else source_size - SMALLEST_SIZE
         return existing(job, found, audio_size, written)
+
+
+def _stream(job: Job) -> str | None:
+    """Return the output if it was named and is a stream: that is written to, and never replaced."""
+    if job.output is None or is_url(job.output):
+        return None
+    from filedecryptor.storage.streams import is_stream  # most runs do not need it
+
+    return job.output if is_stream(job.output) else None
 
 
 def _identity(job: Job, source: Source | None) -> str | int | None:
@@ -126,6 +145,13 @@ def do_job(
                 note = "; ".join(filter(None, [unknown, content.note])) or None
                 found = content.format, content.size
                 return Outcome(job.input, None, *found, "verified", None, note, content.password)
+            if stream := _stream(job):
+                from filedecryptor.storage import streams
+
+                recording, content = decrypted(beginning, password, on_progress, use_key=use_key)
+                with recording:
+                    streams.write(stream, recording, on_progress)
+                return _decrypted(job, stream, content)
             if job.named_after is not None:
                 directory = split(job.named_after)[0] or "."
                 storage_of(directory).make_directory(directory)
@@ -152,7 +178,7 @@ def _publish(
     job: Job, target: str, content: Content, publish: Callable[..., None], written: Written
 ) -> Outcome:
     """Make the audio appear, unless an output has appeared meanwhile that counts as done."""
-    note = content.note
+    notes: list[str] = []
     try:
         publish(replace=job.if_exists == "replace")
     except FileExistsError:
@@ -163,9 +189,15 @@ def _publish(
             return done
         publish(replace=True)
         what = f"{size} bytes, not the {content.size} of the recording"
-        again = f"{'a link to nowhere' if size is None else what}: done again"
-        note = again if note is None else f"{again}; {note}"
-    found, note = (content.format, content.size), note or remark()
+        notes.append(f"{'a link to nowhere' if size is None else what}: done again")
+    if unreadable := disk.unreadable(target):
+        notes.append(unreadable)
+    return _decrypted(job, target, content, notes)
+
+
+def _decrypted(job: Job, target: str, content: Content, notes: Sequence[str] = ()) -> Outcome:
+    note = "; ".join(filter(None, [*notes, content.note])) or remark()
+    found = content.format, content.size
     return Outcome(job.input, target, *found, "decrypted", None, note, content.password)
 
 
@@ -185,7 +217,8 @@ def decrypt_file(
             are tried in turn.
         output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
             stands for the format of the audio.
-        output: The file to write, instead of the one beside `path`.
+        output: The file to write, instead of the one beside `path`; a FIFO or a device is written
+            to as it is.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
             work if it is as long as the audio (and otherwise replace it), or `fail`.
 

@@ -32,6 +32,8 @@ CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EO
 
 NOT_A_FILE = "Not a regular file"
 
+ACCESS_LIST = "system.posix_acl_access"  # where Linux keeps one; the group's bits are its mask
+
 naming = Lock()  # held while a file gets a temporary name; see `discard_unfinished`
 
 _unfinished: set[str] = set()
@@ -126,15 +128,35 @@ class PendingFile(LongFile):
         self._permit(0o600)
         _remove_leftovers(os.path.dirname(target) or ".", found.st_mtime)
 
-    def fill(self, content: BinaryIO, on_progress: OnProgress = ignore) -> None:
+    def fill(
+        self, content: BinaryIO, on_progress: OnProgress = ignore, replaced: str | None = None
+    ) -> None:
         """Write all that is in another file, give this one its permissions, and flush it."""
         if content is not self:
             content.seek(0)
             while piece := content.read(CHUNK_SIZE):
                 on_progress(0)
                 self.write_all(memoryview(piece))
-        self._permit(self._permissions)
+        self.permit(replaced)
         flush(self.fileno())
+
+    def permit(self, replaced: str | None) -> None:
+        """Give this file the permissions of the one that it is to replace, or else a new file's.
+
+        Also in the place of a link: that may lead to a file which is open to anybody.
+        """
+        old = None if replaced is None else plain_file(replaced)
+        permissions = self._permissions
+        if sys.platform != "win32" and replaced is not None and old is not None:
+            permissions = stat.S_IMODE(old.st_mode) & 0o777
+            descriptor = self.fileno()
+            if os.fstat(descriptor).st_gid != old.st_gid:
+                self._permit(0o600)  # or another group could read meanwhile what this one may
+                with suppress(OSError):  # only its members, and root, can give a group a file
+                    os.fchown(descriptor, -1, old.st_gid)
+            if not _copy_access_list(replaced, descriptor):
+                permissions &= ~0o070
+        self._permit(permissions)
 
     def link(self, name: str) -> bool:
         """Give a nameless file a name; return False where there is no way to do so."""
@@ -150,6 +172,31 @@ class PendingFile(LongFile):
         if hasattr(os, "fchmod"):
             with suppress(OSError):  # a file system that has no permissions
                 os.fchmod(self.fileno(), permissions)
+
+
+def plain_file(path: str) -> os.stat_result | None:
+    """Return what is known of a regular file; None of all else, and of links to one."""
+    with suppress(OSError, ValueError):
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode):
+            return found
+    return None
+
+
+def _copy_access_list(path: str, descriptor: int) -> bool:
+    """Give a file the access control list of another, or none; return False if that has failed."""
+    if sys.platform == "linux":
+        try:
+            entries = os.getxattr(path, ACCESS_LIST, follow_symlinks=False)
+        except OSError as error:
+            with suppress(OSError):  # one that it has of its directory
+                os.removexattr(descriptor, ACCESS_LIST)
+            return error.errno in {errno.ENODATA, errno.ENOTSUP}
+        try:
+            os.setxattr(descriptor, ACCESS_LIST, entries)
+        except OSError:
+            return False
+    return True
 
 
 def nameless(target: str, attributes: Attributes = NEW) -> PendingFile | None:
@@ -220,16 +267,17 @@ def publish(
     """
     written = written or Written()
     directory = os.path.dirname(target) or "."
+    replaced = target if replace else None
+    # Whoever opened a file when it was made could read it all.
+    mode = attributes.mode & (0o600 if replace and plain_file(target) else 0o666)
     with errors_naming(target, instead=True):
         with temporary_name(directory) as temporary, ExitStack() as files:
             if isinstance(content, PendingFile):
                 file = content
             else:
-                file = nameless(target, attributes) or PendingFile(
-                    temporary, target, attributes.mode
-                )
+                file = nameless(target, attributes) or PendingFile(temporary, target, mode)
                 files.enter_context(file)
-            file.fill(content, on_progress)
+            file.fill(content, on_progress, replaced)
             with written.lock:
                 found = os.fstat(file.fileno())
                 # A new output has no other name before its own.
@@ -237,12 +285,13 @@ def publish(
                     if not replace and os.path.lexists(target):
                         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
                     if file.is_nameless and not file.link(temporary):
-                        file = files.enter_context(PendingFile(temporary, target, attributes.mode))
-                        file.fill(content, on_progress)
+                        file = files.enter_context(PendingFile(temporary, target, mode))
+                        file.fill(content, on_progress, replaced)
                         found = os.fstat(file.fileno())
                     if replace:
                         written.refuse(target)
                         regular_file(target)
+                        file.permit(replaced)  # what is there may have changed
                     _rename(file, temporary, target, replace=replace)
                 written.add(target, found)
         flush_directory(directory)

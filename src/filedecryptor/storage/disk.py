@@ -56,6 +56,20 @@ def size_of(path: str | int) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+def unreadable(path: str) -> str | None:
+    """Return what to say of an output that its owner cannot read; None if that is not so."""
+    if is_url(path):
+        return None
+    with suppress(OSError):
+        permissions = stat.S_IMODE(os.lstat(path).st_mode)
+        if not permissions & stat.S_IRUSR:
+            who = "its owner cannot" if permissions & 0o044 else "nobody but root can"
+            return (
+                f"{who} read it, by its permissions ({permissions:04o}): 'chmod u+r' changes that"
+            )
+    return None
+
+
 def sizes_in(directory: str) -> dict[str, int | None]:
     """Return what is in a directory by name: the lengths of regular files in bytes, None for others.
 
@@ -83,28 +97,6 @@ def try_writing(directory: str, size: int) -> None:
         PendingFile(path, path) as file,
     ):
         file.fill(BytesIO(bytes(size)))
-
-
-def write_to_stream(path: str, data: bytes) -> bool:
-    """Write to a character device or a FIFO; return False, and do nothing, if `path` is neither."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
-        return False
-    # Without a reader, waiting might never end.
-    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    with errors_naming(path):
-        try:
-            with open(os.open(path, flags), "wb", buffering=0) as file:
-                while data:
-                    data = data[os.write(file.fileno(), data) :]
-        except OSError as error:
-            if stat.S_ISFIFO(mode) and error.errno in {errno.ENXIO, errno.EAGAIN}:
-                raise OSError(error.errno, "No process reads from it") from None
-            raise
-    return True
 
 
 def recordings_below(directory: str, on_error: OnError, on_link: OnLink) -> Iterator[Folder]:
@@ -176,15 +168,20 @@ def open_source(path: str) -> FileIO:
 
 
 def check_target(target: str, source: str | int | None) -> None:
-    """Refuse an output that cannot be written, or is the source.
-
-    The source is a path, a descriptor or unknown. It is compared by its identity on the disk, which
-    no link and no other spelling of its name hides; by its path where the disk gives its files none.
-    """
+    """Refuse an output that cannot be written, or is the source: a path, a descriptor or unknown."""
     if not is_possible(target):
         raise UsageError("Windows has no file of such a name", filename=target)
-    found = regular_file(target)
-    if found is None or source is None or (isinstance(source, str) and is_url(source)):
+    if found := regular_file(target):
+        refuse_overwriting(found, target, source)
+
+
+def refuse_overwriting(found: os.stat_result, target: str, source: str | int | None) -> None:
+    """Refuse an output that is the source.
+
+    It is compared by its identity on the disk, which no link and no other spelling of its name
+    hides; by its path where the disk gives its files none.
+    """
+    if source is None or (isinstance(source, str) and is_url(source)):
         return
     if os.path.samestat(found, os.stat(source)) and (
         found.st_ino or (isinstance(source, str) and real_path(target) == real_path(source))

@@ -30,8 +30,9 @@ from filedecryptor.errors import StorageError, UnavailableError, in_one_line
 
 Result = TypeVar("Result")
 
-# What its event loop logs of connections that were given up would be printed, were there no handler.
-logging.getLogger("asyncio").addHandler(logging.NullHandler())
+# What these log, as of connections that were given up, would be printed, were there no handler.
+for _library in ("asyncio", "aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 RETRY_TIME = 15.0
 """Seconds after the first failure of a request in which it is made again; it ends after 30, since
@@ -55,10 +56,14 @@ unconditional = Semaphore(0)  # released for each store that is found to know no
 HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
     "ExpiredToken": "renew the credentials, then run this again",
+    "IllegalLocationConstraintException": "set AWS_DEFAULT_REGION to the region of the bucket",
     "InvalidAccessKeyId": "see that AWS_ACCESS_KEY_ID, or the profile, is for this store",
+    "InvalidObjectState": "it is archived (S3 Glacier): restore it there, then run this again",
+    "InvalidToken": "renew the credentials, then run this again",
     "PermanentRedirect": "set AWS_DEFAULT_REGION to the region of the bucket",
     "RequestTimeTooSkewed": "set the clock of this machine",
     "SignatureDoesNotMatch": "see that AWS_SECRET_ACCESS_KEY, or the profile, is for this store",
+    "SlowDown": "run this again later, with a smaller number of --jobs",
 }
 
 PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} | dict.fromkeys(
@@ -143,7 +148,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
                 tries = tries and tries - 1
                 deadline = deadline or time.monotonic() + RETRY_TIME
                 if tries == 0 or time.monotonic() + pause > deadline:
-                    raise UnavailableError(_sentence(failure)) from None
+                    raise UnavailableError(_sentence(failure), hint=_hint(failure)) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             pause = min(2 * pause, LONGEST_WAIT)
 
@@ -205,13 +210,17 @@ def _sentence(failure: BaseException) -> str:
     return in_one_line(failure.response["Error"].get("Message") or _code(failure))
 
 
+def _hint(failure: BaseException) -> str | None:
+    return HINTS.get(_code(failure)) if isinstance(failure, ClientError) else None
+
+
 def _ours(failure: ClientError) -> OSError | StorageError:
     """Return the error for a refusal: the store's own sentence, and what can be done about it."""
     if _status(failure) == HTTPStatus.NOT_FOUND:
         return FileNotFoundError(errno.ENOENT, _sentence(failure))
     if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
         return FileExistsError()
-    hint = HINTS.get(_code(failure))
+    hint = _hint(failure)
     if _code(failure) in {"AccessDenied", "403"}:
         operation = failure.operation_name
         hint = f"the credentials need {PERMISSIONS.get(operation, f's3:{operation}')} for this"

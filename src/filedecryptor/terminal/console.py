@@ -79,6 +79,8 @@ class Console:
 
     def say_error(self, error: Failure) -> ExitCode:
         """Say what went wrong, and what can be done about it; return the exit code for it."""
+        if isinstance(error, BrokenPipeError):  # a reader who left needs no message
+            return ExitCode.FAILED
         self.say(f"error: {described(error)}")
         if (hint := hint_of(error)) and self.is_news(hint):
             self.say(f"hint: {hint}")

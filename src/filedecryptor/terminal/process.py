@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 
 TYPE_CHECKING = False
@@ -40,6 +41,8 @@ def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> in
     try:
         interruption = _Interruption()
         _set_limits()
+        if not sys.warnoptions:  # what other packages warn programmers of
+            warnings.simplefilter("ignore")
         from filedecryptor.terminal.console import Console
 
         console = Console.of_process(name)
@@ -64,12 +67,10 @@ def exit_code(console: Console, start: Callable[[], int]) -> int:
 
     A `KeyboardInterrupt` is passed on.
     """
-    from filedecryptor.errors import ExitCode, FileDecryptorError, unexpected
+    from filedecryptor.errors import FileDecryptorError, unexpected
 
     try:
         return start()
-    except BrokenPipeError:  # a reader who left needs no message
-        return ExitCode.FAILED
     except (FileDecryptorError, OSError) as error:
         return console.say_error(error)
     except Exception as error:  # noqa: BLE001 - a traceback helps no user

@@ -193,7 +193,7 @@ class Reporter:
             if self._many:
                 what = "the work goes on, its results are not shown"
                 self._console.say(f"error: {described(error)}; {what}")
-            elif not isinstance(error, BrokenPipeError):  # a reader who left needs no message
+            else:
                 self._console.say_error(error)
 
     def say(self, line: str) -> None:

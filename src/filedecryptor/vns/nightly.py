@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, exit_code_of, failed
-from filedecryptor.storage import contents_of, disk, write_bytes
+from filedecryptor.storage import contents_of, streams, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, find_password
@@ -233,7 +233,7 @@ class Nightly:
         with self._errors_said():
             if self._console.is_standard_output(path):
                 self._console.write(data)
-            elif is_url(path) or not disk.write_to_stream(path, data):
+            elif is_url(path) or not streams.write_to_stream(path, data):
                 write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
 
 
