@@ -84,6 +84,11 @@ class Records:
                 return not read or self._sha256(record.file, on_progress) == record.sha256
         return False
 
+    def have(self, guid: UUID) -> bool:
+        """Return whether a recording is here whole: its audio, or the `.enc` file as it came."""
+        record = self.find(guid)
+        return record is not None and record.is_whole and self.holds(record, read=False)
+
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
         for piece in pieces_of(self.path(name)):
