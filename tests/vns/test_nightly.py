@@ -43,8 +43,8 @@ from support.vns import (
 
 from filedecryptor.storage.atomic import PendingFile
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import MEMORY_NAME as MEMORY
 from filedecryptor.vns.nightly import METRICS
+from filedecryptor.vns.records import MEMORY_NAME as MEMORY
 from filedecryptor.vns.times import shown
 
 if TYPE_CHECKING:
@@ -728,11 +728,14 @@ def test_unreadable_objects(api: Server, bucket: Bucket, tmp_path: Path, *, is_d
     with proxy(bucket.env["AWS_ENDPOINT_URL"], behave) as between:
         more = {**bucket.env, "AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}
         for words in (["--dry-run"], ["--check"], []):
+            words += ["--metrics", "vns.prom"]
             result = vns(api, "archive", place, *words, "-j", "1", cwd=tmp_path, **more)
             assert result.code == 1
             assert "We encountered an internal error" in result.stderr
             is_said = [text in result.stderr for text in ("skipped", "1 failed", "not tried")]
             assert is_down or is_said == [True, True, False]
+    missing = figures((tmp_path / "vns.prom").read_bytes())["missing"]
+    assert isnan(missing) if is_down else missing == 1
 
 
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:

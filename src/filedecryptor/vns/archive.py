@@ -46,7 +46,7 @@ from filedecryptor.vns import times
 from filedecryptor.vns.client import Client, not_a_recording
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording, size_in
-from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
+from filedecryptor.vns.records import ENCRYPTED, MEMORY_NAME, UNKNOWN, UNVERIFIED, Record, Records
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -173,10 +173,11 @@ class Archive:
         def is_missing(recording: Recording) -> bool:
             try:
                 return not self._records.have(recording.guid)
-            except (FileDecryptorError, OSError) as error:
-                self._records.refuse_if_general(error)
+            except (FileDecryptorError, OSError):
                 return True
 
+        # Any name will do to see whether a store answers; a disk always does.
+        storage_of(self._directory).size_of(self._records.path(MEMORY_NAME))
         with ThreadPoolExecutor(LOOKS) as pool:
             return [*compress(recordings, pool.map(is_missing, recordings))]
 
@@ -296,13 +297,7 @@ class Archive:
             try:
                 return self._store_decrypted(recording, file, self._password, on_progress)
             except AuthenticationError as refusal:
-                error = refusal
-                if kept is not None:
-                    error.cause += f"; it is kept as {kept.file}"
-                else:
-                    error.hint = "; ".join(filter(None, [error.hint, KEEPING]))
-                    if recording.time is not None:
-                        error.cause += f"; {times.kept(recording.time, times.now())}"
+                error = _saying_what_is_left(refusal, recording, kept)
         if plain_format is None or size < SMALLEST_SIZE:
             error = not_a_recording(head, size, self._client.words(head)) or error
             if error is not None:
@@ -365,3 +360,16 @@ class Archive:
             found.exit_code = exit_code_of(error)
             return outcome._replace(status="stored", error=found)
         return outcome
+
+
+def _saying_what_is_left(
+    error: AuthenticationError, recording: Recording, kept: Record | None
+) -> AuthenticationError:
+    """Return an error that says how long its recording is still kept, by VNS or here."""
+    if kept is not None:
+        error.cause += f"; it is kept as {kept.file}"
+        return error
+    if recording.time is not None:
+        error.cause += f"; {times.kept(recording.time, times.now())}"
+    error.hint = "; ".join(filter(None, [error.hint, KEEPING]))
+    return error

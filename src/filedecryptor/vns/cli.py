@@ -70,8 +70,8 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 since_option = click.option(
     "--since",
     metavar="TIME",
-    help="Leave out calls of which every time in the list is before this one: 2026-11-24, or "
-    "2026-11-24T18:00Z (UTC), or so long ago: 7d, or 36h.",
+    help="Leave out calls of which every time in the list is before this one, as 2026-11-24, "
+    "2026-11-24T18:00Z (UTC), or 7d or 36h for so long ago.",
 )
 
 api_options = _options(
@@ -163,7 +163,7 @@ def main() -> None:
 @click.option(
     "--until",
     metavar="TIME",
-    help="Leave out calls of which the last time in the list is this one, or after it.",
+    help="Leave out calls whose last time in the list is this one or a later one.",
 )
 @api_options
 @click.pass_obj

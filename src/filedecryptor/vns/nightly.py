@@ -23,6 +23,7 @@ from filedecryptor.vns.archive import NOT_TRIED, SKIPPED, Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Listing, Recording, signs_of_more, size_in
+from filedecryptor.vns.records import MEMORY_NAME
 
 METRICS = {
     "listed": "Recordings that the API lists.",
@@ -38,7 +39,6 @@ METRICS = {
     "in seconds since 1970; 0 if there was none.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
 SOON = timedelta(days=1)  # before the purge of what is missing; one more run may be in time

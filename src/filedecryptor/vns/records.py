@@ -23,6 +23,7 @@ from filedecryptor.vns.listing import Recording
 UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
 UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
+MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
