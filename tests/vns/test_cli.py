@@ -56,6 +56,26 @@ def test_a_guid_in_two_spellings(api: Server, tmp_path: Path) -> None:
     assert [path for _, path, _ in api.seen] == [f"{PATH}/{lettered}"] * 2
 
 
+@posix_only("links")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((name, "file: Is a file, not a directory") for name in ("file", "file/x")),
+        ("link", "link: Is a link to nowhere"),
+    ],
+)
+def test_an_archive_where_something_else_is(
+    api: Server, tmp_path: Path, name: str, said: str
+) -> None:
+    """It is called what it is, and nothing is fetched; who may write there does not matter."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for words in (("archive", name), ("download", ONE, "-d", name)):
+        result = vns(api, *words, cwd=tmp_path)
+        assert (result.code, result.stdout, result.stderr) == (1, b"", f"error: {said}\n")
+    assert not any(ONE in path for _, path, _ in api.seen)
+
+
 @posix_only("/dev/full")
 def test_the_work_goes_on_without_standard_output(api: Server, tmp_path: Path) -> None:
     """A full log must not cost recordings: it is said once, and the exit code tells."""

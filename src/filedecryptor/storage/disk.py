@@ -34,10 +34,14 @@ publish = atomic.publish
 
 def make_directory(path: str) -> None:
     """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
+    is_there = os.path.lexists(path)  # asked first: meanwhile another thread may make it
     if os.path.isdir(path):
         return
+    if is_there:
+        what = "a file, not a directory" if os.path.exists(path) else "a link to nowhere"
+        raise NotADirectoryError(errno.ENOTDIR, f"Is {what}", path)
     parent = os.path.dirname(path) or "."
-    if parent != path and not os.path.lexists(parent):
+    if parent != path:
         make_directory(parent)
     os.makedirs(path, exist_ok=True)
     flush_directory(parent)
