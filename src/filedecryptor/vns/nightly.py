@@ -114,30 +114,35 @@ class Figures:
         return min((one.time for one in self.missing or () if one.time), default=None)
 
     def _sum_up(self, error: BaseException | None) -> None:
-        """Write the figures, and print the summary, which may be what fails."""
-        report = self._reporter
-        code = report.code if error is None else _code_of(error)
+        """Write the figures, then print the summary; each tells if the other has failed."""
         figures = self._figures()
-        self._write(figures, code)
-        if error is None:
-            code = report.code
-        report.add_object(
+        self._write(figures, self._code(error))
+        code = self._code(error)
+        self._reporter.add_object(
             {
                 "summary": True,
                 **figures,
                 "last_run": times.shown(self._began),
                 "last_complete": None if self.last is None else times.shown(self.last),
                 "left_out": self.left_out,
-                "statuses": dict(report.counts),
+                "statuses": dict(self._reporter.counts),
                 "code": code,
             }
         )
-        if error is None and report.code != code:
-            self._write(figures, report.code)
+        if self._code(error) != code:
+            self._write(figures, self._code(error))
+
+    def _code(self, error: BaseException | None) -> ExitCode:
+        """Return the exit code of the program, which an exception may end."""
+        if error is None:
+            return self._reporter.code
+        if isinstance(error, (FileDecryptorError, OSError)):
+            return exit_code_of(error)
+        return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
 
     def _figures(self) -> dict[str, float | None]:
         report, first = self._reporter, self.first_call()
-        left = None if first is None else times.rest(first, times.now())
+        left = None if first is None else round(times.rest(first, times.now()).total_seconds())
         return {
             "listed": self.listed,
             "fetched": report.counts["decrypted"] + report.counts["stored"],
@@ -145,19 +150,19 @@ class Figures:
             "bytes": report.size,
             "seconds": round(time.monotonic() - self._begin, 3),
             "missing": None if self.missing is None else len(self.missing),
-            "seconds_to_first_purge": None if left is None else round(left.total_seconds()),
+            "seconds_to_first_purge": left,
         }
 
     def _write(self, figures: Mapping[str, float | None], code: ExitCode) -> None:
         if (path := self._metrics) is None:
             return
-        times_of_runs = {
+        of_runs = {
             "exit_code": code.value,
             "last_run_timestamp_seconds": self._began.timestamp(),
             "last_complete_timestamp_seconds": self.last.timestamp() if self.last else 0,
         }
         text = ""  # as Prometheus wants it
-        for name, value in {**figures, **times_of_runs}.items():
+        for name, value in {**figures, **of_runs}.items():
             metric = f"vns_recordings_{name}"
             shown = "NaN" if value is None else value
             text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {shown}\n"
@@ -167,13 +172,6 @@ class Figures:
                 self._console.write(data)
             elif is_url(path) or not disk.write_to_stream(path, data):
                 write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
-
-
-def _code_of(error: BaseException) -> ExitCode:
-    """Return the exit code of a program that an exception ends."""
-    if isinstance(error, (FileDecryptorError, OSError)):
-        return exit_code_of(error)
-    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
 
 
 @contextmanager
