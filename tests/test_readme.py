@@ -57,7 +57,7 @@ def test_every_block_is_run() -> None:
     """Each is an example with a command, or in a language that a test here or of the units takes."""
     assert all(commands for page in PAGES for commands, _ in examples(page))
     languages = {name for text in PAGES.values() for name, _ in FENCED.findall(text)}
-    assert languages == {"bat", "crontab", "ini", "python", "sh"}
+    assert languages == {"bat", "crontab", "ini", "python", "sh", "yaml"}
 
 
 def test_links_lead_somewhere() -> None:

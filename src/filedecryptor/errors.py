@@ -235,7 +235,7 @@ class Content(NamedTuple):
 
 Status: TypeAlias = Literal[
     "decrypted", "verified", "skipped", "failed", "stored", "not tried",
-    "to decrypt", "to replace", "to fetch", "to delete",
+    "to decrypt", "to replace", "to fetch", "to fetch and delete", "to delete",
 ]  # fmt: skip
 
 
@@ -248,8 +248,8 @@ class Outcome(NamedTuple):
         format: `opus`, `mp3` or `wav`; None if the audio is none of these, or was not looked at.
         size: The audio's length in bytes; None if it was not looked at.
         status: `decrypted`, `verified`, `skipped` or `failed`; in a dry run `to decrypt` or
-            `to replace`; of `filedecryptor.vns` also `stored`, `to fetch`, `to delete` or
-            `not tried`.
+            `to replace`; of `filedecryptor.vns` also `stored`, `to fetch`, `to fetch and delete`,
+            `to delete` or `not tried`.
         error: Why it failed.
         note: What is worth knowing, though nothing failed.
         password: The number of the password that was right, from 1 on; None if there was only one.

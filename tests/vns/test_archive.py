@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -34,7 +35,9 @@ from support.vns import (
     vns,
 )
 
-from filedecryptor.vns import Archive, Client
+from filedecryptor.vns import ApiError, Archive, Client, Listing
+from filedecryptor.vns.lock import locked
+from filedecryptor.vns.times import shown
 
 if TYPE_CHECKING:
     from support.bucket import Bucket
@@ -331,13 +334,69 @@ def test_dry_run(api: Server, place: Place) -> None:
     before = place.files.versions()
     result = place.run("archive", place.url, "--dry-run", "--delete-after")
     assert result.code == 0
-    assert sorted(result.stdout.decode().splitlines()) == [f"to delete: {ONE}", f"to fetch: {TWO}"]
+    lines = [f"to delete: {ONE}", f"to fetch and delete: {TWO}"]
+    assert sorted(result.stdout.decode().splitlines()) == lines
+    assert result.lines[-1].startswith("1 to delete, 1 to fetch, then to delete")
     result = place.run("archive", place.url, "--dry-run", "--json")
     outcomes = map(json.loads, result.stdout.splitlines())
     assert {one["input"]: one["status"] for one in outcomes} == {ONE: "skipped", TWO: "to fetch"}
     assert place.run("archive", f"{place.url}/new", "--dry-run").code == 0
     assert place.files.versions() == before
     assert api.deleted == []
+
+
+def test_a_dry_run_says_what_the_list_tells(api: Server, tmp_path: Path) -> None:
+    """Sizes, the time left, and what becomes of what is here; without a password, lock or bar."""
+    api.recordings = dict.fromkeys(NUMBERED[:5], encrypt(AUDIO))
+    kinds = {NUMBERED[0]: PASSWORD, NUMBERED[1]: None}
+    for guid, password in kinds.items():
+        vns(api, "download", guid, "-d", "calls", cwd=tmp_path, FILEDECRYPTOR_PASSWORD=password)
+    call = datetime.now(UTC) - timedelta(days=4, hours=14.5)
+    about: list[dict[str, object]] = [{}, {}, {"fileSize": 14209, "end": shown(call)}]
+    about += [{"end": shown(call - timedelta(days=9))}, {"seconds": 312, "length": 312}]
+    entries = [
+        {"sessionGuid": guid, **more} for guid, more in zip(api.recordings, about, strict=True)
+    ]
+    api.list_body = json.dumps(entries).encode()
+    words = ("archive", "calls", "--dry-run", "--delete-after", "--progress")
+    lines = [
+        f"to fetch and delete: {NUMBERED[3]} (purged)",
+        f"to fetch and delete: {NUMBERED[2]} (14209 bytes, 2 d 9 h until purge)",
+        f"to delete: {NUMBERED[0]}",
+        f"to fetch and delete: {NUMBERED[1]}",
+        f"to fetch and delete: {NUMBERED[4]}",
+    ]
+    files = ("--password-file", "missing", "--password-file", "-")
+    with locked(str(tmp_path / "calls")):
+        result = vns(api, *words, *files, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None)
+    assert result.stdout.decode().splitlines() == lines
+    [summary] = result.lines
+    assert summary.startswith("1 to delete, 4 to fetch, then to delete; 0.0 MB of audio in ")
+    # Without a password, what is encrypted is not decrypted, and so is not deleted.
+    result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None)
+    del lines[3]
+    assert result.stdout.decode().splitlines() == lines
+    assert "note: without a password, what is encrypted is stored, and not deleted" in result.lines
+    assert "1 skipped" in result.lines[-1]
+    found = vns(api, *words[:-1], "--json", cwd=tmp_path).stdout.splitlines()
+    sizes = {one["input"]: one["size"] for one in map(json.loads, found)}
+    assert [sizes[guid] for guid in NUMBERED[:5]] == [len(AUDIO), None, 14209, None, None]
+    assert api.deleted == []
+
+
+@pytest.mark.parametrize("more", [(), ("--since", "1d"), ("--delete-after",), ("--json",)])
+def test_a_dry_run_that_has_nothing_to_do(
+    api: Server, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """It says so, whether all is here or left out."""
+    call = shown(datetime.now(UTC) - timedelta(days=2))
+    api.list_body = json.dumps([{"sessionGuid": ONE, "end": call}]).encode()
+    if "--since" not in more:
+        vns(api, "archive", ".", cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None)
+    words = ("archive", ".", "--dry-run", *more)
+    result = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD=None)
+    assert result.code == 0
+    assert "there is nothing to do" in result.lines
 
 
 @pytest.mark.parametrize("others", [0, 30])
@@ -392,6 +451,24 @@ def test_no_more_downloads_at_once_than_jobs(api: Server, tmp_path: Path) -> Non
     api.behaviours.append(meanwhile(watch))
     assert vns(api, "archive", ".", "-j", "2", cwd=tmp_path).code == 0
     assert max(most) == 2
+
+
+def test_the_list_can_be_fetched_as_it_is(api: Server, tmp_path: Path) -> None:
+    """Iterating over a list yields its recordings, what is about to be purged first."""
+    now = datetime.now(UTC)
+    ends = {ONE: shown(now), TWO: shown(now - timedelta(days=6))}
+    api.recordings[TWO] = encrypt(AUDIO)
+    entries = [{"sessionGuid": guid, "end": end} for guid, end in ends.items()]
+    api.list_body = json.dumps([*entries, {"sessionGuid": "x"}]).encode()
+    with Client(TOKEN, url=api.url) as client:
+        found: Listing = client.list_recordings()
+        outcomes = list(Archive(client, tmp_path, password=PASSWORD).fetch(found))
+    assert {one.input: one.status for one in outcomes} == dict.fromkeys(ends, "decrypted")
+    assert [str(one.guid) for one in found] == [TWO, ONE]
+    assert record(tmp_path, ONE)["entry"] == entries[0]
+    with pytest.raises(ApiError):
+        list(Listing(b"{}", {}))
+    assert all(part in (Listing.__doc__ or "") for part in ("Args:", "Raises:", "guid"))
 
 
 def test_leaving_early_asks_for_no_more(api: Server, tmp_path: Path) -> None:

@@ -45,6 +45,37 @@ def test_list(api: Server, tmp_path: Path) -> None:
     assert lines == [f"{name:120}  {length}" for name, length in [*rows, ("y", "null")]]
 
 
+def test_a_guid_in_two_spellings(api: Server, tmp_path: Path) -> None:
+    """It is one recording, and is asked for in the first spelling."""
+    lettered = "0a1b2c3d-0000-4000-8000-00000000000f"
+    api.recordings = {lettered: encrypt(AUDIO)}
+    words = (lettered, lettered.upper(), f"{{{lettered}}}")
+    for command, more in (("download", ["-d", "calls"]), ("delete", ["--yes"])):
+        result = vns(api, command, *words, *more, cwd=tmp_path)
+        assert (result.code, len(result.stdout.splitlines())) == (0, 1)
+    assert [path for _, path, _ in api.seen] == [f"{PATH}/{lettered}"] * 2
+
+
+@posix_only("links")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((name, "file: Is a file, not a directory") for name in ("file", "file/x")),
+        ("link", "link: Is a link to nowhere"),
+    ],
+)
+def test_an_archive_where_something_else_is(
+    api: Server, tmp_path: Path, name: str, said: str
+) -> None:
+    """It is called what it is, and nothing is fetched; who may write there does not matter."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for words in (("archive", name), ("download", ONE, "-d", name)):
+        result = vns(api, *words, cwd=tmp_path)
+        assert (result.code, result.stdout, result.stderr) == (1, b"", f"error: {said}\n")
+    assert not any(ONE in path for _, path, _ in api.seen)
+
+
 @posix_only("/dev/full")
 def test_the_work_goes_on_without_standard_output(api: Server, tmp_path: Path) -> None:
     """A full log must not cost recordings: it is said once, and the exit code tells."""
@@ -184,14 +215,17 @@ def test_the_password_from_files(api: Server, tmp_path: Path) -> None:
     assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO, f"{TWO}.opus": AUDIO}
     none = "authentication failed: none of the 2 passwords is right, or the file was altered"
     hint = "the password is the one that was in force when the call was recorded"
+    keeping = "--keep-encrypted stores it as it is, to be decrypted later"
     assert result.lines[:-1] == [
         f"error: {THREE}: {none}",
-        f"hint: {hint}; the passwords came from new, old",
+        f"hint: {hint}; {keeping}; the passwords came from new, old",
     ]
     assert result.lines[-1].startswith("2 decrypted, 1 failed (password 1: 1, password 2: 1); ")
     assert vns(api, "download", TWO, *words[2:], cwd=tmp_path).code == 0
     result = vns(api, "archive", "calls", cwd=tmp_path, FILEDECRYPTOR_PASSWORD="Secret123")
-    assert result.lines[1] == f"hint: {hint}; the password came from FILEDECRYPTOR_PASSWORD"
+    assert (
+        result.lines[1] == f"hint: {hint}; {keeping}; the password came from FILEDECRYPTOR_PASSWORD"
+    )
     assert "Secret123" not in result.stderr
 
 

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.recordings import AUDIO, encrypt
-from support.vns import ONE, THREE, TWO, failing, stored, vns
+from support.vns import NUMBERED, ONE, THREE, TWO, failing, stored, vns
 
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.terminal.console import printable
@@ -206,6 +206,78 @@ def test_the_time_of_an_entry(entry: object, hour: int | None) -> None:
     """The latest in it, however deep; none if there is none."""
     found = listing.time_of(entry)
     assert (found.hour if found else None) == hour
+
+
+@pytest.mark.parametrize(
+    ("entry", "size"),
+    [
+        *(({name: 14209}, 14209) for name in ("size", "fileSize", "file_size_in_bytes", "Bytes")),
+        *(({name: 14209}, 14209) for name in ("contentLength", "length", "audioSizeBytes")),
+        ({"size": "14209"}, 14209),
+        ({"recording": {"length": 12, "size": 14209}}, 14209),
+        *(({name: 14209}, None) for name in ("duration", "seconds", "lengthSeconds", "callLength")),
+        *(({name: 14209}, None) for name in ("pageSize", "resize", "recordingLength", "time")),
+        *(({"size": value}, None) for value in (True, None, -5, 1.5, "14 kB", "9" * 99)),
+        *(({"length": value}, None) for value in (312, "312", 9999)),
+        ({"customer": {"size": 14209}}, None),
+        (f"{ONE}", None),
+    ],
+    ids=str,
+)
+def test_the_size_of_a_recording(entry: object, size: int | None) -> None:
+    """By names that can mean nothing else; a small `length` may be seconds."""
+    assert listing.size_in(entry) == size
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("", "1234"),
+        ("--since 2026-11-24", "1234"),
+        ("--since 2026-11-24T12:00Z", "134"),
+        ("--until 2026-11-24T12:00Z", "24"),
+        ("--until 2026-11-24T12:01Z", "1234"),
+        ("--since 2026-11-23 --until 2026-11-24T11:00Z", "4"),
+        ("--since 2026-11-24T23:59Z", "34"),
+        ("--since 2026-11-25", "34"),
+        ("--since 2026-11-25T00:01Z", "4"),
+    ],
+)
+@pytest.mark.parametrize("place", ["account", "archive", "archive --json"])
+def test_part_of_a_list(api: Server, tmp_path: Path, words: str, shown: str, place: str) -> None:
+    """From a time on and before another; what may be in that is kept, of unknown times with a note."""
+    ends = ["2026-11-24T12:00Z", "2026-11-24T11:00Z", "2026-11-24T12:00", "soon 2026-11-24 Nov"]
+    guids = dict(zip((ONE, TWO, THREE, NUMBERED[0]), "1234", strict=True))
+    api.recordings = dict.fromkeys(guids, encrypt(AUDIO))
+    entries = [{"sessionGuid": one, "end": end} for one, end in zip(guids, ends, strict=True)]
+    api.list_body = json.dumps(entries).encode()
+    command = ["list"]
+    if place != "account":
+        vns(api, "archive", "calls", cwd=tmp_path)
+        command = ["list", "--archived", "calls", *place.split()[1:]]
+    result = vns(api, *command, *words.split(), cwd=tmp_path)
+    text = result.stdout.decode()
+    assert "".join(sorted(guids[one] for one in guids if one in text)) == shown
+    note = "note: listed, though the time of the call is not known: 1\n"
+    assert (result.code, result.stderr) == (0, note if words else "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--json --since 7d", "--json writes the list as it came"),
+        ("--json --until 7d", "--json writes the list as it came"),
+        ("--until soon", "--until takes a time"),
+        ("--archived . --since soon", "--since takes a time"),
+    ],
+)
+def test_times_that_a_list_does_not_take(
+    api: Server, tmp_path: Path, words: str, said: str
+) -> None:
+    """Nothing is asked of the server then."""
+    result = vns(api, "list", *words.split(), cwd=tmp_path)
+    assert (result.code, result.stdout, api.seen) == (2, b"", [])
+    assert result.stderr.startswith(f"error: {said}")
 
 
 def test_the_time_left() -> None:

@@ -7,10 +7,14 @@ import json
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +35,16 @@ from support.vns import (
     environment,
     failing,
     limiting,
+    meanwhile,
     stored,
     vns,
     vns_process,
 )
 
 from filedecryptor.storage.atomic import PendingFile
-from filedecryptor.vns.nightly import MEMORY_NAME as MEMORY
+from filedecryptor.vns.lock import locked
+from filedecryptor.vns.nightly import METRICS
+from filedecryptor.vns.records import MEMORY_NAME as MEMORY
 from filedecryptor.vns.times import shown
 
 if TYPE_CHECKING:
@@ -105,9 +112,38 @@ def test_since_leaves_out_only_what_is_old_by_every_time(api: Server, tmp_path: 
         assert (result.code, summary["listed"], summary["left_out"]) == (0, 4, left_out)
         for said in (dry.lines[0], result.lines[0]):
             assert said == f"note: left out, of calls before {since}: {left_out}"
-    result = vns(api, "archive", ".", "--since", "yesterday", cwd=tmp_path)
-    cause = "--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z"
-    assert (result.code, result.lines[0]) == (2, f"error: {cause}")
+
+
+@pytest.mark.parametrize(
+    ("since", "is_left_out"),
+    [
+        ("7d", False),
+        ("36h", True),
+        (" 1D", True),
+        ("49 h", False),
+        ("0h", True),
+        ("1999-01-01", False),
+    ]
+    + [("0001-01-01T00:00Z", False), ("99999999999d", False), ("9999-12-31", True)]
+    + [(word, None) for word in ("yesterday", "7", "d", "7w", "-7d", "7d2h", "", "2026-02-30")],
+)
+def test_forms_of_since(
+    api: Server, tmp_path: Path, since: str, *, is_left_out: bool | None
+) -> None:
+    """A time of any year, or how long ago that was; what is neither is said to be that."""
+    list_calls(api, ended(ONE, hours=48), ended(TWO, hours=-1))
+    for words in ("archive . --dry-run --since", "list --since", "list --until"):
+        result = vns(api, *words.split(), since, cwd=tmp_path)
+        option = words.split()[-1]
+        if is_left_out is None:
+            cause = f"error: {option} takes a time, as 2026-11-24 or 2026-11-24T18:00Z"
+            assert (result.code, result.lines[0]) == (2, cause)
+            assert "as 7d or 36h" in result.lines[1]
+        else:
+            is_before = option == "--until"  # which lists what the other leaves out
+            found = result.stdout.decode()
+            assert (result.code, ONE in found) == (0, is_left_out == is_before)
+            assert (TWO in found) == ((since != "9999-12-31") != is_before)
 
 
 # What an archive remembers of its runs
@@ -179,15 +215,27 @@ def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None
     assert set(stored(tmp_path)) == {f"{guid}.opus" for guid in (ONE, TWO, THREE)}
 
 
+COUNT = 40
+
+
+@pytest.fixture
+def many(api: Server) -> Server:
+    """An account with many recordings."""
+    api.recordings = dict.fromkeys(NUMBERED[:COUNT], encrypt(AUDIO))
+    return api
+
+
 # The summary, and figures for Prometheus
 
 
 def figures(data: bytes) -> dict[str, float]:
     """Return what a file holds; it must be as Prometheus wants it."""
     text = data.decode()
-    assert not re.sub(r"# HELP (\w+) .+\n# TYPE \1 gauge\n\1 [0-9.e+-]+\n", "", text)
+    assert not re.sub(r"# HELP (\w+) .+\n# TYPE \1 gauge\n\1 ([0-9.e+-]+|NaN)\n", "", text)
     values = re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)
-    return {name.removeprefix("vns_recordings_"): float(value) for name, value in values}
+    found = {name.removeprefix("vns_recordings_"): float(value) for name, value in values}
+    assert found.keys() == METRICS.keys()
+    return found
 
 
 def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
@@ -196,21 +244,36 @@ def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
     path.write_text("old")
     api.recordings[TWO] = encrypt(AUDIO, "another")
     words = ("archive", ".", "--json", "--metrics", "vns.prom")
+    begin = datetime.now(UTC)
     summary = json.loads(vns(api, *words, cwd=tmp_path).stdout.splitlines()[-1])
     found = figures(path.read_bytes())
     assert 0 < summary.pop("seconds") == found.pop("seconds") < 60
+    began = found.pop("last_run_timestamp_seconds")
+    assert begin.timestamp() - 1 <= began <= begin.timestamp() + 60
+    assert summary.pop("last_run") == shown(datetime.fromtimestamp(began, UTC))
+    assert isnan(found.pop("seconds_to_first_purge"))
     assert summary == {
         "summary": True,
         "listed": 2,
         "fetched": 1,
         "failed": 1,
         "bytes": len(AUDIO),
+        "missing": 1,
+        "seconds_to_first_purge": None,
         "left_out": 0,
         "last_complete": None,
         "statuses": {"decrypted": 1, "failed": 1},
         "code": 3,
     }
-    assert found == {"listed": 2, "fetched": 1, "failed": 1, "bytes": len(AUDIO)}
+    assert found == {
+        "listed": 2,
+        "fetched": 1,
+        "failed": 1,
+        "bytes": len(AUDIO),
+        "missing": 1,
+        "exit_code": 3,
+        "last_complete_timestamp_seconds": 0,
+    }
     del api.recordings[TWO]
     assert vns(api, *words, cwd=tmp_path).code == 0
     found = figures(path.read_bytes())
@@ -222,6 +285,272 @@ def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
     assert (json.loads(line)["summary"], json.loads(line)["code"]) == (True, 7)
     found = figures(path.read_bytes())
     assert (found["listed"], found["last_complete_timestamp_seconds"]) == (0, complete)
+
+
+def firing(found: dict[str, float]) -> set[str]:
+    """Return which of the page's alerts fire, whose rules are also expressions of Python."""
+    page = (Path(__file__).parents[2] / "docs" / "schedule.md").read_text("utf-8")
+    rules = re.findall(r"- alert: (\w+)\n +expr: (.+)", page)
+    names: dict[str, Any] = {f"vns_recordings_{name}": value for name, value in found.items()}
+    names |= {"time": time.time, "absent": lambda _: False}
+    assert len(rules) == 5
+    return {name for name, rule in rules if eval(rule, names)}  # noqa: S307
+
+
+def hold_the_lock(folder: Path, _: Server) -> AbstractContextManager[None]:
+    """Let another run be at work."""
+    return locked(str(folder / "calls"))
+
+
+def change(act: Callable[[Path, Server], object]) -> Callable[..., AbstractContextManager[None]]:
+    """Return what changes something before a run."""
+
+    def begin(folder: Path, api: Server) -> AbstractContextManager[None]:
+        act(folder, api)
+        return nullcontext()
+
+    return begin
+
+
+@contextmanager
+def no_host(*_: object) -> Iterator[None]:
+    """Let the system do what nobody has foreseen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: int("x"))
+        yield
+
+
+def is_a_file(folder: Path, _: Server) -> None:
+    """Let something else stand where the archive was."""
+    shutil.rmtree(folder / "calls")
+    (folder / "calls").touch()
+
+
+nothing = change(lambda *_: None)
+FAILURES: dict[str, tuple[Callable[..., AbstractContextManager[None]], str, int]] = {
+    "token refused": (change(lambda _, api: setattr(api, "tokens", set())), "", 6),
+    "API down": (
+        change(lambda _, api: api.behaviours.append(failing(*[500] * 10, path=PATH))),
+        "",
+        7,
+    ),
+    "no list": (change(lambda _, api: setattr(api, "list_body", b"{}")), "", 7),
+    "no token": (nothing, "VNS_API_TOKEN", 2),
+    "no token file": (nothing, "--token-file none", 1),
+    "empty token file": (change(lambda folder, _: (folder / "x").touch()), "--token-file x", 2),
+    "no password file": (nothing, "--password-file none", 1),
+    "address": (nothing, "--api-url http://example.org", 2),
+    "since": (nothing, "--since soon", 2),
+    "lock": (hold_the_lock, "", 1),
+    "unforeseen": (no_host, "", 1),
+    "one of many": (change(lambda _, api: api.recordings.update({TWO: b"no"})), "", 7),
+    "file": (change(is_a_file), "", 1),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_every_failure_is_measured(api: Server, tmp_path: Path, case: str) -> None:
+    """Also before the run begins; when the last complete one was is still told."""
+    words = ["archive", "calls", "-q", "--metrics", "vns.prom"]
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    before = figures((tmp_path / "vns.prom").read_bytes())
+    assert (firing(before), before["missing"], before["exit_code"]) == (set(), 0, 0)
+    complete = before["last_complete_timestamp_seconds"]
+    (tmp_path / "vns.prom").unlink()
+    begin, more, code = FAILURES[case]
+    unset = {"VNS_API_TOKEN": None} if more == "VNS_API_TOKEN" else {}
+    words += [] if unset else more.split()
+    with begin(tmp_path, api):
+        result = vns(api, *words, cwd=tmp_path, **unset)
+        found = figures((tmp_path / "vns.prom").read_bytes())
+        summary = vns(api, *words, "--json", cwd=tmp_path, **unset).stdout.splitlines()[-1]
+    summary = json.loads(summary)
+    assert result.code == found["exit_code"] == summary["code"] == code
+    assert found["last_run_timestamp_seconds"] >= complete
+    is_listed = case == "one of many"
+    assert found["missing"] == 1 if is_listed else isnan(found["missing"])
+    assert summary["missing"] == (1 if is_listed else None)
+    assert firing(found) >= {"RunFailed"} | ({"RecordingsMissing"} if is_listed else set())
+    if case != "file":  # which holds no memory
+        assert found["last_complete_timestamp_seconds"] == complete
+    else:
+        assert "NoCompleteRun" in firing(found)
+
+
+def test_old_runs_and_purges_are_alerted(api: Server, tmp_path: Path) -> None:
+    """Each rule of the page fires on what it is about, and on nothing else."""
+    vns(api, "archive", ".", "--metrics", "vns.prom", cwd=tmp_path)
+    found = figures((tmp_path / "vns.prom").read_bytes())
+    hour = 3600
+    for name, value, alert in [
+        ("exit_code", 3, "RunFailed"),
+        ("last_run_timestamp_seconds", time.time() - 27 * hour, "NoRun"),
+        ("last_complete_timestamp_seconds", time.time() - 73 * hour, "NoCompleteRun"),
+        ("last_complete_timestamp_seconds", 0, "NoCompleteRun"),
+        ("missing", 1, "RecordingsMissing"),
+        ("seconds_to_first_purge", 47 * hour, "RecordingsLostSoon"),
+        ("seconds_to_first_purge", 0, "RecordingsLostSoon"),
+    ]:
+        assert firing(found | {name: value}) == {alert}
+
+
+@posix_only("signals")
+def test_an_interrupted_run_is_measured(many: Server, tmp_path: Path) -> None:
+    """What was stored before is not missing; the summary is the last line."""
+    vns(many, "archive", "calls", "--metrics", "vns.prom", cwd=tmp_path)
+    complete = figures((tmp_path / "vns.prom").read_bytes())["last_complete_timestamp_seconds"]
+    for guid in NUMBERED[10:COUNT]:
+        (tmp_path / "calls" / f"{guid}.opus").unlink()
+    many.behaviours.append(meanwhile(lambda handler: time.sleep(handler.path != PATH)))
+    words = [VNS, "archive", "calls", "--json", "-j", "1", "--metrics", "vns.prom"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment(many), stdout=pipe, stderr=pipe)
+    assert process.stdout
+    first = process.stdout.readline()
+    while json.loads(first)["status"] != "decrypted":
+        first = process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    stdout, _ = process.communicate(timeout=30)
+    summary, found = (
+        json.loads(stdout.splitlines()[-1]),
+        figures((tmp_path / "vns.prom").read_bytes()),
+    )
+    assert process.returncode == summary["code"] == found["exit_code"] == 130
+    assert found["last_complete_timestamp_seconds"] == complete
+    there = len(list((tmp_path / "calls").glob("*.opus")))
+    assert summary["missing"] == found["missing"] == COUNT - there > 0
+
+
+@posix_only("/dev/full")
+def test_a_run_that_cannot_say_how_it_ended(api: Server, tmp_path: Path) -> None:
+    """Each of figures and summary tells that the other could not be written."""
+    with open("/dev/full", "wb") as full:
+        words = ("archive", "calls", "--json", "--metrics", "vns.prom")
+        env = environment(api)
+        result = run_process(*words, cwd=tmp_path, env=env, command=(VNS,), stdout=full)
+    assert result.code == figures((tmp_path / "vns.prom").read_bytes())["exit_code"] == 1
+    (tmp_path / "empty").mkdir()
+    api.recordings.clear()
+    with open("/dev/full", "wb") as full:
+        words = ("archive", "empty", "--json", "--metrics", "vns.prom")
+        result = run_process(*words, cwd=tmp_path, env=env, command=(VNS,), stdout=full)
+    assert result.code == figures((tmp_path / "vns.prom").read_bytes())["exit_code"] == 1
+    result = vns(api, "archive", "calls", "--json", "--metrics", "none/x", cwd=tmp_path)
+    assert result.code == json.loads(result.stdout.splitlines()[-1])["code"] == 1
+
+
+@posix_only("small disks of this kind")
+def test_a_full_disk_is_measured(many: Server, tmp_path: Path) -> None:
+    """Where the figures lie on another one."""
+    (tmp_path / "calls").mkdir()
+    command = shlex.split(
+        "unshare -m sh -c 'mount -t tmpfs -o size=200k n calls && exec \"$@\"' sh"
+    )
+    if subprocess.run([*command, "true"], check=False, cwd=tmp_path).returncode:
+        pytest.skip("nothing can be mounted here")
+    words = ("archive", "calls", "--json", "--metrics", "vns.prom")
+    env = environment(many)
+    result = run_process(*words, cwd=tmp_path, env=env, command=[*command, VNS])
+    found = figures((tmp_path / "vns.prom").read_bytes())
+    assert result.code == found["exit_code"] == 1
+    assert 0 < found["missing"] == found["failed"] < COUNT
+    assert json.loads(result.stdout.splitlines()[-1])["missing"] == found["missing"]
+
+
+# What is missing, and when it is lost
+
+
+def ended(guid: str, **ago: float) -> dict[str, Any]:
+    """Return the entry of a call that was so long ago."""
+    return {"sessionGuid": guid, "callEnd": shown(datetime.now(UTC) - timedelta(**ago))}
+
+
+# What is on the server, the options, how long ago the call was in hours; whether it is missing.
+MISSING: dict[str, tuple[bytes, str, float, bool]] = {
+    "fetched": (encrypt(AUDIO), "", 150, False),
+    "another password": (encrypt(AUDIO, "another"), "", 150, True),
+    "kept": (encrypt(AUDIO, "another"), "--keep-encrypted", 150, False),
+    "an answer that is no recording": (b"<html>", "", 150, True),
+    "may be cut": (AUDIO[:-100], "", 150, True),
+    "unknown audio": (encrypt(b"fLaC"), "", 150, False),
+    "left out": (encrypt(AUDIO), "--since 2d", 150, True),
+    "recent": (encrypt(AUDIO, "another"), "", 100, True),
+    "future": (encrypt(AUDIO, "another"), "", -90, True),
+    "due": (encrypt(AUDIO, "another"), "", 170, True),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_what_is_missing(api: Server, tmp_path: Path, case: str) -> None:
+    """What is listed and not here whole; it is counted, with the time left, and warned of in time."""
+    body, option, hours, is_missing = MISSING[case]
+    list_calls(api, ended(ONE, hours=hours), {"sessionGuid": TWO}, ended(THREE, hours=2))
+    api.recordings[ONE] = body
+    words = ("archive", ".", "-q", "--metrics", "vns.prom", *option.split())
+    for _ in range(2):
+        result = vns(api, *words, cwd=tmp_path)
+        found = figures((tmp_path / "vns.prom").read_bytes())
+        left = max(0, min(168, 168 - hours)) * 3600
+        assert found["missing"] == is_missing
+        assert not is_missing or left - 60 <= found["seconds_to_first_purge"] <= left
+        assert is_missing or isnan(found["seconds_to_first_purge"])
+        warnings = [line for line in result.lines if line.startswith("warning: ")]
+        soon = (
+            "VNS may purge the first now"
+            if hours > 168
+            else "VNS keeps the first for another 0 d 1"
+        )
+        assert len(warnings) == (is_missing and hours >= 150)
+        assert not warnings or f"1 recording is missing here; {soon}" in warnings[0]
+    api.recordings[ONE] = encrypt(AUDIO)
+    assert vns(api, *words[:2], cwd=tmp_path).code == 0
+    vns(api, *words, "--since", "2d", cwd=tmp_path)  # which now leaves out what is here
+    assert figures((tmp_path / "vns.prom").read_bytes())["missing"] == 0
+
+
+def test_the_first_of_what_is_missing(api: Server, tmp_path: Path) -> None:
+    """What was not tried and is here is not missing; what has no time says nothing of the purge."""
+    hours = {ONE: 30, TWO: 50, THREE: 166, NUMBERED[0]: 10}
+    list_calls(
+        api, *(ended(guid, hours=ago) for guid, ago in hours.items()), {"sessionGuid": NUMBERED[1]}
+    )
+    vns(api, "archive", ".", "--since", "40h", cwd=tmp_path)
+    vns(api, "download", THREE, cwd=tmp_path)
+    api.seen.clear()
+
+    def refuse(handler: Handler) -> bool:
+        is_asked = handler.path != PATH or len(api.seen) > 1
+        if is_asked:
+            handler.send(401, b"")
+        return is_asked
+
+    api.behaviours[:] = [refuse]
+    words = ("archive", ".", "--json", "--delete-after")
+    result = vns(api, *words, cwd=tmp_path)
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert (result.code, summary["missing"]) == (6, 1)
+    assert 117 * 3600 < summary["seconds_to_first_purge"] <= 118 * 3600
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(111, "2 d 9 h"), (167.5, "30 min"), (None, None), (169, "now")]
+)
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_cannot_be_decrypted_says_how_long_it_is_kept(
+    api: Server, tmp_path: Path, hours: float | None, said: str | None, *, keep: bool
+) -> None:
+    """And what saves it; with that option, under which name it is kept."""
+    list_calls(api, {"sessionGuid": ONE} if hours is None else ended(ONE, hours=hours - 0.01))
+    words = ("archive", ".", "-q", *(["--keep-encrypted"] if keep else []))
+    error, hint, *_ = vns(api, *words, cwd=tmp_path, FILEDECRYPTOR_PASSWORD="wrong").lines
+    end = f"; VNS keeps it for another {said}"
+    end = {None: "", "now": "; VNS may purge it now"}.get(said, end)
+    end = f"; it is kept as {ONE}.enc" if keep else end
+    assert error.endswith(
+        f"authentication failed: the password is wrong, or the file was altered{end}"
+    )
+    assert ("--keep-encrypted stores it" in hint) != keep
+    assert (tmp_path / f"{ONE}.enc").exists() == keep
 
 
 @posix_only("/proc/self")
@@ -291,16 +620,6 @@ def test_figures_elsewhere(api: Server, tmp_path: Path, name: str, make: Any, ca
 
 
 # When a run stops before its end, and when it does not
-
-COUNT = 40
-
-
-@pytest.fixture
-def many(api: Server) -> Server:
-    """An account with many recordings."""
-    api.recordings = dict.fromkeys(NUMBERED[:COUNT], encrypt(AUDIO))
-    return api
-
 
 GENERAL = {
     "401": (6, "the API refused the token (status 401)"),
@@ -409,11 +728,14 @@ def test_unreadable_objects(api: Server, bucket: Bucket, tmp_path: Path, *, is_d
     with proxy(bucket.env["AWS_ENDPOINT_URL"], behave) as between:
         more = {**bucket.env, "AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}
         for words in (["--dry-run"], ["--check"], []):
+            words += ["--metrics", "vns.prom"]
             result = vns(api, "archive", place, *words, "-j", "1", cwd=tmp_path, **more)
             assert result.code == 1
             assert "We encountered an internal error" in result.stderr
             is_said = [text in result.stderr for text in ("skipped", "1 failed", "not tried")]
             assert is_down or is_said == [True, True, False]
+    missing = figures((tmp_path / "vns.prom").read_bytes())["missing"]
+    assert isnan(missing) if is_down else missing == 1
 
 
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:

@@ -200,12 +200,43 @@ def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
     words = ("list", "--archived", "calls")
     table = vns(api, *words, cwd=tmp_path, VNS_API_TOKEN=None)
     heads, row = table.stdout.decode().splitlines()
-    columns = ["file", "size", "authenticated", "fetched", "deleted", "sessionGuid", "callerId"]
-    assert heads.split() == columns
-    assert row.split()[:3] == [f"{ONE}.opus", str(len(AUDIO)), "true"]
+    assert heads.split() == ["call", "file", "size", "callerId", "authenticated", "deleted"]
+    assert row.split()[:3] == ["null", f"{ONE}.opus", str(len(AUDIO))]
     assert "555 \\x1b[31m" in row
     found = json.loads(vns(api, *words, "--json", cwd=tmp_path, VNS_API_TOKEN=None).stdout)
     assert found == record(tmp_path / "calls", ONE)
     assert api.seen == []
     missing = vns(api, "list", "--archived", "nowhere", cwd=tmp_path)
     assert missing == (2, b"", "error: nowhere: there is no such directory\n")
+
+
+def test_the_list_of_an_archive_is_sorted(api: Server, tmp_path: Path) -> None:
+    """By the call's time, then by when it was fetched; in 100 columns, with each GUID once."""
+    ends = {NUMBERED[3]: "2026-11-24T09:00:00Z", NUMBERED[1]: "2026-11-23T23:00:00-11:00"}
+    ends |= {NUMBERED[2]: "2026-11-24T08:00:00Z", NUMBERED[0]: ""}
+    api.recordings = dict.fromkeys(ends, encrypt(AUDIO))
+    more = {"start": "2020-01-01T00:00:00Z", "callerId": "+15551234567", "to": "+15557654321"}
+    more |= {"note": "x" * 80, "status": "ended"}
+    entries = [{"sessionGuid": guid, "callEnd": end, **more} for guid, end in ends.items()]
+    entries[3] = {"sessionGuid": NUMBERED[0]}
+    api.list_body = json.dumps(entries).encode()
+    vns(api, "archive", "calls", "--delete-after", cwd=tmp_path)
+    api.recordings = dict.fromkeys([ONE, TWO], encrypt(AUDIO))
+    vns(api, "download", ONE, TWO, "-d", "calls", cwd=tmp_path)
+    path = tmp_path / "calls" / f"{ONE}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fetched": "2199-01-01T00:00:00Z"}))
+    order = [NUMBERED[2], NUMBERED[3], NUMBERED[1], NUMBERED[0], TWO, ONE]
+    words = ("list", "--archived", "calls")
+    heads, *rows = vns(api, *words, cwd=tmp_path).stdout.decode().splitlines()
+    assert heads.split() == ["call", "file", "size", "callerId", "to"]
+    assert [row.split()[1] for row in rows] == [f"{guid}.opus" for guid in order]
+    assert rows[2].split() == [
+        "2026-11-24T10:00Z",
+        f"{NUMBERED[1]}.opus",
+        "14165",
+        *[*more.values()][1:3],
+    ]
+    assert all(len(row) <= 100 and row.count("-4000-") == 1 for row in rows)
+    lines = vns(api, *words, "--json", cwd=tmp_path).stdout.splitlines()
+    assert [json.loads(line)["guid"] for line in lines] == order
+    assert json.loads(lines[0]) == record(tmp_path / "calls", order[0])

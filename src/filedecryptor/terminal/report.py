@@ -54,9 +54,7 @@ class Reporter:
         self.counts: Counter[Status] = Counter()
         self.size = 0
         self.codes: set[ExitCode] = set()
-        self._found = found or Found()
-        count = len(self._found.secrets)
-        self._right = dict.fromkeys(range(1, count + 1), 0) if count > 1 else {}
+        self.tell_of(found or Found())
         self._begin = time.monotonic()
         self._console = console
         self._quiet = quiet
@@ -68,6 +66,12 @@ class Reporter:
         self._failures: Counter[tuple[ExitCode, str]] = Counter()  # by kind
         self._is_right = False  # whether a password was right, now or in an earlier run
         self._is_heard = console.stdout is not None  # closed, it asks for no results
+
+    def tell_of(self, found: Found) -> None:
+        """Let failures say where the passwords were found, and the summary which were right."""
+        self._found = found
+        count = len(found.secrets)
+        self._right = dict.fromkeys(range(1, count + 1), 0) if count > 1 else {}
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +89,7 @@ class Reporter:
         last: list[Status] = ["skipped", "not tried", "failed"]
         statuses = sorted(self.counts.keys() - last) + [word for word in last if self.counts[word]]
         counts = ", ".join(f"{self.counts[status]} {status}" for status in statuses)
+        counts = counts.replace("to fetch and delete", "to fetch, then to delete")
         if any(self._right.values()):
             right = (f"password {number}: {count}" for number, count in self._right.items())
             counts += f" ({', '.join(right)})"
@@ -116,8 +121,11 @@ class Reporter:
             return ExitCode.FAILED
         return next(iter(self.codes), ExitCode.DONE)
 
-    def add(self, outcome: Outcome) -> None:
-        """Print and count what became of a recording; what it was not tried for is another's error."""
+    def add(self, outcome: Outcome, details: str = "") -> None:
+        """Print and count what became of a recording; what it was not tried for is another's error.
+
+        `details` end the line of one that a dry run only names.
+        """
         self._found.explain(outcome.error)
         self._count(outcome)
         output, error = outcome.output, outcome.error
@@ -132,7 +140,7 @@ class Reporter:
         if error is not None and outcome.status != "not tried":
             self._add_failure(error)
         if not (self._json or self._quiet):
-            self._write_outcome(outcome)
+            self._write_outcome(outcome, details)
         if outcome.status == "decrypted" and output is not None:
             note = misnamed(output, outcome.format)
             if note is not None and self._console.is_news(note):
@@ -160,7 +168,7 @@ class Reporter:
         if outcome.error is not None:
             self.codes.add(exit_code_of(outcome.error))
 
-    def _write_outcome(self, outcome: Outcome) -> None:
+    def _write_outcome(self, outcome: Outcome, details: str) -> None:
         status, output = outcome.status, outcome.output
         if self._dry_run and outcome.error is None:
             arrow = "" if output is None else f" -> {output}"
@@ -168,7 +176,7 @@ class Reporter:
         elif output is not None and status != "skipped":
             self.write_result(os.fsencode(output))
         elif outcome.error is None and status not in {"skipped", "verified"}:
-            self.write_result(os.fsencode(f"{status}: {outcome.input}"))
+            self.write_result(os.fsencode(f"{status}: {outcome.input}{details}"))
         elif outcome.error is None and not self._many:
             what = f"{outcome.size} bytes of {outcome.format or 'unknown'} audio"
             self.say(f"{status}: {outcome.input}: {what if output is None else f'{output} exists'}")

@@ -9,16 +9,25 @@ if TYPE_CHECKING:
     from filedecryptor.errors import ApiError, NotFoundError, TokenError
     from filedecryptor.vns.archive import Archive
     from filedecryptor.vns.client import Client
+    from filedecryptor.vns.listing import Listing
     from filedecryptor.vns.webhook import recording_fields
 
-__all__ = ["ApiError", "Archive", "Client", "NotFoundError", "TokenError", "recording_fields"]
+__all__ = [
+    "ApiError",
+    "Archive",
+    "Client",
+    "Listing",
+    "NotFoundError",
+    "TokenError",
+    "recording_fields",
+]
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        for module in ("errors", "vns.webhook", "vns.client", "vns.archive"):
+        for module in ("errors", "vns.webhook", "vns.listing", "vns.client", "vns.archive"):
             if found := getattr(import_module(f"filedecryptor.{module}"), name, None):
                 return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

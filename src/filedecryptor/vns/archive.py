@@ -6,9 +6,11 @@ import errno
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from io import FileIO
+from itertools import compress
 from threading import Lock, Semaphore
 from typing import BinaryIO, cast
 from uuid import UUID
@@ -45,8 +47,8 @@ from filedecryptor.storage import atomic, remark, storage_of
 from filedecryptor.vns import times
 from filedecryptor.vns.client import Client, not_a_recording
 from filedecryptor.vns.http import TimeOverError
-from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.records import ENCRYPTED, UNKNOWN, UNVERIFIED, Record, Records
+from filedecryptor.vns.listing import Recording, size_in
+from filedecryptor.vns.records import ENCRYPTED, MEMORY_NAME, UNKNOWN, UNVERIFIED, Record, Records
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -55,6 +57,8 @@ ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those o
 INTERVAL = 60.0  # seconds for which the list is taken to work
 SKIPPED: Status = "skipped"  # the status of what is there already
 NOT_TRIED: Status = "not tried"  # the status of what was left out after a failure that concerns all
+LOOKS = 16  # at the archive at once, for what is missing
+KEEPING = "--keep-encrypted stores it as it is, to be decrypted later"
 
 
 class Archive:
@@ -147,7 +151,8 @@ class Archive:
                     warn(news)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
-        """Yield what `fetch` would do: with the status `to fetch`, `to delete` or `skipped`."""
+        """Yield what `fetch` would do: `to fetch (and delete)`, `to delete`, or it is `skipped`."""
+        fetching: Status = "to fetch and delete" if self._delete_after else "to fetch"
         for recording in recordings:
             name = str(recording.guid)
             try:
@@ -158,11 +163,25 @@ class Archive:
                 yield failed(name, error)
             else:
                 if record is None:
-                    yield Outcome(name, None, None, None, "to fetch")
+                    yield Outcome(name, None, None, size_in(recording.entry), fetching)
                 elif self._delete_after and record.may_be_deleted:
                     yield Outcome(name, None, record.format, record.size, "to delete")
                 else:
                     yield self._outcome(record, SKIPPED)
+
+    def missing(self, recordings: Sequence[Recording]) -> list[Recording]:
+        """Return those that are not here whole; raise an error if the store does not answer."""
+
+        def is_missing(recording: Recording) -> bool:
+            try:
+                return not self._records.have(recording.guid)
+            except (FileDecryptorError, OSError):
+                return True
+
+        # Any name will do to see whether a store answers; a disk always does.
+        storage_of(self._directory).size_of(self._records.path(MEMORY_NAME))
+        with ThreadPoolExecutor(LOOKS) as pool:
+            return [*compress(recordings, pool.map(is_missing, recordings))]
 
     def check_others(self, without: Collection[str]) -> Generator[Outcome]:
         """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`."""
@@ -271,6 +290,7 @@ class Archive:
         head = file.read(HEAD_SIZE)
         plain_format = audio.detect_in(file)
         error: FileDecryptorError | None = None
+        kept: Record | None = None
         if self._password is not None and size >= SMALLEST_SIZE:
             if self._keep_encrypted and plain_format is None and kind_of(head) is None:
                 kept = self._records.store(recording, file, ENCRYPTED, on_progress)
@@ -278,8 +298,10 @@ class Archive:
                     self._records.write(kept)
             try:
                 return self._store_decrypted(recording, file, self._password, on_progress)
-            except (AuthenticationError, NotEncError) as refusal:
+            except NotEncError as refusal:
                 error = refusal
+            except AuthenticationError as refusal:
+                error = _saying_what_is_left(refusal, recording, kept)
         if plain_format is None or size < SMALLEST_SIZE:
             error = not_a_recording(head, size, self._client.words(head)) or error
             if error is not None:
@@ -343,3 +365,16 @@ class Archive:
             found.exit_code = exit_code_of(error)
             return outcome._replace(status="stored", error=found)
         return outcome
+
+
+def _saying_what_is_left(
+    error: AuthenticationError, recording: Recording, kept: Record | None
+) -> AuthenticationError:
+    """Return an error that says how long its recording is still kept, by VNS or here."""
+    if kept is not None:
+        error.cause += f"; it is kept as {kept.file}"
+        return error
+    if recording.time is not None:
+        error.cause += f"; {times.kept(recording.time, times.now())}"
+    error.hint = "; ".join(filter(None, [error.hint, KEEPING]))
+    return error

@@ -6,8 +6,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from functools import partial, reduce
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 import click
 
@@ -37,15 +40,18 @@ from filedecryptor.vns import listing, times
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import NOT_AGAIN, Nightly, Settings, incomplete
-from filedecryptor.vns.records import Records
+from filedecryptor.vns.nightly import NOT_AGAIN, Figures, Nightly, Settings, incomplete
+from filedecryptor.vns.records import Record, Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
-ARCHIVED = ("file", "size", "authenticated", "fetched", "deleted")  # what a table shows of records
+ARCHIVED = ("authenticated", "fetched", "deleted")  # what a table shows of records, if it has room
+WIDTH = 100  # characters of that table
 WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Listed = TypeVar("Listed")
+Between: TypeAlias = tuple[datetime | None, datetime | None]
 
 seconds_option = partial(
     click.option, metavar="SECONDS", type=click.FloatRange(min=0, min_open=True)
@@ -60,6 +66,13 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return a decorator that adds options, the last of them first."""
     return lambda command: reduce(lambda found, option: option(found), options, command)
 
+
+since_option = click.option(
+    "--since",
+    metavar="TIME",
+    help="Leave out calls of which every time in the list is before this one, as 2026-11-24, "
+    "2026-11-24T18:00Z (UTC), or 7d or 36h for so long ago.",
+)
 
 api_options = _options(
     seconds_option("--max-time", help="End after this time; what is not done by then fails."),
@@ -111,6 +124,17 @@ def _client(settings: Settings) -> Client:
     return client
 
 
+def _time(value: str | None, option: str) -> datetime | None:
+    if value is None:
+        return None
+    if found := times.parse_given(value):
+        return found
+    raise UsageError(
+        f"{option} takes a time, as 2026-11-24 or 2026-11-24T18:00Z",
+        hint="or how long ago that was, in days or hours, as 7d or 36h",
+    )
+
+
 @click.group(
     "vns-recordings",
     cls=Group,
@@ -135,13 +159,26 @@ def main() -> None:
     type=Path("dir"),
     help="List what is in this archive instead, by its records; no API is asked.",
 )
+@since_option
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="Leave out calls whose last time in the list is this one or a later one.",
+)
 @api_options
 @click.pass_obj
-def list_command(console: Console, /, *, archived: str | None, **given: Any) -> ExitCode:
+def list_command(
+    console: Console, /, *, archived: str | None, until: str | None, **given: Any
+) -> ExitCode:
     """List the recordings of the account, the oldest first."""
     settings = Settings(**given)
+    between = _time(settings.since, "--since"), _time(until, "--until")
     if archived is not None:
-        return _list_archive(console, archived, as_json=settings.json)
+        return _list_archive(console, archived, between, as_json=settings.json)
+    if settings.json and any(between):
+        raise UsageError(
+            "--json writes the list as it came, so --since and --until cannot be used with it"
+        )
     found = _client(settings).list_recordings()
     if settings.json and not is_terminal(console.stdout):
         console.write(found.data)
@@ -149,7 +186,8 @@ def list_command(console: Console, /, *, archived: str | None, **given: Any) -> 
         for line in found.data.splitlines():
             console.write_line(line)
     else:
-        for row in table(*listing.table(found.entries(), times.now())):
+        entries = _between(console, found.entries(), between)
+        for row in table(*listing.table(entries, times.now())):
             console.write_line(row.encode())
     with suppress(ApiError):  # a list that is not understood is shown as it came all the same
         if error := incomplete(found):
@@ -157,35 +195,86 @@ def list_command(console: Console, /, *, archived: str | None, **given: Any) -> 
     return ExitCode.DONE
 
 
-def _list_archive(console: Console, directory: str, *, as_json: bool) -> ExitCode:
+def _between(
+    console: Console,
+    found: Sequence[Listed],
+    between: Between,
+    entry_of: Callable[[Listed], object] = lambda one: one,
+) -> list[Listed]:
+    """Return those whose call was between two times, or may have been, which a note says."""
+    kept = [one for one in found if listing.within(entry_of(one), *between)]
+    unknown = sum(listing.time_of(entry_of(one)) is None for one in kept)
+    if unknown and any(between):
+        console.say(f"note: listed, though the time of the call is not known: {unknown}")
+    return kept
+
+
+def _list_archive(console: Console, directory: str, between: Between, *, as_json: bool) -> ExitCode:
     if not storage_of(directory).is_directory(directory):
         raise UsageError("there is no such directory", filename=directory)
     reporter = Reporter(console, many=True)
-    rows: list[dict[str, object]] = []
+    found: list[Record] = []
     for _, record, error in Records(directory).all():
         if error is not None:
             reporter.say_error(error)
-        if record is not None and as_json:
-            console.write_line(json.dumps(record._asdict()).encode("ascii"))
-        elif record is not None:
-            own = {name: getattr(record, name) for name in ARCHIVED}
-            rows.append(own | (record.entry if isinstance(record.entry, dict) else {}) | own)
-    if not as_json:
-        columns = list(dict.fromkeys([*ARCHIVED, *(key for row in rows for key in row)]))
-        for line in table(columns[: listing.MOST_COLUMNS], rows):
+        if record is not None:
+            found.append(record)
+    found = _between(console, found, between, attrgetter("entry"))
+    found.sort(key=lambda one: (listing.call_time(one.entry) or times.NEVER, one.fetched))
+    if as_json:
+        for one in found:
+            console.write_line(json.dumps(one._asdict()).encode("ascii"))
+    else:
+        rows = [_row(one) for one in found]
+        first, last = ["call", "file", "size"], [*ARCHIVED]
+        others = dict.fromkeys(key for row in rows for key in row if key not in {*first, *last})
+        columns = [*first, *[*others][: listing.MOST_COLUMNS], *last]
+        for line in table(columns, rows, least=len(first), width=WIDTH):
             console.write_line(line.encode())
     return reporter.code
 
 
-def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    """Yield the lines of a table: the names of the columns, then a line for each row."""
+def _row(record: Record) -> dict[str, object]:
+    """Return what a table shows of a record: of its entry what is no GUID, and no time."""
+    call = listing.call_time(record.entry)
+    entry = record.entry if isinstance(record.entry, dict) else {}
+    return {
+        **{key: one for key, one in entry.items() if not (parse_guid(one) or times.parse(one))},
+        **{name: getattr(record, name) for name in ("file", "size", *ARCHIVED)},
+        "call": call and f"{call:%Y-%m-%dT%H:%MZ}",
+    }
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, object]],
+    *,
+    least: int = listing.MOST_COLUMNS,
+    width: int = 0,
+) -> Iterator[str]:
+    """Yield the lines of a table: the names of the columns, then a line for each row.
+
+    Columns after the first ones, the `least` to show, are shown if a `width` in characters has room.
+    """
     lines = [list(map(printable, columns))]
     for row in rows:
         values = (row.get(column) for column in columns)
         lines.append([printable(one if isinstance(one, str) else as_json(one)) for one in values])
     widths = [min(max(map(len, cells)), WIDEST_COLUMN) for cells in zip(*lines, strict=True)]
+    shown: list[int] = []
+    for number, one in enumerate(widths):
+        if number < least or one + sum(widths[other] + 2 for other in shown) <= width:
+            shown.append(number)
     for cells in lines:
-        yield "  ".join(map(str.ljust, cells, widths)).rstrip()
+        yield "  ".join(cells[number].ljust(widths[number]) for number in shown).rstrip()
+
+
+def _recordings(guids: Iterable[str]) -> list[Recording]:
+    """Return the recordings of these GUIDs, each once, in its first spelling."""
+    found: dict[UUID, Recording] = {}
+    for one in map(Recording.of, guids):
+        found.setdefault(one.guid, one)
+    return list(found.values())
 
 
 @main.command(short_help="Download recordings, and decrypt them.")
@@ -205,12 +294,13 @@ def download(
 ) -> ExitCode:
     """Download recordings, and decrypt them if there is a password."""
     settings = Settings(**given)
-    fetching = Nightly(console, _client(settings), output_dir, settings, many=len(guids) > 1)
-    with fetching.reporter:
+    many = len(guids) > 1
+    reporter = Reporter(console, quiet=settings.quiet, json=settings.json, many=many)
+    fetching = Nightly(console, _client(settings), output_dir, settings, reporter)
+    with reporter:
         others = [text for text in guids if not parse_guid(text)]
-        recordings = {one.guid: one for one in map(Recording.of, filter(parse_guid, guids))}
-        fetching.fetch(list(recordings.values()), others, again=True)
-    return fetching.reporter.code
+        fetching.fetch(_recordings(filter(parse_guid, guids)), others, again=True)
+    return reporter.code
 
 
 @main.command()
@@ -220,7 +310,7 @@ def download(
 @click.pass_obj
 def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any) -> ExitCode:
     """Delete recordings on the server."""
-    recordings = list(dict.fromkeys(map(Recording.of, guids)))
+    recordings = _recordings(guids)
     client = _client(Settings(**given))
     what = "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
     if not yes:
@@ -256,12 +346,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
     "--check", is_flag=True, help="Read all that DIR holds, and compare it with the records."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched and deleted; do nothing.")
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Leave out calls before this time, as 2026-11-24 or 2026-11-24T18:00Z (UTC), "
-    "where all times that the list tells of them are.",
-)
+@since_option
 @click.option(
     "--metrics",
     metavar="FILE",
@@ -277,13 +362,16 @@ def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
     DIR is a directory, or the address of a folder of an object store.
     """
     settings = Settings(**given)
-    metrics, since = settings.metrics, times.parse(settings.since)
+    metrics = settings.metrics
     if settings.json and metrics is not None and console.is_standard_output(metrics):
         raise UsageError("standard output cannot take both the objects and the figures")
-    if settings.since is not None and since is None:
-        raise UsageError("--since takes a time, as 2026-11-24 or 2026-11-24T18:00Z")
     go_on = f"run this again: {NOT_AGAIN}"
-    night = Nightly(console, _client(settings), directory, settings, many=True, go_on=go_on)
-    with nullcontext() if settings.dry_run else locked(directory), night.reporter:
-        night.run(since)
-    return night.reporter.code
+    quiet, as_objects = settings.quiet, settings.json
+    reporter = Reporter(console, quiet=quiet, json=as_objects, many=True, go_on=go_on)
+    figures = Figures(console, directory, metrics, reporter)
+    with reporter, nullcontext() if settings.dry_run else figures.written():
+        since = _time(settings.since, "--since")
+        night = Nightly(console, _client(settings), directory, settings, reporter)
+        with nullcontext() if settings.dry_run else locked(directory):
+            night.run(since, figures)
+    return reporter.code

@@ -171,7 +171,7 @@ class Client:
         """Request the list of the recordings.
 
         Returns:
-            The list as the server sent it. Its `recordings()` can be handed to `Archive.fetch`.
+            The list as the server sent it. `Archive.fetch` takes it.
 
         Raises:
             TokenError: The API refuses the token.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -39,6 +39,12 @@ LIKE_A_DATE = re.compile(  # and is not understood
     r"\A\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
     r"|(?i:\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)"
 )
+SIZE = re.compile(  # of a recording, as `fields` has names
+    r"( (recording|audio|media|file|content))*"
+    r" ((recording|audio|media|file|content|total)*((size|length)?(in)?bytes|(byte)?size|bytelength)"
+    r"|(file|content)length|(?P<or_duration>length))"
+)
+LEAST_LENGTH = 10_000  # of a field called `length`; fewer may be the seconds of a call
 MOST_MILLISECONDS = 10**14  # since 1970; a longer number is one of something else
 
 
@@ -62,11 +68,27 @@ class Recording(NamedTuple):
         return cls(UUID(spelling), spelling)
 
 
-class Listing(NamedTuple):
-    """The answer to the request for a list: its JSON, and its headers with names in lower case."""
+class Listing:
+    """The recordings that the API lists, as `Client.list_recordings` returns them.
 
-    data: bytes
-    headers: Mapping[str, str]
+    Iterating over it yields the recordings, the first to be purged first; `Archive.fetch` takes
+    them. Each has `guid` (a `UUID`), `spelling` (the server's own), `entry` (what the list says of
+    it) and `time` (the latest in that, or None). What else is listed is passed over.
+
+    Args:
+        data: The JSON that the server sent; it is understood only when it is asked for.
+        headers: The answer's headers, with names in lower case.
+
+    Raises:
+        ApiError: Iterating over a list that is not understood.
+    """
+
+    def __init__(self, data: bytes, headers: Mapping[str, str]) -> None:
+        self.data = data
+        self.headers = headers
+
+    def __iter__(self) -> Iterator[Recording]:
+        return iter(self.recordings()[0])
 
     def entries(self) -> list[object]:
         """Return the entries, without nulls; raise ApiError if the list is not understood."""
@@ -194,16 +216,39 @@ def time_of(entry: object) -> datetime | None:
     It is not documented which field is the call's time. None if there is no time, or if one is not
     understood, which may be later.
     """
-    if not isinstance(entry, dict):
-        return None
+    return _latest(entry, times.uncertainty)
+
+
+def call_time(entry: object) -> datetime | None:
+    """Return the latest time that an entry has, taken for UTC if it has no zone."""
+    return _latest(entry, lambda _: timedelta(0))
+
+
+def _latest(entry: object, uncertainty: Callable[[object], timedelta]) -> datetime | None:
     found = []
-    for path, value in fields(entry):
+    for path, value in fields(entry) if isinstance(entry, dict) else ():
         is_named = TIME_NAMES.search(path) is not None
         if time := times.parse(value, may_be_number=is_named):
-            found.append(time + times.uncertainty(value))
+            found.append(time + uncertainty(value))
         elif _may_be_time(value, is_named=is_named):
             return None
     return max(found, default=None)
+
+
+def within(entry: object, since: datetime | None, until: datetime | None) -> bool:
+    """Return whether a call was at or after a time, and before another, or may have been."""
+    is_late = since is None or (time_of(entry) or times.NEVER) >= since
+    return is_late and (until is None or (call_time(entry) or times.FIRST) < until)
+
+
+def size_in(entry: object) -> int | None:
+    """Return the size in bytes that an entry tells, perhaps that of the `.enc` file, if any."""
+    for path, value in fields(entry) if isinstance(entry, dict) else ():
+        match = SIZE.fullmatch(path)
+        size = int(text) if re.fullmatch(r"\d{1,15}", text := str(value)) else 0
+        if match and size >= (LEAST_LENGTH if match["or_duration"] else 1):
+            return size
+    return None
 
 
 def _may_be_time(value: object, *, is_named: bool) -> bool:

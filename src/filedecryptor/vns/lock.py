@@ -54,9 +54,9 @@ def locked(directory: str) -> Iterator[None]:
 
 
 def _with_hint(error: Exception) -> FileDecryptorError | None:
-    """Return an error that says what to do, unless the console knows more."""
-    others = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT}
-    if not isinstance(error, OSError) or error.errno in others:
+    """Return an error that says what to do, if the console does not, and there is something."""
+    known = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
+    if not isinstance(error, OSError) or error.errno in known:
         return None
     hint = "the user of an archive must be able to write to its directory"
     if error.errno in {errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO}:

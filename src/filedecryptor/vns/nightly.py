@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -19,10 +19,11 @@ from filedecryptor.terminal.process import share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
 from filedecryptor.vns import times
-from filedecryptor.vns.archive import NOT_TRIED, Archive
+from filedecryptor.vns.archive import NOT_TRIED, SKIPPED, Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.http import TimeOverError
-from filedecryptor.vns.listing import Listing, Recording, signs_of_more
+from filedecryptor.vns.listing import Listing, Recording, signs_of_more, size_in
+from filedecryptor.vns.records import MEMORY_NAME
 
 METRICS = {
     "listed": "Recordings that the API lists.",
@@ -30,13 +31,17 @@ METRICS = {
     "failed": "Recordings that the last run should have stored, and has not.",
     "bytes": "Bytes of audio that the last run has stored.",
     "seconds": "Seconds that the last run took.",
+    "missing": "Listed recordings that are not here whole; NaN if there is no list.",
+    "seconds_to_first_purge": "Seconds until the first of these is purged; NaN if that is not known.",
+    "exit_code": "The exit code of the last run.",
+    "last_run_timestamp_seconds": "When the last run began, in seconds since 1970.",
     "last_complete_timestamp_seconds": "When the last run began that fetched all that was listed, "
-    "in seconds since 1970.",
+    "in seconds since 1970; 0 if there was none.",
 }
 
-MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 NOT_AGAIN = "what is stored is not fetched again"
 LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings are purged soon
+SOON = timedelta(days=1)  # before the purge of what is missing; one more run may be in time
 
 
 def last_complete(path: str, now: datetime) -> datetime | None:
@@ -69,6 +74,115 @@ class Settings(NamedTuple):
     metrics: str | None = None
 
 
+class Figures:
+    """What monitors learn of a run of the archive, however it ends."""
+
+    def __init__(
+        self, console: Console, directory: str, metrics: str | None, reporter: Reporter
+    ) -> None:
+        self._console, self._metrics, self._reporter = console, metrics, reporter
+        self._memory = join(directory, MEMORY_NAME)
+        self._begin, self._began = time.monotonic(), times.now().replace(microsecond=0)
+        self.last: datetime | None = None  # when the last complete run began
+        self.listed = self.left_out = 0
+        self.missing: Sequence[Recording] | None = None  # None if it is not known
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Write the figures and the summary at the end, whatever that is."""
+        try:
+            self.last = last_complete(self._memory, self._began)
+            if self.last is not None and self._began - self.last > LONGEST_GAP:
+                self._reporter.warn(
+                    f"the last complete run was at {times.shown(self.last)}, and it is "
+                    f"{times.shown(self._began)}: VNS keeps a recording for {times.KEPT.days} days"
+                )
+            yield
+            self._sum_up(None)
+        except BaseException as error:
+            self._sum_up(error)
+            raise
+
+    def remember(self) -> None:
+        """Let this run be the last complete one."""
+        data = json.dumps({"complete": times.shown(self._began)})
+        write_bytes(self._memory, data.encode("ascii") + b"\n")
+        self.last = self._began
+
+    def first_call(self) -> datetime | None:
+        """Return when the call was of which the missing recording is purged first, if known."""
+        return min((one.time for one in self.missing or () if one.time), default=None)
+
+    def _sum_up(self, error: BaseException | None) -> None:
+        """Write the figures, then print the summary; each tells if the other has failed."""
+        figures = self._figures()
+        self._write(figures, self._code(error))
+        code = self._code(error)
+        self._reporter.add_object(
+            {
+                "summary": True,
+                **figures,
+                "last_run": times.shown(self._began),
+                "last_complete": None if self.last is None else times.shown(self.last),
+                "left_out": self.left_out,
+                "statuses": dict(self._reporter.counts),
+                "code": code,
+            }
+        )
+        if self._code(error) != code:
+            self._write(figures, self._code(error))
+
+    def _code(self, error: BaseException | None) -> ExitCode:
+        """Return the exit code of the program, which an exception may end."""
+        if error is None:
+            return self._reporter.code
+        if isinstance(error, (FileDecryptorError, OSError)):
+            return exit_code_of(error)
+        return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
+
+    def _figures(self) -> dict[str, float | None]:
+        report, first = self._reporter, self.first_call()
+        left = None if first is None else round(times.rest(first, times.now()).total_seconds())
+        return {
+            "listed": self.listed,
+            "fetched": report.counts["decrypted"] + report.counts["stored"],
+            "failed": report.counts["failed"] + report.counts[NOT_TRIED],
+            "bytes": report.size,
+            "seconds": round(time.monotonic() - self._begin, 3),
+            "missing": None if self.missing is None else len(self.missing),
+            "seconds_to_first_purge": left,
+        }
+
+    def _write(self, figures: Mapping[str, float | None], code: ExitCode) -> None:
+        if (path := self._metrics) is None:
+            return
+        of_runs = {
+            "exit_code": code.value,
+            "last_run_timestamp_seconds": self._began.timestamp(),
+            "last_complete_timestamp_seconds": self.last.timestamp() if self.last else 0,
+        }
+        text = ""  # as Prometheus wants it
+        for name, value in {**figures, **of_runs}.items():
+            metric = f"vns_recordings_{name}"
+            shown = "NaN" if value is None else value
+            text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {shown}\n"
+        data = text.encode("ascii")
+        with errors_said(self._reporter):
+            if self._console.is_standard_output(path):
+                self._console.write(data)
+            elif is_url(path) or not streams.write_to_stream(path, data):
+                write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
+
+
+@contextmanager
+def errors_said(reporter: Reporter) -> Iterator[None]:
+    """Say what fails inside, and go on after it."""
+    try:
+        yield
+    except (FileDecryptorError, OSError) as error:
+        reporter.say_error(error)
+
+
 class Nightly:
     """Fetches recordings into an archive, and reports what becomes of each."""
 
@@ -78,15 +192,17 @@ class Nightly:
         client: Client,
         directory: str,
         settings: Settings,
-        *,
-        many: bool,
-        go_on: str | None = None,
+        reporter: Reporter,
     ) -> None:
         self._console, self._client = console, client
         self._directory, self._settings = directory, settings
         found = Found()
         if settings.password_file or ENVIRONMENT_VARIABLE in os.environ:
-            found = find_password(console, None, settings.password_file)
+            # A dry run only needs to know that there is one.
+            found = Found(("", ""))
+            if not settings.dry_run:
+                found = find_password(console, None, settings.password_file)
+        self._has_password = bool(found.secrets)
         self._archive = Archive(
             client,
             directory,
@@ -95,12 +211,11 @@ class Nightly:
             delete_after=settings.delete_after,
             check=settings.check,
         )
-        self.reporter = Reporter(
-            console, quiet=settings.quiet, json=settings.json, many=many, found=found, go_on=go_on
-        )
-        self._begin = time.monotonic()
-        self._listed = self._left_out = 0
-        self._looked_at: set[str] = set()  # GUIDs
+        self._reporter = reporter
+        reporter.tell_of(found)
+        self._recordings: Sequence[Recording] | None = None  # what is listed
+        self._looked_at: set[str] = set()  # GUIDs, as is the next
+        self._here: set[str] = set()
 
     def fetch(
         self, recordings: Sequence[Recording], others: Sequence[str], *, again: bool = False
@@ -109,31 +224,32 @@ class Nightly:
         share_one_heap()
         for text in others:
             error = FileDecryptorError("this is not a GUID", filename=text)
-            self.reporter.add(failed(text, error))
+            self._reporter.add(failed(text, error))
+        if self._settings.dry_run:
+            self._plan(recordings)
+            return
         reason = None
-        is_shown = not (self._settings.quiet or self._settings.dry_run)
-        show = self._settings.progress if is_shown else False
+        show = False if self._settings.quiet else self._settings.progress
         with Progress(self._console, (), len(recordings), lambda _: 0, show=show) as shown:
-            if self._settings.dry_run:
-                outcomes = self._archive.plan(recordings)
-            else:
-                outcomes = self._archive.fetch(
-                    recordings,
-                    jobs=self._settings.jobs,
-                    again=again,
-                    on_progress=shown.advance,
-                    warn=self.reporter.warn,
-                )
+            outcomes = self._archive.fetch(
+                recordings,
+                jobs=self._settings.jobs,
+                again=again,
+                on_progress=shown.advance,
+                warn=self._reporter.warn,
+            )
             with closing(outcomes):
                 for outcome in outcomes:
                     if outcome.status == NOT_TRIED:
                         reason = outcome.error
                     else:
                         self._looked_at.add(outcome.input)
-                    self.reporter.add(outcome)
+                    if outcome.status in {"decrypted", SKIPPED}:
+                        self._here.add(outcome.input)
+                    self._reporter.add(outcome)
                     shown.count(outcome)
         if reason is not None:
-            rest = self.reporter.counts[NOT_TRIED]
+            rest = self._reporter.counts[NOT_TRIED]
             mended = "" if isinstance(reason, TimeOverError) else " once that is mended"
             what = f"{rest} recording{'s' if rest > 1 else ''} not tried"
             error = FileDecryptorError(
@@ -141,100 +257,74 @@ class Nightly:
                 hint=f"run this again{mended}: {NOT_AGAIN}",
             )
             error.exit_code = exit_code_of(reason)
-            self.reporter.say_error(error)
+            self._reporter.say_error(error)
 
-    def run(self, since: datetime | None) -> None:
-        """Fetch what the account lists and the archive lacks; then warn, and write the figures.
+    def _plan(self, recordings: Sequence[Recording]) -> None:
+        """Say what would become of recordings, with the size and the time left that are listed."""
+        outcomes = self._archive.plan(recordings)
+        for recording, outcome in zip(recordings, outcomes, strict=True):
+            self._looked_at.add(outcome.input)
+            size = size_in(recording.entry)
+            details = [] if size is None else [f"{size} bytes"]
+            if recording.time is not None:
+                left = times.left(recording.time, times.now())
+                details.append(left if left == times.PURGED else f"{left} until purge")
+            self._reporter.add(outcome, f" ({', '.join(details)})" if details else "")
+        if self._reporter.counts["to fetch and delete"] and not self._has_password:
+            self._reporter.note("without a password, what is encrypted is stored, and not deleted")
+
+    def run(self, since: datetime | None, figures: Figures) -> None:
+        """Fetch what the account lists and the archive lacks; then warn, and count what is missing.
 
         Calls before `since` are left out; a dry run does nothing but say what would be done; a
         check reads all files of the archive, also if the API fails.
         """
-        report, began = self.reporter, times.now().replace(microsecond=0)
-        path = join(self._directory, MEMORY_NAME)
-        last = last_complete(path, began)
+        report, is_dry = self._reporter, self._settings.dry_run
         try:
-            with self._errors_said():
-                self._fetch_listed(since)
-            with self._errors_said():
+            with errors_said(report):
+                self._fetch_listed(since, figures)
+            with errors_said(report):
                 if self._settings.check:
                     for outcome in self._archive.check_others(self._looked_at):
                         report.add(outcome)
-            if not (report.codes or report.counts):
+            if not report.codes and report.counts.keys() <= ({SKIPPED} if is_dry else set()):
                 report.say(
-                    "there is nothing to do" if self._listed else "the API lists no recordings"
+                    "there is nothing to do" if figures.listed else "the API lists no recordings"
                 )
-        except BaseException:
-            report.codes.add(ExitCode.INTERRUPTED)
-            raise
         finally:
-            if not self._settings.dry_run:
-                if last is not None and began - last > LONGEST_GAP:
-                    report.warn(
-                        f"the last complete run was at {times.shown(last)}, and it is "
-                        f"{times.shown(began)}: VNS keeps a recording for {times.KEPT.days} days"
-                    )
-                # Without older calls, a run is complete only if an earlier one has fetched them.
-                has_all = since is None or (last is not None and since <= last)
-                if has_all and not report.codes:
-                    last = began
-                    with self._errors_said():
-                        data = json.dumps({"complete": times.shown(began)})
-                        write_bytes(path, data.encode("ascii") + b"\n")
-                self._sum_up(last)
+            if not is_dry:
+                self._count_missing(figures)
+        # Without older calls, a run is complete only if an earlier one has fetched them.
+        has_all = since is None or (figures.last is not None and since <= figures.last)
+        if has_all and not (is_dry or report.codes):
+            with errors_said(report):
+                figures.remember()
 
-    @contextmanager
-    def _errors_said(self) -> Iterator[None]:
-        try:
-            yield
-        except (FileDecryptorError, OSError) as error:
-            self.reporter.say_error(error)
-
-    def _fetch_listed(self, since: datetime | None) -> None:
+    def _fetch_listed(self, since: datetime | None, figures: Figures) -> None:
         listing = self._client.list_recordings()
         recordings, others = listing.recordings()
-        self._listed = len(recordings) + len(others)
+        self._recordings, figures.listed = recordings, len(recordings) + len(others)
         if error := incomplete(listing):
-            self.reporter.say_error(error)
+            self._reporter.say_error(error)
         if since is not None:
             recordings = [one for one in recordings if one.time is None or one.time >= since]
-            self._left_out = self._listed - len(others) - len(recordings)
-            self.reporter.note(f"left out, of calls before {times.shown(since)}: {self._left_out}")
+            figures.left_out = len(self._recordings) - len(recordings)
+            left_out = f"left out, of calls before {times.shown(since)}: {figures.left_out}"
+            self._reporter.note(left_out)
         self.fetch(recordings, others)
 
-    def _sum_up(self, last: datetime | None) -> None:
-        """Write the figures of the run, and when the last complete one was."""
-        report = self.reporter
-        figures: dict[str, float] = {
-            "listed": self._listed,
-            "fetched": report.counts["decrypted"] + report.counts["stored"],
-            "failed": report.counts["failed"] + report.counts[NOT_TRIED],
-            "bytes": report.size,
-            "seconds": round(time.monotonic() - self._begin, 3),
-        }
-        report.add_object(
-            {
-                "summary": True,
-                **figures,
-                "last_complete": None if last is None else times.shown(last),
-                "left_out": self._left_out,
-                "statuses": dict(report.counts),
-                "code": report.code,
-            }
-        )
-        if (path := self._settings.metrics) is None:
+    def _count_missing(self, figures: Figures) -> None:
+        """Count what is listed and not here, and warn if that is about to be purged."""
+        if self._recordings is None:
             return
-        if last is not None:
-            figures["last_complete_timestamp_seconds"] = last.timestamp()
-        text = ""  # as Prometheus wants it
-        for name, value in figures.items():
-            metric = f"vns_recordings_{name}"
-            text += f"# HELP {metric} {METRICS[name]}\n# TYPE {metric} gauge\n{metric} {value}\n"
-        data = text.encode("ascii")
-        with self._errors_said():
-            if self._console.is_standard_output(path):
-                self._console.write(data)
-            elif is_url(path) or not streams.write_to_stream(path, data):
-                write_bytes(os.path.realpath(path) if os.path.islink(path) else path, data)
+        unsure = [one for one in self._recordings if str(one.guid) not in self._here]
+        with suppress(FileDecryptorError, OSError):  # the store does not answer, as is known by now
+            figures.missing = self._archive.missing(unsure)
+        first, now = figures.first_call(), times.now()
+        if first is not None and times.rest(first, now) <= SOON:
+            count = len(figures.missing or ())
+            what = "1 recording is" if count == 1 else f"{count} recordings are"
+            self._reporter.warn(f"{what} missing here; {times.kept(first, now, 'the first')}")
 
 
 def incomplete(listing: Listing) -> ApiError | None:

@@ -23,6 +23,7 @@ from filedecryptor.vns.listing import Recording
 UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
 UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
+MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
@@ -83,6 +84,11 @@ class Records:
             if self._storage.size_of(self.path(record.file)) == record.size:
                 return not read or self._sha256(record.file, on_progress) == record.sha256
         return False
+
+    def have(self, guid: UUID) -> bool:
+        """Return whether a recording is here whole: its audio, or the `.enc` file as it came."""
+        record = self.find(guid)
+        return record is not None and record.is_whole and self.holds(record, read=False)
 
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()

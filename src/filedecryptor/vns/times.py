@@ -8,8 +8,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 KEPT = timedelta(days=7)  # how long VNS keeps a recording (its page "Call Recordings")
+PURGED = "purged"  # what is left then
 WESTERNMOST = timedelta(hours=12)  # how much later than UTC a day ends in the last zone
 NEVER = datetime.max.replace(tzinfo=UTC)  # later than any time
+FIRST = datetime.min.replace(tzinfo=UTC)  # earlier than any
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -18,6 +20,7 @@ _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d[\d:.,]*)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
 )
 _DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/", re.ASCII)
+_AGO = re.compile(r"(\d+)\s*([dh])", re.ASCII | re.IGNORECASE)
 
 
 def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noqa: ANN401
@@ -25,6 +28,21 @@ def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noq
 
     A text is ISO 8601, RFC 5322 or `/Date(...)/`; a number is seconds or milliseconds since 1970.
     """
+    found = _parsed(value, may_be_number=may_be_number)
+    return found if found and _EARLIEST <= found < _LATEST else None
+
+
+def parse_given(text: str) -> datetime | None:
+    """Return the time that a user means, of any year: as `parse` does, or so long ago, as `7d`."""
+    if not (match := _AGO.fullmatch(text.strip())):
+        return _parsed(text)
+    try:
+        return now() - timedelta(hours=int(match[1]) * (24 if match[2] in "dD" else 1))
+    except (OverflowError, ValueError):
+        return FIRST
+
+
+def _parsed(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noqa: ANN401
     text = value.strip() if isinstance(value, str) else ""
     try:
         if match := _ISO.fullmatch(text):
@@ -37,10 +55,9 @@ def parse(value: Any, *, may_be_number: bool = False) -> datetime | None:  # noq
             found = _since_1970(float(value))
         else:
             return None
-        found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError, OSError):
         return None
-    return found if _EARLIEST <= found < _LATEST else None
 
 
 def uncertainty(value: object) -> timedelta:
@@ -63,13 +80,27 @@ def now() -> datetime:
 
 def shown(time: datetime) -> str:
     """Return a time as it is shown and stored: ISO 8601, UTC, whole seconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def rest(call: datetime, at: datetime) -> timedelta:
+    """Return how long the recording of a call is still kept at some time; 0 if it may be gone."""
+    # A time to come is not that of a call.
+    return max(timedelta(0), min(call + KEPT - at, KEPT))
 
 
 def left(call: datetime, at: datetime) -> str:
     """Return how long the recording of a call is still kept, in days and hours, at some time."""
-    rest = min(call + KEPT - at, KEPT)  # a time to come is not that of a call
-    if rest <= timedelta(0):
-        return "purged"
-    days, hours = rest.days, rest.seconds // 3600
-    return f"{days} d {hours} h" if days or hours else f"{rest.seconds // 60} min"
+    found = rest(call, at)
+    if not found:
+        return PURGED
+    days, hours = found.days, found.seconds // 3600
+    return f"{days} d {hours} h" if days or hours else f"{found.seconds // 60} min"
+
+
+def kept(call: datetime, at: datetime, what: str = "it") -> str:
+    """Return as a sentence how long the recording of a call is still kept at some time."""
+    is_due = not rest(call, at)
+    return (
+        f"VNS may purge {what} now" if is_due else f"VNS keeps {what} for another {left(call, at)}"
+    )
