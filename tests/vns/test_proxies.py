@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -220,13 +222,33 @@ def test_a_refused_password_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> No
         proxy.tokens = None
         proxy.behaviours.append(refusing(407))
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", f"//{NAME}:{PASSWORD}@"))
+        monkeypatch.setattr(proxies, "REFUSED_FOR", 1)
         with Client(TOKEN, url=ELSEWHERE[1]) as client:
-            for after, sent in [(60, 1), (60, 1), (0, 2)]:
-                monkeypatch.setattr(proxies, "REFUSED_FOR", after)
+            for sent in [1, 1, 2]:
                 with pytest.raises(ApiError) as raised:
                     client.list_recordings()
                 assert len(proxy.seen) == sent
                 assert not leaks(told(raised.value), *SECRETS)
+                time.sleep(0.6)
+
+
+def test_a_proxy_that_is_known_is_asked_side_by_side(tmp_path: Path) -> None:
+    """Once it has answered at all, as one that is slow would be waited for again and again."""
+    together = Barrier(2, timeout=20)
+
+    def answer(handler: Handler) -> bool:
+        if len(proxy.seen) in {2, 3}:
+            together.wait()
+        handler.send(502 if len(proxy.seen) == 1 else 403, b"")
+        return True
+
+    with serving() as proxy:
+        proxy.tokens = None
+        proxy.behaviours.append(answer)
+        env = without_proxies() | {"HTTPS_PROXY": proxy.url}
+        words = ("download", "-j", "2", *NUMBERED[:2], *ELSEWHERE)
+        assert vns(Server(), *words, cwd=tmp_path, **env).code == 7
+    assert not together.broken
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -221,19 +221,12 @@ class Network(httpcore.SyncBackend):
         found = proxies.find(host, port) if scheme == "https" else None
         with self._lock:
             if (scheme, found) not in self._pools:
-                proxy, way = Proxy(*found) if found else None, None
+                proxy = Proxy(*found) if found else None
                 # The certificates of the system (or of SSL_CERT_FILE), and those of `certifi`.
                 trust = tls.context(httpcore.default_ssl_context) if scheme == "https" else None
-                if proxy:
-                    url = httpcore.URL(
-                        scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"
-                    )
-                    way = httpcore.Proxy(
-                        url, proxy.auth, ssl_context=trust if proxy.scheme == "https" else None
-                    )
                 pool = httpcore.ConnectionPool(
                     ssl_context=trust,
-                    proxy=way,
+                    proxy=httpcore.Proxy(proxy.url, proxy.auth) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
                     network_backend=self,
@@ -250,18 +243,16 @@ class _Way:
         self._is_at_proxy = False
         self.turn = ExitStack()
 
-    def watch(self, event: str, info: Mapping[str, Any]) -> None:
+    def watch(self, event: str, _: Mapping[str, Any]) -> None:
         """Note how far it has come; `httpcore` calls this, as its extension `trace`."""
         if self._proxy is None:
             return
         if event == "connection.connect_tcp.started":
             self._is_at_proxy = True
-        elif event == "http11.send_request_headers.started":
-            self._is_at_proxy = info["request"].method == b"CONNECT"
-            if self._is_at_proxy:
-                self.turn.enter_context(self._proxy.first_alone())
-                if self._proxy.refuses():
-                    raise httpcore.ProxyError(f"{HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:d}")
+        elif event == "http11.send_request_headers.started" and self._is_at_proxy:
+            self.turn.enter_context(self._proxy.first_alone())
+            if self._proxy.refuses():
+                raise httpcore.ProxyError(f"{HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:d}")
         elif event == "proxy.start_tls.started":
             self._is_at_proxy = False
             self.turn.close()

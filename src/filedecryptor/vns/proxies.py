@@ -17,7 +17,7 @@ from filedecryptor.errors import ApiError, UsageError
 PORTS = {"https": 443, "http": 80}
 REFUSED_FOR = 60.0  # seconds for which a refused password is not sent again
 _ADDRESS = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://)?+(?:(?P<name>[^:]*)(?::(?P<password>.*))?@)?"
+    r"(?:[a-z][a-z0-9+.-]*://)?+(?:([^:]*)(?::(.*))?@)?"  # a name and a password
     r"(?P<host>\[[0-9a-f:.]+\]|(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?)"
     r"(?::(?P<port>[0-9]{0,5}))?(?:[/?#][^@]*)?",
     re.IGNORECASE | re.ASCII,
@@ -42,24 +42,21 @@ class Proxy:
 
     def __init__(self, address: str, origin: str) -> None:
         scheme = re.match(r"([a-z][a-z0-9+.-]*)://", address, re.IGNORECASE)
-        self.scheme = scheme[1].lower() if scheme else "http"
-        if self.scheme not in PORTS:
-            cause = f"{origin} names a proxy for {self.scheme}://, which is not supported"
-            raise UsageError(
-                cause, hint="name one for http:// or https://, or except the server by NO_PROXY"
-            )
+        kind = scheme[1].lower() if scheme else "http"
+        if kind not in PORTS:
+            cause = f"{origin} names a proxy for {kind}://, which is not supported"
+            hint = "name one for http:// or https://, or except the server by NO_PROXY"
+            raise UsageError(cause, hint=hint)
         parts = _ADDRESS.fullmatch(address)
-        port = int(parts["port"] or PORTS[self.scheme]) if parts else 0
+        port = int(parts["port"] or PORTS[kind]) if parts else 0
         is_address = scheme or (parts and (parts["port"] or "." in parts["host"]))  # not `None`
         if not (parts and is_address and 0 < port < 1 << 16):
             raise UsageError(f"{origin} is not the address of a proxy", hint=_HINT)
-        self.host, self.port = parts["host"].strip("[]"), port
         self._place, self._origin = f"{parts['host']}:{port}", origin
-        raw = [
-            (parts[part] or "").encode("utf-8", "surrogateescape") for part in ("name", "password")
-        ]
-        name, password = map(unquote_to_bytes, raw)
-        self.auth = None if parts["name"] is None else (name, password)  # in UTF-8 (RFC 7617)
+        self.url = f"{kind}://{self._place}"
+        user = [(part or "").encode("utf-8", "surrogateescape") for part in parts.groups()[:2]]
+        name, password = map(unquote_to_bytes, user)
+        self.auth = None if parts[1] is None else (name, password)
         self._lock = Lock()
         self._is_known, self._refused = False, -math.inf
 
