@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import TOKEN, Handler, Server, serving
 from support.leaks import leaks, told
+from support.posix import IS_WINDOWS
 from support.tls import certificate, listening, secure, tunnel
 from support.vns import NUMBERED, ONE, instead, stored, vns
 
@@ -70,7 +72,8 @@ def test_an_unfit_address(tmp_path: Path, variable: str, address: str, said: str
     for words in (["list"], ["download", ONE], ["archive", "."]):
         result = vns(Server(), *words, *ELSEWHERE, cwd=tmp_path, **env)
         assert (result.code, result.stdout) == (2, b"")
-        assert result.stderr.startswith(f"error: {variable} ")
+        spelling = variable.upper() if IS_WINDOWS else variable
+        assert result.stderr.startswith(f"error: {spelling} ")
         assert said in result.stderr
         assert "hint: " in result.stderr
         assert not leaks(result.stderr, *SECRETS)
@@ -145,7 +148,7 @@ def test_exceptions(
         (partial(refusing, 403), 1, "PROXY does not lead to elsewhere.example: 403 Forbidden"),
         (partial(refusing, 599), 1, "PROXY does not lead to elsewhere.example: 599"),
         (partial(refusing, 502), 5, "PROXY does not lead to elsewhere.example: 502 Bad Gateway"),
-        (partial(refusing, 407), 1, "the proxy PLACE refuses the name and password in https_proxy"),
+        (partial(refusing, 407), 1, "the proxy PLACE refuses the name and password in HTTPS_PROXY"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
         (b"\x05\xff", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
         (b"", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
@@ -170,10 +173,10 @@ def test_the_proxy_is_at_fault(tmp_path: Path, answer: Any, attempts: int, said:
         is_raw = isinstance(answer, bytes)
         proxy.behaviours += [] if is_raw else [answer()]
         place = f"127.0.0.1:{listener.port if is_raw else proxy.server_port}"
-        env = without_proxies() | {"https_proxy": f"http://{NAME}:{PASSWORD}@{place}"}
+        env = without_proxies() | {"HTTPS_PROXY": f"http://{NAME}:{PASSWORD}@{place}"}
         result = vns(Server(), "archive", ".", *ELSEWHERE, cwd=tmp_path, **env)
         assert (listener.count or len(proxy.seen)) == attempts
-    said = said.replace("PROXY", "the proxy PLACE (https_proxy)").replace("PLACE", place)
+    said = re.sub(r"\bPROXY\b", "the proxy PLACE (HTTPS_PROXY)", said).replace("PLACE", place)
     assert result.code == 7
     assert result.stderr.startswith(f"error: {said}")
     assert not leaks(result.stderr, *SECRETS)
@@ -282,9 +285,9 @@ def test_a_proxy_that_is_not_trusted(tmp_path: Path) -> None:
     with serving() as proxy:
         secure(proxy, certificate(tmp_path))
         place = f"localhost:{proxy.server_port}"
-        env = without_proxies() | {"https_proxy": f"https://{NAME}:{PASSWORD}@{place}"}
+        env = without_proxies() | {"HTTPS_PROXY": f"https://{NAME}:{PASSWORD}@{place}"}
         result = vns(Server(), "list", *ELSEWHERE, cwd=tmp_path, **env)
-    said = f"error: the certificate of the proxy {place} (https_proxy) is not trusted: self-signed"
+    said = f"error: the certificate of the proxy {place} (HTTPS_PROXY) is not trusted: self-signed"
     assert (result.code, proxy.seen) == (7, [])
     assert result.stderr.startswith(said)
 

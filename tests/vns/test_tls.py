@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import TOKEN, Server
+from support.posix import IS_WINDOWS
 from support.tls import certificate, listening, secure, server_context
 from support.vns import ONE, stored, vns, vns_process
 
@@ -103,6 +105,9 @@ def test_trust_that_does_not_help(
     (tmp_path / "hashes").mkdir()
     (tmp_path / "hashes" / "0123abcd.0").write_bytes(other)
     words = ("list", "--api-url", f"https://localhost:{api.server_port}")
+    if IS_WINDOWS and ("mine" in said or "Is a" in said):
+        pytest.skip("Windows has other rights and other words")
+    variables = {name: value.replace(":", os.pathsep) for name, value in variables.items()}
     if "mine" in said:
         result = vns_process(api, *words, cwd=tmp_path, as_anybody=True, **variables)
     else:
@@ -245,6 +250,5 @@ def test_keys_that_cannot_be_logged(tmp_path: Path, words: list[str], path: str)
     """The variable is named, once."""
     words += ["--api-url", "https://a.example"]
     result = vns(Server(), *words, cwd=tmp_path, SSLKEYLOGFILE=path)
-    assert result.code == 2
-    cause = "Is a directory" if path == "." else "No such file or directory"
-    assert result.stderr == f"error: SSLKEYLOGFILE: {path} cannot be written: {cause}\n"
+    assert (result.code, len(result.lines)) == (2, 1)
+    assert result.lines[0].startswith(f"error: SSLKEYLOGFILE: {path} cannot be written: ")

@@ -105,13 +105,8 @@ def _client(settings: Settings) -> Client:
         origin = f"{settings.token_file} (its first line)"
     if token is None:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
-    client = Client(
-        token,
-        url=settings.api_url,
-        timeout=settings.timeout,
-        max_time=settings.max_time,
-        origin=origin,
-    )
+    url, timeout, max_time = settings.api_url, settings.timeout, settings.max_time
+    client = Client(token, url=url, timeout=timeout, max_time=max_time, origin=origin)
     click.get_current_context().call_on_close(client.close)
     return client
 

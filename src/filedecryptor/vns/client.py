@@ -138,7 +138,7 @@ class Client:
         timeout: Seconds to wait for the beginning of an answer. The same time must then bring at
             least 1,000 bytes for each of its seconds.
         max_time: Seconds from now after which every request fails; None if there is no limit.
-        origin: Where the token came from, as the name of a file: what is wrong with it says so.
+        origin: Where the token came from, such as a file's name, for the hint if it is refused.
 
     Raises:
         UsageError: The address, the token or a time cannot be used, or what the environment says
@@ -262,11 +262,8 @@ class Client:
         text = text_of(body[:READ]) or ""
         try:
             found = listing.fields(json.loads(text))
-            text = ", ".join(
-                value if isinstance(value, str) else as_json(value)
-                for _, value in found
-                if value is not None
-            )
+            values = [value for _, value in found if value is not None]
+            text = ", ".join(one if isinstance(one, str) else as_json(one) for one in values)
         except (ValueError, RecursionError):
             text = unescape(re.sub(r"<[^>]*>?", " ", text))
         line = in_one_line(text.replace(self._token, "...")) if text.strip() else ""
