@@ -106,7 +106,8 @@ def _client(settings: Settings) -> Client:
     if token is None:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
     url, timeout, max_time = settings.api_url, settings.timeout, settings.max_time
-    client = Client(token, url=url, timeout=timeout, max_time=max_time, origin=origin)
+    # Tools that write secrets like to end them with a blank or a line end; no token has one.
+    client = Client(token.strip(), url=url, timeout=timeout, max_time=max_time, origin=origin)
     click.get_current_context().call_on_close(client.close)
     return client
 

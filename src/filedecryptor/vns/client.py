@@ -37,7 +37,7 @@ REDIRECTS = {301, 302, 303, 307, 308}  # statuses (RFC 9110, section 15.4)
 ONLY_THE_KEY = "only the key itself belongs there"
 # What no key holds, and what is said of it.
 FOREIGN = {
-    "[\\r\\n]": f"it has more than one line: {ONLY_THE_KEY}",
+    "[\\r\\n]": f"it has a line end in it: {ONLY_THE_KEY}",
     "^\ufeff": "it begins with a byte order mark",
     "[^ -~]": "it has characters in it that are not printable ASCII",
     "(?i)^(authorization|bearer|token|basic|key|(x-)?api-?key)(?=[: ])": (
@@ -133,7 +133,7 @@ class Client:
     As a context manager, it closes its connections at the end.
 
     Args:
-        token: The API key, sent in the header `Token`, without blanks around it. It is never shown.
+        token: The API key, sent in the header `Token`. It is never shown.
         url: The API's address; `http` only for the machine itself.
         timeout: Seconds to wait for the beginning of an answer. The same time must then bring at
             least 1,000 bytes for each of its seconds.
@@ -159,11 +159,10 @@ class Client:
             raise UsageError(
                 "the API's address must begin with https:// (http:// for this machine)"
             )
-        # Tools that write secrets like to end them with a blank or a line end; no token has one.
-        self._token, self._origin = token.strip(), origin
-        if not self._token:
+        self._token, self._origin = token, origin
+        if not token:
             raise UsageError("the API token is empty", hint=self._hint())
-        if not self._token.isascii() or not self._token.isprintable():
+        if not token.isascii() or not token.isprintable() or token != token.strip():
             cause = "the API token contains characters not allowed in an HTTP header"
             raise UsageError(cause, hint=self._hint())
         if not 0 < timeout <= LONGEST_TIMEOUT:
