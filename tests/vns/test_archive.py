@@ -234,7 +234,7 @@ LOCKED = b'{"success": false, "error": "locked"}'
     [
         (partial(answering, 500, times=5), 7, "the API kept failing (status 500)"),
         (partial(answering, 403), 6, "the API refused the token (status 403)"),
-        (partial(answering, 200, LOCKED), 7, "the API has not deleted it: False, locked"),
+        (partial(answering, 200, LOCKED), 7, "the API has not deleted it: false, locked"),
         (partial(answering, 200, b"<html>Log in"), 7, "the API has not deleted it: Log in"),
         # What is followed could delete something else.
         *(

@@ -6,7 +6,7 @@ import datetime as dt
 import gzip
 import io
 import json
-import ssl
+import re
 import struct
 import time
 from collections.abc import Callable
@@ -21,10 +21,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.api_server import PATH, TOKEN, Handler, Server, serving
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
 from support.vns import (
@@ -59,6 +55,7 @@ WORDS = [
     *((b"", ""), (b"{}", ""), (b"null", ""), (b"\x89PNG\r\n\x1a\n\0\0", "")),
     (b"try\n\tagain", ": try again"),
     (b'{"code": 3, "errors": {"id": ["unknown", null]}}', ": 3, unknown"),
+    (b'{"deleted": false, "left": 1.5}', ": false, 1.5"),
     (b"<html><head><title>502</title></head><body>Bad &amp; gone</body>", ": 502 Bad & gone"),
     ('{"error": "wide"}'.encode("utf-16"), ": wide"),
     (f"the token {TOKEN} is no good".encode(), ": the token ... is no good"),
@@ -101,6 +98,17 @@ FAILURES: list[tuple[int, str, list[Any]]] = [
             *(partial(BEGINNING, Content_Length=length) for length in ("-5", "x")),
             partial(BEGINNING, Transfer_Encoding="chunked"),
         ],
+    ),
+    (
+        *(5, "the answer of SERVER breaks off, or is not valid HTTP: illegal header line\n"),
+        [
+            *(partial(BEGINNING, **{name: TOKEN}) for name in ("X_A ", "X_\u00c4", "")),
+            partial(BEGINNING, X_A="\0\"'"),
+        ],
+    ),
+    (
+        *(5, "the answer of SERVER breaks off, or is not valid HTTP: illegal chunk header\n"),
+        [partial(sending, body, Transfer_Encoding="chunked") for body in (b"'\r\n", b'"\r\n')],
     ),
     (1, "the API sent no recording", [partial(BEGINNING, 202, **WHOLE)]),
     (5, "the API does not send the part of the recording", [partial(BEGINNING, 206, **WHOLE)]),
@@ -197,6 +205,55 @@ def test_no_list(api: Server, tmp_path: Path, what: Any, words: str, said: str) 
     assert (result.code, result.stdout) == (6 if "token" in said else 7, b"")
     assert result.stderr.startswith(f"error: {said}".replace("SERVER", api.url[7:]))
     assert len(api.seen) == 1 or "(status" not in said
+
+
+ONLY = ": only the key itself belongs there"
+MARKED = {
+    "the token is in quotation marks": ["'KEY'", '"KEY"'],
+    "the token looks like a line that sets a variable": ["VNS_API_TOKEN=KEY", "export T='KEY'"],
+    f"it begins with 'Bearer'{ONLY}": ["Bearer KEY", "Bearer: KEY"],
+    f"it begins with 'Token'{ONLY}": ["Token KEY", "Token:KEY", " Token: KEY"],
+    f"it begins with 'Authorization'{ONLY}": ["Authorization: KEY", "Authorization: Bearer KEY"],
+    f"it looks like JSON or XML{ONLY}": ['{"token": "KEY"}', "<token>KEY</token>"],
+    f"it has a blank in it{ONLY}": ["KEY # of March", "# KEY"],
+    "the token came from ": ["KEY", "\t KEY \n", "KEY\u00a0\r\n"],
+}
+UNFIT = {
+    f"it has a line end in it{ONLY}": ["KEY\nB", "# the key\r\nKEY", "KEY\rB"],
+    "it begins with a byte order mark": ["\ufeffKEY"],
+    "it has characters in it that are not printable ASCII": ["KEY\u200b", "\u201cKEY\u201d"],
+    "the token came from ": ["", " \n"],
+}
+
+
+@pytest.mark.parametrize(
+    ("hint", "token", "code"),
+    [(hint, one, 6) for hint, tokens in MARKED.items() for one in tokens]
+    + [(hint, one, 2) for hint, tokens in UNFIT.items() for one in tokens],
+)
+def test_what_is_no_token(api: Server, tmp_path: Path, hint: str, token: str, code: int) -> None:
+    """It is said what shows that, and where it came from; at once where it cannot be sent."""
+    api.tokens = set()
+    token = token.replace("KEY", "Some-Key-456")
+    (tmp_path / "key").write_text(token, "utf-8")
+    runs: dict[str, list[str]] = {"VNS_API_TOKEN": []}
+    if token and not re.search("\n|\ufeff", token.strip()):  # a file is read without these
+        runs["key (its first line)"] = ["--token-file", "key"]
+    for origin, words in runs.items():
+        api.seen.clear()
+        result = vns(api, "list", *words, cwd=tmp_path, VNS_API_TOKEN=token)
+        assert (result.code, len(api.seen)) == (code, code == 6)
+        assert result.lines[-1].startswith(f"hint: {hint}")
+        assert result.lines[-1].endswith(f"the token came from {origin}")
+        assert "Some-Key" not in result.stderr
+
+
+def test_a_token_in_a_program() -> None:
+    """Its hint says what is wrong; where it came from is known only if the program says so."""
+    for token, hint in [("", None), ("A\n", f"it has a line end in it{ONLY}")]:
+        with pytest.raises(UsageError) as raised:
+            Client(token)
+        assert raised.value.hint == hint
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/{ONE}"], ids=["list", "recording"])
@@ -337,6 +394,7 @@ INVALID = [
     *("https://a.example\\@b.example", "https://a.example/\nx", "https://a.example/ x"),
     *("https://b\u00fccher.example", "https://[x", "https://a.example:port"),
     *("https://a.example:99999", "https://a.example:0", "\thttps://a.example"),
+    *("https://a..example", f"https://{'a' * 64}.example"),
 ]
 
 
@@ -483,65 +541,3 @@ def test_the_time_for_all_of_it(api: Server, tmp_path: Path, what: str) -> None:
     if what != "list":
         assert f"{len(api.recordings) - 1} recordings not tried" in result.stderr
         assert "hint: run this again: what is stored is not fetched again" in result.lines
-
-
-def certificate_in(folder: Path) -> Path:
-    """Return the path of a certificate and its key, which nobody has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path = folder / "certificate.pem"
-    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    return path
-
-
-def test_encryption(api: Server, tmp_path: Path) -> None:
-    """A certificate that is not trusted is refused, before the token is sent; else all is well."""
-    certificate = certificate_in(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    api.socket = context.wrap_socket(api.socket, server_side=True)
-    server = f"localhost:{api.server_port}"
-    words = ("archive", "calls", "--api-url", f"https://{server}")
-    refused = vns(api, *words, cwd=tmp_path)
-    said = f"error: the certificate of {server} is not trusted: self-signed certificate"
-    assert (refused.code, refused.lines[0], api.seen) == (7, said, [])
-    assert "SSL_CERT_FILE" in refused.lines[1]
-    with pytest.raises(ApiError) as raised:
-        Client(TOKEN, url=f"https://{server}").list_recordings()
-    assert raised.value.__context__ is None  # which would hold the request and its token
-    assert vns(api, *words, cwd=tmp_path, SSL_CERT_FILE=str(certificate)).code == 0
-    assert stored(tmp_path / "calls") == {f"{ONE}.opus": AUDIO}
-
-
-def test_a_proxy(api: Server, tmp_path: Path) -> None:
-    """It is asked for a way to a server elsewhere, and never sees the token."""
-    with serving() as proxy:
-        proxy.tokens = None
-        more = {"https_proxy": proxy.url.replace("//", "//name:w%6Frd@"), "no_proxy": ""}
-        words = ("list", "--api-url", "https://elsewhere.example")
-        result = vns(api, *words, cwd=tmp_path, **more)
-    said = "error: the proxy does not lead to elsewhere.example: 404 Not Found"
-    assert (result.code, result.lines[0]) == (7, said)
-    command, path, headers = proxy.seen[0]
-    assert (command, path) == ("CONNECT", "elsewhere.example:443")
-    assert headers["Proxy-Authorization"] == "Basic bmFtZTp3b3Jk"
-    assert TOKEN not in str(proxy.seen)
-
-
-def test_no_proxy_gets_the_token_in_clear_text(api: Server, tmp_path: Path) -> None:
-    """An address of this machine is asked directly; the program names itself there."""
-    with serving() as proxy:
-        more = {"http_proxy": proxy.url, "HTTP_PROXY": proxy.url, "all_proxy": proxy.url}
-        assert vns(api, "list", cwd=tmp_path, **more).code == 0
-        assert proxy.seen == []
-    assert api.seen[0][2]["User-Agent"].startswith("filedecryptor/0.")

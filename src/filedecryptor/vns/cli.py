@@ -112,14 +112,15 @@ fetch_options = _options(
 
 
 def _client(settings: Settings) -> Client:
-    token = os.environ.get(TOKEN_VARIABLE)
+    token, origin = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
     if settings.token_file is not None:
         token = first_line(settings.token_file, "--token-file").decode("utf-8", "replace")
+        origin = f"{settings.token_file} (its first line)"
     if token is None:
         raise UsageError("there is no API token", hint=f"use --token-file, or set {TOKEN_VARIABLE}")
+    url, timeout, max_time = settings.api_url, settings.timeout, settings.max_time
     # Tools that write secrets like to end them with a blank or a line end; no token has one.
-    token, timeout = token.strip(), settings.timeout
-    client = Client(token, url=settings.api_url, timeout=timeout, max_time=settings.max_time)
+    client = Client(token.strip(), url=url, timeout=timeout, max_time=max_time, origin=origin)
     click.get_current_context().call_on_close(client.close)
     return client
 

@@ -20,7 +20,7 @@ from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
 from filedecryptor.vns import http, listing
 from filedecryptor.vns.http import Answer, BusyError, PassingError, retry_after
-from filedecryptor.vns.listing import SHOWN, Listing, Recording, says_no
+from filedecryptor.vns.listing import SHOWN, Listing, Recording, as_json, says_no
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
 
@@ -32,11 +32,20 @@ LONGEST_TIMEOUT = 3600
 PROGRESS = 64 * 1024  # progress in bytes with which a failed attempt does not count
 LARGEST_LIST = 256 << 20  # bytes in memory: those of more than a million recordings
 MAX_REDIRECTS = 5
+REDIRECTS = {301, 302, 303, 307, 308}  # statuses (RFC 9110, section 15.4)
 
-# Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
-REDIRECTS = {301, 302, 303, 307, 308}
-TOO_MANY_REQUESTS = 429
-PASSING_STATUSES = {408, 425, TOO_MANY_REQUESTS, 500, 502, 503, 504, *range(520, 525)}
+ONLY_THE_KEY = "only the key itself belongs there"
+# What no key holds, and what is said of it.
+FOREIGN = {
+    "[\\r\\n]": f"it has a line end in it: {ONLY_THE_KEY}",
+    "^\ufeff": "it begins with a byte order mark",
+    "[^ -~]": "it has characters in it that are not printable ASCII",
+    "(?i)^(authorization|bearer|token|basic|key|(x-)?api-?key)(?=[: ])": (
+        f"it begins with '{{}}': {ONLY_THE_KEY}"
+    ),
+    "^[{[<]": f"it looks like JSON or XML: {ONLY_THE_KEY}",
+    " ": f"it has a blank in it: {ONLY_THE_KEY}",
+}
 
 
 def not_a_recording(head: bytes, size: int, words: str) -> ApiError | None:
@@ -129,9 +138,11 @@ class Client:
         timeout: Seconds to wait for the beginning of an answer. The same time must then bring at
             least 1,000 bytes for each of its seconds.
         max_time: Seconds from now after which every request fails; None if there is no limit.
+        origin: Where the token came from, such as a file's name, for the hint if it is refused.
 
     Raises:
-        UsageError: The address, the token or a time cannot be used.
+        UsageError: The address, the token or a time cannot be used, or what the environment says
+            of a proxy.
     """
 
     def __init__(
@@ -141,21 +152,24 @@ class Client:
         url: str = BASE_URL,
         timeout: float = TIMEOUT,
         max_time: float | None = None,
+        origin: str | None = None,
     ) -> None:
         address = http.address_of(url)
         if address is None or not (address.scheme == "https" or http.is_loopback(address)):
             raise UsageError(
                 "the API's address must begin with https:// (http:// for this machine)"
             )
+        self._token, self._origin = token, origin
         if not token:
-            raise UsageError("the API token is empty")
+            raise UsageError("the API token is empty", hint=self._hint())
         if not token.isascii() or not token.isprintable() or token != token.strip():
-            raise UsageError("the API token contains characters not allowed in an HTTP header")
+            cause = "the API token contains characters not allowed in an HTTP header"
+            raise UsageError(cause, hint=self._hint())
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
         self._address = address
-        self._token = token
         self._network = http.Network(timeout, max_time)
+        self._network.prepare(address)
 
     def __enter__(self) -> Self:
         return self
@@ -247,7 +261,8 @@ class Client:
         text = text_of(body[:READ]) or ""
         try:
             found = listing.fields(json.loads(text))
-            text = ", ".join(str(value) for _, value in found if value is not None)
+            values = [value for _, value in found if value is not None]
+            text = ", ".join(one if isinstance(one, str) else as_json(one) for one in values)
         except (ValueError, RecursionError):
             text = unescape(re.sub(r"<[^>]*>?", " ", text))
         line = in_one_line(text.replace(self._token, "...")) if text.strip() else ""
@@ -292,6 +307,15 @@ class Client:
             address = found
         raise ApiError("the API redirects in a circle")
 
+    def _hint(self) -> str | None:
+        """Return what may not belong to the token, and where it came from."""
+        hint = secret_hint(self._token.encode("utf-8", "replace"), "the token")
+        for pattern, words in FOREIGN.items():
+            if hint is None and (found := re.search(pattern, self._token)):
+                hint = words.format(found[0])
+        origin = self._origin and f"the token came from {self._origin}"
+        return "; ".join(filter(None, [hint, origin])) or None
+
     def _refusal(self, answer: Answer, *, is_list: bool) -> Exception:
         """Return the error for an answer by its status."""
         status, words = answer.status, ""
@@ -299,8 +323,7 @@ class Client:
             words = self.words(answer.beginning(READ))
         reason = f"(status {status}){f': {words}' if words else ''}"
         if status in {401, 403}:
-            hint = secret_hint(self._token.encode(), "the token")
-            return TokenError(f"the API refused the token {reason}", hint=hint)
+            return TokenError(f"the API refused the token {reason}", hint=self._hint())
         if status in {404, 410} and is_list:
             return ApiError(
                 f"the API has no list of recordings at this address {reason}",
@@ -308,9 +331,9 @@ class Client:
             )
         if status in {404, 410}:
             return NotFoundError(f"the API has no such recording {reason}")
-        if status in PASSING_STATUSES:
+        if status in http.PASSING_STATUSES:
             wait = retry_after(answer.headers.get("retry-after"))
-            if wait is not None or status == TOO_MANY_REQUESTS:
+            if wait is not None or status == HTTPStatus.TOO_MANY_REQUESTS:
                 return BusyError(f"the API kept failing {reason}", wait)
             return PassingError(f"the API kept failing {reason}")
         what = "refused the request" if status in range(400, 600) else "sent no recording"

@@ -5,25 +5,24 @@ from __future__ import annotations
 import math
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
+from http.client import responses
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
 
 from filedecryptor.core.decryptor import OnProgress
 from filedecryptor.errors import ApiError, in_one_line
 from filedecryptor.jobs.workers import WAKING_INTERVAL
-from filedecryptor.vns import times
+from filedecryptor.vns import proxies, times, tls
+from filedecryptor.vns.proxies import PORTS, Proxy
 
 Result = TypeVar("Result")
-
-PORTS = {"https": 443, "http": 80}
 
 
 def address_of(url: str, base: str = "") -> SplitResult | None:
@@ -32,6 +31,7 @@ def address_of(url: str, base: str = "") -> SplitResult | None:
     try:
         parts = urlsplit(urljoin(base, url))
         is_address = parts.scheme in PORTS and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver will do
     except ValueError:
         return None
     return parts if is_address and "@" not in parts.netloc and not odd else None
@@ -55,6 +55,9 @@ ATTEMPTS = 5  # how often a request is made before it counts as failed
 PAUSE = 0.5  # seconds before the second attempt; twice as long before each of the next
 LONGEST_PAUSE = 60.0  # seconds between two attempts, whatever the server asks for
 SPACING = 0.1  # seconds between the beginnings of two requests, from the first refusal on
+
+# Statuses (RFC 9110, section 15; 520 to 524 are Cloudflare's).
+PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
 
 
 class PassingError(Exception):
@@ -80,16 +83,15 @@ class TooSlowError(httpcore.ReadTimeout):
     """Less than `LEAST_SPEED` is received."""
 
 
-_BREAKS_OFF = "the answer of {server} breaks off, or is not valid HTTP: {cause}"
+_BREAKS_OFF = "the answer of {peer} breaks off, or is not valid HTTP: {cause}"
 _CAUSES: dict[type[Exception], str] = {
-    TooSlowError: f"{{server}} sends less than {LEAST_SPEED} bytes a second",
-    httpcore.ConnectTimeout: f"{{server}} cannot be reached within {CONNECT_TIMEOUT:g} seconds",
-    httpcore.TimeoutException: "{server} did not answer within {timeout:g} seconds",
-    httpcore.ConnectError: "{server} cannot be reached: {cause}",
-    httpcore.ProxyError: "the proxy does not lead to {server}: {cause}",
-    httpcore.UnsupportedProtocol: "the proxy named in the environment is not one for HTTP",
+    TooSlowError: f"{{peer}} sends less than {LEAST_SPEED} bytes a second",
+    httpcore.ConnectTimeout: f"{{peer}} cannot be reached within {CONNECT_TIMEOUT:g} seconds",
+    httpcore.TimeoutException: "{peer} did not answer within {timeout:g} seconds",
+    httpcore.ConnectError: "{peer} cannot be reached: {cause}",
+    httpcore.ProxyError: "{peer} does not lead to {server}: {cause}",
     **dict.fromkeys((httpcore.NetworkError, httpcore.ProtocolError, OverflowError), _BREAKS_OFF),
-    ValueError: "the answer of {server} is not valid HTTP",  # a number that h11 cannot read
+    ValueError: "the answer of {peer} is not valid HTTP",  # a number that h11 cannot read
 }
 
 
@@ -120,7 +122,7 @@ class Network(httpcore.SyncBackend):
         self.timeout = timeout
         self._max_time = math.inf if max_time is None else max_time
         self._deadline = time.monotonic() + self._max_time
-        self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
+        self._pools: dict[object, tuple[Proxy | None, httpcore.ConnectionPool]] = {}
         self._lock = Lock()
         self._answers = 0  # to requests that were not refused
         self._refusals = 0  # one after another, since the last such answer
@@ -128,7 +130,7 @@ class Network(httpcore.SyncBackend):
 
     def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
+        for _, pool in self._pools.values():
             pool.close()
 
     def connect_tcp(self, *args: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
@@ -189,16 +191,18 @@ class Network(httpcore.SyncBackend):
         self, method: str, address: SplitResult, headers: Mapping[str, str]
     ) -> Iterator[Answer]:
         """Make a request once, and yield the answer to it; raise PassingError if there is none."""
-        server = address.netloc
         scheme, host, port = origin(address)
         target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        proxy, pool = self.prepare(address)
+        way = _Way(self, address.netloc, proxy)
         request = httpcore.Request(
             method,
             httpcore.URL(scheme=scheme, host=host, port=port, target=target),
-            headers=[("Host", server), *headers.items()],
-            extensions={"timeout": {"connect": self.left(CONNECT_TIMEOUT)}},
+            headers=[("Host", address.netloc), *headers.items()],
+            extensions={"timeout": {"connect": self.left(CONNECT_TIMEOUT)}, "trace": way.watch},
         )
-        response = self._attempt(server, self._pool(scheme, host).handle_request, request)
+        with way.turn:
+            response = way.attempt(pool.handle_request, request)
         try:
             names: dict[str, str] = {}
             for name, value in response.headers:
@@ -206,50 +210,90 @@ class Network(httpcore.SyncBackend):
                 text = value.decode("utf-8", "replace")
                 names[key] = f"{names[key]}, {text}" if key in names else text
             stream = response.iter_stream()
-            pieces = iter(lambda: self._attempt(server, next, stream, None), None)
+            pieces = iter(lambda: way.attempt(next, stream, None), None)
             yield Answer(response.status, names, pieces)
         finally:
             response.close()
 
-    def _pool(self, scheme: str, host: str) -> httpcore.ConnectionPool:
-        proxy = ""
-        if scheme == "https" and not proxy_bypass(host):
-            proxies = getproxies()
-            proxy = proxies.get("https") or proxies.get("all") or ""
-            proxy = proxy if "://" in proxy or not proxy else f"http://{proxy}"
+    def prepare(self, address: SplitResult) -> tuple[Proxy | None, httpcore.ConnectionPool]:
+        """Return the proxy for a server, and the connections; raise UsageError if one is unfit."""
+        scheme, host, port = origin(address)
+        found = proxies.find(host, port) if scheme == "https" else None
         with self._lock:
-            if (scheme, proxy) not in self._pools:
-                name, password = urlsplit(proxy).username, urlsplit(proxy).password
-                auth = (unquote(name), unquote(password or "")) if name else None
+            if (scheme, found) not in self._pools:
+                proxy = Proxy(*found) if found else None
                 # The certificates of the system (or of SSL_CERT_FILE), and those of `certifi`.
-                certificates = httpcore.default_ssl_context() if scheme == "https" else None
-                self._pools[scheme, proxy] = httpcore.ConnectionPool(
-                    ssl_context=certificates,
-                    proxy=httpcore.Proxy(proxy, auth) if proxy else None,
+                trust = tls.context(httpcore.default_ssl_context) if scheme == "https" else None
+                pool = httpcore.ConnectionPool(
+                    ssl_context=trust,
+                    proxy=httpcore.Proxy(proxy.url, proxy.auth) if proxy else None,
                     max_connections=None,
                     keepalive_expiry=KEEP_ALIVE,
                     network_backend=self,
                 )
-            return self._pools[scheme, proxy]
+                self._pools[scheme, found] = proxy, pool
+            return self._pools[scheme, found]
 
-    def _attempt(self, server: str, step: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
+
+class _Way:
+    """The way of a request to its server: a failure names the one that it had come to."""
+
+    def __init__(self, network: Network, server: str, proxy: Proxy | None) -> None:
+        self._network, self._server, self._proxy = network, server, proxy
+        self._is_at_proxy = False
+        self.turn = ExitStack()
+
+    def watch(self, event: str, _: Mapping[str, Any]) -> None:
+        """Note how far it has come; `httpcore` calls this, as its extension `trace`."""
+        if self._proxy is None:
+            return
+        if event == "connection.connect_tcp.started":
+            self._is_at_proxy = True
+        elif event == "http11.send_request_headers.started" and self._is_at_proxy:
+            self.turn.enter_context(self._proxy.first_alone())
+            if self._proxy.refuses():
+                raise httpcore.ProxyError(f"{HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:d}")
+        elif event == "proxy.start_tls.started":
+            self._is_at_proxy = False
+            self.turn.close()
+
+    def attempt(self, step: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
         """Return what a step returns; raise an error of ours, which does not hold the token."""
         try:
             return step(*args)
         except tuple(_CAUSES) as error:
-            reason = error.args[0] if error.args else None
-            cause = in_one_line(getattr(reason, "strerror", None) or error)
-            text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
-            is_permanent = isinstance(error, httpcore.UnsupportedProtocol)
-        self.left(1)  # or the run's time is over, which says more
+            failure = self._failure(error)
+        self._network.left(1)  # or the run's time is over, which says more
         # Errors are raised here, as their context would be kept even if `from None` hid it.
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise ApiError(
-                f"the certificate of {server} is not trusted: {reason.verify_message}",
-                hint="if it is a proxy's, name its certificate with the variable SSL_CERT_FILE",
-            )
-        text = text.format(server=server, timeout=self.timeout, cause=cause)
-        raise ApiError(text) if is_permanent else PassingError(text)
+        raise failure
+
+    def _failure(self, error: Exception) -> ApiError | PassingError:
+        """Return the error of ours for one of `httpcore`; it says whether it may pass."""
+        server, proxy, status = self._server, self._proxy, 0
+        peer = f"{server} through {proxy}" if proxy else server
+        peer = str(proxy) if self._is_at_proxy else peer
+        reason = error.args[0] if error.args else None
+        cause = _in_words(getattr(reason, "strerror", None) or error)
+        if proxy and isinstance(error, httpcore.ProxyError):
+            status = int(cause.split()[0])
+            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                return proxy.refused()
+            # In the standard's words: the proxy's own might repeat the password.
+            cause = f"{status} {responses.get(status, '')}".rstrip()
+        text = next(text for kind, text in _CAUSES.items() if isinstance(error, kind))
+        text = text.format(peer=peer, server=server, timeout=self._network.timeout, cause=cause)
+        if status and status not in PASSING_STATUSES:
+            return ApiError(text)
+        return tls.refusal(reason, peer) or PassingError(text)
+
+
+def _in_words(text: object) -> str:
+    """Return the text of a library without places in C, and without what the server has sent.
+
+    That may hold the token, and would be written as Python writes bytes.
+    """
+    place, sent = r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", r":? (bytearray\()?b['\"].*"
+    return in_one_line(re.sub(f"{place}|{sent}", "", str(text), flags=re.DOTALL))
 
 
 def backoff(first_pause: float, attempt: int) -> float:
