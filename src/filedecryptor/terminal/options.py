@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from filedecryptor import __version__
+import filedecryptor
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.terminal.console import Console
 
@@ -18,7 +18,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """Settings of every command."""
 
-version_option = click.version_option(__version__, message="%(prog)s %(version)s")
+
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - as click calls it
+    if wanted and not context.resilient_parsing:
+        click.echo(f"{context.info_name} {filedecryptor.__version__}")
+        context.exit()
+
+
+version_option = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    help="Show the version and exit.",
+    callback=_show_version,
+)
 
 
 class Program(click.Command):

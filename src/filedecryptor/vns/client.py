@@ -12,7 +12,7 @@ from itertools import count
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from filedecryptor import __version__
+from filedecryptor import RELEASE
 from filedecryptor.audio.foreign import kind_of, text_of
 from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import SMALLEST_SIZE
@@ -261,7 +261,7 @@ class Client:
         headers = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
-            "User-Agent": f"filedecryptor/{__version__}",
+            "User-Agent": f"filedecryptor/{RELEASE}",
             **more,
         }
         home = self._address
