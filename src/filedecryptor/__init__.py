@@ -7,6 +7,7 @@ The public names are those in `__all__`. The modules of the package are its own 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filedecryptor.core.decryptor import decrypt
+    from filedecryptor.core.secrets import PasswordOrPasswords
     from filedecryptor.errors import (
         AuthenticationError,
         FileDecryptorError,
@@ -31,6 +32,7 @@ __all__ = [
     "FileDecryptorError",
     "NotEncError",
     "Outcome",
+    "PasswordOrPasswords",
     "StorageError",
     "UnavailableError",
     "UnexpectedError",

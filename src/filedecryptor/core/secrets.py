@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from filedecryptor import audio
@@ -15,16 +15,20 @@ class Passwords:
     """Passwords that are numbered from 1 on. They show in no `repr`."""
 
     def __init__(self, secrets: Sequence[Password]) -> None:
-        if not secrets:
+        self._secrets = tuple(secrets) if isinstance(secrets, Iterable) else (secrets,)
+        if not self._secrets:
             raise UsageError("there is no password")
-        self._secrets = tuple(secrets)
+        for one in self._secrets:
+            if not isinstance(one, (str, bytes)):
+                raise UsageError(f"a password is a str or bytes, not {type(one).__name__}")
         self._last = 1
 
     @classmethod
     def of(cls, secret: Secret) -> Passwords:
         """Return what a caller has given as passwords."""
-        secrets = [secret] if isinstance(secret, (str, bytes)) else secret
-        return secrets if isinstance(secrets, Passwords) else cls(secrets)
+        if isinstance(secret, Passwords):
+            return secret
+        return cls([secret] if isinstance(secret, (str, bytes, bytearray)) else secret)
 
     def __len__(self) -> int:
         return len(self._secrets)
@@ -40,7 +44,9 @@ class Passwords:
         self._last = number
 
 
-Secret: TypeAlias = Password | Sequence[Password] | Passwords  # several are tried in turn
+PasswordOrPasswords: TypeAlias = Password | Sequence[Password]
+"""What a caller gives as the password: one, or several that are tried in turn."""
+Secret: TypeAlias = PasswordOrPasswords | Passwords
 DISK_BLOCK = 4096  # bytes; unfinished copies and downloads are whole numbers of them
 
 
