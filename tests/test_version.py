@@ -59,7 +59,7 @@ def test_it_changes_with_the_commit(clone: Path) -> None:
     with (clone / "src" / "filedecryptor" / "__init__.py").open("a") as file:
         file.write("# changed\n")
     assert version_of(clone) == f"{RELEASE}+g{first}.dirty"
-    git(clone, "checkout", "--quiet", "-b", "grün")
+    git(clone, "checkout", "--quiet", "-b", "Ångström")
     git(clone, "commit", "--quiet", "--all", "--message", "second")
     second = git(clone, "rev-parse", "HEAD")[:7]
     assert version_of(clone) == f"{RELEASE}+g{second}" != f"{RELEASE}+g{first}"

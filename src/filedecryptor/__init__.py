@@ -64,8 +64,8 @@ def version_of_source() -> str:
     except OSError:
         return RELEASE
     commit = done.stdout.removeprefix("# branch.oid ")[:7]
-    dirty = ".dirty" if any(line[0] != "#" for line in done.stdout.splitlines()) else ""
-    return f"{RELEASE}+g{commit}{dirty}" if commit.isalnum() else RELEASE
+    changed = any(line and line[0] != "#" for line in done.stdout.split("\n"))
+    return f"{RELEASE}+g{commit}{'.dirty' * changed}" if commit.isalnum() else RELEASE
 
 
 def _version() -> str:
