@@ -247,9 +247,9 @@ def test_the_completion_of_the_page(tmp_path: Path) -> None:
     assert printed(script, tmp_path, env) == ["--verify", "archive"]
 
 
-LINES = re.findall(r"^\| \S+ \| `(.*)` \| `(.*)` \| `(.*)` \|$", PAGES["README.md"], re.MULTILINE)
+LINES = re.findall(r"^\| .* \| `(.*)` \| `(.*)` \| `(.*)` \|$", PAGES["README.md"], re.MULTILINE)
 FOR_ALL, REMOVAL, USER = blocks("sh", "sudo")
-WAYS = dict(zip(("uv", "pipx", "venv"), LINES, strict=True))
+WAYS = dict(zip(("uv", "pipx", "venv"), zip(*LINES, strict=True), strict=True))
 WAYS["for all users"] = (f"{FOR_ALL}{USER}", FOR_ALL.splitlines()[1], REMOVAL)
 """How to install the programs, to update and to remove them."""
 
