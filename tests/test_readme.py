@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support import api_server, encryptor
+from support.clone import RELEASE, copy_source
 from support.commands import COMMAND, SCRIPTS, VNS, wait_until
 from support.folders import contents
 from support.posix import posix_only
@@ -214,9 +215,12 @@ def test_the_python_of_the_pages(
     exec(source.replace("/srv", place.as_posix()), names)  # noqa: S102
     if "path" in names:
         assert names["path"].read_bytes() == AUDIO
-    if "open_recording" in names:
-        assert names["first"] == b"OggS"
+    if "decrypt_files" in names:
         assert (place / "recordings" / "recording_abc123.opus").read_bytes() == AUDIO
+    if "first" in names:
+        assert names["first"] == b"OggS"
+    if "outcomes" in names:
+        assert (len(names["outcomes"]), names["rate"]) == (3, 24_000)
     if "call_end" in names:
         guid = next(iter(GUIDS))
         body = json.dumps({"sessionGuid": guid, "seconds": 12}).encode()
@@ -242,38 +246,71 @@ def test_the_completion_of_the_page(tmp_path: Path) -> None:
     assert printed(script, tmp_path, env) == ["--verify", "archive"]
 
 
-ONE_BY_ONE = "".join(blocks("sh", "uv tool") + blocks("sh", "fixtures")).splitlines()
+LINES = re.findall(r"^\| .* \| `(.*)` \| `(.*)` \| `(.*)` \|$", PAGES["README.md"], re.MULTILINE)
+FOR_ALL, REMOVAL, USER = blocks("sh", "sudo")
+WAYS = dict(zip(("uv", "pipx", "venv"), zip(*LINES, strict=True), strict=True))
+WAYS["for all users"] = (f"{FOR_ALL}{USER}", FOR_ALL.splitlines()[1], REMOVAL)
+"""How to install the programs, to update and to remove them."""
+
+MANUALS = dict(
+    re.findall(r"^\| (.*) \| `man (.*)filedecryptor` \|$", PAGES["schedule.md"], re.MULTILINE)
+)
+PROGRAMS = ("filedecryptor", "vns-recordings")
 
 
 @posix_only("bash")
 @pytest.mark.slow
-@pytest.mark.parametrize("way", [*ONE_BY_ONE, "".join(blocks("sh", "sudo"))])
+def test_the_first_line_is_true(tmp_path: Path) -> None:
+    """It needs nothing but Python."""
+    clone = tmp_path / "clone"
+    copy_source(clone)
+    [line] = blocks("sh", "fixtures")
+    subprocess.run(
+        ["bash", "-ec", line], check=True, cwd=clone, env={**os.environ, "PYTHONPATH": ""}
+    )
+    assert (clone / "fixtures" / "recording_abc123.opus").read_bytes() == AUDIO
+
+
+@posix_only("bash")
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 def test_the_ways_to_install_are_true(tmp_path: Path, way: str) -> None:
-    """In a clone, with nothing but what the page names; what needs root is stood in for."""
-    path = f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"
+    """With an optional part, too, and with each commit; what needs root is stood in for."""
+    clone = tmp_path / "clone"
+    copy_source(clone)
+    programs = clone / ".venv" / "bin" if way == "venv" else tmp_path / "usr" / "local" / "bin"
+    env = {**os.environ, "PYTHONPATH": "", "HOME": str(tmp_path / "home")}
+    env |= {"PATH": f"{tmp_path / 'bin'}:{SCRIPTS}:{os.environ['PATH']}"}
+    env |= {"UV_TOOL_DIR": str(tmp_path / "u"), "PIPX_HOME": str(tmp_path / "x")}
+    env |= {"UV_TOOL_BIN_DIR": str(programs), "PIPX_BIN_DIR": str(programs)}
+    for tool in ("git", way if way in {"uv", "pipx"} else "python3"):
+        if shutil.which(tool, path=env["PATH"]) is None:
+            pytest.skip(f"there is no {tool}")
     write_program(tmp_path, "sudo", '"$@"')
     write_program(tmp_path, "useradd", '[ "$*" = "--system recordings" ]')
     write_program(tmp_path, "install", '[ "$1 $2 $3" = "-d -o recordings" ] && mkdir "$4" "$5"')
-    tool, *_ = way.split()
-    if shutil.which(tool, path=path) is None:
-        pytest.skip(f"there is no {tool}")
-    clone, programs = tmp_path / "clone", tmp_path / "usr" / "local" / "bin"
-    for name in ("src", "fixtures"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, clone)
     for name in ("opt", "srv", "usr/local/bin"):
         (tmp_path / name).mkdir(parents=True)
-        way = way.replace(f"/{name}/", f"{tmp_path}/{name}/")
-    env = {**os.environ, "PYTHONPATH": "", "PATH": path, "HOME": str(tmp_path)}
-    env |= {"UV_TOOL_DIR": str(tmp_path / "u"), "PIPX_HOME": str(tmp_path / "x")}
-    env |= {"UV_TOOL_BIN_DIR": str(programs), "PIPX_BIN_DIR": str(programs)}
-    script = [way]
-    if tool in {"uv", "pipx"}:
-        script.append(way.replace("install", "install --force"))  # which updates them
-    if "fixtures" not in way:
-        folder = ".venv/bin" if tool == "python3" else programs
-        script.append(f"{folder}/filedecryptor fixtures/recording_abc123.enc EncryptMe opus")
-    subprocess.run(["bash", "-ec", "\n".join(script)], check=True, cwd=clone, env=env)
-    assert (clone / "fixtures" / "recording_abc123.opus").read_bytes() == AUDIO
-    assert (tmp_path / "srv" / "calls").exists() == (tool == "sudo")
+
+    def shell(script: str) -> str:
+        script = re.sub("(?<![^ ])/(?=opt/|srv/|usr/local/)", f"{tmp_path}/", script)
+        words = ["bash", "-ec", script.replace("install .", "install '.[vns]'")]
+        done = subprocess.run(words, check=True, cwd=clone, env=env, capture_output=True, text=True)
+        return done.stdout
+
+    install, update, remove = WAYS[way]
+    shell("git init --quiet; git add .; git config user.name a; git config user.email a@localhost")
+    for line in (install, update):
+        shell(f"git commit --quiet --allow-empty --message some; {line}")
+        version = f"{RELEASE}+g{shell('git rev-parse HEAD')[:7]}"
+        shown = [shell(f"{programs / name} --version") for name in PROGRAMS]
+        told = zip(PROGRAMS, shown, strict=True)
+        assert all(line.startswith(f"{name} {version}") for name, line in told), shown
+    pages = (
+        MANUALS[way].removeprefix("-M ").strip() or "~/.local/share/man"
+    )  # to which PATH leads `man`
+    shell(f"ls {pages}/man1/filedecryptor.1")
+    shell(remove)
+    assert not any(os.path.lexists(programs / name) for name in PROGRAMS)
+    assert (tmp_path / "srv" / "calls").exists() == (way == "for all users")
+    assert shell("git status --porcelain") == ""

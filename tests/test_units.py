@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,33 +31,39 @@ PAGE = (Path(__file__).parents[1] / "docs" / "schedule.md").read_text("utf-8")
 FILES = dict(re.findall(r"```ini\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
 HARDENING = FILES.pop("UNIT.service.d/hardening.conf").removeprefix("[Service]\n")
 TIMER = FILES.pop("UNIT.timer")
+TEMPLATES = {name: FILES.pop(name) for name in ("tell@.service", "alive@.service")}
+ON_SUCCESS = re.findall("`(OnSuccess=.*)`", PAGE)[0]
 
 UNITS = {
     **{
-        name: f"{text.replace('/opt/filedecryptor/bin', str(SCRIPTS))}{HARDENING}"
+        name: text.replace("/opt/filedecryptor/bin", str(SCRIPTS)).replace(
+            "[Unit]\n", f"[Unit]\n{ON_SUCCESS}\n"
+        )
+        + HARDENING
         for name, text in FILES.items()
     },
     **{name.replace(".service", ".timer"): TIMER for name in FILES},
+    **TEMPLATES,
 }
 """What the page shows, with the programs of the tests; the drop-in is part of each service."""
 
 EXPOSURE = 20  # tenths of what `systemd-analyze security` calls the exposure level; below is `OK`
 
 
-@pytest.mark.parametrize("kind", ["service", "timer"])
-@pytest.mark.parametrize("name", ["recordings", "vns-recordings"])
-def test_systemd_understands_a_unit(tmp_path: Path, name: str, kind: str) -> None:
-    """It has nothing to say about any line; a service is hardly exposed, as systemd sees it."""
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_understands_a_unit(tmp_path: Path, name: str) -> None:
+    """It has nothing to say about any line; a program of ours is hardly exposed, as systemd sees it."""
     if shutil.which("systemd-analyze") is None or not Path(VNS).exists():
         pytest.skip("there is no systemd-analyze, or the extra vns is not installed")
-    service, path = tmp_path / f"{name}.service", tmp_path / f"{name}.{kind}"
-    path.write_text(UNITS[path.name])
-    service.write_text(UNITS[service.name])
-    if kind == "service":
+    path = tmp_path / name
+    for other, text in UNITS.items():
+        (tmp_path / other).write_text(text.replace("/usr/bin/curl", "/bin/true"))
+    if name in FILES:
         done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", path)
         assert "Overall exposure level" in done.stdout, done.stderr
         assert done.returncode == 0, done.stdout
-    service.write_text(UNITS[service.name].replace("User=recordings", "User=root"))
+    for other in FILES:
+        (tmp_path / other).write_text(UNITS[other].replace("User=recordings", "User=root"))
     done = analyze("verify", path)
     if "Failed to" in done.stderr:
         pytest.skip("systemd-analyze does not work in this container")
@@ -66,6 +73,30 @@ def test_systemd_understands_a_unit(tmp_path: Path, name: str, kind: str) -> Non
 def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Let systemd say what it thinks of a unit."""
     return subprocess.run(["systemd-analyze", *words], check=False, capture_output=True, text=True)
+
+
+STAND_INS = {
+    "systemctl": '[ "$*" = "status --no-pager --lines=20 recordings" ] && echo its lines; exit 3',
+    "mail": '[ "$*" = "-s recordings has failed on here root" ] && cat',
+}
+
+
+@pytest.mark.parametrize(("way", "told"), [("OnFailure", "its lines\n"), ("OnSuccess", "called")])
+def test_the_end_of_a_run_is_told(tmp_path: Path, way: str, told: str) -> None:
+    """A failure by mail, a success to a monitor; each by the name of the unit."""
+    for name, script in STAND_INS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "recordings").write_text("called")
+    [wanted] = {line for name in FILES for line in re.findall(f"{way}=(.*)\n", UNITS[name])}
+    [line] = re.findall("ExecStart=(.*)\n", UNITS[wanted.replace("%N", "")])
+    line = line.replace("https://monitor.example", tmp_path.as_uri())
+    words = shlex.split(line.replace("%i", "recordings").replace("%H", "here"))
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"there is no {words[0]}")
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(words, check=True, env=env, capture_output=True, text=True)
+    assert done.stdout == told
 
 
 @pytest.fixture

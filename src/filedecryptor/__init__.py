@@ -7,6 +7,7 @@ The public names are those in `__all__`. The modules of the package are its own 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from filedecryptor.core.decryptor import decrypt
+    from filedecryptor.core.secrets import PasswordOrPasswords
     from filedecryptor.errors import (
         AuthenticationError,
         FileDecryptorError,
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from filedecryptor.jobs.batch import decrypt_files
     from filedecryptor.jobs.job import decrypt_file, open_recording
 
-__version__ = "0.1.0"
+    __version__: str  # the release, and the commit where it is known; found when it is asked for
 
 __all__ = [
     "AuthenticationError",
     "FileDecryptorError",
     "NotEncError",
     "Outcome",
+    "PasswordOrPasswords",
     "StorageError",
     "UnavailableError",
     "UnexpectedError",
@@ -44,6 +46,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # it takes 30 ms
+
+        return version("filedecryptor")
     if name in __all__:
         from importlib import import_module
 

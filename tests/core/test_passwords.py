@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
 import re
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import run, run_process
@@ -16,6 +19,7 @@ from support.recordings import AUDIO, PASSWORD, Trickle, encrypt
 
 from filedecryptor import (
     AuthenticationError,
+    PasswordOrPasswords,
     UsageError,
     decrypt,
     decrypt_file,
@@ -69,6 +73,58 @@ def test_where_none_is_right_the_error_counts_them(rotated: Path) -> None:
     assert (result.code, result.lines) == (3, [f"error: -: {failed}", f"{hint}; {origin}"])
 
 
+FUNCTIONS: dict[str, Callable[[PasswordOrPasswords], bytes]] = {
+    "decrypt": lambda password: decrypt(encrypt(AUDIO), password),
+    "of a path": lambda password: open_recording("a.enc", password).read(),
+    "of a file": lambda password: open_recording(io.BytesIO(encrypt(AUDIO)), password).read(),
+    "one file": lambda password: decrypt_file("a.enc", password).read_bytes(),
+    "output": lambda password: decrypt_file("a.enc", password, output="b").read_bytes(),
+    "files": lambda password: b"".join(
+        Path(outcome.output or "").read_bytes() for outcome in decrypt_files(["a.enc"], password)
+    ),
+}
+"""The public functions that decrypt, with the fewest arguments that they take: what they make."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "password", [PASSWORD, [PASSWORD.encode()], [OLD, PASSWORD], (b"", PASSWORD)]
+)
+def test_each_function_takes_one_password_or_several(
+    rotated: Path, monkeypatch: pytest.MonkeyPatch, name: str, password: PasswordOrPasswords
+) -> None:
+    """The types say so as well; the extension is `auto` if it is left out."""
+    monkeypatch.chdir(rotated)
+    assert FUNCTIONS[name](password) == AUDIO
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("password", "message"),
+    [
+        ([], "there is no password"),
+        (None, "a password is a str or bytes, not NoneType"),
+        ([PASSWORD, None], "a password is a str or bytes, not NoneType"),
+        (5, "a password is a str or bytes, not int"),
+        (bytearray(b"secret"), "a password is a str or bytes, not bytearray"),
+    ],
+)
+def test_what_is_no_password_is_said(
+    rotated: Path, monkeypatch: pytest.MonkeyPatch, name: str, password: Any, message: str
+) -> None:
+    """By its type, so nothing of it is shown."""
+    monkeypatch.chdir(rotated)
+    with pytest.raises(UsageError, match=f"{message}$"):
+        FUNCTIONS[name](password)
+
+
+def test_help_shows_what_a_password_may_be() -> None:
+    """By a name that says it, or by what it stands for."""
+    for function in (decrypt, open_recording, decrypt_file, decrypt_files):
+        shown = str(inspect.signature(function).parameters["password"])
+        assert re.search(r"PasswordOrPasswords|str \| bytes \| .*Sequence\[str \| bytes\]$", shown)
+
+
 @pytest.mark.parametrize("size", [len(AUDIO), 9 << 20])
 def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
     """It cannot be read twice, however long it is."""
@@ -118,7 +174,7 @@ def test_what_may_not_belong_to_a_secret(secrets: list[str | bytes], hint: str) 
     recording = encrypt(AUDIO, "another")
     if hint != "None":  # a file of it is named; of several, the number is
         with pytest.raises(AuthenticationError) as caught:
-            open_recording(io.BytesIO(recording), ["EncryptMe", secrets[-1]])  # type: ignore[arg-type]
+            open_recording(io.BytesIO(recording), ["EncryptMe", secrets[-1]])
         assert re.match(f"password 2 .*{hint.removeprefix('the ')}", str(caught.value.hint))
 
 

@@ -214,9 +214,11 @@ def test_decrypt_files(night: Path) -> None:
 def test_decrypt_files_refuses_a_bad_plan_at_once(
     sources: Any, extension: str, if_exists: Any, message: str
 ) -> None:
-    """When it is called, not when it is iterated over."""
+    """When it is called, not when it is iterated over; as it does where there is no password."""
     with pytest.raises(UsageError, match=message):
         decrypt_files(sources, PASSWORD, extension, if_exists=if_exists)
+    with pytest.raises(UsageError, match="no password"):
+        decrypt_files([], [])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from click_man.core import write_man_pages
 
-from filedecryptor import __version__, cli
+from filedecryptor import cli
 from filedecryptor.vns import cli as vns_cli
 
 PAGES = Path(__file__).parents[2] / "src" / "man"
@@ -32,7 +32,7 @@ def write_pages(folder: Path) -> None:
     """Write all pages to a folder."""
     for command in (cli.main, vns_cli.main):
         name = command.name or ""
-        write_man_pages(name, command, version=__version__, target_dir=folder, date=str(CHANGED))
+        write_man_pages(name, command, version="", target_dir=folder, date=str(CHANGED))
         if command.epilog:  # which click-man leaves out
             page = folder / f"{name}.1"
             text = page.read_text("utf-8").rstrip()

@@ -210,7 +210,7 @@ def test_no_list(api: Server, tmp_path: Path, what: Any, words: str, said: str) 
 ONLY = ": only the key itself belongs there"
 MARKED = {
     "the token is in quotation marks": ["'KEY'", '"KEY"'],
-    "the token looks like a line that sets a variable": ["VNS_API_TOKEN=KEY", "export T='KEY'"],
+    "the token looks like a line that sets a variable": ["VNS_API_TOKEN=KEY", "T='KEY'"],
     f"it begins with 'Bearer'{ONLY}": ["Bearer KEY", "Bearer: KEY"],
     f"it begins with 'Token'{ONLY}": ["Token KEY", "Token:KEY", " Token: KEY"],
     f"it begins with 'Authorization'{ONLY}": ["Authorization: KEY", "Authorization: Bearer KEY"],

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeAlias, cast
 from filedecryptor import audio
 from filedecryptor.core.crypto import Password, StreamDecryptor, derive_key
 from filedecryptor.core.format import CHUNK_SIZE, EncReader
-from filedecryptor.core.secrets import Passwords, Secret
+from filedecryptor.core.secrets import PasswordOrPasswords, Passwords, Secret
 from filedecryptor.core.spool import (
     MEMORY_LIMIT,
     Beginning,
@@ -45,12 +45,13 @@ def ignore(_: object) -> None:
     """Ignore the argument: the callback of a caller who does not want to know."""
 
 
-def decrypt(data: bytes, password: Password) -> bytes:
+def decrypt(data: bytes, password: PasswordOrPasswords) -> bytes:
     """Decrypt a recording that is in memory.
 
     Args:
         data: The whole `.enc` file.
-        password: The `recordCallPassword` in force when the call was recorded.
+        password: The `recordCallPassword` in force when the call was recorded, or several that
+            are tried in turn.
 
     Returns:
         The audio.
@@ -58,7 +59,7 @@ def decrypt(data: bytes, password: Password) -> bytes:
     Raises:
         AuthenticationError: The password is wrong, or the data was altered.
         NotEncError: The data is shorter than 44 bytes, longer than 64 GiB, or something else.
-        UsageError: The password is not valid Unicode text.
+        UsageError: There is no password, or it is not valid Unicode text.
     """
     return decrypted(Beginning(BytesIO(data), limit=0), password, nameless=BytesIO)[0].read()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Literal, TypeAlias
 
@@ -15,9 +15,12 @@ class Passwords:
     """Passwords that are numbered from 1 on. They show in no `repr`."""
 
     def __init__(self, secrets: Sequence[Password]) -> None:
-        if not secrets:
+        self._given = list(enumerate(secrets if isinstance(secrets, Iterable) else (secrets,), 1))
+        if not self._given:
             raise UsageError("there is no password")
-        self._given = list(enumerate(secrets, 1))
+        for _, secret in self._given:
+            if not isinstance(secret, (str, bytes)):
+                raise UsageError(f"a password is a str or bytes, not {type(secret).__name__}")
         self._respelled = {
             (number, other): note
             for number, secret in self._given
@@ -28,8 +31,9 @@ class Passwords:
     @classmethod
     def of(cls, secret: Secret) -> Passwords:
         """Return what a caller has given as passwords."""
-        secrets = [secret] if isinstance(secret, (str, bytes)) else secret
-        return secrets if isinstance(secrets, Passwords) else cls(secrets)
+        if isinstance(secret, Passwords):
+            return secret
+        return cls([secret] if isinstance(secret, (str, bytes, bytearray)) else secret)
 
     def __len__(self) -> int:
         return len(self._given)
@@ -53,13 +57,14 @@ class Passwords:
         return "the password is the one that was in force when the call was recorded"
 
 
-Secret: TypeAlias = Password | Sequence[Password] | Passwords  # several are tried in turn
-
 RESPELLED: dict[Literal["NFC", "NFD"], str] = {
     "NFC": "the password is right with composed letters (Unicode NFC): save it like that",
     "NFD": "the password is right with decomposed letters (Unicode NFD): save it like that",
 }
 """The notes on a password that was right in the other spelling of its letters."""
+PasswordOrPasswords: TypeAlias = Password | Sequence[Password]
+"""What a caller gives as the password: one, or several that are tried in turn."""
+Secret: TypeAlias = PasswordOrPasswords | Passwords
 
 
 def _respelled(password: Password) -> dict[Password, str]:

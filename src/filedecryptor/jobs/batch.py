@@ -12,10 +12,10 @@ from typing import TypeAlias, cast
 
 from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress
-from filedecryptor.core.secrets import Passwords, Secret
+from filedecryptor.core.secrets import PasswordOrPasswords, Passwords, Secret
 from filedecryptor.errors import Outcome, UnavailableError, UsageError, WorkerError, failed
 from filedecryptor.jobs.job import Job, try_job
-from filedecryptor.jobs.outputs import IfExists
+from filedecryptor.jobs.outputs import AUTO, IfExists
 from filedecryptor.jobs.plan import Plan
 from filedecryptor.jobs.workers import (
     Workers,
@@ -39,8 +39,8 @@ Said: TypeAlias = Outcome | str  # what became of a job, or what has to be known
 
 def decrypt_files(
     sources: Iterable[str | os.PathLike[str]],
-    password: Secret,
-    output_extension: str,
+    password: PasswordOrPasswords,
+    output_extension: str = AUTO,
     *,
     output_dir: str | os.PathLike[str] | None = None,
     if_exists: IfExists = "replace",
@@ -57,8 +57,8 @@ def decrypt_files(
         sources: `.enc` files, and directories, of which every `*.enc` below is taken.
         password: The `recordCallPassword` in force when the calls were recorded, or several that
             are tried in turn.
-        output_extension: Replaces the last suffix of each name, with or without its dot; `auto`
-            stands for the format of the audio.
+        output_extension: Replaces the last suffix of each name, with or without its dot; `auto`,
+            the default, stands for the format of the audio.
         output_dir: Where the outputs go instead of beside their inputs, with the subfolders of
             a source that is a directory. It is made if it is not there.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
@@ -90,8 +90,9 @@ def decrypt_files(
         None if output_dir is None else os.fspath(output_dir),
         is_distributed=executor is not None,
     )
+    passwords = Passwords.of(password)
     plan.make_output_dir()
-    return run_plan(plan, password, Workers(jobs, executor), on_progress=on_progress)
+    return run_plan(plan, passwords, Workers(jobs, executor), on_progress=on_progress)
 
 
 def run_plan(

@@ -15,7 +15,6 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from filedecryptor import __version__
 from filedecryptor.errors import ClusterError, UsageError, errors_naming, missing_extra
 from filedecryptor.jobs.workers import WAKING_INTERVAL, Workers, in_a_thread
 from filedecryptor.storage.atomic import PendingFile, temporary_name
@@ -99,11 +98,12 @@ def _check_versions(client: Client) -> None:
         if time.monotonic() > deadline:
             raise ClusterError("the cluster has no workers")
         time.sleep(0.1)
+    ours = version("filedecryptor")
     versions = _answer(client.run, version, "filedecryptor", on_error="return")
     for worker, found in versions.items():
-        if found != __version__:
+        if found != ours:
             has = "no filedecryptor" if isinstance(found, Exception) else f"filedecryptor {found}"
-            hint = f"install filedecryptor {__version__} there, with the extras that it needs"
+            hint = f"install filedecryptor {ours} there, with the extras that it needs"
             raise ClusterError(f"worker {worker} has {has}", hint=hint)
 
 

@@ -8,10 +8,9 @@ from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from filedecryptor.core.crypto import Password
 from filedecryptor.core.decryptor import Nowhere, OnProgress, UseKey, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE, Source
-from filedecryptor.core.secrets import Secret
+from filedecryptor.core.secrets import PasswordOrPasswords, Secret
 from filedecryptor.core.spool import MEMORY_LIMIT, Beginning
 from filedecryptor.errors import (
     Content,
@@ -203,8 +202,8 @@ def _decrypted(job: Job, target: str, content: Content, notes: Sequence[str] = (
 
 def decrypt_file(
     path: str | os.PathLike[str],
-    password: Secret,
-    output_extension: str,
+    password: PasswordOrPasswords,
+    output_extension: str = AUTO,
     *,
     output: str | os.PathLike[str] | None = None,
     if_exists: IfExists = "replace",
@@ -215,8 +214,8 @@ def decrypt_file(
         path: The `.enc` file.
         password: The `recordCallPassword` in force when the call was recorded, or several that
             are tried in turn.
-        output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`
-            stands for the format of the audio.
+        output_extension: Replaces the last suffix of `path`, with or without its dot; `auto`,
+            the default, stands for the format of the audio.
         output: The file to write, instead of the one beside `path`; a FIFO or a device is written
             to as it is.
         if_exists: What to do about an output that is already there: `replace` it, `skip` the
@@ -247,13 +246,16 @@ def decrypt_file(
     return Path(outcome.output)
 
 
-def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Password) -> BinaryIO:
+def open_recording(
+    path_or_file: str | os.PathLike[str] | Source, password: PasswordOrPasswords
+) -> BinaryIO:
     """Decrypt a recording into a file object, to be played or transcribed without a named file.
 
     Args:
         path_or_file: The path or the address of the `.enc` file, or a binary file that is open for
             reading. The latter is read from where it stands, and stays open.
-        password: The `recordCallPassword` in force when the call was recorded.
+        password: The `recordCallPassword` in force when the call was recorded, or several that
+            are tried in turn.
 
     Returns:
         A readable and seekable file, at its beginning; every byte of it is authenticated. Up to
@@ -264,7 +266,8 @@ def open_recording(path_or_file: str | os.PathLike[str] | Source, password: Pass
         AuthenticationError: The password is wrong, or the file was altered.
         NotEncError: The file is shorter than 44 bytes, longer than 64 GiB, or something else.
         StorageError: An object store cannot be reached, or refuses the recording.
-        UsageError: The password is not valid Unicode text, or the address is not understood.
+        UsageError: There is no password, or it is not valid Unicode text; or the address is not
+            understood.
         OSError: The operating system refused something.
     """
     if isinstance(path_or_file, (str, os.PathLike)):

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from filedecryptor import __version__
 from filedecryptor.errors import ExitCode, UsageError
 from filedecryptor.terminal.arguments import cannot_be_password
 from filedecryptor.terminal.console import Console
@@ -22,7 +21,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 CLOSE = 0.75  # the least ratio of `difflib` of an option that is meant instead
 SHORTEST = 3  # letters of the beginning of an option that is meant
 
-version_option = click.version_option(__version__, message="%(prog)s %(version)s")
+version_option = click.version_option(package_name="filedecryptor", message="%(prog)s %(version)s")
 
 
 class Program(click.Command):

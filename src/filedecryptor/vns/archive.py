@@ -21,7 +21,7 @@ from filedecryptor.audio.truncation import is_cut
 from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE
-from filedecryptor.core.secrets import Passwords, Secret
+from filedecryptor.core.secrets import PasswordOrPasswords, Passwords
 from filedecryptor.core.spool import HEAD_SIZE, Beginning, PrivateFile
 from filedecryptor.errors import (
     ApiError,
@@ -83,7 +83,7 @@ class Archive:
         client: Client,
         directory: str | os.PathLike[str],
         *,
-        password: Secret | None = None,
+        password: PasswordOrPasswords | None = None,
         keep_encrypted: bool = False,
         delete_after: bool = False,
         check: bool = False,

@@ -309,10 +309,10 @@ class Client:
 
     def _hint(self) -> str | None:
         """Return what may not belong to the token, and where it came from."""
-        hint = secret_hint(self._token.encode("utf-8", "replace"), "the token")
-        for pattern, words in FOREIGN.items():
-            if hint is None and (found := re.search(pattern, self._token)):
-                hint = words.format(found[0])
+        signs = ((re.search(sign, self._token), words) for sign, words in FOREIGN.items())
+        hint = next((words.format(found[0]) for found, words in signs if found), None)
+        if hint is None and self._token:
+            hint = secret_hint(self._token.encode("utf-8", "replace"), "the token")
         origin = self._origin and f"the token came from {self._origin}"
         return "; ".join(filter(None, [hint, origin])) or None
 
