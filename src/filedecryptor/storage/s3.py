@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -206,7 +207,10 @@ def _status(failure: ClientError) -> int:
 
 def _sentence(failure: BaseException) -> str:
     if not isinstance(failure, ClientError):
-        return in_one_line(failure)
+        wrong = getattr(getattr(failure, "kwargs", {}).get("error"), "message", None)  # of aiohttp
+        # What the store has sent follows, as Python writes bytes.
+        cause = wrong and "the answer is not valid HTTP: " + re.split(r":?\s+b?['\"]", wrong)[0]
+        return in_one_line(cause or failure)
     return in_one_line(failure.response["Error"].get("Message") or _code(failure))
 
 

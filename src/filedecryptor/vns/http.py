@@ -251,7 +251,7 @@ class _Way:
             self._is_at_proxy = True
         elif event == "http11.send_request_headers.started" and self._is_at_proxy:
             self.turn.enter_context(self._proxy.first_alone())
-            if self._proxy.refuses():
+            if self._proxy.is_refusing:
                 raise httpcore.ProxyError(f"{HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:d}")
         elif event == "proxy.start_tls.started":
             self._is_at_proxy = False
