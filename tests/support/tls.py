@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.api_server import Handler, QuietServer
 
@@ -34,7 +35,7 @@ def certificate(
     key = ec.generate_private_key(ec.SECP256R1())
     owner = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    use = x509.ExtendedKeyUsageOID
+    use = ExtendedKeyUsageOID
     made = (
         x509.CertificateBuilder(owner, owner, key.public_key(), serial_number=1)
         .not_valid_before(now + dt.timedelta(days=begin))

@@ -28,9 +28,12 @@ ELSEWHERE = ("--api-url", "https://elsewhere.example")
 FORM = "is not the address of a proxy\nhint: write it as http://"
 
 
-def without_proxies() -> dict[str, str | None]:
-    """Return what leaves no proxy in the environment."""
-    return {name: None for name in os.environ if name.lower().endswith("_proxy")}
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of these tests names none."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 def refusing(status: int, times: int | None = None) -> Any:
@@ -69,7 +72,7 @@ def refusing(status: int, times: int | None = None) -> Any:
 )
 def test_an_unfit_address(tmp_path: Path, variable: str, address: str, said: str) -> None:
     """It is a usage error that names the variable, at once, and shows no part of a password."""
-    env = without_proxies() | {variable: address.replace("USER", f"{NAME}:{PASSWORD}")}
+    env = {variable: address.replace("USER", f"{NAME}:{PASSWORD}")}
     result = vns(Server(), "archive", ".", *ELSEWHERE, cwd=tmp_path, **env)
     assert (result.code, result.stdout) == (2, b"")
     assert result.stderr.startswith(f"error: {variable.upper() if IS_WINDOWS else variable} ")
@@ -95,8 +98,6 @@ def test_an_unfit_address(tmp_path: Path, variable: str, address: str, said: str
 )
 def test_addresses(monkeypatch: pytest.MonkeyPatch, address: str, place: str, auth: Any) -> None:
     """A scheme may be left out, blanks do not count, and a password may hold anything."""
-    for name in without_proxies():
-        monkeypatch.delenv(name)
     monkeypatch.setenv("HTTPS_PROXY", address)
     found = proxies.find("elsewhere.example", 443)
     assert found is not None
@@ -126,8 +127,6 @@ def test_exceptions(
     monkeypatch: pytest.MonkeyPatch, url: str, excepting: list[str], others: list[str]
 ) -> None:
     """Names, with what is below them, numbers and ports, as other programs read them."""
-    for name in without_proxies():
-        monkeypatch.delenv(name)
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
     host, _, port = url.rpartition(":")
     for exceptions in excepting + others:
@@ -149,8 +148,6 @@ def test_exceptions(
 @pytest.mark.skipif(IS_WINDOWS, reason="Windows does not tell the spellings apart")
 def test_variables(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], found: Any) -> None:
     """The lower case counts before the upper, one that is empty not at all."""
-    for name in without_proxies():
-        monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert proxies.find("x.example", 443) == found
@@ -187,7 +184,7 @@ def test_the_proxy_is_at_fault(tmp_path: Path, answer: Any, attempts: int, said:
         is_raw = isinstance(answer, bytes)
         proxy.behaviours += [] if is_raw else [answer()]
         place = f"127.0.0.1:{listener.port if is_raw else proxy.server_port}"
-        env = without_proxies() | {"HTTPS_PROXY": f"http://{NAME}:{PASSWORD}@{place}"}
+        env = {"HTTPS_PROXY": f"http://{NAME}:{PASSWORD}@{place}"}
         result = vns(Server(), "archive", ".", *ELSEWHERE, cwd=tmp_path, **env)
         assert (listener.count or len(proxy.seen)) == attempts
     said = re.sub(r"\bPROXY\b", "the proxy PLACE (HTTPS_PROXY)", said).replace("PLACE", place)
@@ -209,7 +206,7 @@ def test_the_proxy_is_at_fault(tmp_path: Path, answer: Any, attempts: int, said:
 )
 def test_no_proxy_is_there(tmp_path: Path, place: str, said: str) -> None:
     """It is named instead of the server."""
-    env = without_proxies() | {"HTTPS_PROXY": f"http://{NAME}:{PASSWORD}@{place}"}
+    env = {"HTTPS_PROXY": f"http://{NAME}:{PASSWORD}@{place}"}
     result = vns(Server(), "list", *ELSEWHERE, cwd=tmp_path, **env)
     assert result.code == 7
     assert result.stderr.startswith(f"error: {said}")
@@ -223,7 +220,7 @@ def test_a_wrong_password_is_sent_once(tmp_path: Path, words: list[str], user: s
     with serving() as proxy:
         proxy.tokens = None
         proxy.behaviours.append(refusing(407))
-        env = without_proxies() | {"ALL_PROXY": proxy.url.replace("//", f"//{user}")}
+        env = {"ALL_PROXY": proxy.url.replace("//", f"//{user}")}
         words += [*NUMBERED[:10], *ELSEWHERE]
         result = vns(Server(), *words, cwd=tmp_path, **env)
     assert (result.code, len(proxy.seen)) == (7, 1)
@@ -234,8 +231,6 @@ def test_a_wrong_password_is_sent_once(tmp_path: Path, words: list[str], user: s
 
 def test_a_refused_password_in_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client does not send it again, and the error leads to no secret."""
-    for name in without_proxies():
-        monkeypatch.delenv(name)
     with serving() as proxy:
         proxy.tokens = None
         proxy.behaviours.append(refusing(407, times=1))
@@ -261,7 +256,7 @@ def test_a_proxy_that_is_known_is_asked_side_by_side(tmp_path: Path) -> None:
     with serving() as proxy:
         proxy.tokens = None
         proxy.behaviours.append(answer)
-        env = without_proxies() | {"HTTPS_PROXY": proxy.url}
+        env = {"HTTPS_PROXY": proxy.url}
         words = ("download", "-j", "2", *NUMBERED[:2], *ELSEWHERE)
         assert vns(Server(), *words, cwd=tmp_path, **env).code == 7
     assert not together.broken
@@ -278,7 +273,7 @@ def test_a_way_through(api: Server, tmp_path: Path, scheme: str) -> None:
         proxy.behaviours += [refusing(503, times=2), tunnel]
         if scheme == "https":
             secure(proxy, pem)
-        env = without_proxies() | {
+        env = {
             "HTTPS_PROXY": f"{scheme}://us:p\u00e4@localhost:{proxy.server_port}",
             "SSL_CERT_FILE": str(pem),
         }
@@ -298,7 +293,7 @@ def test_a_proxy_that_is_not_trusted(tmp_path: Path) -> None:
     with serving() as proxy:
         secure(proxy, certificate(tmp_path))
         place = f"localhost:{proxy.server_port}"
-        env = without_proxies() | {"HTTPS_PROXY": f"https://{NAME}:{PASSWORD}@{place}"}
+        env = {"HTTPS_PROXY": f"https://{NAME}:{PASSWORD}@{place}"}
         result = vns(Server(), "list", *ELSEWHERE, cwd=tmp_path, **env)
     said = f"error: the certificate of the proxy {place} (HTTPS_PROXY) is not trusted: self-signed"
     assert (result.code, proxy.seen) == (7, [])

@@ -55,7 +55,7 @@ class Proxy:
         name, password = map(unquote_to_bytes, user)
         self.auth = None if parts[1] is None else (name, password)
         self._lock = Lock()
-        self._is_known = self.is_refusing = False
+        self._is_known = self._is_refusing = False
 
     def __str__(self) -> str:
         return f"the proxy {self._place} ({self._origin})"
@@ -64,6 +64,8 @@ class Proxy:
     def first_alone(self) -> Iterator[None]:
         """Let nobody else ask until the first answer: many wrong passwords lock an account."""
         with nullcontext() if self._is_known else self._lock:
+            if self._is_refusing:
+                raise self.refused()
             try:
                 yield
             finally:
@@ -71,7 +73,7 @@ class Proxy:
 
     def refused(self) -> ApiError:
         """Return the error for a name and password that it refuses; they are not sent again."""
-        self.is_refusing = True
+        self._is_refusing = True
         cause = f"the proxy {self._place} refuses the name and password in {self._origin}"
         cause = f"{self} wants a name and a password" if self.auth is None else cause
         return ApiError(f"{cause} (status 407)", hint=_HINT)
