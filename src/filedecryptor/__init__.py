@@ -47,9 +47,12 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # it takes 30 ms
+        from importlib.metadata import PackageNotFoundError, version  # they take 30 ms
 
-        return version("filedecryptor")
+        try:
+            return version("filedecryptor")
+        except PackageNotFoundError:  # the source is run where it lies
+            return "unknown"
     if name in __all__:
         from importlib import import_module
 

@@ -33,6 +33,7 @@ from support.store_proxy import (
     refusal,
     refusing_conditions,
 )
+from support.tls import listening
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError, in_one_line
@@ -442,6 +443,16 @@ SLOW_DOWN = refusal(503, "SlowDown", "Please reduce your request rate.")
 def answering(method: str, answer: Answer | None) -> Behaviour:
     """Return what gives all requests of a method, or of any, the same answer."""
     return lambda request, forward: answer if method in {request.method, ""} else forward(request)
+
+
+def test_a_store_that_does_not_speak_http(store: Store) -> None:
+    """Nothing of what it sends is shown as Python would write it."""
+    answer = b"HTTP/1.1 200 OK\r\nX Bad\x01: its-header\r\n\r\n"
+    with listening(lambda one: one.recv(5000) and one.send(answer)) as odd:
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{odd.port}", "AWS_MAX_ATTEMPTS": "1"}
+        result = store.run("@/in/a.enc - opus", env=env)
+    assert (result.code, "its-header" in result.stderr) == (1, False)
+    assert result.stderr.endswith("a.enc: the answer is not valid HTTP: Invalid header token\n")
 
 
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}

@@ -15,12 +15,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.api_server import Handler, QuietServer
 
 
 def certificate(
-    folder: Path, name: str = "localhost", *, begin: float = -1, end: float = 1
+    folder: Path,
+    name: str = "localhost",
+    *,
+    begin: float = -1,
+    end: float = 1,
+    is_for_clients: bool = False,
 ) -> Path:
     """Write a certificate that nobody else has signed, and its key; return their path.
 
@@ -29,12 +35,17 @@ def certificate(
     key = ec.generate_private_key(ec.SECP256R1())
     owner = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
+    use = ExtendedKeyUsageOID
     made = (
         x509.CertificateBuilder(owner, owner, key.public_key(), serial_number=1)
         .not_valid_before(now + dt.timedelta(days=begin))
         .not_valid_after(now + dt.timedelta(days=end))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([use.CLIENT_AUTH if is_for_clients else use.SERVER_AUTH]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

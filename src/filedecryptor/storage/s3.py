@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from threading import Semaphore, Thread
 from typing import Any, TypeVar, cast
 
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+from aiohttp import ClientResponseError
 from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from fsspec.asyn import sync_wrapper
@@ -206,7 +208,11 @@ def _status(failure: ClientError) -> int:
 
 def _sentence(failure: BaseException) -> str:
     if not isinstance(failure, ClientError):
-        return in_one_line(failure)
+        error = getattr(failure, "kwargs", {}).get("error")
+        wrong = error.message if isinstance(error, ClientResponseError) else ""
+        # What the store has sent follows, as Python writes bytes.
+        cause = wrong and "the answer is not valid HTTP: " + re.split(r":?\s+b?['\"]", wrong)[0]
+        return in_one_line(cause or failure)
     return in_one_line(failure.response["Error"].get("Message") or _code(failure))
 
 

@@ -21,7 +21,23 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 CLOSE = 0.75  # the least ratio of `difflib` of an option that is meant instead
 SHORTEST = 3  # letters of the beginning of an option that is meant
 
-version_option = click.version_option(package_name="filedecryptor", message="%(prog)s %(version)s")
+
+def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:  # noqa: FBT001
+    if is_wanted and not context.resilient_parsing:
+        from filedecryptor import __version__
+
+        click.echo(f"{context.find_root().info_name} {__version__}")
+        context.exit()
+
+
+version_option = click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 
 
 class Program(click.Command):

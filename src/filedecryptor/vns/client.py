@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cached_property
 from html import unescape
 from http import HTTPStatus
 from itertools import count
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from filedecryptor import __version__
 from filedecryptor.audio.foreign import kind_of, text_of
 from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import SMALLEST_SIZE
@@ -268,6 +268,12 @@ class Client:
         line = in_one_line(text.replace(self._token, "...")) if text.strip() else ""
         return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
+    @cached_property
+    def _user_agent(self) -> str:
+        from filedecryptor import __version__  # to find it takes longer than to import the rest
+
+        return f"filedecryptor/{__version__}"
+
     @contextmanager
     def _answer(
         self, method: str, path: str, expected: Container[int], more: Mapping[str, str] = {}
@@ -276,7 +282,7 @@ class Client:
         headers = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
-            "User-Agent": f"filedecryptor/{__version__}",
+            "User-Agent": self._user_agent,
             **more,
         }
         home = self._address

@@ -7,7 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from http.client import responses
 from threading import Lock
@@ -201,7 +201,7 @@ class Network(httpcore.SyncBackend):
             headers=[("Host", address.netloc), *headers.items()],
             extensions={"timeout": {"connect": self.left(CONNECT_TIMEOUT)}, "trace": way.watch},
         )
-        with way.turn:
+        with proxy.first_alone() if proxy else nullcontext():
             response = way.attempt(pool.handle_request, request)
         try:
             names: dict[str, str] = {}
@@ -241,21 +241,13 @@ class _Way:
     def __init__(self, network: Network, server: str, proxy: Proxy | None) -> None:
         self._network, self._server, self._proxy = network, server, proxy
         self._is_at_proxy = False
-        self.turn = ExitStack()
 
     def watch(self, event: str, _: Mapping[str, Any]) -> None:
         """Note how far it has come; `httpcore` calls this, as its extension `trace`."""
-        if self._proxy is None:
-            return
         if event == "connection.connect_tcp.started":
-            self._is_at_proxy = True
-        elif event == "http11.send_request_headers.started" and self._is_at_proxy:
-            self.turn.enter_context(self._proxy.first_alone())
-            if self._proxy.refuses():
-                raise httpcore.ProxyError(f"{HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:d}")
+            self._is_at_proxy = self._proxy is not None
         elif event == "proxy.start_tls.started":
             self._is_at_proxy = False
-            self.turn.close()
 
     def attempt(self, step: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
         """Return what a step returns; raise an error of ours, which does not hold the token."""

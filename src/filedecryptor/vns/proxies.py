@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock
@@ -15,7 +13,6 @@ from urllib.request import getproxies, proxy_bypass
 from filedecryptor.errors import ApiError, UsageError
 
 PORTS = {"https": 443, "http": 80}
-REFUSED_FOR = 60.0  # seconds for which a refused password is not sent again
 _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?+(?:([^:]*)(?::(.*))?@)?"  # a name and a password
     r"(?P<host>\[[0-9a-f:.]+\]|(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?)"
@@ -58,7 +55,7 @@ class Proxy:
         name, password = map(unquote_to_bytes, user)
         self.auth = None if parts[1] is None else (name, password)
         self._lock = Lock()
-        self._is_known, self._refused = False, -math.inf
+        self._is_known = self._is_refusing = False
 
     def __str__(self) -> str:
         return f"the proxy {self._place} ({self._origin})"
@@ -67,18 +64,16 @@ class Proxy:
     def first_alone(self) -> Iterator[None]:
         """Let nobody else ask until the first answer: many wrong passwords lock an account."""
         with nullcontext() if self._is_known else self._lock:
+            if self._is_refusing:
+                raise self.refused()
             try:
                 yield
             finally:
-                self._is_known = not self.refuses()
-
-    def refuses(self) -> bool:
-        """Return whether it has just refused the name and password."""
-        return time.monotonic() < self._refused + REFUSED_FOR
+                self._is_known = True
 
     def refused(self) -> ApiError:
-        """Return the error for a name and password that it refuses, and remember that."""
-        self._refused = self._refused if self.refuses() else time.monotonic()
+        """Return the error for a name and password that it refuses; they are not sent again."""
+        self._is_refusing = True
         cause = f"the proxy {self._place} refuses the name and password in {self._origin}"
         cause = f"{self} wants a name and a password" if self.auth is None else cause
         return ApiError(f"{cause} (status 407)", hint=_HINT)

@@ -26,7 +26,7 @@ REFUSALS = {
 """OpenSSL's reasons that no further attempt changes, and what they mean."""
 
 # Results of a verification (OpenSSL, X509_STORE_CTX_get_error(3)).
-NOT_YET_VALID, EXPIRED, OTHER_NAME, OTHER_ADDRESS = 9, 10, 62, 64
+UNKNOWN_ISSUER, OTHER_TIME, OTHER_NAME = {2, 18, 19, 20, 21}, {9, 10}, {62, 64}
 
 
 def context(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -44,10 +44,14 @@ def refusal(error: object, peer: str) -> ApiError | None:
     """Return the error for a connection that is refused for good; None if it may yet succeed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = f"the certificate of {peer} is not trusted: {error.verify_message.rstrip('.')}"
-        hint = _trust()
-        if error.verify_code in {OTHER_NAME, OTHER_ADDRESS}:
+        hint = (
+            "no setting here helps: tell the owner of the server, or of the proxy on the way to it"
+        )
+        if error.verify_code in UNKNOWN_ISSUER:
+            hint = _trust()
+        elif error.verify_code in OTHER_NAME:
             hint = "the address is wrong, or a proxy answers in the place of the server"
-        elif error.verify_code in {NOT_YET_VALID, EXPIRED}:
+        elif error.verify_code in OTHER_TIME:
             clock = f"the clock of this machine says {times.shown(times.now())}"
             hint = f"{clock}; if that is right, tell the owner of the server"
         return ApiError(cause, hint=hint)
