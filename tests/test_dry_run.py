@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.commands import run, run_process
+from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
@@ -80,8 +80,8 @@ SAID = [
     ("r/new.enc enc", 2, ["error: r/new.enc: the output would replace the input"]),
     ("r/same.enc same.enc opus -d no", 2, ["error: same.enc: it would have the same output as"]),
     ("r/new.enc opus -o no/x", 1, ["error: no/x: No such file or directory", "hint: there is no"]),
-    ("r/new.enc opus -d list", 1, ["error: list/new.opus: Not a directory"]),
-    ("r/new.enc opus -d list/sub", 1, ["error: list/sub/new.opus: Not a directory"]),
+    ("r/new.enc opus -d list", 1, ["error: list: Is a file, not a directory"]),
+    ("r/new.enc opus -d list/sub", 1, ["error: list: Is a file, not a directory"]),
     ("taken.enc opus", 1, ["error: taken.opus: Is a directory"]),
     ("r opus -q", 1, ["error: r/dangling.enc: No such file or directory"]),
     ("--verify r/new.enc opus", 2, ["error: --verify writes nothing that --dry-run could tell"]),
@@ -105,7 +105,7 @@ def test_what_is_said(tmp_path: Path, line: str, code: int, said: list[str]) -> 
         ]
 
 
-@pytest.mark.parametrize("where", [[], ["-d", "out"], ["-d", "r"]])
+@pytest.mark.parametrize("where", [[], ["-d", "out"], ["-d", "r"], ["-d", "list/x"]])
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
 @pytest.mark.parametrize("extension", ["opus", "auto", "wav"])
 def test_what_is_said_is_done(
@@ -122,6 +122,7 @@ def test_what_is_said_is_done(
     before = contents(tmp_path)
     done = run(*words, "--password-file", "secret", cwd=tmp_path)
     assert dry.code == done.code
+    assert dry.stdout or dry.stderr == done.stderr
     said, became = (
         {each["input"]: each for each in map(json.loads, result.stdout.splitlines())}
         for result in (dry, done)
@@ -158,7 +159,7 @@ def test_no_recording_is_read(tmp_path: Path) -> None:
         ("closed.enc opus -o -", "error: closed.enc: Permission denied"),
         ("locked/a.enc opus", "error: locked/a.opus: Permission denied"),
         ("a.enc opus -d locked", "error: locked/a.opus: Permission denied"),
-        ("a.enc opus -d locked/sub/sub", "error: locked/sub/sub/a.opus: Permission denied"),
+        ("a.enc opus -d locked/sub/sub", "error: locked/sub: Permission denied"),
         ("a.enc opus -o locked/x", "error: locked/x: Permission denied"),
         ("locked/a.enc opus -d .", "to decrypt: locked/a.enc -> ./a.opus"),
     ],
@@ -176,6 +177,23 @@ def test_what_may_not_be_read_or_written(folder: Path, line: str, said: str) -> 
         result = run_process(*words, cwd=folder, as_anybody=True)
     assert result.code == ("error" in said)
     assert said in [*result.stdout.decode().splitlines(), *result.lines]
+
+
+def test_a_disk_that_is_read_only(folder: Path) -> None:
+    """It is called so."""
+    command = [
+        "unshare",
+        "--mount",
+        "bash",
+        "-c",
+        'mount -r -B . "$PWD" || exit 99; cd "$PWD"; exec "$0" "$@"',
+    ]
+    result = run_process(
+        COMMAND, "--dry-run", "a.enc", "opus", *NO_PASSWORD, cwd=folder, command=command
+    )
+    if result.code == 99:
+        pytest.skip("nothing may be mounted here")
+    assert result.lines[0] == "error: a.opus: Read-only file system"
 
 
 def test_a_cluster_is_not_asked(folder: Path) -> None:

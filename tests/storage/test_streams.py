@@ -227,7 +227,7 @@ def harmless(folder: Path) -> list[str]:
         ("/dev/fd/0 P auto <a.enc", 2, "/dev/fd/0", {}),
         ("/proc/self/fd/0 P opus <a.enc", 2, "/proc/self/fd/0", {}),
         ("/dev/../dev/stdin P opus <a.enc", 2, "/dev/../dev/stdin", {}),
-        ("link P opus <a.enc", 2, "link", {}),
+        ("link P opus <a.enc", 0, None, {"link.opus": AUDIO}),
         ("dir/stdin P opus <a.enc", 2, "dir/stdin", {}),
         ("<(cat a.enc) P opus", 2, "/dev/fd/63", {}),
         ("/dev/null P opus", 2, "/dev/null", {}),
