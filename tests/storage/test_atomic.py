@@ -210,8 +210,9 @@ def watched_modes(
 
 @posix_only("permissions of this kind")
 @pytest.mark.parametrize("pending", [True, False])
-@pytest.mark.parametrize("old", [0o640, 0o600, 0o444, 0o666, 0o000, 0o6775], ids=oct)
-@pytest.mark.parametrize("mode", [0o666, 0o600], ids=oct)
+@pytest.mark.parametrize(
+    ("old", "mode"), [(0o640, 0o666), (0o444, 0o600), (0, 0o666), (0o6775, 0o600)], ids=oct
+)
 @in_each_way
 def test_what_is_replaced_leaves_its_permissions_and_its_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: int, mode: int, *, pending: bool

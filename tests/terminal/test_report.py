@@ -79,8 +79,10 @@ RUNS = [
 ]
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-@pytest.mark.parametrize(("line", "more", "summary", "is_advised"), RUNS)
+@pytest.mark.parametrize(
+    ("line", "more", "summary", "is_advised", "quiet"),
+    [*((*each, False) for each in RUNS), (*RUNS[-1], True)],
+)
 def test_a_few_failures_of_a_kind_are_shown(
     calls: Path, line: str, more: list[str], summary: str, is_advised: int | None, *, quiet: bool
 ) -> None:
