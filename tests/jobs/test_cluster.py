@@ -229,6 +229,7 @@ def goes_away(result: Result, cluster: Cluster, cause: str, folder: Path) -> Non
     assert set(done.values()) == {AUDIO}
 
 
+@pytest.mark.slow
 def test_workers_and_schedulers_that_go_away(tmp_path: Path, impatience: None) -> None:
     """What a worker had is done again by another one. They are waited for, but not for ever."""
     with running(tmp_path / "cluster", "", "") as cluster:
