@@ -177,6 +177,7 @@ def test_the_password_shows_nowhere(cluster: Cluster, tmp_path: Path) -> None:
         assert MARKED not in text
 
 
+@pytest.mark.slow
 def test_objects(cluster: Cluster, tmp_path: Path, server: str, bucket: Bucket) -> None:
     """The workers read and write them; each finds out what its store cannot do, one note says so."""
     from support.store_proxy import is_conditional, proxy, refusing_conditions

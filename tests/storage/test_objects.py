@@ -493,17 +493,19 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("code", REFUSALS)
-def test_the_stores_own_sentence_is_told(store: Store, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "url"),
+    [*((code, "@/in/a.enc") for code in REFUSALS), ("AccessDenied", "@/in/"), ("Odd", "@/in/")],
+)
+def test_the_stores_own_sentence_is_told(store: Store, code: str, url: str) -> None:
     """In one line, also where the first answer has no room for words; some have a hint."""
     status, message, hint = REFUSALS[code]
     refuse = answering("", refusal(status, code, message))
-    for url in ("@/in/a.enc", "@/in/"):
-        result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
-        error, *hints = result.lines
-        assert (result.code, error) == (1, f"error: {url}: {in_one_line(message)}")
-        assert len(hints) == (hint is not None)
-        assert (hint or "") in "".join(hints)
+    result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
+    error, *hints = result.lines
+    assert (result.code, error) == (1, f"error: {url}: {in_one_line(message)}")
+    assert len(hints) == (hint is not None)
+    assert (hint or "") in "".join(hints)
 
 
 @pytest.mark.parametrize(("method", "more"), [("none", ""), ("HEAD", " -o -"), ("none", " -d out")])
