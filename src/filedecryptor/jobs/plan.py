@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
@@ -95,10 +96,9 @@ def _check_directory(target: str, *, is_made: bool) -> None:
     if not os.path.isdir(directory or os.curdir):
         os.lstat(target)  # which says why
     if not os.access(directory or os.curdir, os.W_OK | os.X_OK):
-        is_fixed = (
-            hasattr(os, "statvfs") and os.statvfs(directory or os.curdir).f_flag & os.ST_RDONLY
-        )
-        code = errno.EROFS if is_fixed else errno.EACCES
+        code = errno.EACCES
+        if sys.platform != "win32" and os.statvfs(directory or os.curdir).f_flag & os.ST_RDONLY:
+            code = errno.EROFS
         raise OSError(code, os.strerror(code), target)
 
 
