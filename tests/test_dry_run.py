@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.commands import run, run_process
+from support.commands import COMMAND, run, run_process
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD, WAV, encrypt
@@ -38,10 +38,8 @@ def fill(folder: Path) -> None:
 SAID = [
     ("r/new.enc opus", 0, ["to decrypt: r/new.enc -> r/new.opus"]),
     ("r/new.enc auto", 0, ["to decrypt: r/new.enc -> r/new.{opus,mp3,wav}"]),
-    ("r/new.enc auto --unknown-as bin", 0, ["to decrypt: r/new.enc -> r/new.{opus,mp3,wav,bin}"]),
     ("r/there.enc opus", 0, ["to replace: r/there.enc -> r/there.opus"]),
     ("r/there.enc auto", 0, ["to replace: r/there.enc -> r/there.opus"]),
-    ("r/there.enc mp3", 0, ["to decrypt: r/there.enc -> r/there.mp3"]),
     (
         "r/cut.enc auto",
         0,
@@ -52,7 +50,6 @@ SAID = [
     ),
     ("r/link.enc opus", 0, ["to replace: r/link.enc -> r/link.opus"]),
     ("r/there.enc auto --if-exists skip", 0, ["skipped: r/there.enc -> r/there.opus"]),
-    ("r/late auto", 0, ["to decrypt: r/late/x.opus.enc -> r/late/x.opus{,.mp3,.wav}", "1 to decr"]),
     ("r/new.enc opus -o n", 0, ["to decrypt: r/new.enc -> n"]),
     ("r/new.enc opus -o r/there.opus", 0, ["to replace: r/new.enc -> r/there.opus"]),
     ("r/new.enc opus -o -", 0, ["to decrypt: r/new.enc"]),
@@ -64,24 +61,15 @@ SAID = [
         0,
         ["to decrypt: r/late/x.opus.enc -> no/x.opus{,.mp3,.wav}", "1 to dec"],
     ),
-    ("r/new.enc opus -j9", 0, ["to decrypt: r/new.enc -> r/new.opus"]),
-    (
-        "--files-from list opus",
-        0,
-        ["to replace: r/there.enc -> r/there.opus", "1 to decrypt, 1 to"],
-    ),
     ("--files-from - opus", 0, ["to decrypt: r/new.enc -> r/new.opus", "1 to decrypt; 0.0 MB"]),
     ("r/gone.enc opus", 1, ["error: r/gone.enc: No such file or directory"]),
-    ("r/gone.enc opus -o -", 1, ["error: r/gone.enc: No such file or directory"]),
-    ("r/short.enc opus", 4, ["error: r/short.enc: not an .enc file: it is 43 bytes long"]),
     ("r/short.enc opus -o -", 4, ["error: r/short.enc: not an .enc file: it is 43 bytes long"]),
     ("r/there.enc opus --if-exists fail", 1, ["error: r/there.opus: File exists"]),
-    ("r/link.enc auto --if-exists fail", 1, ["error: r/link.opus: File exists"]),
     ("r/new.enc enc", 2, ["error: r/new.enc: the output would replace the input"]),
     ("r/same.enc same.enc opus -d no", 2, ["error: same.enc: it would have the same output as"]),
     ("r/new.enc opus -o no/x", 1, ["error: no/x: No such file or directory", "hint: there is no"]),
-    ("r/new.enc opus -d list", 1, ["error: list/new.opus: Not a directory"]),
-    ("r/new.enc opus -d list/sub", 1, ["error: list/sub/new.opus: Not a directory"]),
+    ("r/new.enc opus -d list", 1, ["error: list: Is a file, not a directory"]),
+    ("r/new.enc opus -d list/sub", 1, ["error: list: Is a file, not a directory"]),
     ("taken.enc opus", 1, ["error: taken.opus: Is a directory"]),
     ("r opus -q", 1, ["error: r/dangling.enc: No such file or directory"]),
     ("--verify r/new.enc opus", 2, ["error: --verify writes nothing that --dry-run could tell"]),
@@ -105,7 +93,7 @@ def test_what_is_said(tmp_path: Path, line: str, code: int, said: list[str]) -> 
         ]
 
 
-@pytest.mark.parametrize("where", [[], ["-d", "out"], ["-d", "r"]])
+@pytest.mark.parametrize("where", [[], ["-d", "out"], ["-d", "r"], ["-d", "list/x"]])
 @pytest.mark.parametrize("if_exists", ["replace", "skip", "fail"])
 @pytest.mark.parametrize("extension", ["opus", "auto", "wav"])
 def test_what_is_said_is_done(
@@ -122,6 +110,7 @@ def test_what_is_said_is_done(
     before = contents(tmp_path)
     done = run(*words, "--password-file", "secret", cwd=tmp_path)
     assert dry.code == done.code
+    assert dry.stdout or dry.stderr == done.stderr
     said, became = (
         {each["input"]: each for each in map(json.loads, result.stdout.splitlines())}
         for result in (dry, done)
@@ -158,7 +147,7 @@ def test_no_recording_is_read(tmp_path: Path) -> None:
         ("closed.enc opus -o -", "error: closed.enc: Permission denied"),
         ("locked/a.enc opus", "error: locked/a.opus: Permission denied"),
         ("a.enc opus -d locked", "error: locked/a.opus: Permission denied"),
-        ("a.enc opus -d locked/sub/sub", "error: locked/sub/sub/a.opus: Permission denied"),
+        ("a.enc opus -d locked/sub/sub", "error: locked/sub: Permission denied"),
         ("a.enc opus -o locked/x", "error: locked/x: Permission denied"),
         ("locked/a.enc opus -d .", "to decrypt: locked/a.enc -> ./a.opus"),
     ],
@@ -176,6 +165,23 @@ def test_what_may_not_be_read_or_written(folder: Path, line: str, said: str) -> 
         result = run_process(*words, cwd=folder, as_anybody=True)
     assert result.code == ("error" in said)
     assert said in [*result.stdout.decode().splitlines(), *result.lines]
+
+
+def test_a_disk_that_is_read_only(folder: Path) -> None:
+    """It is called so."""
+    command = [
+        "unshare",
+        "--mount",
+        "bash",
+        "-c",
+        'mount -r -B . "$PWD" || exit 99; cd "$PWD"; exec "$0" "$@"',
+    ]
+    result = run_process(
+        COMMAND, "--dry-run", "a.enc", "opus", *NO_PASSWORD, cwd=folder, command=command
+    )
+    if result.code == 99:
+        pytest.skip("nothing may be mounted here")
+    assert result.lines[0] == "error: a.opus: Read-only file system"
 
 
 def test_a_cluster_is_not_asked(folder: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_script_that_ends_meanwhile_waits_for_nothing(
     """Threads stand still once the interpreter ends; what they have begun is gone by then."""
     audio = AUDIO * 40
     recording = encrypt(audio)
-    for number in range(100):
+    for number in range(50):
         (tmp_path / f"{number:02}.enc").write_bytes(recording)
     code = ENDS_EARLY.format(has_names_only=has_names_only, password=PASSWORD)
     done = run_process("-c", code, cwd=tmp_path, command=[sys.executable])
@@ -149,7 +149,7 @@ def test_a_script_that_ends_meanwhile_waits_for_nothing(
     found = contents(tmp_path)
     assert set(found.values()) == {audio, recording}
     assert all(name.endswith((".enc", ".opus")) for name in found)
-    assert len(found) < 200
+    assert len(found) < 100
 
 
 def test_threads_are_bounded_by_the_files_that_may_be_open() -> None:

@@ -339,9 +339,7 @@ def test_few_requests(store: Store) -> None:
 # Objects appear whole or not at all.
 
 
-@pytest.mark.parametrize(
-    ("size", "folder"), [(0, "in"), (1000, "in"), (1000, "out"), (LARGE, "in"), (LARGE, "out")]
-)
+@pytest.mark.parametrize(("size", "folder"), [(0, "in"), (1000, "out"), (LARGE, "in")])
 def test_an_object_appears_whole_or_not_at_all(store: Store, size: int, folder: str) -> None:
     """Nothing is sent before the tag has verified, neither at once nor in parts; what was there stays."""
     audio = os.urandom(size)
@@ -506,21 +504,22 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("code", REFUSALS)
-def test_the_stores_own_sentence_is_told(store: Store, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "url"),
+    [*((code, "@/in/a.enc") for code in REFUSALS), ("AccessDenied", "@/in/"), ("Odd", "@/in/")],
+)
+def test_the_stores_own_sentence_is_told(store: Store, code: str, url: str) -> None:
     """In one line, also where the first answer has no room for words; some have a hint."""
     status, message, hint = REFUSALS[code]
     refuse = answering("", refusal(status, code, message))
-    for url in ("@/in/a.enc", "@/in/"):
-        result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
-        error, *hints = result.lines
-        assert (result.code, error) == (1, f"error: {url}: {in_one_line(message)}")
-        assert len(hints) == (hint is not None)
-        assert (hint or "") in "".join(hints)
+    result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
+    error, *hints = result.lines
+    assert (result.code, error) == (1, f"error: {url}: {in_one_line(message)}")
+    assert len(hints) == (hint is not None)
+    assert (hint or "") in "".join(hints)
 
 
-@pytest.mark.parametrize("more", ["", " -o -", " -d out"])
-@pytest.mark.parametrize("method", ["HEAD", "none"])
+@pytest.mark.parametrize(("method", "more"), [("none", ""), ("HEAD", " -o -"), ("none", " -d out")])
 def test_a_process_needs_no_temporary_directory(store: Store, method: str, more: str) -> None:
     """Nor does it print anything else, as the libraries would of connections that are left open."""
     failing = str(Path(__file__).parents[1] / "support" / "failing.py")
@@ -574,7 +573,7 @@ def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
 @pytest.mark.parametrize("is_mixed", [False, True])
 def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool) -> None:
     """After many recordings in a row, in a line after the summary; other failures end the row."""
-    for number in range(50):  # more than are under way at once, so none gets far ahead
+    for number in range(30):  # more than are under way at once, so none gets far ahead
         is_bad = is_mixed and number % 2 == 0
         store.put(f"many/{number:02}.enc", b"no recording" if is_bad else RECORDING)
     result = store.run(
@@ -582,7 +581,7 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool)
     )
     assert result.code == 1
     if is_mixed:
-        assert result.lines[-1].startswith("50 failed: ")
+        assert result.lines[-1].startswith("30 failed: ")
         return
     failures = [line for line in result.lines if line.endswith("reduce your request rate.")]
     assert len(failures) == FAILURES_IN_A_ROW
@@ -598,10 +597,8 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool)
 
 NO_CONDITIONS = {
     "501": NOT_IMPLEMENTED,
-    "501 without a word": Answer(501, {}, b""),
     "501 with a page": Answer(501, {"Content-Type": "text/html"}, b"<html>Not Implemented</html>"),
     "400": refusal(400, "InvalidArgument", "If-None-Match is not supported"),
-    "another 400": refusal(400, "XNotImplemented", "no such header"),
     "400 without a word": Answer(400, {}, b""),
     "405": refusal(405, "MethodNotAllowed", "The specified method is not allowed"),
 }
@@ -610,7 +607,11 @@ NO_CONDITIONS = {
 
 @pytest.mark.parametrize(
     ("answer", "if_exists", "size"),
-    [*((answer, "skip", 1000) for answer in NO_CONDITIONS), ("400 without a word", "fail", LARGE)],
+    [
+        *((answer, "skip", 1000) for answer in NO_CONDITIONS if " " not in answer),
+        ("501 with a page", "skip", 1000),
+        ("400 without a word", "fail", LARGE),
+    ],
 )
 def test_a_store_that_refuses_conditions(
     store: Store, answer: str, if_exists: str, size: int
@@ -634,13 +635,10 @@ def test_a_store_that_refuses_conditions(
 @pytest.mark.parametrize(
     ("knows", "if_exists", "size"),
     [
-        ("conditions", "skip", 0),
         ("conditions", "fail", LARGE),
-        ("nothing of them", "fail", 1000),
         ("nothing of them", "skip", LARGE),
         ("501", "fail", 1000),
         ("400", "skip", 0),
-        ("400", "fail", LARGE),
     ],
 )
 def test_an_object_that_appears_meanwhile_stays(
@@ -681,7 +679,7 @@ DENIED = refusal(403, "AccessDenied", "Access Denied")
             for asked in ("GET b.enc", "PUT b.x")
             for answer, said in (
                 (NOT_IMPLEMENTED, "A header you provided implies functionality that is not"),
-                (NO_CONDITIONS["501 without a word"], "Not Implemented"),
+                (Answer(501, {}, b""), "Not Implemented"),
                 (DENIED, "Access Denied"),
             )
         ),

@@ -79,8 +79,10 @@ RUNS = [
 ]
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-@pytest.mark.parametrize(("line", "more", "summary", "is_advised"), RUNS)
+@pytest.mark.parametrize(
+    ("line", "more", "summary", "is_advised", "quiet"),
+    [*((*each, False) for each in RUNS), (*RUNS[-1], True)],
+)
 def test_a_few_failures_of_a_kind_are_shown(
     calls: Path, line: str, more: list[str], summary: str, is_advised: int | None, *, quiet: bool
 ) -> None:
@@ -99,6 +101,24 @@ def test_a_few_failures_of_a_kind_are_shown(
     assert result.lines[-1 - len(cut) : -1] == cut
     if is_advised is not None:
         assert sum(text.startswith(FAIL_FAST) for text in result.lines) == is_advised
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_notes_are_limited_too(calls: Path, *, quiet: bool) -> None:
+    """Those of one kind, as of audio that is passed over."""
+    for number in range(21):
+        (calls / f"{number}.opus").write_bytes(AUDIO)
+    result = run(
+        "right.enc",
+        *(f"{number}.opus" for number in range(21)),
+        PASSWORD,
+        "wav",
+        *["-q"] * quiet,
+        cwd=calls,
+    )
+    said = [line for line in result.lines if "this is opus audio already" in line]
+    assert [line[:4] for line in said] == ([] if quiet else ["note"] * 20 + ["and "])
+    assert quiet or said[-1] == "and 1 more: this is opus audio already"
 
 
 def test_objects_are_written_for_all(calls: Path) -> None:

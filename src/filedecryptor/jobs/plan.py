@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ from filedecryptor.jobs.job import Job, do_job, size_of, without_work
 from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
 from filedecryptor.storage import storage_of
 from filedecryptor.storage.atomic import Written
+from filedecryptor.storage.disk import refuse_file
 from filedecryptor.storage.paths import SUFFIX, absolute, is_plain, is_url, join, split
 
 Place: TypeAlias = tuple[str, str]  # a directory and a name in it
@@ -87,12 +89,17 @@ def _check_directory(target: str, *, is_made: bool) -> None:
     if is_url(target) or (os.path.exists(target) and size_of(target) is None):  # a device
         return
     directory = os.path.dirname(target)
-    while is_made and directory and not os.path.lexists(directory):
-        directory = os.path.dirname(directory)
+    if is_made:
+        while directory and not os.path.lexists(directory):
+            target, directory = directory, os.path.dirname(directory)
+        refuse_file(directory)
     if not os.path.isdir(directory or os.curdir):
         os.lstat(target)  # which says why
     if not os.access(directory or os.curdir, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
+        code = errno.EACCES
+        if sys.platform != "win32" and os.statvfs(directory or os.curdir).f_flag & os.ST_RDONLY:
+            code = errno.EROFS
+        raise OSError(code, os.strerror(code), target)
 
 
 def _in_braces(names: Sequence[str]) -> str | None:
@@ -156,13 +163,18 @@ class Plan:
             named_after = None if self._output_dir is None else join(output_dir, name)
             yield self.job._replace(input=join(directory, name), named_after=named_after)
 
-    def make_output_dir(self) -> None:
-        """Make the directory of the outputs, unless there will be none."""
-        if self._output_dir is not None and (len(self) or not self.failures):
+    def make_output_dir(self, *, dry_run: bool = False) -> None:
+        """Make the directory of the outputs, or say why that is not possible, if there will be any."""
+        if self._output_dir is None or (self.failures and not len(self)):
+            return
+        if not dry_run:
             storage_of(self._output_dir).make_directory(self._output_dir)
+        elif not os.path.isdir(self._output_dir):
+            _check_directory(join(self._output_dir, "any"), is_made=True)
 
     def preview(self) -> Iterator[Outcome]:
         """Yield what would become of each recording; nothing is decrypted or written."""
+        self.make_output_dir(dry_run=True)
         written = Written()
         yield from self.failures
         for job in self:

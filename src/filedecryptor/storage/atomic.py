@@ -137,10 +137,10 @@ class PendingFile(LongFile):
             while piece := content.read(CHUNK_SIZE):
                 on_progress(0)
                 self.write_all(memoryview(piece))
-        self.permit(replaced)
+        self._permit_as(replaced)
         flush(self.fileno())
 
-    def permit(self, replaced: str | None) -> None:
+    def _permit_as(self, replaced: str | None) -> None:
         """Give this file the permissions of the one that it is to replace, or else a new file's.
 
         Also in the place of a link: that may lead to a file which is open to anybody.
@@ -291,7 +291,6 @@ def publish(
                     if replace:
                         written.refuse(target)
                         regular_file(target)
-                        file.permit(replaced)  # what is there may have changed
                     _rename(file, temporary, target, replace=replace)
                 written.add(target, found)
         flush_directory(directory)

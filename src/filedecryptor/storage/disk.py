@@ -34,17 +34,22 @@ publish = atomic.publish
 
 def make_directory(path: str) -> None:
     """Make a directory, with those above it, if it is not there; it lasts through a power cut."""
-    is_there = os.path.lexists(path)  # asked first: meanwhile another thread may make it
     if os.path.isdir(path):
         return
-    if is_there:
-        what = "a file, not a directory" if os.path.exists(path) else "a link to nowhere"
-        raise NotADirectoryError(errno.ENOTDIR, f"Is {what}", path)
+    refuse_file(path)
     parent = os.path.dirname(path) or "."
     if parent != path:
         make_directory(parent)
     os.makedirs(path, exist_ok=True)
     flush_directory(parent)
+
+
+def refuse_file(path: str) -> None:
+    """Raise an error if what has the name of a directory is none."""
+    # Asked in this order, since another thread may make it meanwhile.
+    if os.path.lexists(path) and not os.path.isdir(path):
+        what = "a file, not a directory" if os.path.exists(path) else "a link to nowhere"
+        raise NotADirectoryError(errno.ENOTDIR, f"Is {what}", path)
 
 
 def size_of(path: str | int) -> int | None:

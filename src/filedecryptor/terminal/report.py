@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from typing import Self
 
 from filedecryptor.audio import misnamed
@@ -24,7 +25,7 @@ from filedecryptor.terminal.console import Console, printable
 from filedecryptor.terminal.password import Found
 
 MEGABYTE = 1_000_000
-MOST_ERRORS = 20  # of one kind that are printed
+MOST_ERRORS = 20  # of one kind that are printed, and notes
 MOST_REASONS = 3  # that a summary gives
 
 
@@ -64,6 +65,7 @@ class Reporter:
         self._go_on = go_on
         self._give_up = give_up
         self._failures: Counter[tuple[ExitCode, str]] = Counter()  # by kind
+        self._notes: Counter[str] = Counter()  # by kind
         self._is_right = False  # whether a password was right, now or in an earlier run
         self._is_heard = console.stdout is not None  # closed, it asks for no results
 
@@ -77,9 +79,10 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for failure, count in self._failures.items():
+        errors = ((what, count) for (_, what), count in self._failures.items())
+        for what, count in chain(errors, self._notes.items()):
             if count > MOST_ERRORS:
-                self._console.say(f"and {count - MOST_ERRORS} more: {failure[1]}")
+                self._console.say(f"and {count - MOST_ERRORS} more: {what}")
         if self._many and self.counts:
             go_on = f"; {self._go_on}" if self._go_on and kind is KeyboardInterrupt else ""
             self.say(f"{self._summary()}{go_on}")
@@ -136,7 +139,7 @@ class Reporter:
             self.add_object(fields)
         note = outcome.note
         if note is not None and (note not in RESPELLED.values() or self._console.is_news(note)):
-            self.note(f"{output or outcome.input}: {note}")
+            self._add_note(f"{output or outcome.input}: ", note)
         if error is not None and outcome.status != "not tried":
             self._add_failure(error)
         if not (self._json or self._quiet):
@@ -148,7 +151,7 @@ class Reporter:
 
     def _add_failure(self, error: Failure) -> None:
         """Say why a recording failed, unless that was said of many others."""
-        kind = exit_code_of(error), _kind_of(error)
+        kind = exit_code_of(error), _kind_of(cause_of(error))
         self._failures[kind] += 1
         count = self._failures[kind]
         if count <= MOST_ERRORS:
@@ -156,6 +159,13 @@ class Reporter:
         is_wrong = kind[0] == ExitCode.AUTHENTICATION and not self._is_right
         if self._give_up and is_wrong and count == MOST_ERRORS:
             self.note(f"{MOST_ERRORS} authentications failed, and none succeeded: {self._give_up}")
+
+    def _add_note(self, name: str, note: str) -> None:
+        """Say something of a recording, unless that was said of many others."""
+        kind = _kind_of(note)
+        self._notes[kind] += not self._quiet
+        if self._notes[kind] <= MOST_ERRORS:
+            self.note(f"{name}{note}")
 
     def _count(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
@@ -228,7 +238,7 @@ class Reporter:
         self.say(f"nothing has ended for {seconds:.0f} s; busy: {names}{more}")
 
 
-def _kind_of(error: Failure) -> str:
-    """Return what the causes of like failures have in common: without names, numbers and details."""
-    cause = re.sub(r" ('.*'|\".*\"|\S+://\S+|\d[\d.,]*)", " ...", cause_of(error))
-    return re.split(r"[:;]| \(|(?<!\.)\.$", cause, maxsplit=1)[0]
+def _kind_of(text: str) -> str:
+    """Return what like causes or notes have in common: without names, numbers and details."""
+    text = re.sub(r"(^| )('.*'|\".*\"|\S+://\S+|\d[\d.,]*)", r"\1...", text)
+    return re.split(r"[:;]| \(|(?<!\.)\.$", text, maxsplit=1)[0]
