@@ -343,8 +343,7 @@ def test_what_is_refused(bad_folder: Path, line: str, code: int, error: str, hin
     [
         ("a.enc P opus -o link", 2, "link: the output would replace the input", ""),
         ("a.enc P opus -d locked", 1, "locked/a.opus: Permission denied", WRITABLE),
-        ("a.enc P auto -o locked/x", 1, "locked/x: Permission denied", WRITABLE),
-        ("locked/b.enc P opus", 1, "locked/b.opus: Permission denied", WRITABLE),
+        ("closed P opus", 1, "closed: Permission denied", ""),
         ("locked P auto", 1, "locked/b.opus: Permission denied", WRITABLE),
         ("locked/secret.enc P opus", 1, "locked/secret.enc: Permission denied", ""),
     ],
@@ -361,11 +360,13 @@ def test_what_any_user_is_refused(
         (folder / "locked" / "secret.enc").write_bytes(b"")
         (folder / "locked" / "secret.enc").chmod(0)
     (folder / "locked").chmod(0o555)
+    (folder / "closed").mkdir(0)
     with nothing_changes(folder):
         line = words.replace("P", PASSWORD).split()
         result = run_process(*line, cwd=folder, as_anybody=True)
     assert (result.code, result.stdout) == (code, b"")
-    assert result.lines[:2] == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
+    said = [line for line in result.lines if not line[0].isdigit()]
+    assert said == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
 
 
 RIGHT, OTHER = ({"FILEDECRYPTOR_PASSWORD": word} for word in (PASSWORD, "Secret123"))
@@ -525,13 +526,6 @@ def test_a_dry_run_takes_the_real_line_and_needs_no_password(
         assert told_apart(words.replace("P", PASSWORD).split(), Options(dry_run=True)) == told
 
 
-def test_arguments_show_no_secret() -> None:
-    """Not in the error either that says how many there are."""
-    with pytest.raises(UsageError) as caught:
-        told_apart(["Secret123"], Options())
-    assert "Secret123" not in str(caught.value)
-
-
 @pytest.mark.parametrize("more", [[], ["--json"], ["-q"], ["--verify"], ["-d", "out"]])
 @pytest.mark.parametrize("word", ["{}", "{}/x", "./{}", "/{}", "S" * 300])
 def test_a_misplaced_password_is_not_repeated(folder: Path, word: str, more: list[str]) -> None:
@@ -626,13 +620,6 @@ def test_a_password_may_look_like_a_path(make_enc: MakeEnc, tmp_path: Path) -> N
     make_enc(password="Secret123/x")
     assert run("--verify", "a.enc", "Secret123/x", cwd=tmp_path, env=OTHER).code == 0
     assert run("a.enc", "Secret123/x", "-o", "y", cwd=tmp_path, env=OTHER).code == 0
-
-
-def test_a_mistyped_name_is_shown(folder: Path) -> None:
-    """Also among others, and where it begins with a directory: it helps to see it."""
-    for name in ("none.enc", (folder / "none").as_posix()):
-        result = run("a.enc", name, PASSWORD, "opus", cwd=folder)
-        assert result.lines[0] == f"error: {name}: No such file or directory"
 
 
 def test_the_version(tmp_path: Path) -> None:

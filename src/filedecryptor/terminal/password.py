@@ -43,7 +43,7 @@ class Found:
             return
         if self._word is not None:
             error.hint = misplaced(self._word) or f"{error.hint}; {SHELL}"
-        else:
+        elif not self.is_typed:
             what = "password" if len(self.secrets) == 1 else "passwords"
             error.hint = f"{error.hint}; the {what} came from {self.origins}"
 
