@@ -247,6 +247,12 @@ REFUSED = [
     ("P a.enc opus -d out", 1, "FILENAME 1: No such file or directory", MAY_BE),
     # Too few words: what is needed, how many are given, and one line to type.
     ("a.enc P", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor a.enc - auto {ASKS}"),
+    (
+        "--dry-run a.enc P",
+        2,
+        f"needed: {ALL}; given: 2",
+        "type: filedecryptor a.enc - auto --dry-run ",
+    ),
     ("a.enc .opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor a.enc - .opus {ASKS}"),
     ("P opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor FILENAME - opus {ASKS}"),
     ("-q --json", 2, f"needed: {ALL}; given: 0", f"type: filedecryptor FILENAME - auto {ASKS}"),

@@ -242,6 +242,7 @@ def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> Usage
     line += [] if options.files_from is None else ["--files-from LIST"]
     line += ["--password-file PATH"] if options.password_file else []
     line += ["--verify"] if options.verify else [] if options.output is None else ["-o NAME"]
+    line += ["--dry-run"] if options.dry_run else []
     remark = "" if options.password_file else " ('-' takes FILEDECRYPTOR_PASSWORD, or asks)"
     cause = f"needed: {' '.join(needed)}; given: {len(words)}"
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")
