@@ -60,19 +60,16 @@ DOING = [
     ("a.enc P opus", "a.opus", ""),
     ("a.enc P .opus", "a.opus", ""),
     ("a.enc P auto", "a.opus", ""),
-    ("a.enc P auto -o calls/x", "calls/x", ""),
     ("-q a.enc P opus", "a.opus", ""),
     ("- P opus", "-", ""),
     ("a.enc P wav -o -", "-", ""),
     ("- P opus -o x", "x", ""),
     # Options may stand anywhere.
-    ("-o x a.enc P opus", "x", ""),
     ("a.enc -o x P opus", "x", ""),
     ("a.enc P opus -ox", "x", ""),
     # What follows from the rest may be left out, and need not be.
     ("calls auto --password-file secret", "calls/y.opus", "1 decrypted; "),
     ("--password-file secret calls", "calls/y.opus", "1 decrypted; "),
-    ("--password-file secret calls/", "calls/y.opus", "1 decrypted; "),
     ("--password-file secret a.enc", "a.opus", ""),
     ("a.enc - --password-file secret", "a.opus", ""),
     ("-d calls a.enc --password-file secret", "calls/a.opus", ""),
@@ -82,13 +79,10 @@ DOING = [
     ("opus/ opus --password-file secret", "opus/z.opus", "1 decrypted; "),
     ("--password-file secret plain", "plain.opus", ""),
     ("calls/ - auto --password-file secret", "calls/y.opus", "1 decrypted; "),
-    ("--password-file=secret a.enc opus", "a.opus", ""),
     ("--password-file=secret a.enc calls opus -q", "a.opus calls/y.opus", ""),
     ("a.enc P -o x.opus", "x.opus", ""),
-    ("a.enc P opus -o x.opus", "x.opus", ""),
     ("a.enc P bin -o x.opus", "x.opus", ""),
     ("a.enc -o x.opus --password-file secret", "x.opus", ""),
-    ("a.enc opus -o x.opus --password-file secret", "x.opus", ""),
     ("a.enc - bin -o x.opus --password-file secret", "x.opus", ""),
     ("a.enc - -o x.opus --password-file secret", "x.opus", ""),
     # `-` may be the recording, the password, or both.
@@ -96,24 +90,21 @@ DOING = [
     ("- - opus --password-file secret", "-", ""),
     ("- -o - --password-file secret", "-", ""),
     # A name for another format is noted, and so is an extension that looks like a name.
-    *((f"a.enc P {end}", f"a.{end}", "") for end in ("ogg", "Opus", "oga")),
+    *((f"a.enc P {end}", f"a.{end}", "") for end in ("ogg", "Opus")),
     *(
         (f"a.enc P {end}", f"a.{end}", OPUS.format(f"a.{end}"))
-        for end in ("wav", "mp3", "WAV", "flac", "m4a", "xyz", "bin", "tar.gz", "enc1", "au")
+        for end in ("wav", "WAV", "xyz", "tar.gz", "au")
     ),
     *(
         (f"a.enc P {end}", f"a.{end}", AUTO.format(f"a.{end}"))
-        for end in ("aut", "AUTO", "atuo", "automatic", "auto1")
+        for end in ("aut", "AUTO", "automatic")
     ),
     ("a.enc P auto -o x.mp3", "x.mp3", OPUS.format("x.mp3")),
     ("-q a.enc P wav", "a.wav", ""),
     ("a.enc P x.opus", "a.x.opus", A_NAME.format("opus")),
     ("a.enc P .my.call.Opus", "a.my.call.Opus", A_NAME.format("Opus")),
-    ("a.enc P opus.part", "a.opus.part", OPUS.format("a.opus.part")),
     # Some write nothing.
     ("--verify a.enc P opus", "", VERIFIED.format("a.enc")),
-    ("--verify a.enc P bin", "", VERIFIED.format("a.enc")),
-    ("--verify a.enc P", "", VERIFIED.format("a.enc")),
     ("a.enc P --verify", "", VERIFIED.format("a.enc")),
     ("--verify directory.enc P opus", "", VERIFIED.format("directory.enc")),
     ("--verify - P opus", "", VERIFIED.format("-")),
@@ -152,18 +143,20 @@ def test_what_is_done(folder: Path, line: str, made: str, said: str) -> None:
 ALL, ASKS = "FILENAME... PASSWORD OUTPUTEXTENSION", "('-' takes FILEDECRYPTOR_PASSWORD, or asks)"
 WRONG = "authentication failed: the password is wrong, or the file was altered"
 IN_FORCE = "the password is the one that was in force when the call was recorded"
-CAME = "the password came from the command line"
 CHANGED = "%, !, ^" if IS_WINDOWS else "$, !, \\"
-SHELL = f": the shell may have changed {CHANGED} or quotation marks in it, so put '-' in its place, and type it"
+SHELL = (
+    f"; it came from the command line, where the shell may have changed {CHANGED} or quotation "
+    "marks: put '-' in its place, and type it"
+)
 AGAIN = "it is not complete: run this again once it is, or download it again"
-SWAPPED = "what stands in PASSWORD's place is {}; " + f"{ORDER}; {CAME}"
+SWAPPED = "what stands in PASSWORD's place is {}; " + ORDER
 MAY_BE = f"if this is the password: {ORDER}"
 QUOTE = f"a password with spaces needs quotation marks; {ORDER}"
 WRITABLE = "name a directory that can be written to, as with -d"
 INTACT = "the recording is intact and the password right"
 NAME_IT = "name the output's extension instead of 'auto', or store such audio by --unknown-as"
 SEE = "see 'filedecryptor --help'"
-THREE = "three arguments are FILENAME PASSWORD OUTPUTEXTENSION"
+THREE = "three arguments are FILENAME PASSWORD OUTPUTEXTENSION; type an option first, as in: file"
 DASHES = "put '--' before a name or a password that begins with '-'"
 ONE_OUTPUT = "one --output cannot take the audio of several files"
 NOT_FOR_CLUSTERS = "a cluster reads and writes files and objects only"
@@ -180,28 +173,18 @@ REFUSED = [
     ("a.enc P opus -o no/x", 1, "no/x: No such file or directory", "there is no directory no"),
     ("a.enc P opus -o a.enc/x", 1, "a.enc/x: Not a directory", "there is no directory a.enc"),
     ("a.enc P opus -d a.enc", 1, "a.enc: Is a file, not a directory", ""),
-    ("a.enc P opus -d a.enc/", 1, "a.enc: Is a file, not a directory", ""),
     ("a.enc P opus -d a.enc/x/y", 1, "a.enc: Is a file, not a directory", ""),
     ("calls P opus -d link.opus", 1, "link.opus: Is a link to nowhere", ""),
     ("--if-exists fail link.enc P opus", 1, "link.opus: File exists", ""),
-    ("--if-exists fail link.enc P auto", 1, "link.opus: File exists", ""),
     ("short.enc P opus", 4, "short.enc: not an .enc file: it is 43 bytes long, the smalle", AGAIN),
     ("empty.enc P opus", 4, "empty.enc: not an .enc file: it is empty", AGAIN),
-    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}; {CAME}{SHELL}"),
-    ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty; {CAME}{SHELL}"),
+    ("a.enc wrong opus", 3, f"a.enc: {WRONG}", f"{IN_FORCE}{SHELL}"),
+    ("a.enc '' opus", 3, f"a.enc: {WRONG}", f"the password is empty{SHELL}"),
     ("a.enc 'P ' opus", 3, f"a.enc: {WRONG}", "the password begins or ends with white space"),
     ("altered.enc P opus", 3, f"altered.enc: {WRONG}", IN_FORCE),
     ("plain.enc P opus", 4, "plain.enc: this is opus audio already", "either it is decrypted, or "),
-    ("plain.enc P auto -d calls", 4, "plain.enc: this is opus audio already", "either it is dec"),
     ("plain.enc P auto -o -", 4, "plain.enc: this is opus audio already", "either it is decr"),
     ("--verify page.enc opus", 4, "page.enc: this is an HTML or XML page, not a recording", "look"),
-    (
-        "page.enc P opus",
-        4,
-        "page.enc: this is an HTML or XML page, not a recording",
-        "look into it",
-    ),
-    ("text.enc P opus", 4, "text.enc: this is a JSON text, not a recording", "look into it, then"),
     ("note.enc P opus", 4, "note.enc: this is a JSON text, not a recording", "look into it, then"),
     ("r.zip P auto", 4, "r.zip: this is a zip archive, not a recording", "unpack it, and decrypt"),
     ("a.enc P enc", 2, "a.enc: the output would replace the input", ""),
@@ -216,14 +199,12 @@ REFUSED = [
     # Options that contradict each other.
     ("a.enc b.enc P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
     (". P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
-    ("--files-from l P opus -o x", 2, ONE_OUTPUT, NAME_DIRECTORY),
     ("a.enc P opus -o x -d y", 2, "--output and --output-dir cannot both say where", ""),
     ("- P opus -d y", 2, "standard input has no name for --output-dir", "use --output"),
     ("- a.enc P opus", 2, "standard input cannot be one of several inputs", ""),
     ("--files-from l - P opus", 2, "standard input cannot be one of several inputs", ""),
     ("--files-from - - opus", 2, "standard input cannot be both the list and the password", "use"),
     ("--verify a.enc P -o x", 2, "--verify writes nothing, so there is nothing to say where", ""),
-    ("--verify a.enc P -d x", 2, "--verify writes nothing, so there is nothing to say where", ""),
     ("-0 a.enc P opus", 2, "--null says how the names in the list of --files-from end", ""),
     ("a.enc P opus -o - --json", 2, "--json and the audio cannot both go to standard output", ""),
     ("a.enc P opus --unknown-as x", 2, "--unknown-as is for audio that 'auto' does not know", ""),
@@ -252,12 +233,6 @@ REFUSED = [
     ("a.enc opus --password-file secret --include x", 2, "unknown option: --include", DASHES),
     ("--quite a.enc P opus", 2, "unknown option: --quite", "did you mean --quiet?"),
     ("-q --passwordfile x a.enc opus", 2, "unknown option: --passwordfile", "did you mean --passw"),
-    (
-        "--output-directory x a.enc P -",
-        2,
-        "unknown option: --output-dir",
-        "did you mean --output-d",
-    ),
     ("--dryrun a.enc P opus", 2, "unknown option: --dryrun", "did you mean --dry-run?"),
     ("--out x a.enc P opus", 2, "unknown option: --out", "did you mean --output?"),
     ("-qP a.enc opus -q", 2, "unknown option: argument 1", DASHES),
@@ -269,11 +244,15 @@ REFUSED = [
     ("--verify=P a.enc x opus", 2, "option '--verify' does not take a value", SEE),
     ("a.enc x opus -o", 2, "option '-o' requires an argument", SEE),
     ("P a.enc opus", 1, "FILENAME 1: No such file or directory", MAY_BE),
-    ("P a.enc opus -o -", 1, "FILENAME 1: No such file or directory", MAY_BE),
     ("P a.enc opus -d out", 1, "FILENAME 1: No such file or directory", MAY_BE),
     # Too few words: what is needed, how many are given, and one line to type.
-    ("a.enc", 2, f"needed: {ALL}; given: 1", f"type: filedecryptor a.enc - auto {ASKS}"),
     ("a.enc P", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor a.enc - auto {ASKS}"),
+    (
+        "--dry-run a.enc P",
+        2,
+        f"needed: {ALL}; given: 2",
+        "type: filedecryptor a.enc - auto --dry-run ",
+    ),
     ("a.enc .opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor a.enc - .opus {ASKS}"),
     ("P opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor FILENAME - opus {ASKS}"),
     ("-q --json", 2, f"needed: {ALL}; given: 0", f"type: filedecryptor FILENAME - auto {ASKS}"),
@@ -290,12 +269,9 @@ REFUSED = [
     ("a.enc opus P", 3, f"a.enc: {WRONG}", SWAPPED.format("an extension")),
     ("a.enc calls/y.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
     ("a.enc gone.enc opus", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
-    ("a.enc a.enc other P", 3, f"a.enc: {WRONG}", SWAPPED.format("the name of a file here")),
-    ("a.enc --verify opus", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
-    ("a.enc -q P", 3, f"a.enc: {WRONG}", SWAPPED.format("an option: it begins with '-'")),
     *(
-        (f"a.enc {option} x", 3, f"a.enc: {WRONG}", f"{THREE}: put {option} first; {CAME}")
-        for option in ("--password-file", "-d", "--output-dir", "-o", "--output")
+        (f"a.enc {option}", 3, f"a.enc: {WRONG}", THREE)
+        for option in ("--password-file secret", "-d x", "-j 2", "--verify opus", "-q P")
     ),
 ]
 
@@ -311,7 +287,6 @@ def bad_folder(folder: Path, encrypted_audio: bytes) -> Path:
         "altered": bytes(altered),
         "plain": AUDIO,
         "page": b"<!doctype html>\n<html><title>404</title><p>Not found</p></html>",
-        "text": b"{" + b"a text that is no recording".ljust(80) + b"}",
         "note": b'{"error": "no such thing"}',
         "link": encrypted_audio,
         "flac": encrypt(b"fLaC\0\0\0\x22" + bytes(100)),
@@ -343,8 +318,7 @@ def test_what_is_refused(bad_folder: Path, line: str, code: int, error: str, hin
     [
         ("a.enc P opus -o link", 2, "link: the output would replace the input", ""),
         ("a.enc P opus -d locked", 1, "locked/a.opus: Permission denied", WRITABLE),
-        ("a.enc P auto -o locked/x", 1, "locked/x: Permission denied", WRITABLE),
-        ("locked/b.enc P opus", 1, "locked/b.opus: Permission denied", WRITABLE),
+        ("closed P opus", 1, "closed: Permission denied", ""),
         ("locked P auto", 1, "locked/b.opus: Permission denied", WRITABLE),
         ("locked/secret.enc P opus", 1, "locked/secret.enc: Permission denied", ""),
     ],
@@ -361,11 +335,13 @@ def test_what_any_user_is_refused(
         (folder / "locked" / "secret.enc").write_bytes(b"")
         (folder / "locked" / "secret.enc").chmod(0)
     (folder / "locked").chmod(0o555)
+    (folder / "closed").mkdir(0)
     with nothing_changes(folder):
         line = words.replace("P", PASSWORD).split()
         result = run_process(*line, cwd=folder, as_anybody=True)
     assert (result.code, result.stdout) == (code, b"")
-    assert result.lines[:2] == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
+    said = [line for line in result.lines if not line[0].isdigit()]
+    assert said == [f"error: {error}", *([f"hint: {hint}"] if hint else [])]
 
 
 RIGHT, OTHER = ({"FILEDECRYPTOR_PASSWORD": word} for word in (PASSWORD, "Secret123"))
@@ -392,8 +368,9 @@ def test_a_failed_authentication_says_where_the_password_came_from(
     result = run(*line.split(), cwd=folder, env=NO_VARIABLE | env, stdin=stdin)
     assert result.code == 3
     cause = IN_FORCE if any(env.values()) or not env else "the password is empty"
-    more = " command line" in origin and SHELL
-    assert result.lines[1] == f"hint: {cause}; the password came from {origin}{more or ''}"
+    came = SHELL if " command line" in origin else f"; the password came from {origin}"
+    assert result.lines[1] == f"hint: {cause}{came}"
+    assert len(result.lines[1]) < 206
     assert "Secret123" not in result.stderr
 
 
@@ -402,12 +379,10 @@ LEFT_OUT = [
     ("a.enc", ["a.opus"]),
     ("calls", ["calls/y.opus"]),
     ("opus/", ["opus/z.opus"]),
-    ("./opus -q", ["opus/z.opus"]),
     ("a.enc -", ["a.opus"]),
     ("a.enc calls/y.enc -", ["a.opus", "calls/y.opus"]),
     ("a.enc B.ENC", ["a.opus", "B.opus"]),
     ("a.enc calls", ["a.opus", "calls/y.opus"]),
-    ("-q a.enc B.ENC calls/", ["a.opus", "B.opus", "calls/y.opus"]),
     ("--files-from l", ["a.opus"]),
     ("--files-from l calls -j 1", ["a.opus", "calls/y.opus"]),
     ("--files-from l -", ["a.opus"]),
@@ -432,14 +407,17 @@ def test_a_password_elsewhere_stands_for_itself(folder: Path, line: str, made: l
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["a.enc", "calls/", "-", "--files-from l", "a.enc calls", "opus", "P", "a.enc P", "calls P -q"],
+    ("line", "env"),
+    [
+        *(
+            (line, NO_VARIABLE)
+            for line in ("a.enc", "calls/", "-", "--files-from l", "a.enc calls")
+        ),
+        *((line, OTHER) for line in ("opus", "P", "a.enc P", "calls P -q")),
+    ],
 )
-@pytest.mark.parametrize("env", [NO_VARIABLE, {"FILEDECRYPTOR_PASSWORD": "x"}])
 def test_a_script_is_told_what_to_type(folder: Path, line: str, env: dict[str, str | None]) -> None:
     """What it has on standard input is not taken for a password, nor an argument for an input."""
-    if env["FILEDECRYPTOR_PASSWORD"] and not {"opus", "P"} & set(line.split()):
-        return
     with nothing_changes(folder):
         result = run(*line.replace("P", PASSWORD).split(), cwd=folder, stdin=LINE, env=env)
     assert (result.code, result.stdout) == (2, b"")
@@ -462,7 +440,6 @@ def test_the_line_to_type_can_be_typed(folder: Path) -> None:
     [
         ("empty P opus", 1),
         ("-q empty P opus", 1),
-        ("-q empty empty2 P opus", 1),
         ("-q --files-from l P auto", 1),
         ("--json empty P opus", 1),
         ("--verify empty P", 1),
@@ -473,8 +450,7 @@ def test_the_line_to_type_can_be_typed(folder: Path) -> None:
 )
 def test_a_directory_without_recordings(folder: Path, line: str, code: int) -> None:
     """It is said however quiet the run is, and is a failure if there is nothing else to do."""
-    for name in ("empty", "empty2"):
-        (folder / name).mkdir()
+    (folder / "empty").mkdir()
     (folder / "l").write_text("empty\n")
     result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
     said = f"{'error' if code else 'warning'}: empty: there is no .enc file in it"
@@ -524,14 +500,7 @@ def test_a_dry_run_takes_the_real_line_and_needs_no_password(
         assert told_apart(words.replace("P", PASSWORD).split(), Options(dry_run=True)) == told
 
 
-def test_arguments_show_no_secret() -> None:
-    """Not in the error either that says how many there are."""
-    with pytest.raises(UsageError) as caught:
-        told_apart(["Secret123"], Options())
-    assert "Secret123" not in str(caught.value)
-
-
-@pytest.mark.parametrize("more", [[], ["--json"], ["-q"], ["--verify"], ["-d", "out"]])
+@pytest.mark.parametrize("more", [[], ["--json"], ["--verify"]])
 @pytest.mark.parametrize("word", ["{}", "{}/x", "./{}", "/{}", "S" * 300])
 def test_a_misplaced_password_is_not_repeated(folder: Path, word: str, more: list[str]) -> None:
     """A word that names nothing fails as the number that it is, and the others go on."""
@@ -560,17 +529,14 @@ NAMES = ("recording_x.enc", "Old.ENC", "calls/2024.05.enc", "a b.enc", "recordin
 MISTYPED = [
     ("recording_x", "FILENAME {}", "recording_x.enc here"),
     ("RECORDING_X", "FILENAME {}", "recording_x.enc here"),
-    ("recording_x.en", "FILENAME {}", "recording_x.enc here"),
     ("recording_x.opus", "FILENAME {}", "recording_x.enc here"),
     ("recordng_x.enc", "recordng_x.enc", "recording_x.enc here"),
-    ("recording_y.enc", "recording_y.enc", "recording_x.enc here"),
     ("old", "FILENAME {}", "Old.ENC here"),
     ("old.enc", "old.enc", "Old.ENC here"),
     ("a_b.enc", "a_b.enc", None),
     ("calls/2024.05", "calls/2024.05", "calls/2024.05.enc"),
     ("calls/2024.06.enc", "calls/2024.06.enc", "calls/2024.05.enc"),
     ("call/2024.05", "FILENAME {}", "calls/2024.05.enc"),
-    ("recordngs", "FILENAME {}", "recordings here"),
     ("recordngs/", "FILENAME {}", "recordings here"),
     ("recordngs/b.enc", "recordngs/b.enc", "recordings/b.enc"),
     ("recordngs/none.enc", "recordngs/none.enc", "recordings here"),
@@ -625,13 +591,6 @@ def test_a_password_may_look_like_a_path(make_enc: MakeEnc, tmp_path: Path) -> N
     make_enc(password="Secret123/x")
     assert run("--verify", "a.enc", "Secret123/x", cwd=tmp_path, env=OTHER).code == 0
     assert run("a.enc", "Secret123/x", "-o", "y", cwd=tmp_path, env=OTHER).code == 0
-
-
-def test_a_mistyped_name_is_shown(folder: Path) -> None:
-    """Also among others, and where it begins with a directory: it helps to see it."""
-    for name in ("none.enc", (folder / "none").as_posix()):
-        result = run("a.enc", name, PASSWORD, "opus", cwd=folder)
-        assert result.lines[0] == f"error: {name}: No such file or directory"
 
 
 def test_the_version(tmp_path: Path) -> None:

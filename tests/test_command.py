@@ -48,16 +48,14 @@ OVERWRITTEN = "standard output would be written over the recording"
 @pytest.mark.parametrize(
     ("line", "code", "error"),
     [
-        *((f"a.enc P opus {streams}", 0, "") for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")),
-        *((f"a.enc wrong opus 2>{closed}", 3, "") for closed in ("&-", "/dev/full")),
+        ("a.enc P opus <&- >&- 2>&-", 0, ""),
+        ("a.enc wrong opus 2>&-", 3, ""),
         ("a.enc opus 2>/dev/full", 2, ""),  # a script reacts to it where nobody can read it
         ("a.enc - opus <&-", 2, "standard input is closed"),
         ("- P opus -o x <&-", 2, "standard input is closed"),
         ("a.enc P opus -o - >&-", 2, "standard output is closed"),
         ("- P opus -o a.enc <a.enc", 2, "a.enc: the output would replace the input"),
         ("a.enc P opus -o - >>a.enc", 2, f"a.enc: {OVERWRITTEN}"),
-        ("a.enc P opus -o - 1<>a.enc", 2, f"a.enc: {OVERWRITTEN}"),
-        ("- P opus <a.enc >>a.enc", 2, f"-: {OVERWRITTEN}"),
         ("- P opus <a.enc 1<>a.enc", 2, f"-: {OVERWRITTEN}"),
     ],
 )
@@ -83,19 +81,13 @@ GOES_ON = (
     ("stream", "line", "unbuffered", "said"),
     [
         ("full", "a.enc P opus", "", NO_ROOM),
-        ("full", "a.enc P opus -o -", "1", NO_ROOM),
-        ("full", "a.enc P opus --json", "1", NO_ROOM),
         ("full", "--help", "", NO_ROOM),
-        ("full", "a.enc b.enc P opus -j1", "", GOES_ON.format("No space left on device")),
         ("full", "a.enc b.enc P opus --json", "1", GOES_ON.format("No space left on device")),
         # Audio is taken in part.
-        ("small", "long.enc P wav -o -", "", "error: standard output: File too large\n"),
         ("small", "long.enc P wav -o -", "1", "error: standard output: File too large\n"),
         # A reader that has left before the first byte needs no message.
         ("left", "a.enc P opus", "1", ""),
         ("left", "a.enc P opus -o -", "", ""),
-        ("left", "a.enc P opus --json", "", ""),
-        ("left", "--help", "1", ""),
         ("left", "a.enc b.enc P opus", "1", GOES_ON.format("Broken pipe")),
     ],
 )
@@ -129,17 +121,13 @@ GONE = "the current directory no longer exists"
     ("line", "error"),
     [
         ("@/a.enc P opus", None),
-        ("@/a.enc P opus -o @/b.opus", None),
-        ("@/a.enc P opus -d @/out", None),
-        ("@ P opus", None),
+        ("@ P opus -d @/out", None),
         ("a.enc P opus", "a.enc: "),
         ("calls P opus", "FILENAME 1: "),
         ("@/a.enc P opus -o b.opus", "b.opus: "),
         ("@/a.enc P opus -d out", ""),
-        ("@/a.enc P opus -d out --json", ""),
         ("--files-from list P opus", "list: "),
         ("@/a.enc opus --password-file secret", "--password-file: "),
-        ("vns-recordings archive calls", "calls: "),
         ("vns-recordings archive calls --metrics x", "x: "),
     ],
 )
@@ -169,6 +157,7 @@ def test_no_audio_goes_to_a_terminal(folder: Path) -> None:
     os.close(controller)
 
 
+@pytest.mark.slow
 @pytest.mark.real_iterations
 def test_recordings_over_two_gibibytes_work(tmp_path: Path) -> None:
     """The reference reads 2 GiB at the most. This one comes and goes without a disk."""
@@ -230,7 +219,6 @@ ALL = ["a.opus", "b c.opus", "d/e.opus", "d/f.opus"]
 @pytest.mark.parametrize(
     ("data", "made"),
     [
-        (b"b c.enc\n\nd\na.enc", ALL),
         (b"b c.enc\r\nd\r\n\r\na.enc\r\n", ALL),
         (b"\xef\xbb\xbfb c.enc\nd\na.enc\n", ALL),
         ("a.enc\r\nb c.enc\r\n".encode("utf-16"), ["a.opus", "b c.opus"]),  # of PowerShell

@@ -18,7 +18,6 @@ from filedecryptor.errors import (
     FileDecryptorError,
     Outcome,
     UsageError,
-    cause_of,
     errors_naming,
     failed,
 )
@@ -26,8 +25,8 @@ from filedecryptor.jobs.job import Job, size_of, try_job
 from filedecryptor.jobs.outputs import AUTO
 from filedecryptor.storage import disk, storage_of
 from filedecryptor.storage.atomic import Written
-from filedecryptor.storage.paths import SUFFIX, clean_extension, is_url
-from filedecryptor.terminal.arguments import ORDER, Options, file_name_hint, mistyped
+from filedecryptor.storage.paths import clean_extension
+from filedecryptor.terminal.arguments import Options, file_name_hint, without_missing
 from filedecryptor.terminal.console import (
     STANDARD_STREAM,
     Console,
@@ -35,13 +34,7 @@ from filedecryptor.terminal.console import (
     is_terminal,
     is_terminal_device,
 )
-from filedecryptor.terminal.password import (
-    Found,
-    as_utf_8,
-    find_password,
-    is_below_directory,
-    missing,
-)
+from filedecryptor.terminal.password import Found, as_utf_8, find_password, typed
 from filedecryptor.terminal.process import deferring_packages, share_one_heap
 from filedecryptor.terminal.progress import Progress
 from filedecryptor.terminal.report import Reporter
@@ -50,8 +43,6 @@ if TYPE_CHECKING:
     from filedecryptor.jobs.plan import Plan
 
 EMPTY = "there is no .enc file in it"
-MOST_GUESSES = 20  # what a mistyped name may mean is looked for so many times
-
 GO_ON = "what is done stays; run this again with --if-exists skip to go on"
 
 
@@ -89,7 +80,7 @@ def decrypt_command(
         verify=options.verify,
         unknown_as=None if options.unknown_as is None else clean_extension(options.unknown_as),
     )
-    filenames, failures = _without_missing(filenames, password, options)
+    filenames, failures = without_missing(filenames, password, options)
     found = _find(console, filenames, password, options)
     with Reporter(
         console,
@@ -114,7 +105,7 @@ def decrypt_command(
         is_simple = is_one and options.output_dir is None and options.cluster is None
         if options.dry_run:
             _preview(console, options, job, filenames, reporter)
-        elif is_simple and (to_stdout or found.tries == 1):
+        elif is_simple and (to_stdout or not found.is_typed):
             _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
         else:
             _do_all(console, options, job, filenames, found=found, reporter=reporter, show=show)
@@ -185,43 +176,6 @@ def _find(
     if options.files_from is not None and console.is_standard_input(options.files_from):
         stdin_is = "the list"
     return find_password(console, password, options.password_file, stdin_is=stdin_is)
-
-
-def _without_missing(
-    filenames: Sequence[str], password: str | None, options: Options
-) -> tuple[list[str], list[Outcome]]:
-    """Return the inputs that are there, and failures for the others.
-
-    Those are not shown if they may be the password. What ends as recordings do, or begins with a
-    directory, is a name, however it is mistyped.
-    """
-    may_be_gone = options.if_exists == "skip" or options.cluster is not None
-    inputs: list[str] = []
-    failures: list[Outcome] = []
-    unknown: list[str] = []
-    for number, name in enumerate(filenames, 1):
-        is_name = name.lower().endswith(SUFFIX) or is_below_directory(name)
-        is_elsewhere = name == STANDARD_STREAM or is_url(name) or (is_name and may_be_gone)
-        if is_elsewhere or (error := missing(name)) is None:
-            inputs.append(name)
-            continue
-        place = name if is_name else f"FILENAME {number}"
-        hint = mistyped(name) if len(failures) + len(unknown) < MOST_GUESSES else None
-        if hint:
-            told = FileDecryptorError(cause_of(error), hint=hint, filename=place)
-            failures.append(failed(place, told))
-        elif is_name:
-            failures.append(failed(place, error))
-        else:
-            unknown.append(str(number))
-            cause = cause_of(error)
-    if unknown:
-        place, hint = f"FILENAME {', '.join(unknown)}", f"if this is the password: {ORDER}"
-        if password not in {None, STANDARD_STREAM} and number > 1 and unknown[-1] == str(number):
-            hint = f"a password with spaces needs quotation marks; {ORDER}"
-        told = FileDecryptorError(cause, hint=hint, filename=place)
-        failures.append(failed(place, told))
-    return inputs, failures
 
 
 def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> list[str]:
@@ -321,19 +275,23 @@ def _is_wrong(
     console: Console, jobs: Iterable[Job], found: Found, reporter: Reporter, show: partial[Progress]
 ) -> bool:
     """Return whether the first of these recordings shows all passwords that are typed to be wrong."""
-    for job in jobs if found.tries > 1 else ():
+    for job in jobs if found.is_typed else ():
         if size_of(job.input) is None:  # it may be a pipe, which can be read only once
             continue
-        outcome = None
-        while outcome is None or found.asks_again(console, outcome.error):
+        for is_last in (False, False, True):
             with show([job.input], 1) as shown:
                 on_progress = partial(shown.advance, job.input)
                 outcome = try_job(job._replace(verify=True), found.secrets, on_progress=on_progress)
-        if isinstance(outcome.error, AuthenticationError):
-            reporter.add(outcome)
-            return True
-        if outcome.error is None:
-            break
+            if outcome.error is None:
+                return False
+            if not isinstance(outcome.error, AuthenticationError):
+                break
+            if is_last:
+                reporter.add(outcome)
+                return True
+            found.explain(outcome.error)
+            console.say_error(outcome.error)
+            found.secrets = [typed(console)]
     return False
 
 

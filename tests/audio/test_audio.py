@@ -165,23 +165,23 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("size", [44, 60, 100, 500, 4096])
+@pytest.mark.parametrize("size", [44, 100, 4096])
 def test_random_bytes_are_never_taken_for_something_else(size: int) -> None:
     """For a recording's first bytes are random, and it exists nowhere else."""
-    for _ in range(min(4000, 1_000_000 // size)):
+    for _ in range(min(2000, 1_000_000 // size)):
         head = os.urandom(size)
         assert kind_of(head) is None
         assert refusal(head) is None
 
 
-@pytest.mark.parametrize("length", [2, 3])
 @pytest.mark.parametrize("name", sorted(KINDS.keys() | OTHERS.keys() | BY_FORMAT.keys() | {"ID3"}))
-def test_two_or_three_bytes_do_not_show_that_it_is_no_recording(name: str, length: int) -> None:
+def test_two_or_three_bytes_do_not_show_that_it_is_no_recording(name: str) -> None:
     """They are made by chance once in 65,536 or 16 million times; what follows must fit as well."""
     others = {**OTHERS, **BY_FORMAT, "ID3": id3(100)}
     for example in [others[name]] if name in others else KINDS[name]:
-        found = [refusal(example[:length] + os.urandom(4093)) for _ in range(400)]
-        assert sum(map(bool, found)) <= (10 if length == 2 else 150)
+        for length, most in (2, 10), (3, 75):
+            found = [refusal(example[:length] + os.urandom(4093)) for _ in range(200)]
+            assert sum(map(bool, found)) <= most
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -147,7 +147,7 @@ def test_a_file_that_is_not_complete_yet(make_enc: MakeEnc) -> None:
     for size, on_progress, error, hint in (
         (4095, ignore, AuthenticationError, IN_FORCE),
         (4097, ignore, AuthenticationError, IN_FORCE),
-        (8192, ignore, AuthenticationError, "the password may be wrong, or the file incomplete"),
+        (8192, ignore, AuthenticationError, "the file may be an unfinished copy"),
         (5000, grow, NotEncError, "run this again once it is complete"),
     ):
         os.truncate(source, size)

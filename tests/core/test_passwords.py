@@ -87,9 +87,7 @@ FUNCTIONS: dict[str, Callable[[PasswordOrPasswords], bytes]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize(
-    "password", [PASSWORD, [PASSWORD.encode()], [OLD, PASSWORD], (b"", PASSWORD)]
-)
+@pytest.mark.parametrize("password", [PASSWORD, (OLD, PASSWORD.encode())])
 def test_each_function_takes_one_password_or_several(
     rotated: Path, monkeypatch: pytest.MonkeyPatch, name: str, password: PasswordOrPasswords
 ) -> None:
@@ -103,7 +101,6 @@ def test_each_function_takes_one_password_or_several(
     ("password", "message"),
     [
         ([], "there is no password"),
-        (None, "a password is a str or bytes, not NoneType"),
         ([PASSWORD, None], "a password is a str or bytes, not NoneType"),
         (5, "a password is a str or bytes, not int"),
         (bytearray(b"secret"), "a password is a str or bytes, not bytearray"),
@@ -125,10 +122,9 @@ def test_help_shows_what_a_password_may_be() -> None:
         assert re.search(r"PasswordOrPasswords|str \| bytes \| .*Sequence\[str \| bytes\]$", shown)
 
 
-@pytest.mark.parametrize("size", [len(AUDIO), 9 << 20])
-def test_a_pipe_is_kept_until_a_password_fits(rotated: Path, size: int) -> None:
+def test_a_pipe_is_kept_until_a_password_fits(rotated: Path) -> None:
     """It cannot be read twice, however long it is."""
-    audio = (AUDIO * (size // len(AUDIO) + 1))[:size]
+    audio = AUDIO + bytes(9 << 20)
     for words, password in ((PASSWORDS, OLD), ((DECOMPOSED,), COMPOSED)):
         stdin = encrypt(audio, password)
         result = run_process("-", *words, "opus", cwd=rotated, stdin=stdin)

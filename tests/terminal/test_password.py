@@ -62,13 +62,13 @@ def test_the_first_line_of_a_file(make_enc: MakeEnc, data: bytes, password: byte
     assert run_with_file(source.parent, data) == (0, b"a.opus\n", "")
 
 
-@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n", "\nsecond line\n"])
+@pytest.mark.parametrize("end", ["", "\r\n", "\nsecond line\n"])
 @pytest.mark.parametrize(
     ("encoding", "password"),
     [
         *product(
             ["utf-8-sig", "utf-16", "bom utf-16-be"],
-            [PASSWORD, "pässwörd–密码🔐", "\u0a0a\u0a05", ""],
+            ["pässwörd–密码🔐", "\u0a0a\u0a05", ""],
         ),
         ("utf-16-le", PASSWORD),
         ("utf-16-be", PASSWORD),
@@ -171,13 +171,10 @@ WRONG = "authentication failed: the password is wrong"
     ("line", "typed", "code", "made"),
     [
         ("a.enc", [PASSWORD], 0, {"a.opus"}),
-        ("a.enc", ["x", PASSWORD], 0, {"a.opus"}),
         ("a.enc - wav", ["x", "y", PASSWORD], 0, {"a.wav"}),
         ("a.enc", ["x", "y", "z"], 3, set()),
         ("a.enc", ["x", "\x03"], 130, set()),
         ("-o out a.enc", ["x", PASSWORD], 0, {"out"}),
-        ("-d out a.enc", ["x", PASSWORD], 0, {"out", "out/a.opus"}),
-        ("calls/", ["x", PASSWORD], 0, {"calls/b.opus", "calls/c.opus"}),
         ("a.enc calls/ - --json", ["x", PASSWORD], 0, {"a.opus", "calls/b.opus", "calls/c.opus"}),
         ("calls/ -", ["x", "y", "z"], 3, set()),
         ("--files-from list", ["x", PASSWORD], 0, {"a.opus", "calls/b.opus"}),
@@ -185,7 +182,6 @@ WRONG = "authentication failed: the password is wrong"
         ("text.enc a.enc -", ["x", PASSWORD], 4, {"a.opus"}),
         ("there.enc -q --if-exists skip a.enc -", ["x", PASSWORD], 0, {"a.opus"}),
         ("there.enc - auto --if-exists skip", ["any"], 0, set()),
-        ("gone.enc", [], 1, set()),
         ("gone", [], 2, set()),
         ("a.enc calls/", [], 2, set()),
         ("a.enc - -o -", [], 2, set()),

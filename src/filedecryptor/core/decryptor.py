@@ -126,8 +126,7 @@ def _explained(
     failure.hint = passwords.hint()
     if source.size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
         failure.hint = (
-            "the password may be wrong, or the file incomplete: its size is a whole number of "
-            "disk blocks, as that of an unfinished copy"
+            "the file may be an unfinished copy: it is a whole number of disk blocks long"
         )
     failure.hint = "; ".join(filter(None, [foreign.remark(source.head), failure.hint]))
     return failure

@@ -222,7 +222,7 @@ class Plan:
             if os.path.islink(source):
                 self._linked.add((path, name))
             return
-        is_empty = True
+        is_empty, failures = True, len(self.failures)
         root = join(source, "")
         for path, names, links in storage.recordings_below(source, self._fail, self.links.append):
             below = path[len(root) :]
@@ -235,7 +235,7 @@ class Plan:
                 is_empty = False
                 self._names[path, target] += wanted
                 self._linked.update((path, name) for name in links)
-        if is_empty:
+        if is_empty and len(self.failures) == failures:
             self.empty.append(source)
 
     def _is_safe(self, path: str, below: str, name: str) -> bool:

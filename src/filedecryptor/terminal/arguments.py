@@ -6,6 +6,7 @@ that exists, or ends as recordings do.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,14 @@ from itertools import compress, takewhile
 from typing import Any
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.errors import UsageError
+from filedecryptor.errors import (
+    FileDecryptorError,
+    Outcome,
+    UsageError,
+    cause_of,
+    failed,
+    hint_of,
+)
 from filedecryptor.jobs.outputs import AUTO, IfExists
 from filedecryptor.storage.paths import SUFFIX, is_url
 
@@ -22,8 +30,7 @@ USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 ORDER = f"the order is {USAGE}"
 ELSEWHERE = "-"  # what stands for a password that is not on the command line
 
-WITH_VALUE = ("--password-file", "-d", "--output-dir", "-o", "--output")  # of the options
-
+MOST_GUESSES = 20  # of names in one call what is meant by them is looked for
 MOST_NAMES = 10_000  # in a directory that are looked at in search of a similar one
 MOST_COMPARED = 1_000  # of these, letter by letter
 NEAR = 0.8  # the least ratio of `difflib` of a name that is meant instead
@@ -127,6 +134,64 @@ def may_be_input(word: str) -> bool:
     return os.path.lexists(word)
 
 
+def without_missing(
+    filenames: Sequence[str], password: str | None, options: Options
+) -> tuple[list[str], list[Outcome]]:
+    """Return the inputs that are there, and failures for the others.
+
+    Those are not shown if they may be the password. What ends as recordings do, or begins with a
+    directory, is a name, however it is mistyped.
+    """
+    may_be_gone = options.if_exists == "skip" or options.cluster is not None
+    inputs: list[str] = []
+    failures: list[Outcome] = []
+    unknown: list[str] = []
+    for number, name in enumerate(filenames, 1):
+        is_name = name.lower().endswith(SUFFIX) or _is_below_directory(name)
+        is_elsewhere = name == ELSEWHERE or is_url(name) or (is_name and may_be_gone)
+        if is_elsewhere or (error := _missing(name)) is None:
+            inputs.append(name)
+            continue
+        hint = mistyped(name) if len(failures) + len(unknown) < MOST_GUESSES else None
+        if hint or is_name:
+            place = name if is_name else f"FILENAME {number}"
+            failures.append(_not_there(place, error, hint or hint_of(error)))
+        else:
+            unknown.append(str(number))
+            cause = error
+    if unknown:
+        hint = f"if this is the password: {ORDER}"
+        if password not in {None, ELSEWHERE} and number > 1 and unknown[-1] == str(number):
+            hint = f"a password with spaces needs quotation marks; {ORDER}"
+        failures.append(_not_there(f"FILENAME {', '.join(unknown)}", cause, hint))
+    return inputs, failures
+
+
+def _not_there(place: str, error: OSError, hint: str | None) -> Outcome:
+    return failed(place, FileDecryptorError(cause_of(error), hint=hint, filename=place))
+
+
+def may_be_secret(word: str) -> OSError | None:
+    """Return why there is no file of this name, if it may be a secret in the wrong place."""
+    return None if _is_below_directory(word) else _missing(word)
+
+
+def _is_below_directory(word: str) -> bool:
+    """Return whether an argument begins with an existing directory: then it is a name."""
+    directory = os.path.dirname(word)
+    return bool(directory.strip("./\\")) and os.path.isdir(directory)
+
+
+def _missing(word: str) -> OSError | None:
+    """Return why there is no file of this name; None if there is one."""
+    try:
+        os.lstat(word)
+    except OSError as error:
+        names_nothing = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
+        return error if error.errno in names_nothing else None
+    return None
+
+
 def similar(path: str) -> str | None:
     """Return the path of a recording or a directory that may be meant by one that names nothing."""
     from difflib import get_close_matches
@@ -177,6 +242,7 @@ def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> Usage
     line += [] if options.files_from is None else ["--files-from LIST"]
     line += ["--password-file PATH"] if options.password_file else []
     line += ["--verify"] if options.verify else [] if options.output is None else ["-o NAME"]
+    line += ["--dry-run"] if options.dry_run else []
     remark = "" if options.password_file else " ('-' takes FILEDECRYPTOR_PASSWORD, or asks)"
     cause = f"needed: {' '.join(needed)}; given: {len(words)}"
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")
@@ -201,12 +267,13 @@ def cannot_be_password(args: Sequence[str], number: int, *, is_near: bool) -> bo
 
 def misplaced(password: str) -> str | None:
     """Return what a password that is not right may be instead; None if nothing shows it."""
-    if password in WITH_VALUE:
-        return f"three arguments are FILENAME PASSWORD OUTPUTEXTENSION: put {password} first"
+    if password[:1] == "-" and len(password) > 1:
+        return (
+            "three arguments are FILENAME PASSWORD OUTPUTEXTENSION; type an option first, "
+            "as in: filedecryptor --password-file PATH FILENAME"
+        )
     if _is_extension(password):
         what = "an extension"
-    elif password[:1] == "-" and len(password) > 1:
-        what = "an option: it begins with '-'"
     elif may_be_input(password):
         what = "the name of a file here"
     else:

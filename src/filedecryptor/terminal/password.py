@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
@@ -11,13 +10,14 @@ from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 
 from filedecryptor.errors import AuthenticationError, Failure, UsageError
-from filedecryptor.terminal.arguments import misplaced
+from filedecryptor.terminal.arguments import may_be_secret, misplaced
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
 
 SHELL = (
-    ": the shell may have changed {} or quotation marks in it, so put '-' in its place, and type it"
+    "it came from the command line, where the shell may have changed {} or quotation marks: "
+    "put '-' in its place, and type it"
 ).format("%, !, ^" if sys.platform == "win32" else "$, !, \\")
 PROMPT = "the prompt"  # where a password came from that was typed
 
@@ -31,32 +31,21 @@ class Found:
     `word` is the argument that is the password, if one is.
     """
 
-    tries = 1
-    """How often the password may be typed, the first time included."""
-
     def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
         self.secrets = [secret for secret, _ in found]
-        what = "password" if len(found) == 1 else "passwords"
         self.origins = ", ".join(origin for _, origin in found)
-        self._origin = f"the {what} came from {self.origins}"
+        self.is_typed = self.origins == PROMPT
         self._word = word
 
     def explain(self, error: Failure | None) -> None:
         """Let a failed authentication say where the password came from, or what may be wrong."""
-        if isinstance(error, AuthenticationError):
-            hint = misplaced(self._word) if self._word is not None else None
-            shell = SHELL if self._word is not None and hint is None else ""
-            error.hint = "; ".join(filter(None, [hint or error.hint, f"{self._origin}{shell}"]))
-
-    def asks_again(self, console: Console, error: Failure | None) -> bool:
-        """Return whether another password has been typed, as an error shows one to be wrong."""
-        if self.tries == 1 or not isinstance(error, AuthenticationError):
-            return False
-        self.tries -= 1
-        self.explain(error)
-        console.say_error(error)
-        self.secrets[:] = [_typed(console)]
-        return True
+        if not isinstance(error, AuthenticationError):
+            return
+        if self._word is not None:
+            error.hint = misplaced(self._word) or f"{error.hint}; {SHELL}"
+        elif not self.is_typed:
+            what = "password" if len(self.secrets) == 1 else "passwords"
+            error.hint = f"{error.hint}; the {what} came from {self.origins}"
 
 
 def find_password(
@@ -95,10 +84,7 @@ def find_password(
                     "so the password is looked for here"
                 )
             raise
-    result = Found(*found)
-    if [origin for _, origin in found] == [PROMPT]:
-        result.tries = 3
-    return result
+    return Found(*found)
 
 
 def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | bytes, str]:
@@ -111,10 +97,10 @@ def _from_standard_input(console: Console, stdin_is: str | None) -> tuple[str | 
     if not is_terminal(console.stdin):
         line = _first_line(console.open_standard_input(), "standard input")
         return line, "the first line of standard input"
-    return _typed(console), PROMPT
+    return typed(console), PROMPT
 
 
-def _typed(console: Console) -> str:
+def typed(console: Console) -> str:
     """Return what is typed at the prompt."""
     # A UnicodeDecodeError carries the password, so it must not be chained.
     with suppress(UnicodeDecodeError):
@@ -136,27 +122,6 @@ def first_line(path: str, option: str) -> bytes:
     if error := may_be_secret(path):
         raise OSError(error.errno, error.strerror, option)
     return _first_line(PatientFile(path), path)
-
-
-def may_be_secret(word: str) -> OSError | None:
-    """Return why there is no file of this name, if it may be a secret in the wrong place."""
-    return None if is_below_directory(word) else missing(word)
-
-
-def is_below_directory(word: str) -> bool:
-    """Return whether an argument begins with an existing directory: then it is a name."""
-    directory = os.path.dirname(word)
-    return bool(directory.strip("./\\")) and os.path.isdir(directory)
-
-
-def missing(word: str) -> OSError | None:
-    """Return why there is no file of this name; None if there is one."""
-    try:
-        os.lstat(word)
-    except OSError as error:
-        names_nothing = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
-        return error if error.errno in names_nothing else None
-    return None
 
 
 def _first_line(file: PatientFile | BufferedIOBase, origin: str) -> bytes:
