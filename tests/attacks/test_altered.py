@@ -60,8 +60,10 @@ def test_what_is_altered_is_refused(
         source.write_bytes(data)
         expected = NotEncError if len(data) < SMALLEST_SIZE else AuthenticationError
         with nothing_changes(here):
-            outcome = try_job(Job("a.enc", "opus", output="old.opus"), PASSWORD)
-            assert type(outcome.error) is expected
+            for output in (None, "old.opus"):
+                outcome = try_job(Job("a.enc", "opus", output=output), PASSWORD)
+                assert outcome.status == "failed"
+                assert type(outcome.error) is expected
     source.write_bytes(RECORDING)
     assert try_job(Job("a.enc", "opus"), PASSWORD).status == "decrypted"
     assert contents(here) == {"a.enc": RECORDING, "a.opus": AUDIO, "old.opus": b"old"}

@@ -25,13 +25,14 @@ from hypothesis import strategies as st
 from support.audio import ape, id3
 from support.commands import Result, working_directory
 from support.folders import contents
-from support.recordings import PASSWORD, PLAIN, encrypt
+from support.recordings import PASSWORD, PLAIN, Trickle, encrypt
 from support.vns import ONE
 
 from filedecryptor.__main__ import main
 from filedecryptor.audio import SAMPLE_SIZE, Head, detect
 from filedecryptor.cli import main as cli_main
-from filedecryptor.errors import ApiError, UsageError
+from filedecryptor.core.format import EncReader
+from filedecryptor.errors import ApiError, NotEncError, UsageError
 from filedecryptor.storage.atomic import TEMPORARY_PREFIX
 from filedecryptor.terminal.arguments import Options, told_apart
 from filedecryptor.terminal.console import printable
@@ -75,6 +76,29 @@ def no_hang() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+# The reader.
+
+
+# Without a smallest size, hardly any would reach it.
+ENC = st.binary(max_size=50) | st.binary(min_size=44, max_size=400)
+SIZE = st.integers(1, 100)
+"""How many bytes a source gives at a time."""
+
+
+@many(600)
+@given(data=ENC, size=SIZE)
+def test_any_bytes_are_taken_apart_or_refused(data: bytes, size: int) -> None:
+    """All of the bytes come out, none twice; fewer than 44 of them are no `.enc` file."""
+    source = Trickle(data, size)
+    if len(data) < 44:
+        with pytest.raises(NotEncError):
+            EncReader(source)
+        return
+    reader = EncReader(source)
+    ciphertext = b"".join(map(bytes, reader.ciphertext()))
+    assert reader.salt + reader.nonce + ciphertext + reader.tag == data
 
 
 @st.composite

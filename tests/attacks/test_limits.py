@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,8 @@ def decrypt(folder: Path, *before: str, told: Collection[str] = ("",), **env: st
 @pytest.mark.parametrize(
     "limit",
     [
-        *("-d 100000", "-d 400000", "-v 300000", "-n 12", "-n 64", "-s 256", "-s unlimited"),
+        *("-d 100000", "-d 140000", "-d 400000", "-v 300000", "-v 600000"),
+        *("-n 12", "-n 64", "-n 128", "-s 256", "-s unlimited"),
         "of memory that may not become executable",
     ],
 )
@@ -87,3 +90,21 @@ def test_a_broken_package(tmp_path: Path, code: str) -> None:
     (tmp_path / "llvmlite").mkdir()
     (tmp_path / "llvmlite/__init__.py").write_text(code, "utf-8")
     decrypt(tmp_path, told={FAILED, ""}, PYTHONPATH=str(tmp_path))
+
+
+@pytest.mark.parametrize("size", [48, 96, 256, 768])
+def test_a_control_group(tmp_path: Path, size: int) -> None:
+    """The memory of a container, in MiB: nobody is killed for LLVM."""
+    group = Path(f"/sys/fs/cgroup/memory/filedecryptor-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(size << 20), "utf-8")
+    except OSError:
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip("no control group can be made here")
+    try:
+        decrypt(tmp_path, "bash", "-c", f'echo $$ >{group}/cgroup.procs && exec "$0" "$@"')
+        assert "oom_kill 0" in (group / "memory.oom_control").read_text("utf-8")
+    finally:
+        group.rmdir()

@@ -108,14 +108,17 @@ def first(name: str, secret: str | bytes, extension: str = "opus") -> None:
 
 
 RAISING: list[Callable[[str], object]] = [
+    lambda secret: decrypt(Path("other.enc").read_bytes(), secret),
     lambda secret: decrypt(Path("other.enc").read_bytes(), secret.encode()),
     lambda secret: decrypt(b"short", secret),
     lambda secret: decrypt_file("a.enc", f"{secret}\ud800", "opus"),
     lambda secret: decrypt_file("noise.enc", secret, "auto"),
+    lambda secret: decrypt_file("missing.enc", secret, "opus"),
     lambda secret: decrypt_file("a.enc", secret, "a/b"),
     lambda secret: decrypt_file("a.enc", secret, "enc"),
     lambda secret: decrypt_file("a.enc", secret, "opus", output="."),
     lambda secret: open_recording("other.enc", secret),
+    lambda secret: open_recording(BytesIO(b"short"), secret),
     lambda secret: open_recording("a.enc", f"{secret}\ud800"),
     lambda secret: first("other.enc", secret),
     lambda secret: first("a.enc", f"{secret}\ud800"),

@@ -7,6 +7,7 @@ import threading
 import warnings
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,9 @@ from support.vns import stored, vns
 from filedecryptor import decrypt_files
 from filedecryptor.core.spool import HEAD_SIZE
 from filedecryptor.jobs import workers
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 pytest.importorskip("llvmlite", reason="the extra lanes is not installed")
 
@@ -76,7 +80,8 @@ def outputs(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("options", "size", "has_nameless"),
     [
-        ("", 1_000, True),
+        ("-j 1", 1_000, True),
+        ("-j 3", 1_000, True),
         ("--verify", 1_000, True),
         # What is too long for the memory is read from its file once more, into a new output.
         ("", 600_000, True),
@@ -118,6 +123,16 @@ def test_pipes(tmp_path: Path, told: list[str], size: int, monkeypatch: pytest.M
     assert result.code == 0
     assert outputs(tmp_path) == {f"{number}.wav": audio(number, size) for number in range(6)}
     assert result.lines[:-1] == (told if size < HEAD_SIZE else [])
+
+
+def test_objects(bucket: Bucket, tmp_path: Path, told: list[str]) -> None:
+    """From a store to a store."""
+    for number in range(COUNT):
+        bucket.put(f"{number:02}.enc", encrypt(audio(number)))
+    result = run(bucket.url, PASSWORD, "wav", "-q", cwd=tmp_path, env=bucket.env)
+    assert (result.code, result.lines) == (0, told)
+    for number in range(COUNT):
+        assert bucket.get(f"{number:02}.wav") == audio(number)
 
 
 def test_an_archive(tmp_path: Path, told: list[str]) -> None:
