@@ -25,7 +25,7 @@ from support.api_server import PATH, Handler, Server
 from support.commands import VNS, run_process
 from support.posix import IS_WINDOWS, make_fifo, make_null, make_socket, posix_only
 from support.recordings import AUDIO, encrypt
-from support.store_proxy import Answer, Request, proxy, refusal
+from support.store_proxy import Answer, Request, forwarding, proxy, refusal
 from support.vns import (
     NUMBERED,
     ONE,
@@ -254,7 +254,12 @@ def test_the_summary_and_the_figures(api: Server, tmp_path: Path) -> None:
     assert isnan(found.pop("seconds_to_first_purge"))
     both = {"listed": 2, "fetched": 1, "failed": 1, "bytes": len(AUDIO), "missing": 1}
     assert found == both | {"exit_code": 3, "last_complete_timestamp_seconds": 0}
-    more = {"summary": True, "seconds_to_first_purge": None, "last_complete": None, "code": 3}
+    more: dict[str, Any] = {
+        "summary": True,
+        "seconds_to_first_purge": None,
+        "last_complete": None,
+        "code": 3,
+    }
     more |= {"left_out": 0, "statuses": {"decrypted": 1, "failed": 1}}
     assert summary == both | more
     del api.recordings[TWO]
@@ -696,6 +701,23 @@ def test_unreadable_objects(api: Server, bucket: Bucket, tmp_path: Path, *, is_d
             assert is_down or is_said == [True, True, False]
     missing = figures((tmp_path / "vns.prom").read_bytes())["missing"]
     assert isnan(missing) if is_down else missing == 1
+
+
+def test_many_that_are_missing_in_a_store(
+    api: Server, server: str, bucket: Bucket, tmp_path: Path
+) -> None:
+    """A few requests tell which, as a signal may wait for that; what may be cut off is missing."""
+    api.recordings = dict.fromkeys(NUMBERED[:2], encrypt(AUDIO)) | {TWO: AUDIO[:-100]}
+    with proxy(server, forwarding) as store:
+        env = {**bucket.env, "AWS_ENDPOINT_URL": store.url}
+        words = ("archive", f"{bucket.url}/calls", "--json")
+        assert vns(api, *words, cwd=tmp_path, **env).code == 0
+        bucket.client.delete_object(Bucket=bucket.name, Key=f"calls/{NUMBERED[1]}.json")
+        list_calls(api, *(ended(guid, hours=50) for guid in [*NUMBERED[:30], TWO]))
+        store.requests.clear()
+        result = vns(api, *words, "--since", "2d", cwd=tmp_path, **env)
+        summary = json.loads(result.stdout.splitlines()[-1])
+        assert (summary["left_out"], summary["missing"], len(store.requests) < 9) == (31, 30, True)
 
 
 def test_deletions_that_are_refused(many: Server, tmp_path: Path) -> None:
