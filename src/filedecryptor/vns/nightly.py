@@ -265,7 +265,7 @@ class Nightly:
         outcomes = self._archive.plan(recordings)
         for recording, outcome in zip(recordings, outcomes, strict=True):
             self._tried[outcome.input] = outcome.status
-            size = size_in(recording.entry)
+            size = size_in(recording.entry) if outcome.status == "to delete" else outcome.size
             details = [] if size is None else [f"{size} bytes"]
             if recording.time is not None:
                 left = times.left(recording.time, times.now())
