@@ -128,7 +128,8 @@ GONE = "the current directory no longer exists"
         ("@/a.enc P opus -d out", ""),
         ("--files-from list P opus", "list: "),
         ("@/a.enc opus --password-file secret", "--password-file: "),
-        ("vns-recordings archive calls --metrics x", "x: "),
+        ("vns-recordings archive calls", "calls: "),
+        ("vns-recordings archive calls --metrics x", "calls: "),
     ],
 )
 def test_a_directory_that_is_gone(folder: Path, line: str, error: str | None) -> None:

@@ -149,10 +149,7 @@ def test_what_is_no_recording_and_which_password_is_right(api: Server, place: Pl
 @pytest.mark.parametrize("place", ["store"], indirect=True)
 def test_damage_in_a_store(api: Server, place: Place) -> None:
     """As on a disk: what is gone, cut or altered is fetched again."""
-    changes: list[Callable[[bytes], bytes]] = [
-        lambda data: data[:-1],
-        lambda data: bytes(len(data)),
-    ]
+    changes: list[Callable[[bytes], bytes]] = [lambda data: data[1:], lambda data: bytes(len(data))]
     cases = dict(zip(NUMBERED, product(("json", "opus"), [None, *changes]), strict=False))
     api.recordings = dict.fromkeys(cases, encrypt(AUDIO))
     place.run("archive", place.url)
@@ -168,18 +165,21 @@ def test_damage_in_a_store(api: Server, place: Place) -> None:
     assert {place.record(guid)["size"] for guid in cases} == {len(AUDIO)}
 
 
-def test_many_are_looked_up_together(api: Server, place: Place) -> None:
-    """In one list, whether or not a slash ends the name of the place."""
-    api.recordings = dict.fromkeys(NUMBERED[:25], encrypt(AUDIO))
-    for url, count in ((place.url, 25), (f"{place.url}/", 0), (place.url, 0)):
+def test_a_slash_at_the_end_of_a_place(api: Server, place: Place) -> None:
+    """It makes no other place."""
+    api.recordings[TWO] = encrypt(AUDIO)
+    for url, count in ((place.url, 2), (f"{place.url}/", 0), (place.url, 0)):
         result = place.run("archive", url)
         assert (result.code, len(result.stdout.splitlines())) == (0, count)
     lines = place.run("list", "--archived", f"{place.url}/", "--json").stdout.splitlines()
     assert {json.loads(line)["guid"] for line in lines} == set(api.recordings)
 
 
-@pytest.mark.parametrize("audio_format", BY_FORMAT)
-@pytest.mark.parametrize("kind", ["cut", "cut, of unknown length", "of unknown length"])
+@pytest.mark.parametrize(
+    ("audio_format", "kind"),
+    [("opus", "cut, of unknown length"), ("mp3", "of unknown length")]
+    + [(name, "cut") for name in BY_FORMAT],
+)
 def test_audio_that_may_be_cut(api: Server, tmp_path: Path, audio_format: str, kind: str) -> None:
     """It is not deleted; the next run fetches it again, and keeps the longer one."""
     audio = BY_FORMAT[audio_format]
@@ -239,8 +239,7 @@ LOCKED = b'{"success": false, "error": "locked"}'
         # What is followed could delete something else.
         *(
             (partial(answering, status, Location=where), 7, f"the API redirects (status {status})")
-            for status in (301, 302, 303, 307, 308)
-            for where in (PATH, f"{PATH}/{TWO}", f"{PATH}/{ONE}/")
+            for status, where in ((301, PATH), (303, f"{PATH}/{TWO}"), (308, f"{PATH}/{ONE}/"))
         ),
         (partial(answering, 404), 0, ""),
         (partial(answering, 410), 0, ""),
@@ -384,7 +383,7 @@ def test_a_dry_run_says_what_the_list_tells(api: Server, tmp_path: Path) -> None
     assert api.deleted == []
 
 
-@pytest.mark.parametrize("more", [(), ("--since", "1d"), ("--delete-after",), ("--json",)])
+@pytest.mark.parametrize("more", [("--json",), ("--since", "1d"), ("--delete-after",)])
 def test_a_dry_run_that_has_nothing_to_do(
     api: Server, tmp_path: Path, more: tuple[str, ...]
 ) -> None:
@@ -399,15 +398,13 @@ def test_a_dry_run_that_has_nothing_to_do(
     assert "there is nothing to do" in result.lines
 
 
-@pytest.mark.parametrize("others", [0, 30])
-def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place, others: int) -> None:
-    """And deleted: it is skipped, also where the files were listed at first."""
+def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place) -> None:
+    """And deleted: it is skipped."""
     place.run("archive", place.url)
     names = [name for name in place.files.versions() if name.startswith(ONE)]
     files = {name: place.files.read(name) or b"" for name in names}
     for name in files:
         place.files.remove(name)
-    api.recordings |= dict.fromkeys(NUMBERED[:others], encrypt(AUDIO))
 
     def fetch(handler: Handler) -> None:
         if handler.path == f"{PATH}/{ONE}" and ONE in api.recordings:
@@ -417,10 +414,8 @@ def test_what_another_run_has_fetched_meanwhile(api: Server, place: Place, other
 
     api.behaviours.append(meanwhile(fetch))
     result = place.run("archive", place.url, "--json")
-    outcomes = [json.loads(line) for line in result.stdout.splitlines()[:-1]]
-    assert result.code == 0
-    assert [one["status"] for one in outcomes if one["input"] == ONE] == ["skipped"]
-    assert len(outcomes) == others + 1
+    outcome, _ = map(json.loads, result.stdout.splitlines())
+    assert (result.code, outcome["status"]) == (0, "skipped")
 
 
 def test_a_slash_that_is_missing(api: Server, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from filedecryptor.vns.lock import LOCK_NAME, locked
 if TYPE_CHECKING:
     from support.bucket import Bucket
 
-NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.EIO]
+NO_LOCKS = [errno.ENOLCK, errno.EIO]
 OTHER = b"process 1 on other, since 2026-11-24T02:15:00Z\n"
 HERE = f"process {os.getpid()} on {socket.gethostname()}, since 20"
 
@@ -126,7 +126,7 @@ def test_what_a_killed_run_left(disk: str, monkeypatch: pytest.MonkeyPatch, said
 
 
 @posix_only("permissions")
-@pytest.mark.parametrize("mode", [None, 0o000, 0o400, 0o200, 0o444])
+@pytest.mark.parametrize("mode", [None, 0o000, 0o444])
 def test_others_can_open_the_lock(api: Server, tmp_path: Path, mode: int | None) -> None:
     """Whatever the umask of a run is; and a lock of another user keeps nobody out."""
     path = tmp_path / LOCK_NAME

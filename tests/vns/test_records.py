@@ -206,8 +206,6 @@ def test_the_list_of_an_archive(api: Server, tmp_path: Path) -> None:
     found = json.loads(vns(api, *words, "--json", cwd=tmp_path, VNS_API_TOKEN=None).stdout)
     assert found == record(tmp_path / "calls", ONE)
     assert api.seen == []
-    missing = vns(api, "list", "--archived", "nowhere", cwd=tmp_path)
-    assert missing == (2, b"", "error: nowhere: there is no such directory\n")
 
 
 def test_the_list_of_an_archive_is_sorted(api: Server, tmp_path: Path) -> None:
@@ -230,12 +228,10 @@ def test_the_list_of_an_archive_is_sorted(api: Server, tmp_path: Path) -> None:
     heads, *rows = vns(api, *words, cwd=tmp_path).stdout.decode().splitlines()
     assert heads.split() == ["call", "file", "size", "callerId", "to"]
     assert [row.split()[1] for row in rows] == [f"{guid}.opus" for guid in order]
-    assert rows[2].split() == [
-        "2026-11-24T10:00Z",
-        f"{NUMBERED[1]}.opus",
-        "14165",
-        *[*more.values()][1:3],
-    ]
+    assert (
+        rows[2].split()
+        == f"2026-11-24T10:00Z {NUMBERED[1]}.opus 14165 {more['callerId']} {more['to']}".split()
+    )
     assert all(len(row) <= 100 and row.count("-4000-") == 1 for row in rows)
     lines = vns(api, *words, "--json", cwd=tmp_path).stdout.splitlines()
     assert [json.loads(line)["guid"] for line in lines] == order

@@ -7,10 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from io import FileIO
-from itertools import compress
 from threading import Lock, Semaphore
 from typing import BinaryIO, cast
 from uuid import UUID
@@ -57,7 +55,7 @@ ROOM = 1 << 20  # bytes that a disk with room for more recordings takes: those o
 INTERVAL = 60.0  # seconds for which the list is taken to work
 SKIPPED: Status = "skipped"  # the status of what is there already
 NOT_TRIED: Status = "not tried"  # the status of what was left out after a failure that concerns all
-LOOKS = 16  # at the archive at once, for what is missing
+LOOKS = 20  # for what is missing from a store; one list tells of more, if not of their lengths
 KEEPING = "--keep-encrypted stores it as it is, to be decrypted later"
 
 
@@ -178,10 +176,12 @@ class Archive:
             except (FileDecryptorError, OSError):
                 return True
 
+        if self._records.are_remote and len(recordings) > LOOKS:
+            whole = self._records.named()
+            return [one for one in recordings if str(one.guid) not in whole]
         # Any name will do to see whether a store answers; a disk always does.
         storage_of(self._directory).size_of(self._records.path(MEMORY_NAME))
-        with ThreadPoolExecutor(LOOKS) as pool:
-            return [*compress(recordings, pool.map(is_missing, recordings))]
+        return [*filter(is_missing, recordings)]
 
     def check_others(self, without: Collection[str]) -> Generator[Outcome]:
         """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`."""

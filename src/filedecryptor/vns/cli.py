@@ -211,8 +211,11 @@ def _between(
 
 
 def _list_archive(console: Console, directory: str, between: Between, *, as_json: bool) -> ExitCode:
-    if not storage_of(directory).is_directory(directory):
-        raise UsageError("there is no such directory", filename=directory)
+    storage = storage_of(directory)
+    if not storage.is_directory(directory):
+        is_file = storage.size_of(directory) is not None
+        cause = "this is a file, not a directory" if is_file else "there is no such directory"
+        raise UsageError(cause, filename=directory)
     reporter = Reporter(console, many=True)
     found: list[Record] = []
     for _, record, error in Records(directory).all():

@@ -10,7 +10,14 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from filedecryptor.errors import ApiError, ExitCode, FileDecryptorError, exit_code_of, failed
+from filedecryptor.errors import (
+    ApiError,
+    ExitCode,
+    FileDecryptorError,
+    Status,
+    exit_code_of,
+    failed,
+)
 from filedecryptor.storage import contents_of, streams, write_bytes
 from filedecryptor.storage.paths import is_url, join
 from filedecryptor.terminal.console import Console
@@ -97,11 +104,13 @@ class Figures:
                     f"the last complete run was at {times.shown(self.last)}, and it is "
                     f"{times.shown(self._began)}: VNS keeps a recording for {times.KEPT.days} days"
                 )
-            yield
-            self._sum_up(None)
+            with errors_said(self._reporter):
+                yield
         except BaseException as error:
-            self._sum_up(error)
+            is_interrupted = isinstance(error, KeyboardInterrupt)
+            self._sum_up(ExitCode.INTERRUPTED if is_interrupted else ExitCode.FAILED)
             raise
+        self._sum_up()
 
     def remember(self) -> None:
         """Let this run be the last complete one."""
@@ -113,11 +122,14 @@ class Figures:
         """Return when the call was of which the missing recording is purged first, if known."""
         return min((one.time for one in self.missing or () if one.time), default=None)
 
-    def _sum_up(self, error: BaseException | None) -> None:
-        """Write the figures, then print the summary; each tells if the other has failed."""
+    def _sum_up(self, ending: ExitCode | None = None) -> None:
+        """Write the figures, then print the summary; each tells if the other has failed.
+
+        `ending` is the exit code if that is not the reporter's.
+        """
         figures = self._figures()
-        self._write(figures, self._code(error))
-        code = self._code(error)
+        self._write(figures, ending or self._reporter.code)
+        code = ending or self._reporter.code
         self._reporter.add_object(
             {
                 "summary": True,
@@ -129,16 +141,8 @@ class Figures:
                 "code": code,
             }
         )
-        if self._code(error) != code:
-            self._write(figures, self._code(error))
-
-    def _code(self, error: BaseException | None) -> ExitCode:
-        """Return the exit code of the program, which an exception may end."""
-        if error is None:
-            return self._reporter.code
-        if isinstance(error, (FileDecryptorError, OSError)):
-            return exit_code_of(error)
-        return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
+        if not ending and self._reporter.code != code:
+            self._write(figures, self._reporter.code)
 
     def _figures(self) -> dict[str, float | None]:
         report, first = self._reporter, self.first_call()
@@ -214,8 +218,7 @@ class Nightly:
         self._reporter = reporter
         reporter.tell_of(found)
         self._recordings: Sequence[Recording] | None = None  # what is listed
-        self._looked_at: set[str] = set()  # GUIDs, as is the next
-        self._here: set[str] = set()
+        self._tried: dict[str, Status] = {}  # what became of GUIDs
 
     def fetch(
         self, recordings: Sequence[Recording], others: Sequence[str], *, again: bool = False
@@ -243,9 +246,7 @@ class Nightly:
                     if outcome.status == NOT_TRIED:
                         reason = outcome.error
                     else:
-                        self._looked_at.add(outcome.input)
-                    if outcome.status in {"decrypted", SKIPPED}:
-                        self._here.add(outcome.input)
+                        self._tried[outcome.input] = outcome.status
                     self._reporter.add(outcome)
                     shown.count(outcome)
         if reason is not None:
@@ -263,8 +264,8 @@ class Nightly:
         """Say what would become of recordings, with the size and the time left that are listed."""
         outcomes = self._archive.plan(recordings)
         for recording, outcome in zip(recordings, outcomes, strict=True):
-            self._looked_at.add(outcome.input)
-            size = size_in(recording.entry)
+            self._tried[outcome.input] = outcome.status
+            size = size_in(recording.entry) if outcome.status == "to delete" else outcome.size
             details = [] if size is None else [f"{size} bytes"]
             if recording.time is not None:
                 left = times.left(recording.time, times.now())
@@ -285,7 +286,7 @@ class Nightly:
                 self._fetch_listed(since, figures)
             with errors_said(report):
                 if self._settings.check:
-                    for outcome in self._archive.check_others(self._looked_at):
+                    for outcome in self._archive.check_others(self._tried):
                         report.add(outcome)
             if not report.codes and report.counts.keys() <= ({SKIPPED} if is_dry else set()):
                 report.say(
@@ -317,7 +318,8 @@ class Nightly:
         """Count what is listed and not here, and warn if that is about to be purged."""
         if self._recordings is None:
             return
-        unsure = [one for one in self._recordings if str(one.guid) not in self._here]
+        here = {guid for guid, status in self._tried.items() if status in {"decrypted", SKIPPED}}
+        unsure = [one for one in self._recordings if str(one.guid) not in here]
         with suppress(FileDecryptorError, OSError):  # the store does not answer, as is known by now
             figures.missing = self._archive.missing(unsure)
         first, now = figures.first_call(), times.now()

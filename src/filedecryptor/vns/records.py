@@ -90,6 +90,13 @@ class Records:
         record = self.find(guid)
         return record is not None and record.is_whole and self.holds(record, read=False)
 
+    def named(self) -> set[str]:
+        """Return the GUIDs that have a record and a whole file, by the names of all files."""
+        names = self._storage.sizes_in(self._directory)
+        matches = [match for match in map(_FILE.fullmatch, names) if match]
+        recorded = {match[1] for match in matches if match[3] == "json"}
+        return recorded & {match[1] for match in matches if match[3] != "json" and not match[2]}
+
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
         for piece in pieces_of(self.path(name)):
