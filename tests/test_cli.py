@@ -256,6 +256,12 @@ REFUSED = [
     ("a.enc .opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor a.enc - .opus {ASKS}"),
     ("P opus", 2, f"needed: {ALL}; given: 2", f"type: filedecryptor FILENAME - opus {ASKS}"),
     ("-q --json", 2, f"needed: {ALL}; given: 0", f"type: filedecryptor FILENAME - auto {ASKS}"),
+    (
+        "-d out --if-exists skip a.enc auto",
+        2,
+        f"needed: {ALL}; given: 2",
+        "type: filedecryptor a.enc - auto -d DIR --if-exists skip ",
+    ),
     *(
         (line, 2, f"needed: {needed}; given: {line.count(' ') - 1}", f"type: filedecryptor {typed}")
         for line, needed, typed in (
@@ -568,6 +574,18 @@ def test_a_mistyped_name_looks_like_one(
         result = run(typed, cwd=folder, env=NO_VARIABLE)
         name = typed if typed.endswith(".enc") else found.removesuffix(" here")
         assert result.lines[1].startswith(f"hint: type: filedecryptor {name} - auto (")
+
+
+@pytest.mark.parametrize(
+    "line", ["a b.enc P opus", "calls a b.enc P opus", "my long call.enc P opus"]
+)
+def test_a_name_in_pieces(folder: Path, line: str) -> None:
+    """The whole of it is named, as it is there."""
+    name = "my long call.enc" if line.startswith("my") else "a b.enc"
+    shutil.copy(folder / "a.enc", folder / name)
+    result = run(*line.replace("P", PASSWORD).split(), cwd=folder)
+    hint = f'hint: a name with spaces needs quotation marks: "{name}"'
+    assert (result.code, result.lines.count(hint)) == (1, 1)
 
 
 def test_a_name_is_looked_for_a_few_times_only(folder: Path) -> None:

@@ -110,19 +110,25 @@ def test_a_file_that_holds_no_secret(folder: Path, data: bytes, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("path", "error"),
+    ("path", "error", "hints"),
     [
-        ("EncryptMe", "--password-file: No such file or directory"),
-        ("{folder}/none", "{folder}/none: No such file or directory"),
-        ("d", f"d: {'Permission denied' if IS_WINDOWS else 'Is a directory'}"),
+        (
+            "EncryptMe",
+            "--password-file: No such file or directory",
+            ["hint: it takes the name of a file, whose first line is the secret"],
+        ),
+        ("{folder}/none", "{folder}/none: No such file or directory", []),
+        ("d", f"d: {'Permission denied' if IS_WINDOWS else 'Is a directory'}", []),
     ],
 )
-def test_a_password_file_that_cannot_be_read(folder: Path, path: str, error: str) -> None:
+def test_a_password_file_that_cannot_be_read(
+    folder: Path, path: str, error: str, hints: list[str]
+) -> None:
     """A name that may be the password itself is not shown."""
     (folder / "d").mkdir()
     path, error = (text.format(folder=folder.as_posix()) for text in (path, error))
     result = run("a.enc", "-", "opus", "--password-file", path, cwd=folder)
-    assert (result.code, result.lines) == (1, [f"error: {error}"])
+    assert (result.code, result.lines) == (1, [f"error: {error}", *hints])
 
 
 def test_standard_input_is_one_password_only(folder: Path) -> None:

@@ -35,6 +35,7 @@ from support.vns import (
     vns,
 )
 
+from filedecryptor import UsageError
 from filedecryptor.vns import ApiError, Archive, Client, Listing
 from filedecryptor.vns.lock import locked
 from filedecryptor.vns.times import shown
@@ -463,6 +464,8 @@ def test_the_list_can_be_fetched_as_it_is(api: Server, tmp_path: Path) -> None:
     assert record(tmp_path, ONE)["entry"] == entries[0]
     with pytest.raises(ApiError):
         list(Listing(b"{}", {}))
+    with pytest.raises(UsageError, match="not a list of GUIDs, but one"):
+        next(Archive(client, tmp_path).fetch(ONE))
     assert all(part in (Listing.__doc__ or "") for part in ("Args:", "Raises:", "guid"))
 
 

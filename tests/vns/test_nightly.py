@@ -475,7 +475,11 @@ def test_what_is_missing(api: Server, tmp_path: Path, case: str) -> None:
         assert not is_missing or left - 60 <= found["seconds_to_first_purge"] <= left
         assert is_missing or isnan(found["seconds_to_first_purge"])
         warnings = [line for line in result.lines if line.startswith("warning: ")]
-        soon = "may purge the first now" if hours > 168 else "keeps the first for another 0 d 1"
+        soon = (
+            "may purge the first of them now"
+            if hours > 168
+            else "keeps the first of them for another 0 d 1"
+        )
         assert len(warnings) == (is_missing and hours >= 150)
         assert not warnings or f"1 recording is missing here; VNS {soon}" in warnings[0]
     api.recordings[ONE] = encrypt(AUDIO)

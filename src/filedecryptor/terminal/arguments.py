@@ -152,7 +152,8 @@ def without_missing(
         if is_elsewhere or (error := _missing(name)) is None:
             inputs.append(name)
             continue
-        hint = mistyped(name) if len(failures) + len(unknown) < MOST_GUESSES else None
+        can_guess = len(failures) + len(unknown) < MOST_GUESSES
+        hint = (_in_pieces(filenames, number) or mistyped(name)) if can_guess else None
         if hint or is_name:
             place = name if is_name else f"FILENAME {number}"
             failures.append(_not_there(place, error, hint or hint_of(error)))
@@ -165,6 +166,16 @@ def without_missing(
             hint = f"a password with spaces needs quotation marks; {ORDER}"
         failures.append(_not_there(f"FILENAME {', '.join(unknown)}", cause, hint))
     return inputs, failures
+
+
+def _in_pieces(names: Sequence[str], number: int) -> str | None:
+    """Return what to say of one of some names that is a piece of a name with spaces."""
+    for first in range(number):
+        for last in range(max(number, first + 2), len(names) + 1):
+            whole = " ".join(names[first:last])
+            if os.path.lexists(whole):
+                return f'a name with spaces needs quotation marks: "{whole}"'
+    return None
 
 
 def _not_there(place: str, error: OSError, hint: str | None) -> Outcome:
@@ -243,6 +254,8 @@ def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> Usage
     line += ["--password-file PATH"] if options.password_file else []
     line += ["--verify"] if options.verify else [] if options.output is None else ["-o NAME"]
     line += ["--dry-run"] if options.dry_run else []
+    line += [] if options.output_dir is None else ["-d DIR"]
+    line += [] if options.if_exists == Options.if_exists else [f"--if-exists {options.if_exists}"]
     remark = "" if options.password_file else " ('-' takes FILEDECRYPTOR_PASSWORD, or asks)"
     cause = f"needed: {' '.join(needed)}; given: {len(words)}"
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")

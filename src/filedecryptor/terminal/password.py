@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedIOBase, BufferedReader
 
-from filedecryptor.errors import AuthenticationError, Failure, UsageError
+from filedecryptor.errors import (
+    AuthenticationError,
+    Failure,
+    FileDecryptorError,
+    UsageError,
+    cause_of,
+)
 from filedecryptor.terminal.arguments import may_be_secret, misplaced
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
@@ -120,7 +126,8 @@ def first_line(path: str, option: str) -> bytes:
     If the path may be the secret itself, errors name the option instead.
     """
     if error := may_be_secret(path):
-        raise OSError(error.errno, error.strerror, option)
+        hint = "it takes the name of a file, whose first line is the secret"
+        raise FileDecryptorError(cause_of(error), hint=hint, filename=option)
     return _first_line(PatientFile(path), path)
 
 

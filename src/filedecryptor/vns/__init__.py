@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from filedecryptor.errors import ApiError, NotFoundError, TokenError
     from filedecryptor.vns.archive import Archive
     from filedecryptor.vns.client import Client
-    from filedecryptor.vns.listing import Listing
+    from filedecryptor.vns.listing import Listing, Recording
     from filedecryptor.vns.webhook import recording_fields
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Client",
     "Listing",
     "NotFoundError",
+    "Recording",
     "TokenError",
     "recording_fields",
 ]

@@ -33,6 +33,7 @@ from filedecryptor.errors import (
     StorageError,
     TokenError,
     UnknownFormatError,
+    UsageError,
     cause_of,
     errors_naming,
     exit_code_of,
@@ -118,9 +119,11 @@ class Archive:
             warn: Called with each warning that concerns no single recording.
 
         Raises:
-            UsageError: An item is neither a `Recording` nor a GUID.
+            UsageError: An item is neither a `Recording` nor a GUID, or it is a single GUID.
             OSError: The directory cannot be made.
         """
+        if isinstance(recordings, str):  # whose letters would be taken for GUIDs
+            raise UsageError("the recordings are not a list of GUIDs, but one")
         load()  # where memory or files to open are scarce, this fails once, here
         storage_of(self._directory).make_directory(self._directory)
         wanted = [one if isinstance(one, Recording) else Recording.of(one) for one in recordings]

@@ -49,9 +49,13 @@ MOST_MILLISECONDS = 10**14  # since 1970; a longer number is one of something el
 
 
 class Recording(NamedTuple):
-    """A recording, what the list says of it (None if nothing), and the time as by `time_of`.
+    """A recording that the API lists, as a `Listing` yields them.
 
-    Servers may tell capitals from small letters, so the spelling of its GUID is theirs.
+    Attributes:
+        guid: The `sessionGuid` of its call.
+        spelling: The same as the server writes it, which may tell capitals from small letters.
+        entry: What the list says of it; None if that is nothing.
+        time: The latest time in that, so its call is no older; None if there is none.
     """
 
     guid: UUID

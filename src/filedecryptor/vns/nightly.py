@@ -39,7 +39,7 @@ METRICS = {
     "bytes": "Bytes of audio that the last run has stored.",
     "seconds": "Seconds that the last run took.",
     "missing": "Listed recordings that are not here whole; NaN if there is no list.",
-    "seconds_to_first_purge": "Seconds until the first of these is purged; NaN if that is not known.",
+    "seconds_to_first_purge": "Seconds until the first missing one is purged; NaN if not known.",
     "exit_code": "The exit code of the last run.",
     "last_run_timestamp_seconds": "When the last run began, in seconds since 1970.",
     "last_complete_timestamp_seconds": "When the last run began that fetched all that was listed, "
@@ -326,7 +326,9 @@ class Nightly:
         if first is not None and times.rest(first, now) <= SOON:
             count = len(figures.missing or ())
             what = "1 recording is" if count == 1 else f"{count} recordings are"
-            self._reporter.warn(f"{what} missing here; {times.kept(first, now, 'the first')}")
+            self._reporter.warn(
+                f"{what} missing here; {times.kept(first, now, 'the first of them')}"
+            )
 
 
 def incomplete(listing: Listing) -> ApiError | None:
