@@ -30,6 +30,7 @@ USAGE = "FILENAME... PASSWORD OUTPUTEXTENSION"
 ORDER = f"the order is {USAGE}"
 ELSEWHERE = "-"  # what stands for a password that is not on the command line
 
+MOST_PIECES = 6  # of a name with spaces that are put together
 MOST_GUESSES = 20  # of names in one call what is meant by them is looked for
 MOST_NAMES = 10_000  # in a directory that are looked at in search of a similar one
 MOST_COMPARED = 1_000  # of these, letter by letter
@@ -170,8 +171,8 @@ def without_missing(
 
 def _in_pieces(names: Sequence[str], number: int) -> str | None:
     """Return what to say of one of some names that is a piece of a name with spaces."""
-    for first in range(number):
-        for last in range(max(number, first + 2), len(names) + 1):
+    for first in range(max(0, number - MOST_PIECES), number):
+        for last in range(max(number, first + 2), first + MOST_PIECES + 1):
             whole = " ".join(names[first:last])
             if os.path.lexists(whole):
                 return f'a name with spaces needs quotation marks: "{whole}"'
