@@ -1,0 +1,23 @@
+"""What the program puts right in its environment before anything else."""
+
+import os
+import sys
+
+# The executable finds its libraries by this variable; what it starts must not find them.
+# PyInstaller's manual has it under "Run-time Information".
+if sys.platform == "linux":
+    before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    if before is not None:
+        os.environ["LD_LIBRARY_PATH"] = before
+
+    # OpenSSL looks for certificates where the system has them on which the program was built.
+    CERTIFICATES = (
+        "/etc/ssl/certs/ca-certificates.crt",  # Debian
+        "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+        "/etc/ssl/ca-bundle.pem",  # openSUSE
+    )
+    if not os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
+        for path in filter(os.path.exists, CERTIFICATES[1:]):
+            os.environ["SSL_CERT_FILE"] = path
+            break
