@@ -84,10 +84,12 @@ def slow() -> None:
 
 
 def lint() -> None:
-    """Check style and types; what the source does on the other systems as well."""
+    """Check style, types and workflows; what the source does on the other systems as well."""
     run(tool("python"), "-m", "pip", "install", "--quiet", "--group", "lint")
     run(tool("ruff"), "check")
     run(tool("ruff"), "format", "--check")
+    # The strictest persona. Without the network, what it finds is the same every day.
+    run(tool("zizmor"), "--offline", "--quiet", "--persona=auditor", ".")
     run(tool("mypy"))
     for other in {"linux", "darwin", "win32"} - {sys.platform}:
         run(tool("mypy"), "--platform", other, "src")
