@@ -42,7 +42,6 @@ def system() -> None:
             "acl",
             "fuse3",
             "jq",
-            "libfuse3-3",
             "libseccomp2",
             "mandoc",
             "strace",
