@@ -175,7 +175,11 @@ def test_without_an_extra_it_is_said_how_to_get_it(
 
 @pytest.mark.parametrize(
     ("package", "line"),
-    [("fsspec", "s3://b/a.enc"), ("gcsfs", "gs://b/a.enc"), ("distributed", "--cluster tcp://x:1 .")],
+    [
+        ("fsspec", "s3://b/a.enc"),
+        ("gcsfs", "gs://b/a.enc"),
+        ("distributed", "--cluster tcp://x:1 ."),
+    ],
 )
 def test_the_program_to_download_has_no_pip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, line: str

@@ -1,12 +1,13 @@
 """What the program puts right in its environment before anything else."""
 
 import _signal
-import os
-import sys
 
-# As `filedecryptor.__main__` does, which takes some more milliseconds to be found.
+# As `filedecryptor.__main__` does, some milliseconds later.
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import os
+import sys
 
 # The executable finds its libraries by this variable; what it starts must not find them.
 # PyInstaller's manual has it under "Run-time Information".
