@@ -34,7 +34,7 @@ from support.vns import ONE, environment, stored
 if TYPE_CHECKING:
     from support.bucket import Bucket
 
-PACKED = Path(os.environ.get("PROGRAM", "."))
+PACKED = Path(os.environ.get("PROGRAM", ".")).resolve()
 
 pytestmark = [
     pytest.mark.skipif("PROGRAM" not in os.environ, reason="`.ci/run program` builds it"),
@@ -55,7 +55,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder, unpacked by what each system has, in a place with an odd name; read-only."""
     digest, name = (PACKED.parent / "SHA256SUMS").read_text("utf-8").split()
     assert (hashlib.sha256(PACKED.read_bytes()).hexdigest(), PACKED.name) == (digest, name)
-    place = tmp_path_factory.mktemp("program") / "mes prog\u00e9s"
+    place = tmp_path_factory.mktemp("program") / "\u00e0 moi"
     place.mkdir()
     subprocess.run(["tar", "-xf", PACKED, "-C", place], check=True)
     [folder] = place.iterdir()
@@ -305,6 +305,7 @@ def test_a_bucket(program: Path, tmp_path: Path, bucket: Bucket) -> None:
         lines = (tmp_path / "seen").read_text("utf-8").splitlines()
         seen = dict(line.split("=", 1) for line in lines)
         assert {name: seen[name] for name in seen if name.startswith(LIBRARIES)} == before
+        assert not [name for name in seen if name.startswith("_PYI_")]  # of the executable
     assert bucket.contents() == {"in/a.enc": ENC, "out/a.opus": AUDIO}
     assert contents(tmp_path / "out") == {"a.opus": AUDIO}
 
@@ -390,14 +391,15 @@ def test_the_folder_may_be_read_only(program: Path, calls: Path) -> None:
 
 def test_what_is_inside(program: Path) -> None:
     """All that is there has a licence; what is not needed is not there, nor what builds it."""
-    entries = [path for path in (program / "_internal").iterdir() if path.suffix != ".dist-info"]
+    others = {".dist-info", ".dll", ".framework"}
+    entries = [path for path in (program / "_internal").iterdir() if path.suffix not in others]
     inside = {path.name.partition(".")[0] for path in entries}
     assert not inside & {"boto3", "dask", "distributed", "llvmlite", "moto", "pip", "setuptools"}
     owners = packages_distributions()
     packages = {owner for name in inside for owner in owners.get(name, [])} | {"filedecryptor"}
     assert packages >= {"cffi", "click", "cryptography", "httpcore", "s3fs"}
     libraries = {name for name in inside if name.startswith("lib")} - {"libpython3"}
-    python = sys.stdlib_module_names | {"libpython3", "python3"}
+    python = sys.stdlib_module_names | {"Python", "libpython3", "python3"}
     assert inside - libraries - owners.keys() - python == {"filedecryptor"}
     licensed = {path.name for path in (program / "licenses").iterdir() if any(path.iterdir())}
     assert len(licensed) == len([*(program / "licenses").iterdir()])
@@ -432,7 +434,7 @@ OUTSIDE = re.compile(r"ld-linux.*|lib(c|dl|m|pthread|rt|util|z)\.so\.\d")
 
 
 def needed(*files: Path, **env: str) -> set[Path]:
-    """Return the libraries of the system that files need."""
+    """Return the libraries of the system that files need: the program's own have a space in their path."""
     told = run_process(*files, cwd=files[0].parent, env=env, command=["ldd"])
     return {Path(path) for path in re.findall(r"(?<=\s)(/[^\s:]*) \(0x", told.stdout.decode())}
 

@@ -9,6 +9,10 @@ if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
 import os
 import sys
 
+# What is started may start this program again, which would believe that it has its libraries.
+for name in [name for name in os.environ if name.startswith("_PYI_")]:
+    del os.environ[name]
+
 # The executable finds its libraries by this variable; what it starts must not find them.
 # PyInstaller's manual has it under "Run-time Information".
 if sys.platform == "linux":
