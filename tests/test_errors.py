@@ -173,6 +173,25 @@ def test_without_an_extra_it_is_said_how_to_get_it(
     assert result.lines == [f"error: {error} is not installed", hint]
 
 
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("fsspec", "s3://b/a.enc"),
+        ("gcsfs", "gs://b/a.enc"),
+        ("distributed", "--cluster tcp://x:1 ."),
+    ],
+)
+def test_the_program_to_download_has_no_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, line: str
+) -> None:
+    """Nothing can be added to it: who needs more needs the package."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run(*line.split(), PASSWORD, "opus", cwd=tmp_path)
+    assert (result.code, result.lines[1:]) == (2, [f"hint: {missing_extra('')}"])
+    assert "install filedecryptor with Python, as its README says" in result.lines[1]
+
+
 def test_nothing_tells_to_install_from_an_index() -> None:
     """Neither the program nor the page."""
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]

@@ -43,6 +43,8 @@ def main() -> None:
     time_of_commit = commit_time()
     build(folder, time_of_commit)
     program = (folder / "filedecryptor").rename(folder / name)
+    if sys.platform == "linux":
+        forget_python(program)
     add_documents(program)
     add_licences(program)
     archive = pack(program, time_of_commit)
@@ -67,6 +69,13 @@ def build(folder: Path, time_of_commit: int) -> None:
     }
     command = [sys.executable, "-m", "PyInstaller", *words]
     subprocess.run(command, check=True, env={**os.environ, **variables})
+
+
+def forget_python(program: Path) -> None:
+    """Let no library look for others where this Python is: there, that may be anybody's folder."""
+    place = os.fsencode(f"{sysconfig.get_config_var('LIBDIR')}\0")
+    for path in program.rglob("*.so*"):
+        path.write_bytes(path.read_bytes().replace(place, bytes(len(place))))
 
 
 def add_documents(program: Path) -> None:

@@ -1,7 +1,17 @@
 """What the program puts right in its environment before anything else."""
 
+import _signal
+
+# As `filedecryptor.__main__` does, some milliseconds later.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import os
 import sys
+
+# What is started may start this program again, which would believe that it has its libraries.
+for name in [name for name in os.environ if name.startswith("_PYI_")]:
+    del os.environ[name]
 
 # The executable finds its libraries by this variable; what it starts must not find them.
 # PyInstaller's manual has it under "Run-time Information".

@@ -293,7 +293,12 @@ def failed(name: str, error: Failure) -> Outcome:
 
 
 def missing_extra(extra: str) -> str:
-    """Return what to type where an optional part of the package is not installed."""
+    """Return what to do where an optional part of the package is not installed."""
+    if hasattr(sys, "frozen"):
+        return (
+            "the program to download is without it:"
+            " install filedecryptor with Python, as its README says"
+        )
     from importlib.util import find_spec
 
     # uv leaves pip out of the environments that it makes for tools.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -58,7 +59,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
-        is_ours = missing in {"fsspec", "s3", "s3a"}
+        is_ours = missing in {"fsspec", "s3", "s3a"} or hasattr(sys, "frozen")
         hint = missing_extra("s3") if is_ours else str(error)
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
