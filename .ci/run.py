@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".ci" / "work"
 WHEEL = WORK / "wheel"
+PROGRAM = WORK / "program"
 
 IS_WINDOWS = sys.platform == "win32"
 SCRIPTS = "Scripts" if IS_WINDOWS else "bin"
@@ -30,9 +31,9 @@ def tool(name: str, environment: Path = WORK / "venv") -> str:
     return str(environment / SCRIPTS / f"{name}{EXE}")
 
 
-def run(*words: str) -> None:
-    """Run a program, which must succeed."""
-    subprocess.run(words, check=True, cwd=ROOT)
+def run(*words: str, **variables: str) -> None:
+    """Run a program, which must succeed, with these variables of the environment as well."""
+    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, **variables})
 
 
 def system() -> None:
@@ -123,6 +124,20 @@ def bare() -> None:
     run(python, "-m", "pytest", "--quiet", "-n", "auto", "-p", "no:cacheprovider", *ignored)
 
 
+def program() -> None:
+    """Build the program to download, in an environment of its own, and try it unpacked."""
+    shutil.rmtree(PROGRAM, ignore_errors=True)
+    run(sys.executable, "-m", "venv", str(PROGRAM / "venv"))
+    python = tool("python", PROGRAM / "venv")
+    pip = ["-m", "pip", "install", "--quiet"]
+    run(python, *pip, "--upgrade", "pip")
+    run(python, *pip, ".[vns,s3]", "--group", "program")
+    run(python, str(ROOT / ".ci" / "program" / "build.py"), str(PROGRAM))
+    _, name = (PROGRAM / "SHA256SUMS").read_text("utf-8").split()
+    tests = ["-m", "pytest", "tests/test_program.py", "-n", "auto"]
+    run(tool("python"), *tests, PROGRAM=str(PROGRAM / name))
+
+
 def clean() -> None:
     """Check that the tests have not changed the tree; a developer's changes are no fault."""
     if os.environ.get("CI"):
@@ -133,7 +148,7 @@ def clean() -> None:
             sys.exit(f"the tree has changed:\n{changed}")
 
 
-STEPS = (system, tests, slow, lint, wheel, bare, clean)
+STEPS = (system, tests, slow, lint, wheel, bare, program, clean)
 
 
 def main() -> None:

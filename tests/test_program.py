@@ -25,6 +25,7 @@ from support import encryptor
 from support.api_server import PATH, Handler, Server, serving
 from support.commands import EXE, Result, run_process, wait_until
 from support.folders import contents, nothing_changes
+from support.pages import PAGES, blocks
 from support.posix import IS_ROOT, IS_WINDOWS, posix_only
 from support.recordings import AUDIO, FIXTURES, PASSWORD, PLAIN, WAV
 from support.terminal import run_in_terminal
@@ -221,6 +222,40 @@ def test_ctrl_c_while_a_module_is_found(program: Path, tmp_path: Path, module: s
     assert "SIGINT" in (tmp_path / "log").read_text("utf-8")
     interrupted = (130, b"", f"{INTERRUPTED.decode()}\n")
     assert done in {(-signal.SIGINT, b"", ""), interrupted}
+
+
+STEPS = re.findall(r"^\d\. \w+ it: `(.*?)`", PAGES["README.md"], re.MULTILINE)
+LINES = {
+    "README.md": (STEPS, "recording_abc123.opus"),
+    "schedule.md": (blocks("sh", "tar ")[0].splitlines(), "usr/local/bin/vns-recordings"),
+    "windows.md": (blocks("bat", "tar ")[0].splitlines(), "recording_abc123.opus"),
+}
+"""How the pages say to check, unpack and run a release, and what is there afterwards."""
+
+
+@pytest.mark.parametrize("page", LINES)
+def test_the_lines_of_the_pages(calls: Path, page: str) -> None:
+    """They do that, also where the archives of other systems were not downloaded."""
+    if (page == "windows.md") != IS_WINDOWS:
+        pytest.skip("this page is for other systems")
+    shutil.copy(PACKED, calls)
+    others = f"{'0' * 64}  filedecryptor-0.1.0-other.zip\n"
+    sums = (PACKED.parent / "SHA256SUMS").read_text("utf-8")
+    (calls / "SHA256SUMS").write_text(others + sums, "utf-8")
+    for folder in ("opt", "usr/local/bin"):
+        (calls / folder).mkdir(parents=True)
+    lines, made = LINES[page]
+    for line in lines:
+        here = line.replace("sudo ", "")
+        name = PACKED.name.removesuffix(".zip").removesuffix(".tar.gz")
+        here = re.sub(r"filedecryptor-0\.1\.0-\w+-x86_64", name, here)
+        here = re.sub(r" (?=/(opt|usr)\b)", f" {calls}", here)
+        if sys.platform == "darwin":
+            here = here.replace("sha256sum", "shasum -a 256")
+        shell = ["cmd", "/c"] if IS_WINDOWS else ["bash", "-c"]
+        done = run_process(cwd=calls, env={"PATH": os.defpath}, command=[*shell, here])
+        assert (done.code, done.stderr) == (0, ""), here
+    assert (calls / made).exists()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
