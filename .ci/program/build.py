@@ -102,8 +102,8 @@ def add_licences(program: Path) -> None:
         found = distribution(name)
         files = [file for file in found.files or () if LICENCE.search("/".join(file.parts[1:]))]
         keep(program, name, found.version, [Path(found.locate_file(file)) for file in files])
-    standard_library = Path(sysconfig.get_path("stdlib"))
-    keep(program, "Python", platform.python_version(), [standard_library / "LICENSE.txt"])
+    folder = sys.base_prefix if sys.platform == "win32" else sysconfig.get_path("stdlib")
+    keep(program, "Python", platform.python_version(), [Path(folder, "LICENSE.txt")])
     # Elsewhere, Python brings the libraries that it needs, and its licence has theirs.
     if sys.platform == "linux":
         patterns = [f"*/{name}" for name in inside if re.match(r"lib(?!python).*\.so", name)]
