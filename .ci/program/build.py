@@ -83,6 +83,8 @@ def add_documents(program: Path) -> None:
     for document in ("README.md", "LICENSE"):
         shutil.copy(ROOT / document, program)
     shutil.copytree(ROOT / "docs", program / "docs")
+    if sys.platform == "win32":  # has neither man nor these shells
+        return
     shutil.copytree(ROOT / "src" / "man", program / "man" / "man1")
     (program / "completion").mkdir()
     for command in (filedecryptor, vns_recordings):
