@@ -13,8 +13,14 @@ import sys
 for name in [name for name in os.environ if name.startswith("_PYI_")]:
     del os.environ[name]
 
-# The executable finds its libraries by this variable; what it starts must not find them.
-# PyInstaller's manual has it under "Run-time Information".
+# The executable finds its libraries by a folder or a variable; what it starts must not find them.
+# PyInstaller's manual has it under "Launching External Programs from the Frozen Application".
+if sys.platform == "win32":
+    import ctypes
+
+    os.add_dll_directory(sys._MEIPASS)  # noqa: SLF001 - the name that PyInstaller documents
+    ctypes.windll.kernel32.SetDllDirectoryW(None)
+
 if sys.platform == "linux":
     before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     os.environ.pop("LD_LIBRARY_PATH", None)
