@@ -83,8 +83,6 @@ def add_documents(program: Path) -> None:
     for document in ("README.md", "LICENSE"):
         shutil.copy(ROOT / document, program)
     shutil.copytree(ROOT / "docs", program / "docs")
-    if sys.platform == "win32":  # has neither man nor these shells
-        return
     shutil.copytree(ROOT / "src" / "man", program / "man" / "man1")
     (program / "completion").mkdir()
     for command in (filedecryptor, vns_recordings):
@@ -92,7 +90,9 @@ def add_documents(program: Path) -> None:
         for shell in ("bash", "fish", "zsh"):
             completion = get_completion_class(shell)(command, {}, command.name, variable)
             name = f"_{command.name}" if shell == "zsh" else f"{command.name}.{shell}"
-            (program / "completion" / name).write_text(completion.source(), "utf-8", newline="\n")
+            # Not `source`, which warns where there is no bash, as on Windows.
+            script = completion.source_template % completion.source_vars()
+            (program / "completion" / name).write_text(script, "utf-8", newline="\n")
 
 
 def add_licences(program: Path) -> None:
