@@ -123,6 +123,7 @@ class Account:
         self.place = place
         self.calls: dict[str, Call] = {}
         self.lost: list[str] = []
+        self._files: dict[str, tuple[object, bytes | None]] = {}
         server.behaviours.append(meanwhile(self._witness))
 
     def _witness(self, handler: Handler) -> None:
@@ -149,12 +150,18 @@ class Account:
         """The calls that are on the server."""
         return [self.calls[guid] for guid in list(self.server.recordings)]
 
+    def _read(self, name: str, version: object) -> bytes | None:
+        """Return what a file holds; it is read anew whenever it has changed."""
+        if name not in self._files or self._files[name][0] != version:
+            self._files[name] = version, self.place.read(name)
+        return self._files[name][1]
+
     def look(self) -> tuple[set[str], list[str]]:
         """Return what the archive has, whole and recorded, and the names that promise more than is there.
 
         The former are GUIDs; the latter count as having a recording, and hold something else.
         """
-        files = {name: self.place.read(name) for name in self.place.versions()}
+        files = {name: self._read(name, version) for name, version in self.place.versions().items()}
         held = {guid for guid, call in self.calls.items() if _is_held(call, files.get)}
 
         def is_whole(name: str) -> bool:
