@@ -51,7 +51,7 @@ USES = {
     "llvmlite": {"lanes.compiler"},
     "distributed": {"jobs.cluster"},
     "fsspec": {"storage.objects", "storage.s3", "storage.uploads"},
-    "s3fs": {"storage.s3"},
+    **{name: {"storage.s3"} for name in ("s3fs", "aiobotocore", "aiohttp", "botocore")},
     "httpcore": {"vns.http"},
 }
 """Packages, and the modules outside of each that may import it."""
@@ -124,6 +124,13 @@ def test_each_package_is_used_in_one_place(package: str) -> None:
         and not f"filedecryptor.{name}.".startswith(f"{package}.")
     }
     assert users == USES[package]
+
+
+def test_no_other_package_is_used() -> None:
+    """So what uses none of the extras is the same where they are missing."""
+    found = {imported.partition(".")[0] for names in IMPORTS.values() for imported in names}
+    others = found - sys.stdlib_module_names - {"filedecryptor"}
+    assert others == USES.keys() - {"filedecryptor.terminal"}
 
 
 def test_streams_are_asked_for_in_one_place() -> None:
