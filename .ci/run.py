@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,9 +91,14 @@ def lint() -> None:
     run(tool("ruff"), "format", "--check")
     # The strictest persona. Without the network, what it finds is the same every day.
     run(tool("zizmor"), "--offline", "--quiet", "--persona=auditor", ".")
-    run(tool("mypy"))
-    for other in {"linux", "darwin", "win32"} - {sys.platform}:
-        run(tool("mypy"), "--platform", other, "src")
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(check_types, ("linux", "darwin", "win32")))
+
+
+def check_types(platform: str) -> None:
+    """Check what the source does on a system, and on this one the tests as well."""
+    what = [] if platform == sys.platform else ["src"]
+    run(tool("mypy"), "--platform", platform, "--cache-dir", f".mypy_cache/{platform}", *what)
 
 
 def wheel() -> None:
@@ -152,58 +157,26 @@ def clean() -> None:
             sys.exit(f"the tree has changed:\n{changed}")
 
 
-STEPS = (system, tests, slow, wheel, lint, bare, program, clean)
-BESIDE = {"tests": "wheel", "lint": "bare"}
-"""Steps that leave a processor idle for long, and the later ones that begin with them."""
-
-
-def begin(name: str) -> subprocess.Popen[bytes]:
-    """Begin a step in a process of its own, which writes into a file."""
-    with (WORK / f"{name}.log").open("wb") as log:
-        words = [sys.executable, __file__, name]
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def end(name: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait for a step that was begun, show what it has written, and exit if it has failed."""
-    code = process.wait()
-    sys.stdout.buffer.write((WORK / f"{name}.log").read_bytes())
-    sys.stdout.flush()
-    if code:
-        sys.exit(code)
-
-
-def take(step: Callable[[], None]) -> None:
-    """Take a step here, and print the seconds that it took."""
-    print(f"== {step.__name__}", flush=True)
-    began = time.monotonic()
-    step()
-    print(f"== {step.__name__}: {time.monotonic() - began:.0f} s", flush=True)
+STEPS = (system, tests, slow, lint, wheel, bare, program, clean)
 
 
 def main() -> None:
-    """Take the steps that the command line names, some of them beside others."""
+    """Run the steps that the command line names, each with the seconds that it took."""
     if sys.version_info < (3, 11):
         sys.exit("Python 3.11 or newer is needed")
     steps = {step.__name__: step for step in STEPS}
-    names = sorted(sys.argv[1:], key=[*steps].index) or [*steps]
     WORK.mkdir(parents=True, exist_ok=True)
-    os.environ["PIP_NO_COMPILE"] = "false"  # what is imported will be compiled, and much never is
-    begun: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for name in names:
-            other = BESIDE.get(name, "")
-            if other in names:
-                begun[other] = begin(other)
-            if name in begun:
-                end(name, begun.pop(name))
-            else:
-                take(steps[name])
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
-    finally:
-        for process in begun.values():
-            process.wait()
+    # pip takes `false` for its option: it compiles nothing, as much is never imported.
+    os.environ["PIP_NO_COMPILE"] = "false"
+    for name in sys.argv[1:] or steps:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        try:
+            steps[name]()
+        except subprocess.CalledProcessError as error:
+            sys.exit(error.returncode)
+        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+    print("all good")
 
 
 if __name__ == "__main__":
