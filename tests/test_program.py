@@ -35,12 +35,12 @@ from support.vns import ONE, environment, stored
 if TYPE_CHECKING:
     from support.bucket import Bucket
 
-PACKED = Path(os.environ.get("PROGRAM", ".")).resolve()
+if "PROGRAM" not in os.environ:
+    pytest.skip("`.ci/run program` builds it", allow_module_level=True)
 
-pytestmark = [
-    pytest.mark.skipif("PROGRAM" not in os.environ, reason="`.ci/run program` builds it"),
-    pytest.mark.real_iterations,  # it cannot be told otherwise
-]
+PACKED = Path(os.environ["PROGRAM"]).resolve()
+
+pytestmark = pytest.mark.real_iterations  # it cannot be told otherwise
 
 PROGRAMS = ("filedecryptor", "vns-recordings")
 ENC = (FIXTURES / "recording_abc123.enc").read_bytes()
