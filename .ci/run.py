@@ -134,14 +134,18 @@ def bare() -> None:
 
 
 def program() -> None:
-    """Build the program to download, in an environment of its own, and try it unpacked."""
+    """Build the program to download, twice the same, in an environment of its own, and try it."""
     shutil.rmtree(PROGRAM, ignore_errors=True)
     run(sys.executable, "-m", "venv", str(PROGRAM / "venv"))
     python = tool("python", PROGRAM / "venv")
     pip = ["-m", "pip", "install", "--quiet"]
     run(python, *pip, "--upgrade", "pip")
     run(python, *pip, ".[vns,s3]", "--group", "program")
-    run(python, str(ROOT / ".ci" / "program" / "build.py"), str(PROGRAM))
+    sums = [PROGRAM / "SHA256SUMS", PROGRAM / "again" / "SHA256SUMS"]
+    for path in sums:
+        run(python, str(ROOT / ".ci" / "program" / "build.py"), str(path.parent))
+    if not filecmp.cmp(*sums, shallow=False):
+        sys.exit("two builds differ")
     _, name = (PROGRAM / "SHA256SUMS").read_text("utf-8").split()
     tests = ["-m", "pytest", "tests/test_program.py", "-n", "auto"]
     run(tool("python"), *tests, PROGRAM=str(PROGRAM / name))
