@@ -64,7 +64,7 @@ def build(folder: Path, time_of_commit: int) -> None:
     words += ["--workpath", str(folder / "work"), str(HERE / "filedecryptor.spec")]
     variables = {
         "PYINSTALLER_CONFIG_DIR": str(folder / "work"),
-        "PYTHONHASHSEED": "0",  # the order of sets gets into compiled modules
+        "PYTHONHASHSEED": "0",  # as PyInstaller's manual asks, under "Creating a Reproducible Build"
         "SOURCE_DATE_EPOCH": str(time_of_commit),  # Windows' executables hold a time
     }
     command = [sys.executable, "-m", "PyInstaller", *words]
