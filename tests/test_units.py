@@ -36,7 +36,7 @@ ON_SUCCESS = re.findall("`(OnSuccess=.*)`", PAGE)[0]
 
 UNITS = {
     **{
-        name: text.replace("/opt/filedecryptor/bin", str(SCRIPTS)).replace(
+        name: text.replace("/usr/local/bin", str(SCRIPTS)).replace(
             "[Unit]\n", f"[Unit]\n{ON_SUCCESS}\n"
         )
         + HARDENING
