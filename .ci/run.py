@@ -42,12 +42,14 @@ def system() -> None:
     if shutil.which("apt-get") and os.geteuid() == 0:
         packages = [
             "acl",
+            "fish",
             "fuse3",
             "jq",
             "libseccomp2",
             "mandoc",
             "strace",
             "systemd",
+            "zsh",
         ]
         subprocess.run(
             ["apt-get", "install", "-qq", "-y", *packages], check=False, stdout=subprocess.DEVNULL
