@@ -474,7 +474,7 @@ def needed(*files: Path, **env: str) -> set[Path]:
 
 @pytest.mark.skipif(not (IS_ROOT and sys.platform == "linux"), reason="root changes its root")
 def test_a_machine_that_has_only_a_c_library(program: Path, tmp_path: Path, api: Server) -> None:
-    """Neither Python nor other libraries nor /proc nor a shell; certificates are where Fedora's are."""
+    """No Python, other library, /proc or shell; certificates are where one system or another has them."""
     tree = tmp_path / "tree"
     shutil.copytree(program, tree / "program", copy_function=os.link)
     shutil.copy(FIXTURES / "recording_abc123.enc", tree)
@@ -488,8 +488,7 @@ def test_a_machine_that_has_only_a_c_library(program: Path, tmp_path: Path, api:
         shutil.copy(path, target)
     pem = certificate(tmp_path)
     secure(api, pem)
-    bundle = tree / "etc/pki/tls/certs/ca-bundle.crt"
-    bundle.parent.mkdir(parents=True)
+    (tree / "etc").mkdir()
     (tree / "etc/hosts").write_text("127.0.0.1 localhost\n", "utf-8")
     variables = environment(api, VNS_API_URL=f"https://localhost:{api.server_port}")
 
@@ -501,7 +500,14 @@ def test_a_machine_that_has_only_a_c_library(program: Path, tmp_path: Path, api:
         assert inside(name, "--version").code == 0
     assert inside("filedecryptor", "recording_abc123.enc", PASSWORD, "opus").code == 0
     assert (tree / "recording_abc123.opus").read_bytes() == AUDIO
-    assert inside("vns-recordings", "archive", "calls").code == 7
-    shutil.copy(pem, bundle)
+    assert inside("vns-recordings", "list").code == 7
+    for place in ("etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt"):
+        bundle = tree / place
+        bundle.parent.mkdir(parents=True)
+        bundle.hardlink_to(pem)
+        done = inside("vns-recordings", "list")
+        assert (done.code, done.stderr) == (0, ""), place
+        bundle.unlink()
+    shutil.copy(pem, tree / "etc/ssl/cert.pem")
     done = inside("vns-recordings", "archive", "calls")
     assert (done.code, stored(tree / "calls")) == (0, {f"{ONE}.opus": AUDIO}), done

@@ -27,13 +27,16 @@ if sys.platform == "linux":
     if before is not None:
         os.environ["LD_LIBRARY_PATH"] = before
 
-    # OpenSSL looks for certificates where the system has them on which the program was built.
+if sys.platform != "win32" and not os.path.exists("/usr/lib/ssl/certs"):
+    # OpenSSL looks for certificates where the system has them on which the program was built: in
+    # that folder of Debian, or on macOS in one that others do not have.
     CERTIFICATES = (
-        "/etc/ssl/certs/ca-certificates.crt",  # Debian
+        "/etc/ssl/certs/ca-certificates.crt",  # Arch Linux
         "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
         "/etc/ssl/ca-bundle.pem",  # openSUSE
+        "/etc/ssl/cert.pem",  # macOS
     )
     if not os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
-        for path in filter(os.path.exists, CERTIFICATES[1:]):
+        for path in filter(os.path.exists, CERTIFICATES):
             os.environ["SSL_CERT_FILE"] = path
             break
