@@ -436,6 +436,8 @@ def test_what_is_inside(program: Path) -> None:
     assert inside - known <= {"filedecryptor"}
     licensed = {path.name for path in (program / "licenses").iterdir() if any(path.iterdir())}
     assert len(licensed) == len([*(program / "licenses").iterdir()])
+    # None of botocore's files about AWS's License Manager.
+    assert not [*program.glob("licenses/*/*-1.json"), *program.glob("licenses/*/*.gz")]
     licences = packages | {"Python", "pyinstaller"}
     if sys.platform == "linux":
         names = {"libcrypto": "libssl", "libgcc_s": "libgcc-s", "libz": "zlib"}

@@ -102,7 +102,8 @@ def add_licences(program: Path) -> None:
     names = {owner for name in inside for owner in owners.get(name.partition(".")[0], [])}
     for name in {"pyinstaller", *names}:
         found = distribution(name)
-        files = [file for file in found.files or () if LICENCE.search("/".join(file.parts[1:]))]
+        notes = [file for file in found.files or () if file.parts[0].endswith(".dist-info")]
+        files = [file for file in notes if LICENCE.search("/".join(file.parts[1:]))]
         keep(program, name, found.version, [Path(found.locate_file(file)) for file in files])
     folder = sys.base_prefix if sys.platform == "win32" else sysconfig.get_path("stdlib")
     keep(program, "Python", platform.python_version(), [Path(folder, "LICENSE.txt")])
