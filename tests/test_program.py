@@ -464,6 +464,16 @@ def test_nothing_tells_where_it_was_built(program: Path) -> None:
     assert not [*program.rglob("direct_url.json"), *program.rglob("RECORD")]
 
 
+def test_a_build_without_a_clone(tmp_path: Path) -> None:
+    """It says in a line that git does not know the commit, whose time all files get."""
+    copy = shutil.copytree(FIXTURES.parent / ".ci" / "program", tmp_path / "program")
+    done = run_process("x", cwd=tmp_path, command=[sys.executable, str(copy / "build.py")])
+    assert done.code == 1
+    assert done.stderr.splitlines()[-1].startswith("build.py: ")
+    assert "Traceback" not in done.stderr
+    assert [*tmp_path.iterdir()] == [copy]
+
+
 OUTSIDE = re.compile(r"ld-linux.*|lib(c|dl|m|pthread|rt|util|z)\.so\.\d")
 """The C library, and zlib, which PyInstaller's executable needs before it finds its own."""
 

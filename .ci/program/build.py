@@ -168,4 +168,7 @@ def pack(program: Path, time_of_commit: int) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"{Path(__file__).name}: {error}")
