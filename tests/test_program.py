@@ -383,11 +383,15 @@ def test_manual_pages(program: Path, tmp_path: Path, name: str) -> None:
 
 @posix_only("links")
 def test_a_link(program: Path, calls: Path) -> None:
-    """It may be called by another name, as in /usr/local/bin."""
+    """It may be called by another name, as in /usr/local/bin; a copy does not start."""
     link = calls / "FileDecryptor"
     link.symlink_to(path_of(program))
     done = run_process("recording_ghi789.enc", PASSWORD, "wav", cwd=calls, command=[str(link)])
     assert (done.code, (calls / "recording_ghi789.wav").read_bytes()) == (0, WAV), done
+    alone = str(shutil.copy(path_of(program), calls / "alone"))
+    done = run_process("--version", cwd=calls, command=[alone])
+    [said] = re.findall(r"copied\s+out of its folder says\s+`(.*?)`", PAGES["schedule.md"])
+    assert (done.code, said in done.stderr) == (255, True)
     # By its name alone, too.
     env = {"PATH": f"{calls}{os.pathsep}{os.defpath}"}
     done = run_process("--version", cwd=calls, env=env, command=["env", link.name])
