@@ -446,6 +446,7 @@ def test_what_is_inside(program: Path) -> None:
     if sys.platform == "linux":
         names = {"libcrypto": "libssl", "libgcc_s": "libgcc-s", "libz": "zlib"}
         licences |= {names.get(name, name) for name in libraries}
+        assert [*program.glob("licenses/libgcc-s*/GPL-3")], "to which its copyright refers"
     for package in licences:
         assert [name for name in licensed if name.startswith(package)], package
 

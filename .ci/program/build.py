@@ -109,16 +109,18 @@ def add_licences(program: Path) -> None:
     keep(program, "Python", platform.python_version(), [Path(folder, "LICENSE.txt")])
     # Elsewhere, Python brings the libraries that it needs, and its licence has theirs.
     if sys.platform == "linux":
-        patterns = [f"*/{name}" for name in inside if re.match(r"lib(?!python).*\.so", name)]
-        for line in output("dpkg", "--search", *patterns).splitlines():
-            package = line.partition(":")[0]
-            release = output("dpkg-query", "--show", "--showformat=${Version}", package)
-            keep(
-                program,
-                package,
-                release.rpartition(":")[2],
-                [Path("/usr/share/doc", package, "copyright")],
-            )
+        add_licences_of_libraries(program, inside)
+
+
+def add_licences_of_libraries(program: Path, inside: list[str]) -> None:
+    """Add the licences of Debian's libraries, with the texts that they refer to."""
+    patterns = [f"*/{name}" for name in inside if re.match(r"lib(?!python).*\.so", name)]
+    for line in output("dpkg", "--search", *patterns).splitlines():
+        package = line.partition(":")[0]
+        release = output("dpkg-query", "--show", "--showformat=${Version}", package)
+        licence = Path("/usr/share/doc", package, "copyright")
+        texts = set(re.findall(r"/usr/share/common-licenses/[\w.-]*\w", licence.read_text("utf-8")))
+        keep(program, package, release.rpartition(":")[2], [licence, *map(Path, texts)])
 
 
 def keep(program: Path, name: str, release: str, licences: list[Path]) -> None:
