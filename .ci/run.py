@@ -137,7 +137,7 @@ def bare() -> None:
 
 
 def program() -> None:
-    """Build the program to download, twice the same, in an environment of its own, and try it."""
+    """Build the program to download, twice the same, in an environment of its own."""
     shutil.rmtree(PROGRAM, ignore_errors=True)
     run(sys.executable, "-m", "venv", str(PROGRAM / "venv"))
     python = tool("python", PROGRAM / "venv")
@@ -149,6 +149,10 @@ def program() -> None:
         run(python, str(ROOT / ".ci" / "program" / "build.py"), str(path.parent))
     if not filecmp.cmp(*sums, shallow=False):
         sys.exit("two builds differ")
+
+
+def trial() -> None:
+    """Try that program, packed, as on the machine of a stranger."""
     _, name = (PROGRAM / "SHA256SUMS").read_text("utf-8").split()
     tests = ["-m", "pytest", "tests/test_program.py", "-n", "auto"]
     run(tool("python"), *tests, PROGRAM=str(PROGRAM / name))
@@ -164,7 +168,7 @@ def clean() -> None:
             sys.exit(f"the tree has changed:\n{changed}")
 
 
-STEPS = (system, tests, slow, lint, wheel, bare, program, clean)
+STEPS = (system, tests, slow, lint, wheel, bare, program, trial, clean)
 
 
 def main() -> None:
