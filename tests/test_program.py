@@ -7,12 +7,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import sysconfig
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import encryptor
 from support.api_server import PATH, Server, serving
-from support.commands import EXE, Result, run_process, wait_until
+from support.commands import EXE, Result, ends_of_early_signals, run_process, wait_until
 from support.folders import contents, nothing_changes
 from support.pages import PAGES, blocks
 from support.posix import IS_ROOT, IS_WINDOWS, posix_only
@@ -178,29 +176,13 @@ def test_an_interrupted_batch(program: Path, tmp_path: Path, name: str) -> None:
 )
 def test_an_early_signal(program: Path, tmp_path: Path, name: str, words: list[str]) -> None:
     """It ends a program at any moment; only in Python's own start may it show a traceback."""
-    runs, shown = 30, []
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        for run in range(runs):
-            number = signal.SIGTERM if run % 3 == 0 else signal.SIGINT
-            process = subprocess.Popen(
-                [path_of(program, name), *words],
-                cwd=tmp_path,
-                env={"VNS_API_URL": url, "VNS_API_TOKEN": "x"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            time.sleep(0.002 + run * 0.15 / runs)
-            process.send_signal(number)
-            process.wait(30)
-            _, stderr = process.communicate()
-            if re.search(r"KeyboardInterrupt|ignored in|^Fatal Python error: init", stderr):
-                shown.append(stderr)
-            else:
-                assert process.returncode in {130, -number}, stderr
-                assert stderr in {"", f"{name}: error: interrupted\n"}
+    command, shown = (path_of(program, name), *words), []
+    for code, stderr in ends_of_early_signals(*command, cwd=tmp_path, runs=30, seconds=0.15):
+        if re.search(r"KeyboardInterrupt|ignored in|^Fatal Python error: init", stderr):
+            shown.append(stderr)
+        else:
+            assert code == 130, stderr
+            assert stderr in {"", f"{name}: error: interrupted\n"}
     assert len(shown) <= 2, "that start takes a millisecond"
     assert contents(tmp_path) == {}
 

@@ -430,7 +430,6 @@ def test_memory_does_not_grow_with_the_number_of_objects(store: Store) -> None:
     assert done.code == 0, done.stderr
     peak = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
     assert peak
-    print("peak:", peak[1], "kB")  # noqa: T201 - for pytest -s
     # The compiler of the lanes takes its share, where there is one.
     assert int(peak[1]) <= (300 if find_spec("llvmlite") else 200) * 1024
 

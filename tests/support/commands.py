@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -214,3 +216,34 @@ def begin(
     process.stdin.flush()
     wait_until_read(process.stdin)
     return process
+
+
+def ends_of_early_signals(
+    *command: str, cwd: Path, runs: int, seconds: float
+) -> Iterator[tuple[int, str]]:
+    """Start a program that waits for its input, or for an API that is silent; yield how it ends.
+
+    The first run gets a signal at once, the last one after so many seconds. The exit code is 130 for
+    a run that died of the signal as well.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {**os.environ, "VNS_API_URL": url, "VNS_API_TOKEN": "x"}
+        for run in range(runs):
+            number = signal.SIGTERM if run % 3 == 0 else signal.SIGINT
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            time.sleep(0.002 + run * seconds / runs)
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            _, stderr = process.communicate()
+            yield 130 if process.returncode == -number else process.returncode, stderr

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.commands import COMMAND, VNS, begin, run_process, wait_until_read
+from support.commands import (
+    COMMAND,
+    VNS,
+    begin,
+    ends_of_early_signals,
+    run_process,
+    wait_until_read,
+)
 from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import PASSWORD
@@ -67,34 +71,13 @@ def test_a_signal_at_any_moment_shows_no_traceback(folder: Path) -> None:
 )
 def test_an_early_signal_ends_the_program(tmp_path: Path, program: str, words: list[str]) -> None:
     """It dies of it, or exits with 130; Python's own start may show a traceback of its own."""
-    runs, late = 60, []
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        env = {**os.environ, "VNS_API_URL": url, "VNS_API_TOKEN": "x"}
-        for run in range(runs):
-            number = signal.SIGTERM if run % 3 == 0 else signal.SIGINT
-            process = subprocess.Popen(
-                [program, *words],
-                cwd=tmp_path,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            time.sleep(0.005 + run * 0.25 / runs)
-            process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            _, stderr = process.communicate()
-            if re.search(r"filedecryptor/(vns/)?__", stderr):
-                late.append(stderr)
-            elif not re.search(
-                r"KeyboardInterrupt\n$|ignored in|^Fatal Python error: init", stderr
-            ):
-                assert process.returncode in {130, -number}, stderr
-                assert stderr in {"", f"{Path(program).name}: error: interrupted\n"}
+    late = []
+    for code, stderr in ends_of_early_signals(program, *words, cwd=tmp_path, runs=60, seconds=0.25):
+        if re.search(r"filedecryptor/(vns/)?__", stderr):
+            late.append(stderr)
+        elif not re.search(r"KeyboardInterrupt\n$|ignored in|^Fatal Python error: init", stderr):
+            assert code == 130, stderr
+            assert stderr in {"", f"{Path(program).name}: error: interrupted\n"}
     assert len(late) <= 2, "the moment until our first line is short"
 
 

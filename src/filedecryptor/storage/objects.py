@@ -59,8 +59,8 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
-        is_ours = missing in {"fsspec", "s3", "s3a"} or hasattr(sys, "frozen")
-        hint = missing_extra("s3") if is_ours else str(error)
+        is_ours = missing in {"fsspec", "s3", "s3a"}
+        hint = missing_extra("s3") if is_ours or hasattr(sys, "frozen") else str(error)
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
         raise UsageError(in_one_line(error)) from None
