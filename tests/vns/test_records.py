@@ -38,6 +38,7 @@ def test_a_record(api: Server, tmp_path: Path) -> None:
         "sha256": hashlib.sha256(AUDIO).hexdigest(),
         "authenticated": True,
         "deleted": None,
+        "seconds": None,
     }
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert record(tmp_path, ONE)["deleted"].startswith("20")

@@ -41,6 +41,7 @@ class Record(NamedTuple):
     authenticated: bool  # whether it was decrypted, and so is what was recorded
     fetched: str  # when, in UTC, as is the next
     deleted: str | None = None  # when it was deleted on the server
+    seconds: float | None = None  # the length of the audio; None if it is not known
 
     @property
     def is_whole(self) -> bool:
@@ -56,7 +57,8 @@ class Record(NamedTuple):
         return self.is_whole and self.format is not None
 
 
-_TYPES = (str, object, str, str | None, int, str, bool, str, str | None)  # of a record's fields
+# Of a record's fields. The last was not there at first.
+_TYPES = (str, object, str, str | None, int, str, bool, str, str | None, float | int | None)
 
 
 class Records:
@@ -144,7 +146,7 @@ class Records:
         """Return the record in a file; None if it makes no sense, or is far too long."""
         data = contents_of(self.path(name), LARGEST)
         try:
-            fields = json.loads(data or b"")
+            fields = {"seconds": None, **json.loads(data or b"")}
             record = Record(**{field: fields[field] for field in Record._fields})
         except (ValueError, RecursionError, TypeError, KeyError):
             return None
