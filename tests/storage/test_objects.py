@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
+from threading import Semaphore
 from unittest.mock import Mock
 
 import pytest
@@ -28,6 +30,7 @@ from support.store_proxy import (
     Answer,
     Behaviour,
     Request,
+    forwarding,
     is_conditional,
     proxy,
     refusal,
@@ -592,6 +595,44 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool)
     said = f"error: the store failed for {FAILURES_IN_A_ROW} recordings in a row"
     assert error.startswith(said)
     assert hint.startswith("hint: ")
+
+
+# What is asked of stores but for recordings.
+
+
+def put(url: str, size: int, *, replace: bool = True) -> None:
+    """Write an object of so many bytes."""
+    objects.publish(url, BytesIO(bytes(size)), replace=replace)
+
+
+UNTOLD = "binary/octet-stream"
+CONTENT_TYPES = {
+    "x.html": "text/html; charset=utf-8", "x.json": "application/json", "x.opus": "audio/ogg",
+    "x.y.mp3": "audio/mpeg", "x.wav": "audio/wav", "X.WAV": "audio/wav",
+    "x.enc": UNTOLD, "html": UNTOLD, "x.wav/x": UNTOLD,
+}  # fmt: skip
+"""By the name of an object, what the store then tells browsers that it is."""
+
+
+@pytest.mark.parametrize(
+    "behaviour", [forwarding, refusing_conditions()], ids=["all", "no conditions"]
+)
+@pytest.mark.parametrize("replace", [True, False])
+def test_browsers_are_told_what_an_object_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, *, replace: bool
+) -> None:
+    """Whether it is sent at once or in parts, and whatever the store knows."""
+    monkeypatch.setattr("filedecryptor.storage.s3.unconditional", Semaphore(0))
+    with proxy(store.endpoint, behaviour) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        for name in CONTENT_TYPES:
+            put(f"{store.url}/small/{name}", 1, replace=replace)
+        for name in ("x.html", "x.enc"):
+            put(f"{store.url}/large/{name}", LARGE, replace=replace)
+    for key in store.keys():  # noqa: SIM118 - no dict
+        told = store.client.head_object(Bucket=store.name, Key=key)["ContentType"]
+        assert told == CONTENT_TYPES.get(key.partition("/")[2], UNTOLD), key
+    assert sum("uploads" in request.path for request in seen.requests) >= 2
 
 
 # Stores that know no conditional writes.

@@ -73,6 +73,9 @@ PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} |
 )
 """Permissions that have other names than the operations which need them."""
 
+CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}  # for browsers
+CONTENT_TYPES |= {".mp3": "audio/mpeg", ".opus": "audio/ogg", ".wav": "audio/wav"}
+
 
 class S3(S3FileSystem):  # type: ignore[misc]
     """An S3 store whose errors are ours: `FileNotFoundError`, `FileExistsError`, `StorageError`."""
@@ -93,6 +96,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
         call = super()._call_s3
         if not self.knows_conditions:
             parameters.pop("IfNoneMatch", None)
+        extension = os.path.splitext(str(parameters.get("Key")))[1].lower()
+        if extension in CONTENT_TYPES:  # which s3fs leaves out of requests that do not write
+            parameters["ContentType"] = CONTENT_TYPES[extension]
 
         async def request() -> dict[str, Any]:
             try:
