@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
+import re
 import stat
 import subprocess
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 from support.commands import run
 from support.folders import contents
-from support.posix import posix_only
+from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD
 
 from filedecryptor.errors import UsageError
@@ -123,10 +126,115 @@ def test_a_junction_is_not_followed(windows: None, monkeypatch: pytest.MonkeyPat
         return entry
 
     entries = [entry("a.enc"), entry("loop", mount_point)]
-    monkeypatch.setattr(os, "scandir", Mock(side_effect=[nullcontext(entries)]))
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=[nullcontext(entries)] * 2))
     links: list[str] = []
     found = list(disk.recordings_below("calls", lambda *_: None, links.append))
     assert (found, links) == ([("calls", ["a.enc"], [])], ["calls/loop"])
+    assert disk.sizes_below("calls") == {"a.enc": None, "loop": None}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Files of two bytes and of none in folders, and links that lead to them and to nothing."""
+    folder = tmp_path / "tree"
+    (folder / "a" / "b" / "empty").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("x", "a/x", "a/b/ünï [x] #.opus", "../elsewhere/x"):
+        (folder / name).write_bytes(b"xx")
+    (folder / "a" / "none").touch()
+    links = {
+        "file": "x",
+        "up": "..",
+        "off": "../elsewhere",
+        "dangling": "nowhere",
+        "a/loop": "loop",
+    }
+    for name, place in links.items():
+        (folder / name).symlink_to(place)
+    return folder
+
+
+IN_TREE = {
+    "x": 2,
+    "a/x": 2,
+    "a/b/ünï [x] #.opus": 2,
+    "a/none": 0,
+    "file": 2,
+    **dict.fromkeys(["up", "off", "dangling", "a/loop"]),
+}
+
+
+def test_the_sizes_of_all_that_is_below_a_directory(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links are followed to files only, which may be above; directories are not among it."""
+    assert disk.sizes_below(str(tree)) == disk.sizes_below(f"{tree}/") == IN_TREE
+    monkeypatch.chdir(tree)
+    assert disk.sizes_below(".") == IN_TREE
+    assert disk.sizes_below("off") == {"x": 2}  # as `sizes_in` has it, too
+    assert disk.sizes_below("a/b/empty") == disk.sizes_below("nowhere/x") == {}
+    for is_no_directory in ("x", "file"):
+        with pytest.raises(NotADirectoryError) as caught:
+            disk.sizes_below(is_no_directory)
+        assert caught.value.filename == is_no_directory
+
+
+def test_what_is_no_file_has_no_size(tree: Path) -> None:
+    """Nor is it opened, which might wait for ever."""
+    make_fifo(tree / "a" / "pipe")
+    assert disk.sizes_below(str(tree)) == {**IN_TREE, "a/pipe": None}
+
+
+def test_sizes_by_names_that_are_not_text(tmp_path: Path) -> None:
+    """They name the file to the system, as they are."""
+    name = os.fsdecode(b"\xe9/\xff\n.opus")
+    path = os.path.join(str(tmp_path), name)
+    try:
+        os.mkdir(os.path.dirname(path))
+        Path(path).write_bytes(b"xx")
+    except OSError:
+        pytest.skip("the names of files are text here")
+    assert disk.sizes_below(str(tmp_path)) == {name: 2}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_read(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Below the directory, as lost+found is in many, it is passed over; the directory itself is not."""
+    scandir = os.scandir
+    unreadable = {str(tree / "a" / "b")}
+
+    @contextmanager
+    def refuse(path: str) -> Iterator[Any]:
+        if path in unreadable:
+            raise OSError(number, os.strerror(number), path)
+        with scandir(path) as entries:
+            yield entries
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    readable = {name: size for name, size in IN_TREE.items() if "a/b/" not in name}
+    assert disk.sizes_below(str(tree)) == readable
+    unreadable.add(str(tree))
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
+        disk.sizes_below(str(tree))
+    assert caught.value.filename == str(tree)
+
+
+def test_sizes_in_folders_in_folders(tmp_path: Path) -> None:
+    """More of them than Python's functions can call one another."""
+    name = "d/" * 60 + "x"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).touch()
+    limit, frame, depth = sys.getrecursionlimit(), inspect.currentframe(), 0
+    while frame := frame and frame.f_back:
+        depth += 1
+    sys.setrecursionlimit(depth + 40)
+    try:
+        found = disk.sizes_below(str(tmp_path))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert found == {name: 0}
 
 
 # Windows: files that keep others out, and names that it does not have.

@@ -24,6 +24,7 @@ from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
+from fsspec.implementations.memory import MemoryFileSystem
 from support.bucket import Bucket
 from support.store_proxy import (
     NOT_IMPLEMENTED,
@@ -43,6 +44,7 @@ from filedecryptor.errors import StorageError, in_one_line
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW
 from filedecryptor.storage import UNCONDITIONAL, objects, uploads
 from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD
+from filedecryptor.storage.paths import join
 from filedecryptor.storage.s3 import S3
 
 Forward = Callable[[Request], Answer]
@@ -600,9 +602,79 @@ def test_a_store_that_keeps_failing_is_given_up(store: Store, *, is_mixed: bool)
 # What is asked of stores but for recordings.
 
 
+ODD = "[o]dd *"
+BESIDE = {"x": 1, "odd x": 1, f"{ODD}.x": 1, f"{ODD}ity/x": 1}
+"""What is beside the folder of that name, with the sizes."""
+
+
+@pytest.fixture(params=["s3", "memory"])
+def place(request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder in stores of two kinds, with objects beside it whose keys are alike."""
+    store.use(monkeypatch)
+    store.client.delete_object(Bucket=store.name, Key="in/a.enc")
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    bucket = store.url if request.param == "s3" else f"memory://{store.name}"
+    for name in BESIDE:
+        put(f"{bucket}/{name}", 1)
+    return f"{bucket}/{ODD}"
+
+
 def put(url: str, size: int, *, replace: bool = True) -> None:
     """Write an object of so many bytes."""
     objects.publish(url, BytesIO(bytes(size)), replace=replace)
+
+
+def test_the_sizes_of_all_objects_below_a_folder(place: str) -> None:
+    """By what is to be added to its address, which then is theirs."""
+    assert objects.sizes_below(place) == objects.sizes_in(place) == {}
+    sizes = {"one": 2, "sub/one": 0, "sub/sub.html/one": 3, **dict.fromkeys(NAMES, 1)}
+    for name, size in sizes.items():
+        put(join(place, name), size)
+    assert objects.sizes_below(place) == objects.sizes_below(f"{place}/") == sizes
+    assert [objects.size_of(join(place, name)) for name in sizes] == [*sizes.values()]
+    direct = {name: size for name, size in sizes.items() if "/" not in name}
+    assert objects.sizes_in(place) == objects.sizes_in(f"{place}/") == direct
+    assert objects.sizes_below(f"{place}//") == {}
+    assert objects.sizes_below(f"{place}/a") == {"/b": 1}
+    assert objects.sizes_below(f"{place}/a//") == {"b": 1}
+    above = objects.sizes_below(place.removesuffix(f"/{ODD}"))
+    assert above == BESIDE | {f"{ODD}/{name}": sizes[name] for name in sizes}
+
+
+def test_folders_are_not_among_the_sizes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither as consoles mark them, nor an object of the folder's own name; a bucket may be gone."""
+    store.use(monkeypatch)
+    url = f"{store.url}/out"
+    store.put("out", b"own")
+    for directory in (url, f"{url}/", f"{store.url}/none", "s3://no-such-bucket/out"):
+        assert objects.sizes_below(directory) == objects.sizes_in(directory) == {}
+    for key in ("out/", "out/sub/", "out/none//"):
+        store.put(key, b"")
+    assert objects.sizes_below(url) == objects.sizes_in(url) == {}
+    store.put("out/sub/out", b"xx")
+    assert objects.sizes_below(url) == {"sub/out": 2}
+    assert objects.sizes_below(store.url).keys() == {"in/a.enc", "out", "out/sub/out"}
+
+
+def test_sizes_are_listed_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, however many folders there are; an error names the address that was asked for."""
+    keys = [f"many/{number % 3}/{number}" for number in range(9)]
+    for key in keys:
+        store.put(key, b"x")
+
+    def in_pages(request: Request, forward: Forward) -> Answer:
+        return forward(request._replace(path=f"{request.path}&max-keys=2"))
+
+    with proxy(store.endpoint, in_pages) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        found = objects.sizes_below(f"{store.url}/many")
+    assert found == {key.removeprefix("many/"): 1 for key in keys}
+    assert len(seen.requests) == 5
+    with proxy(store.endpoint, answering("GET", DENIED)) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        with pytest.raises(StorageError, match="Access Denied") as caught:
+            objects.sizes_below(f"{store.url}/many")
+    assert caught.value.filename == f"{store.url}/many"
 
 
 UNTOLD = "binary/octet-stream"

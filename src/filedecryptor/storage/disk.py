@@ -85,6 +85,24 @@ def sizes_in(directory: str) -> dict[str, int | None]:
     return {}
 
 
+def sizes_below(directory: str) -> dict[str, int | None]:
+    """Return what `sizes_in` does of all below a directory but directories, with `/` in names.
+
+    Links and junctions to directories are not followed; unreadable folders below it are passed over.
+    """
+    found = {}
+    waiting = [(directory, "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        with suppress(OSError if prefix else FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and not _is_junction(entry):
+                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                else:
+                    found[prefix + entry.name] = size_of(entry.path)
+    return found
+
+
 def flush_file(path: str) -> None:
     """Bring a file that is there already to the disk, and its name."""
     # Windows flushes only what is open for writing.

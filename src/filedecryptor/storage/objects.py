@@ -107,20 +107,22 @@ def size_of(path: str) -> int | None:
     return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
-def sizes_in(directory: str) -> dict[str, int]:
-    """Return the objects in a folder by name, with their lengths in bytes."""
-    if directory.endswith("/"):  # whose name is empty: fsspec cannot ask for it
-        return {}
-    with asking(directory) as (file_system, key):
-        try:
-            entries = file_system.ls(key, detail=True)
-        except FileNotFoundError:
-            return {}
-    return {
-        entry["name"].rpartition("/")[2]: int(entry["size"] or 0)
-        for entry in entries
-        if entry["name"].rpartition("/")[0] == key and entry["type"] != "directory"
-    }
+def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
+    """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
+    with asking(directory) as (store, key), suppress(FileNotFoundError):
+        prefix = resolve(join(directory, "x"))[1][:-1]
+        found = store.find(key, detail=True).values() if below else store.ls(key, detail=True)
+        return {
+            name.removeprefix(prefix): int(entry["size"] or 0)
+            for entry in found
+            if (name := entry.get("name", "")).startswith(prefix)
+            and not name.endswith("/")
+            and entry["type"] != "directory"
+        }
+    return {}
+
+
+sizes_below = partial(sizes_in, below=True)
 
 
 def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[Folder]:
