@@ -17,7 +17,7 @@ from unittest.mock import Mock
 
 import pytest
 from support.commands import run
-from support.folders import contents
+from support.folders import contents, nothing_changes
 from support.posix import make_fifo, posix_only
 from support.recordings import AUDIO, PASSWORD
 
@@ -237,6 +237,45 @@ def test_sizes_in_folders_in_folders(tmp_path: Path) -> None:
     assert found == {name: 0}
 
 
+@pytest.mark.parametrize("name", ["x", "file", "up", "off", "dangling", "a/loop", "a/none", "gone"])
+def test_a_file_that_is_removed(tree: Path, name: str) -> None:
+    """It alone: of a link, not its target; what is not there is no matter."""
+    before = contents(tree.parent)
+    disk.remove(str(tree / name))
+    before.pop(f"tree/{name}", None)
+    assert contents(tree.parent) == before
+    disk.remove(str(tree / name))
+
+
+FOLLOWED = [pytest.param(name, marks=posix_only("such links")) for name in ("up/", "off/")]
+
+
+@pytest.mark.parametrize("name", ["a", "a/b/empty", *FOLLOWED])
+def test_a_directory_is_not_removed(tree: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Not even an empty one, or by way of a link: the error names it."""
+    monkeypatch.setattr(windows, "SHARING_PATIENCE", 0.1)
+    path = f"{tree}/{name}"
+    with nothing_changes(tree.parent), pytest.raises(OSError, match=name) as caught:
+        disk.remove(path)
+    assert caught.value.filename == path
+
+
+def test_what_a_scanner_has_open_is_removed_later(
+    tree: Path, windows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses it for a moment."""
+    unlink, refusals = os.unlink, [PermissionError, PermissionError]
+
+    def refuse(path: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    disk.remove(str(tree / "x"))
+    assert not (tree / "x").exists()
+
+
 # Windows: files that keep others out, and names that it does not have.
 
 
@@ -256,13 +295,20 @@ def test_names_that_windows_does_not_have(windows: None, name: str) -> None:
     assert not any(map(is_impossible, alike))
 
 
-def test_what_is_refused_for_a_moment_is_done_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused_for_a_moment_is_done_later(
+    windows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A scanner has the file open, and closes it, or does not; anything else is no matter of time."""
     attempt = Mock(side_effect=[PermissionError, PermissionError, None])
     patiently(attempt)
     assert attempt.call_count == 3
-    monkeypatch.setattr(windows, "SHARING_PATIENCE", 0.1)
-    for error, least, most in ((PermissionError, 2, 7), (FileExistsError, 1, 1)):
+    monkeypatch.setattr("filedecryptor.storage.windows.SHARING_PATIENCE", 0.1)
+    for system, error, least, most in (
+        ("win32", PermissionError, 2, 7),
+        ("win32", FileExistsError, 1, 1),
+        ("linux", PermissionError, 1, 1),
+    ):
+        monkeypatch.setattr(sys, "platform", system)
         attempt = Mock(side_effect=error)
         with pytest.raises(error):
             patiently(attempt)

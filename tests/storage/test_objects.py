@@ -677,6 +677,49 @@ def test_sizes_are_listed_page_by_page(store: Store, monkeypatch: pytest.MonkeyP
     assert caught.value.filename == f"{store.url}/many"
 
 
+def test_an_object_that_is_removed(place: str) -> None:
+    """It alone, whatever its key; what is not there is no matter."""
+    sizes = dict.fromkeys(["one", "sub/one", *NAMES], 1)
+    for name in sizes:
+        put(join(place, name), 1)
+    for name in [*sizes]:
+        objects.remove(join(place, name))
+        objects.remove(join(place, name))
+        del sizes[name]
+        assert objects.sizes_below(place) == sizes
+    objects.remove(f"{place}ity")
+    for folder in (f"{place}.x/", f"{place}ity/"):
+        with pytest.raises(StorageError, match="this is no object") as caught:
+            objects.remove(folder)
+        assert caught.value.filename == folder
+    assert objects.sizes_below(place.removesuffix(f"/{ODD}")) == BESIDE
+
+
+@pytest.mark.parametrize("slashes", ["", "/"])
+def test_a_bucket_is_not_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, slashes: str
+) -> None:
+    """Not even an empty one: nothing is asked of the store, as some would do it."""
+    store.client.delete_object(Bucket=store.name, Key="in/a.enc")
+    with proxy(store.endpoint, forwarding) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        with pytest.raises(StorageError, match="this is no object"):
+            objects.remove(f"{store.url}{slashes}")
+    assert (seen.requests, store.keys()) == ([], [])
+
+
+def test_an_object_that_may_not_be_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names it, and the permission; whoever only tries to write does without."""
+    with proxy(store.endpoint, answering("DELETE", DENIED)) as seen:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=seen.url)
+        with pytest.raises(StorageError, match="Access Denied") as caught:
+            objects.remove(f"{store.url}/in/a.enc")
+        objects.try_writing(f"{store.url}/in", 1)
+    assert caught.value.filename == f"{store.url}/in/a.enc"
+    assert caught.value.hint == "the credentials need s3:DeleteObject for this"
+    assert store.contents().keys() == {"in/a.enc", "in/.filedecryptor.tmp"}
+
+
 UNTOLD = "binary/octet-stream"
 CONTENT_TYPES = {
     "x.html": "text/html; charset=utf-8", "x.json": "application/json", "x.opus": "audio/ogg",

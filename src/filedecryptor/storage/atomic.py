@@ -69,11 +69,14 @@ def temporary_name(directory: str) -> Iterator[str]:
         yield path
     finally:
         with suppress(OSError):
-            if sys.platform == "win32":  # where a scanner may have it open
-                windows.patiently(partial(os.unlink, path))
-            else:
-                os.unlink(path)
+            remove(path)
         _unfinished.discard(path)
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a link rather than its target, if it is there; refuse a directory."""
+    with suppress(FileNotFoundError):
+        windows.patiently(partial(os.unlink, path))  # where a scanner may have it open
 
 
 def discard_unfinished() -> None:

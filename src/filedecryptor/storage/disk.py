@@ -30,6 +30,7 @@ Folder: TypeAlias = tuple[str, list[str], list[str]]
 is_directory = os.path.isdir
 real_path = paths.real_path
 publish = atomic.publish
+remove = atomic.remove
 
 
 def make_directory(path: str) -> None:

@@ -160,7 +160,15 @@ def try_writing(directory: str, size: int) -> None:
     """Write an object of so many bytes to a folder, and remove it, if that is allowed as well."""
     path = join(directory, TRIAL)
     publish(path, io.BytesIO(bytes(size)), replace=True)
-    with suppress(OSError, StorageError), asking(path) as (file_system, key):
+    with suppress(OSError, StorageError):
+        remove(path)
+
+
+def remove(path: str) -> None:
+    """Remove an object if it is there; refuse a folder and a bucket."""
+    with asking(path) as (file_system, key), suppress(FileNotFoundError):
+        if "/" not in key or path.endswith("/"):  # some stores remove a bucket
+            raise StorageError("this is no object")
         file_system.rm_file(key)
 
 

@@ -26,8 +26,8 @@ def is_impossible(name: str) -> bool:
 
 
 def patiently(function: Callable[[], object]) -> None:
-    """Call a function, again while it is refused, for `SHARING_PATIENCE` seconds at most."""
-    deadline = time.monotonic() + SHARING_PATIENCE
+    """Call a function; on Windows again while it is refused, for `SHARING_PATIENCE` seconds at most."""
+    deadline = time.monotonic() + (SHARING_PATIENCE if sys.platform == "win32" else 0)
     while True:
         try:
             function()
