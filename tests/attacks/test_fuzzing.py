@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -22,14 +23,15 @@ import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.audio import ape, id3
+from support.audio import ape, id3, page
 from support.commands import Result, working_directory
 from support.folders import contents
-from support.recordings import PASSWORD, PLAIN, Trickle, encrypt
+from support.recordings import PASSWORD, PLAIN, WAV, Trickle, encrypt
 from support.vns import ONE
 
 from filedecryptor.__main__ import main
-from filedecryptor.audio import SAMPLE_SIZE, Head, detect
+from filedecryptor.audio import FORMATS, SAMPLE_SIZE, Head, detect
+from filedecryptor.audio.extent import measure
 from filedecryptor.cli import main as cli_main
 from filedecryptor.core.format import EncReader
 from filedecryptor.errors import ApiError, NotEncError, UsageError
@@ -141,6 +143,22 @@ def test_a_format_is_found_by_its_marks_alone(head: bytes, tags: list[bytes], si
     for begin in range(0, len(whole), size):
         pieces.add(whole[begin : begin + size])
     assert pieces.format == found
+
+
+SMALL = [
+    page(b"OpusHead".ljust(19, b"\1")) + page(b"\x08", granule=960, flags=4),
+    WAV[:60],
+    (b"\xff\xe3\x18\0" + bytes(9) + b"Xing" + bytes(55)) * 3 + b"TAG",
+]
+
+
+@many(1000)
+@given(audio=st.sampled_from(HEADS + SMALL).flatmap(spoilt) | st.binary(max_size=300))
+def test_any_bytes_have_an_extent(audio: bytes) -> None:
+    """Whatever format they are taken for: none, or a length that audio can have."""
+    for name in FORMATS:
+        seconds = measure(io.BytesIO(audio), name).seconds
+        assert seconds is None or 0 <= seconds < math.inf
 
 
 # The command line.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 
 
-def page(body: bytes, *, first: bool = True) -> bytes:
-    """Return an Ogg page with one packet (RFC 3533, section 6)."""
-    return b"OggS\0" + bytes([2 * first]) + bytes(20) + bytes([1, len(body)]) + body
+def page(*packets: bytes, flags: int = 2, granule: int = 0, serial: int = 0) -> bytes:
+    """Return an Ogg page with whole packets, the first of its stream (RFC 3533, section 6)."""
+    header = b"OggS\0" + struct.pack("<BqI8xB", flags, granule, serial, len(packets))
+    return header + bytes(map(len, packets)) + b"".join(packets)
 
 
 def id3(size: int, version: int = 3) -> bytes:

@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import re
-import struct
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server, serving
-from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
+from support.recordings import AUDIO, MP3, PASSWORD, encrypt
 from support.vns import (
     NUMBERED,
     ONE,
@@ -38,7 +37,6 @@ from support.vns import (
     vns,
 )
 
-from filedecryptor.audio.truncation import is_cut
 from filedecryptor.core.decryptor import ignore
 from filedecryptor.errors import ApiError, UsageError
 from filedecryptor.vns import Client, client, http, recording_fields
@@ -348,30 +346,6 @@ def test_unfit_parts(api: Server, tag: str | None, status: int, headers: dict[st
     api.behaviours.append(then)
     assert downloaded(api) == (OTHER, True)
     assert len(api.seen) == 3
-
-
-def with_xing(count: int) -> bytes:
-    """Return MP3 whose first frame says that there are so many bytes."""
-    frame = MP3[:4] + bytes(32) + b"Info" + struct.pack(">III", 3, 100, count)
-    return frame.ljust(MP3.index(MP3[:3], 4), b"\0") + MP3
-
-
-def streamed(size: bytes) -> bytes:
-    """Return WAV that was written to a pipe, so that nobody knew its length."""
-    begin = WAV.index(b"data") + 4
-    return WAV[:4] + size + WAV[8:begin] + size + WAV[begin + 4 :]
-
-
-def test_what_is_cut() -> None:
-    """In a page, a frame or a chunk, or by a Xing header; but not what has something behind it."""
-    whole = [("wav", streamed(bytes(4))), ("wav", streamed(b"\xff" * 4))]
-    whole += [("mp3", with_xing(len(MP3)))]
-    cut = [("mp3", with_xing(2 * len(MP3)))]
-    for name, audio in BY_FORMAT.items():
-        whole += [(name, audio), (name, audio + b"TAG" + bytes(125))]
-        cut += [(name, audio[: len(audio) * percent // 100 + 1]) for percent in (99, 70, 31)]
-    assert [name for name, audio in whole if is_cut(io.BytesIO(audio), name)] == []
-    assert [name for name, audio in cut if not is_cut(io.BytesIO(audio), name)] == []
 
 
 def test_recording_fields() -> None:

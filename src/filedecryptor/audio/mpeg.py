@@ -17,7 +17,7 @@ _BIT_RATES = dict.fromkeys((0, 2), (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 11
 _BIT_RATES[3] = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # how each header of layer III begins
-_TAIL = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # how tags begin that stand behind the last frame
+TAIL = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # how tags begin that stand behind the last frame
 
 
 class Frame(NamedTuple):
@@ -72,7 +72,7 @@ def _follow(data: bytes, position: int, frames: int, *, is_whole: bool) -> bool:
         end = position + frame.length
         if left == 1 and is_whole and end <= len(data):
             rest = data[end:]
-            if rest.startswith(_TAIL) or not rest.strip(b"\0"):
+            if rest.startswith(TAIL) or not rest.strip(b"\0"):
                 return True
         following = frame_at(data, end)
         if following is None or following[:2] != frame[:2]:

@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 from uuid import UUID
 
 from filedecryptor import audio
+from filedecryptor.audio.extent import measure
 from filedecryptor.audio.foreign import kind_of
-from filedecryptor.audio.truncation import is_cut
 from filedecryptor.core.crypto import load
 from filedecryptor.core.decryptor import OnProgress, decrypted, ignore
 from filedecryptor.core.format import SMALLEST_SIZE
@@ -310,7 +310,7 @@ class Archive:
             if error is not None:
                 raise error
         note = None if is_complete else "the API did not say how long it is: it may be cut off"
-        if plain_format is not None and is_cut(file, plain_format):
+        if plain_format is not None and measure(file, plain_format).is_cut:
             note = "it is shorter than its own header says: it may be cut off"
         extension = plain_format or ENCRYPTED
         if note is not None:
