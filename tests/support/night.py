@@ -15,7 +15,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,16 +57,21 @@ class Directory:
 
     def versions(self) -> dict[str, object]:
         """Return the names of all files, each with what changes whenever the file does."""
-        return {
-            path.name: (found.st_ino, found.st_size, found.st_ctime_ns)
-            for path in self.path.iterdir()
-            if stat.S_ISREG((found := path.lstat()).st_mode)
-        }
+        found: dict[str, object] = {}
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # a run has just removed it
+                one = path.lstat()
+                if stat.S_ISREG(one.st_mode):
+                    name = path.relative_to(self.path).as_posix()
+                    found[name] = (one.st_ino, one.st_size, one.st_ctime_ns)
+        return found
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds; None if there is no such file."""
         path = self.path / name
-        return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        with suppress(FileNotFoundError):  # a run has just removed it
+            return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        return None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file."""

@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Handler, Server
-from support.commands import Result
 from support.folders import contents
-from support.night import Directory, StoreFolder
+from support.places import Place
 from support.recordings import AUDIO, BY_FORMAT, MP3, PASSWORD, WAV, encrypt
 from support.store_proxy import proxy, refusing_conditions
 from support.vns import (
@@ -44,47 +43,6 @@ if TYPE_CHECKING:
     from support.bucket import Bucket
 
 KEEP = "--keep-encrypted"
-
-
-class Place(NamedTuple):
-    """Where an archive is, how it is named there, and what runs the command."""
-
-    url: str
-    files: Directory | StoreFolder
-    env: dict[str, str]
-    run: Callable[..., Result]
-
-    def recordings(self) -> dict[str, bytes]:
-        """Return its files but for records, markers, and what killed runs have left."""
-        return {
-            name: self.files.read(name) or b""
-            for name in self.files.versions()
-            if not name.endswith((".json", ".tmp")) and not name.startswith(".vns")
-        }
-
-    def record(self, guid: str) -> dict[str, object]:
-        """Return the record of a recording."""
-        found: dict[str, object] = json.loads(self.files.read(f"{guid}.json") or b"")
-        return found
-
-
-@pytest.fixture(params=["disk", "store"])
-def place(request: pytest.FixtureRequest, api: Server, tmp_path: Path) -> Place:
-    """An empty archive, in either of them."""
-    if request.param == "disk":
-        (tmp_path / "calls").mkdir()
-        on_disk = Directory(tmp_path / "calls")
-        return Place(
-            "calls", on_disk, {}, lambda *words, **more: vns(api, *words, cwd=tmp_path, **more)
-        )
-    bucket: Bucket = request.getfixturevalue("bucket")
-
-    def run(*words: str, **more: str | None) -> Result:
-        found = vns(api, *words, cwd=tmp_path, **{**bucket.env, **more})
-        assert contents(tmp_path) == {}
-        return found
-
-    return Place(f"{bucket.url}/calls", StoreFolder(bucket), dict(bucket.env), run)
 
 
 def on_deletion(api: Server, act: Callable[[str], object]) -> None:

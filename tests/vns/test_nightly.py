@@ -195,13 +195,16 @@ def test_what_cannot_be_read_costs_no_night(api: Server, tmp_path: Path) -> None
     (tmp_path / f"{TWO}.json").touch(0)
     words = ("archive", ".", "-q")
     result = vns_process(api, *words, cwd=tmp_path, as_anybody=True)
-    said = f"error: ./{TWO}.json: Permission denied"
-    assert (result.code, result.lines) == (1, [said])
+    said = [f"warning: ./{MEMORY}: Permission denied; names are {{guid}}, in this run alone"]
+    said.append(f"error: ./{TWO}.json: Permission denied")
+    assert (result.code, result.lines) == (1, said)
     (tmp_path / MEMORY).unlink()
     make_fifo(tmp_path / MEMORY)
     (tmp_path / f"{TWO}.json").unlink()
     result = vns(api, *words, cwd=tmp_path)
-    assert (result.code, result.lines) == (1, [f"error: ./{MEMORY}: Not a regular file"])
+    said = [f"warning: ./{MEMORY}: Not a regular file; names are {{guid}}, in this run alone"]
+    said.append(f"error: ./{MEMORY}: Not a regular file")
+    assert (result.code, result.lines) == (1, said)
     assert set(stored(tmp_path)) == {f"{guid}.opus" for guid in (ONE, TWO, THREE)}
 
 

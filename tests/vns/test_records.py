@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, TOKEN, Server
+from support.places import Place
 from support.posix import make_fifo
-from support.recordings import AUDIO, encrypt
+from support.recordings import AUDIO, BY_FORMAT, encrypt
 from support.vns import NUMBERED, ONE, TWO, record, vns
 
 from filedecryptor.terminal import report
@@ -38,7 +39,7 @@ def test_a_record(api: Server, tmp_path: Path) -> None:
         "sha256": hashlib.sha256(AUDIO).hexdigest(),
         "authenticated": True,
         "deleted": None,
-        "seconds": None,
+        "seconds": 4.816,
     }
     assert vns(api, "archive", ".", "--delete-after", cwd=tmp_path).code == 0
     assert record(tmp_path, ONE)["deleted"].startswith("20")
@@ -158,12 +159,14 @@ def test_damage(api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for words in ((), ("--dry-run",)):
         check = run("archive", "calls", "--check", *words)
         assert check.lines[0] == "error: the API refused the token (status 401)"
-        summary = f"1 verified, {len(DAMAGES)} failed"
+        summary = f"1 verified, {len(DAMAGES) - 1} failed"
         assert (check.code, check.lines[-1].partition(";")[0]) == (1, summary)
         for name, guid in guids.items():
             pattern = rf"(?m)^error: {guid}\.(json|opus|mp3): "
-            assert len(re.findall(pattern, check.stderr)) == 1, name
-            is_seen = name != "altered audio"  # its length is right: only `--check` reads it
+            is_file = name != "directory without record"
+            assert len(re.findall(pattern, check.stderr)) == is_file, name
+            # The length of altered audio is right: only `--check` reads it.
+            is_seen = is_file and name != "altered audio"
             assert len(re.findall(pattern, listed.stderr)) == is_seen, name
     api.tokens, api.recordings, api.deleted = tokens, dict(on_server), []
     api.seen.clear()
@@ -237,3 +240,50 @@ def test_the_list_of_an_archive_is_sorted(api: Server, tmp_path: Path) -> None:
     lines = vns(api, *words, "--json", cwd=tmp_path).stdout.splitlines()
     assert [json.loads(line)["guid"] for line in lines] == order
     assert json.loads(lines[0]) == record(tmp_path / "calls", order[0])
+
+
+LENGTHS = {"opus": 4.816, "mp3": 4.896, "wav": 4.816}
+
+
+def test_lengths(api: Server, place: Place) -> None:
+    """Of all formats, decrypted or not; a check gives them to records that do not tell them."""
+    bodies: list[tuple[bytes, str | None, float | None]] = [
+        *((encrypt(audio), kind, LENGTHS[kind]) for kind, audio in BY_FORMAT.items()),
+        *((audio, kind, LENGTHS[kind]) for kind, audio in BY_FORMAT.items()),
+        (encrypt(b"fLaC"), None, None),
+        (encrypt(AUDIO, "another"), None, None),
+        (b"RIFF\0\0\0\0WAVE" + bytes(40), "wav", None),
+    ]
+    guids = dict(zip(NUMBERED, bodies, strict=False))
+    api.recordings = {guid: body for guid, (body, _, _) in guids.items()}
+    words = ("archive", place.url, "--keep-encrypted", "--name", "{guid}/x")
+    place.run(*words)
+
+    def lengths() -> dict[str, object]:
+        found = {guid: place.record(guid) for guid in guids}
+        assert {guid: one["format"] for guid, one in found.items()} == {
+            guid: kind for guid, (_, kind, _) in guids.items()
+        }
+        return {guid: one.get("seconds") for guid, one in found.items()}
+
+    told = {guid: seconds for guid, (_, _, seconds) in guids.items()}
+    assert lengths() == told
+    for guid in guids:
+        fields = {key: one for key, one in place.record(guid).items() if key != "seconds"}
+        place.files.write(f"{guid}.json", json.dumps(fields).encode())
+    place.run("archive", place.url)
+    place.run("archive", place.url, "--check", "--dry-run")
+    assert set(lengths().values()) == {None}
+    for guid in NUMBERED[:2]:
+        del api.recordings[guid]  # which a check finds in another way
+    place.run("archive", place.url, "--check")
+    assert lengths() == told
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "1", []])
+def test_a_length_is_a_number(api: Server, tmp_path: Path, seconds: object) -> None:
+    """A record that says something else makes no sense."""
+    vns(api, "archive", ".", cwd=tmp_path)
+    as_field("seconds", seconds)(tmp_path / f"{ONE}.json")
+    result = vns(api, "list", "--archived", ".", cwd=tmp_path)
+    assert result.lines == [f"error: {ONE}.json: this is not the record of a recording"]

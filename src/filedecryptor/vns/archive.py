@@ -35,6 +35,7 @@ from filedecryptor.errors import (
     UnknownFormatError,
     UsageError,
     cause_of,
+    described,
     errors_naming,
     exit_code_of,
     failed,
@@ -48,6 +49,7 @@ from filedecryptor.vns.client import Client, not_a_recording
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording, size_in
 from filedecryptor.vns.records import ENCRYPTED, MEMORY_NAME, UNKNOWN, UNVERIFIED, Record, Records
+from filedecryptor.vns.template import BY_GUID, Template
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -61,7 +63,7 @@ KEEPING = "--keep-encrypted stores it as it is, to be decrypted later"
 
 
 class Archive:
-    """Recordings of an account in one place, named after their GUIDs, each with a record.
+    """Recordings of an account in one place, each with a record.
 
     One call of `fetch` ends before the next begins.
 
@@ -75,6 +77,13 @@ class Archive:
         delete_after: Whether a recording is deleted on the server once it is stored, and recorded.
         check: Whether a file counts as stored only if its SHA-256 is that of its record. Otherwise
             its length is enough.
+        name: The template of names for what is new, as `{time:%Y/%m/%d}/{callerId}_{guid}`: fields
+            of the list's entries, the call's time (UTC, with a format of strftime(3)), the GUID. The
+            archive keeps it. None for the one that it has kept, which is `{guid}` at first.
+
+    Raises:
+        UsageError: The template makes no sense, has no `{guid}`, or would not give names that all
+            systems have.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class Archive:
         keep_encrypted: bool = False,
         delete_after: bool = False,
         check: bool = False,
+        name: str | None = None,
     ) -> None:
         self._client = client
         self._directory = os.fspath(directory)
@@ -94,6 +104,7 @@ class Archive:
         self._keep_encrypted = keep_encrypted
         self._delete_after = delete_after
         self._check = check
+        self._template = None if name is None else Template(name)
         self._lock = Lock()
 
     def fetch(
@@ -126,6 +137,7 @@ class Archive:
             raise UsageError("the recordings are not a list of GUIDs, but one")
         load()  # where memory or files to open are scarce, this fails once, here
         storage_of(self._directory).make_directory(self._directory)
+        self._choose_names(warn)
         wanted = [one if isinstance(one, Recording) else Recording.of(one) for one in recordings]
         downloads = jobs or DOWNLOADS_PER_CPU * usable_cpus()
         keys = Keys(usable_cpus())
@@ -151,9 +163,31 @@ class Archive:
                 if news := keys.news():
                     warn(news)
 
+    def _choose_names(self, warn: Callable[[str], object] | None) -> None:
+        """Name what is new by the template that was given, and keep it; else by the one that is kept.
+
+        Without `warn`, nothing is to be done yet.
+        """
+        records = self._records
+        records.template = self._template or BY_GUID
+        try:
+            kept = records.memory().get("name", BY_GUID.text)
+            if self._template is None:
+                records.template = Template(kept)
+            elif warn and kept != self._template.text:
+                records.remember(name=self._template.text)
+        except (FileDecryptorError, OSError) as error:
+            if warn:
+                warn(f"{described(error)}; names are {records.template.text}, in this run alone")
+
+    def name_of(self, recording: Recording) -> str:
+        """Return the name that a new recording gets, without its extension, once there is a plan."""
+        return self._records.template.name_of(recording)
+
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: `to fetch (and delete)`, `to delete`, or it is `skipped`."""
         fetching: Status = "to fetch and delete" if self._delete_after else "to fetch"
+        self._choose_names(None)
         for recording in recordings:
             name = str(recording.guid)
             try:
@@ -186,9 +220,13 @@ class Archive:
         storage_of(self._directory).size_of(self._records.path(MEMORY_NAME))
         return [*filter(is_missing, recordings)]
 
-    def check_others(self, without: Collection[str]) -> Generator[Outcome]:
-        """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`."""
-        for guid, record, error in self._records.all(without=without, read=True):
+    def check_others(self, without: Collection[str], *, update: bool) -> Generator[Outcome]:
+        """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`.
+
+        If it is to `update`, records get the lengths of their audio that do not have them.
+        """
+        seen = self._records.all(without=without, read=True, update=update)
+        for guid, record, error in seen:
             if error is not None:
                 yield failed(guid, error)
             elif record is not None:
@@ -258,6 +296,8 @@ class Archive:
         """Fetch, store and delete what is wanted; call `downloaded` before the decryption."""
         records = self._records
         if not self._again and (record := self._present(recording, on_progress)):
+            if self._check:
+                record = records.measured(record)
             if record.entry is None and recording.entry is not None:  # it is listed only now
                 record = record._replace(entry=recording.entry)
                 records.write(record)

@@ -210,12 +210,17 @@ def _between(
     return kept
 
 
-def _list_archive(console: Console, directory: str, between: Between, *, as_json: bool) -> ExitCode:
+def _refuse_others(directory: str) -> None:
+    """Raise an error for what is no directory, and so no archive."""
     storage = storage_of(directory)
     if not storage.is_directory(directory):
         is_file = storage.size_of(directory) is not None
         cause = "this is a file, not a directory" if is_file else "there is no such directory"
         raise UsageError(cause, filename=directory)
+
+
+def _list_archive(console: Console, directory: str, between: Between, *, as_json: bool) -> ExitCode:
+    _refuse_others(directory)
     reporter = Reporter(console, many=True)
     found: list[Record] = []
     for _, record, error in Records(directory).all():
@@ -307,24 +312,35 @@ def download(
     return reporter.code
 
 
+def _counted(recordings: Sequence[object]) -> str:
+    return "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
+
+
+def _confirmed(console: Console, question: str) -> bool:
+    if not is_terminal(console.stdin):
+        raise UsageError(
+            "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
+        )
+    is_confirmed = console.ask(f"{question} [y/N]: ").lower() in {"y", "yes"}
+    if not is_confirmed:
+        console.say("nothing was deleted")
+    return is_confirmed
+
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
 @main.command()
 @click.argument("guids", metavar="GUID...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @api_options
 @click.pass_obj
 def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any) -> ExitCode:
     """Delete recordings on the server."""
     recordings = _recordings(guids)
     client = _client(Settings(**given))
-    what = "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
-    if not yes:
-        if not is_terminal(console.stdin):
-            raise UsageError(
-                "standard input is not a terminal, so nothing can be confirmed", hint="use --yes"
-            )
-        if console.ask(f"Delete {what} on the server? [y/N]: ").lower() not in {"y", "yes"}:
-            console.say("nothing was deleted")
-            return ExitCode.DONE
+    if not (yes or _confirmed(console, f"Delete {_counted(recordings)} on the server?")):
+        return ExitCode.DONE
     reporter = Reporter(console, quiet=False, json=False, many=len(recordings) > 1)
     click.get_current_context().with_resource(reporter)
     for recording in recordings:
@@ -350,6 +366,11 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
     "--check", is_flag=True, help="Read all that DIR holds, and compare it with the records."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched and deleted; do nothing.")
+@click.option(
+    "--name",
+    metavar="TEMPLATE",
+    help="Name what is new so, as '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs do so as well.",
+)
 @since_option
 @click.option(
     "--metrics",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ from filedecryptor.errors import (
     exit_code_of,
     failed,
 )
-from filedecryptor.storage import contents_of, streams, write_bytes
-from filedecryptor.storage.paths import is_url, join
+from filedecryptor.storage import streams, write_bytes
+from filedecryptor.storage.paths import is_url
 from filedecryptor.terminal.console import Console
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, Found, find_password
 from filedecryptor.terminal.process import share_one_heap
@@ -30,7 +29,7 @@ from filedecryptor.vns.archive import NOT_TRIED, SKIPPED, Archive
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Listing, Recording, signs_of_more, size_in
-from filedecryptor.vns.records import MEMORY_NAME
+from filedecryptor.vns.records import Records
 
 METRICS = {
     "listed": "Recordings that the API lists.",
@@ -51,11 +50,10 @@ LONGEST_GAP = timedelta(days=6)  # between complete runs; after it, recordings a
 SOON = timedelta(days=1)  # before the purge of what is missing; one more run may be in time
 
 
-def last_complete(path: str, now: datetime) -> datetime | None:
-    """Return when the last complete run of an archive began, by the file that tells it."""
-    # What it says is not worth a night.
-    with suppress(FileDecryptorError, OSError, ValueError, RecursionError, TypeError, KeyError):
-        time = times.parse(json.loads(contents_of(path, 4096) or b"")["complete"])
+def last_complete(records: Records, now: datetime) -> datetime | None:
+    """Return when the last complete run of an archive began, as it says itself."""
+    with suppress(FileDecryptorError, OSError):  # it is not worth a night
+        time = times.parse(records.memory().get("complete"))
         if time and time <= now:  # a future time is one that a wrong clock has left
             return time
     return None
@@ -79,6 +77,7 @@ class Settings(NamedTuple):
     dry_run: bool = False
     since: str | None = None
     metrics: str | None = None
+    name: str | None = None
 
 
 class Figures:
@@ -88,7 +87,7 @@ class Figures:
         self, console: Console, directory: str, metrics: str | None, reporter: Reporter
     ) -> None:
         self._console, self._metrics, self._reporter = console, metrics, reporter
-        self._memory = join(directory, MEMORY_NAME)
+        self._records = Records(directory)
         self._begin, self._began = time.monotonic(), times.now().replace(microsecond=0)
         self.last: datetime | None = None  # when the last complete run began
         self.listed = self.left_out = 0
@@ -98,7 +97,7 @@ class Figures:
     def written(self) -> Iterator[None]:
         """Write the figures and the summary at the end, whatever that is."""
         try:
-            self.last = last_complete(self._memory, self._began)
+            self.last = last_complete(self._records, self._began)
             if self.last is not None and self._began - self.last > LONGEST_GAP:
                 self._reporter.warn(
                     f"the last complete run was at {times.shown(self.last)}, and it is "
@@ -114,8 +113,7 @@ class Figures:
 
     def remember(self) -> None:
         """Let this run be the last complete one."""
-        data = json.dumps({"complete": times.shown(self._began)})
-        write_bytes(self._memory, data.encode("ascii") + b"\n")
+        self._records.remember(complete=times.shown(self._began))
         self.last = self._began
 
     def first_call(self) -> datetime | None:
@@ -214,6 +212,7 @@ class Nightly:
             keep_encrypted=settings.keep_encrypted,
             delete_after=settings.delete_after,
             check=settings.check,
+            name=settings.name,
         )
         self._reporter = reporter
         reporter.tell_of(found)
@@ -267,6 +266,9 @@ class Nightly:
             self._tried[outcome.input] = outcome.status
             size = size_in(recording.entry) if outcome.status == "to delete" else outcome.size
             details = [] if size is None else [f"{size} bytes"]
+            name = self._archive.name_of(recording)
+            if "fetch" in outcome.status and name != outcome.input:
+                details.insert(0, f"as {name}")
             if recording.time is not None:
                 left = times.left(recording.time, times.now())
                 details.append(left if left == times.PURGED else f"{left} until purge")
@@ -286,7 +288,7 @@ class Nightly:
                 self._fetch_listed(since, figures)
             with errors_said(report):
                 if self._settings.check:
-                    for outcome in self._archive.check_others(self._tried):
+                    for outcome in self._archive.check_others(self._tried, update=not is_dry):
                         report.add(outcome)
             if not report.codes and report.counts.keys() <= ({SKIPPED} if is_dry else set()):
                 report.say(

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from io import FileIO
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
+from filedecryptor.audio.extent import measure
 from filedecryptor.core.decryptor import OnProgress, ignore
+from filedecryptor.core.spool import PrivateFile
 from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
+from filedecryptor.jobs.workers import affordable, in_threads
 from filedecryptor.storage import contents_of, disk, pieces_of, storage_of, write_bytes
-from filedecryptor.storage.paths import is_url, join
+from filedecryptor.storage.paths import is_url, join, split
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import Recording
+from filedecryptor.vns.template import BY_GUID, is_portable
 
 UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
 UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
-MEMORY_NAME = ".vns-recordings.json"  # the file that tells when the last complete run was
+MEMORY_NAME = ".vns-recordings.json"  # the archive's own record; see `Records.memory`
+LARGEST_MEMORY = 1 << 16  # bytes of it that are read
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
-_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_FILE = re.compile(rf"({_GUID})\.({UNVERIFIED}\.)?(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED}|json)")
+READERS = 16  # of a store at once
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EXTENSION = re.compile(rf"(\.{UNVERIFIED})?\.(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})$")
 
 
 class Record(NamedTuple):
@@ -34,7 +41,7 @@ class Record(NamedTuple):
 
     guid: str  # in small letters
     entry: object  # what the list said of it, as it came; None if it was fetched without a list
-    file: str  # the name of the file that holds it
+    file: str  # the file that holds it: its path in the archive, with slashes
     format: str | None  # `opus`, `mp3` or `wav`; None if it is encrypted, or none of these
     size: int
     sha256: str  # of the file, in hexadecimal (FIPS 180-4)
@@ -46,7 +53,12 @@ class Record(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether the recording is known to be complete."""
-        return f".{UNVERIFIED}." not in self.file
+        return not self.file.startswith(f"{self.stem}.{UNVERIFIED}.")
+
+    @property
+    def stem(self) -> str:
+        """What all files of the recording have in common: the path without its extension."""
+        return _EXTENSION.sub("", self.file)
 
     @property
     def may_be_deleted(self) -> bool:
@@ -61,10 +73,24 @@ class Record(NamedTuple):
 _TYPES = (str, object, str, str | None, int, str, bool, str, str | None, float | int | None)
 
 
+def _recorded(names: Iterable[str]) -> set[str]:
+    """Return the GUIDs that have a record, among the names of files."""
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return {stem for stem in stems if _GUID.fullmatch(stem)}
+
+
+Seen: TypeAlias = tuple[str, Record | None, Failure | None]
+"""A GUID, its record, and what is wrong."""
+
+
 class Records:
-    """The records in a directory or a folder of a store, and the files that they describe."""
+    """The records in a directory or a folder of a store, and the files that they describe.
+
+    `template` names what is stored there for the first time.
+    """
 
     def __init__(self, directory: str) -> None:
+        self.template = BY_GUID
         self.are_remote = is_url(directory)
         # A slash at the end of an address would stand for a folder without a name.
         self._directory = directory.removesuffix("/") if self.are_remote else directory
@@ -72,7 +98,19 @@ class Records:
 
     def path(self, name: str) -> str:
         """Return the path or the address of a file."""
-        return join(self._directory, name)
+        return join(self._directory, name if self.are_remote else name.replace("/", os.sep))
+
+    def memory(self) -> dict[str, str]:
+        """Return what the archive says of itself: `complete` and `name`, each if it is known."""
+        with suppress(FileNotFoundError, ValueError, RecursionError, AttributeError):
+            found = json.loads(contents_of(self.path(MEMORY_NAME), LARGEST_MEMORY) or b"")
+            return {key: value for key, value in found.items() if isinstance(value, str)}
+        return {}
+
+    def remember(self, **fields: str) -> None:
+        """Let the archive say so of itself."""
+        data = json.dumps(self.memory() | fields).encode("ascii") + b"\n"
+        write_bytes(self.path(MEMORY_NAME), data)
 
     def find(self, guid: UUID) -> Record | None:
         """Return the record of a recording; None if there is none, or if it makes no sense."""
@@ -94,10 +132,10 @@ class Records:
 
     def named(self) -> set[str]:
         """Return the GUIDs that have a record and a whole file, by the names of all files."""
-        names = self._storage.sizes_in(self._directory)
-        matches = [match for match in map(_FILE.fullmatch, names) if match]
-        recorded = {match[1] for match in matches if match[3] == "json"}
-        return recorded & {match[1] for match in matches if match[3] != "json" and not match[2]}
+        names = self._storage.sizes_below(self._directory)
+        endings = [(name, match) for name in names if (match := _EXTENSION.search(name))]
+        whole = {guid for name, match in endings if not match[1] for guid in _GUID.findall(name)}
+        return whole & _recorded(names)
 
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
         found = hashlib.sha256()
@@ -107,35 +145,63 @@ class Records:
         return found.hexdigest()
 
     def all(
-        self, *, without: Collection[str] = (), read: bool = False
-    ) -> Iterator[tuple[str, Record | None, Failure | None]]:
-        """Yield every GUID in order, with its record, and what is wrong.
+        self, *, without: Collection[str] = (), read: bool = False, update: bool = False
+    ) -> Iterator[Seen]:
+        """Yield every GUID with its record, and what is wrong; of a store, in any order.
 
-        Of the files that the records describe, the length is compared, or all that they hold.
+        Of the files that the records describe, the length is compared, or all that they hold. An
+        `update` gives records the lengths of their audio that do not have them.
         """
-        names = self._storage.sizes_in(self._directory)
-        files = {  # of each GUID, the first one
-            match[1]: name
-            for name in sorted(names, reverse=True)
-            if (match := _FILE.fullmatch(name)) and match[1] not in without
-        }
-        for guid, file in sorted(files.items()):
-            name = f"{guid}.json"
-            record: Record | None = None
-            error: Failure | None = None
-            try:
-                if name not in names:
-                    name, error = file, FileDecryptorError("there is no record of it")
-                elif (record := self._read(name)) is None:
-                    error = FileDecryptorError("this is not the record of a recording")
-                elif not self.holds(record, read=read):
-                    error = FileDecryptorError("it is missing, or is not what was stored")
-            except (FileDecryptorError, OSError) as refusal:
-                self.refuse_if_general(refusal)
-                error = refusal
-            if error is not None:
-                error.filename = record.file if record else name
-            yield guid, record, error
+        names = self._storage.sizes_below(self._directory)
+        recorded = _recorded(names)
+        guids = sorted(recorded.difference(without))
+        look = partial(self._look, read=read, update=update)
+        if self.are_remote:
+            threads = partial(affordable, READERS)
+            yield from in_threads(
+                guids, look, check=lambda _: None, threads=threads, on_progress=lambda *_: None
+            )
+        else:
+            yield from map(look, guids)
+        seen = recorded.union(without)
+        for name in sorted(names):
+            found = _GUID.findall(name) if _EXTENSION.search(name) else []
+            if found and seen.isdisjoint(found):
+                yield found[-1], None, FileDecryptorError("there is no record of it", filename=name)
+
+    def _look(
+        self, guid: str, on_progress: OnProgress = ignore, *, read: bool, update: bool
+    ) -> Seen:
+        record: Record | None = None
+        error: Failure | None = None
+        try:
+            if (record := self._read(f"{guid}.json")) is None:
+                error = FileDecryptorError("this is not the record of a recording")
+            elif not self.holds(record, on_progress, read=read):
+                error = FileDecryptorError("it is missing, or is not what was stored")
+            elif update:
+                record = self.measured(record)
+        except (FileDecryptorError, OSError) as refusal:
+            self.refuse_if_general(refusal)
+            error = refusal
+        if error is not None:
+            error.filename = record.file if record else f"{guid}.json"
+        return guid, record, error
+
+    def measured(self, record: Record) -> Record:
+        """Return a record with the length of its audio; write it if it did not tell that yet."""
+        if record.seconds is not None or record.format is None:
+            return record
+        path = self.path(record.file)
+        with PrivateFile() if self.are_remote else open(path, "rb") as file:
+            if isinstance(file, PrivateFile):  # as objects can only be read from their beginning
+                for piece in pieces_of(path):
+                    file.write_all(memoryview(piece))
+            seconds = measure(cast("BinaryIO", file), record.format).seconds
+        if seconds is not None:
+            record = record._replace(seconds=seconds)
+            self.write(record)
+        return record
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
@@ -153,9 +219,10 @@ class Records:
         fits = (
             all(map(isinstance, record, _TYPES))
             and name == f"{record.guid}.json"
-            and (match := _FILE.fullmatch(record.file))
-            and match[1] == record.guid
-            and record.file != name
+            and _EXTENSION.search(record.file) is not None
+            and record.guid in record.file
+            and all(map(is_portable, record.file.split("/")))
+            and 0 <= (record.seconds or 0) < math.inf
         )
         return record if fits else None
 
@@ -178,7 +245,10 @@ class Records:
         A file of that name is replaced, unless it holds the same, or neither may be whole and that
         one is longer.
         """
-        name = f"{recording.guid}.{extension}"
+        known = self.find(recording.guid)
+        stem = known.stem if known else self.template.name_of(recording)
+        name = f"{stem}.{extension}"
+        self._storage.make_directory(split(self.path(name))[0])
         kind = extension.rpartition(".")[2]
         publish = partial(self._storage.publish, self.path(name), content, on_progress=on_progress)
         content.seek(0)
@@ -188,19 +258,21 @@ class Records:
             publish(replace=False)
         except FileExistsError:
             there = self._storage.size_of(self.path(name)) or 0
-            if f".{UNVERIFIED}." in name and there > size:
+            if extension.startswith(UNVERIFIED) and there > size:
                 size, sha256 = there, self._sha256(name, on_progress)
             elif there != size or self._sha256(name, on_progress) != sha256:
                 publish(replace=True)
+        audio_format = None if kind in {ENCRYPTED, UNKNOWN} else kind
         return Record(
             guid=str(recording.guid),
             entry=recording.entry,
             file=name,
-            format=None if kind in {ENCRYPTED, UNKNOWN} else kind,
+            format=audio_format,
             size=size,
             sha256=sha256,
             authenticated=authenticated,
             fetched=times.shown(times.now()),
+            seconds=None if audio_format is None else measure(content, audio_format).seconds,
         )
 
     def flush(self, record: Record) -> None:

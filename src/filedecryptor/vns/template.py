@@ -1,0 +1,111 @@
+"""Names of recordings in an archive, made from what the list says of their calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from string import Formatter
+
+from filedecryptor.errors import UsageError
+from filedecryptor.storage.windows import is_impossible
+from filedecryptor.vns import times
+from filedecryptor.vns.listing import Recording, as_json, call_time, fields, plain_name
+
+ABSENT = "unknown"  # stands for what an entry does not have
+LONGEST_VALUE = 100  # characters of a field
+LONGEST_PART = 239  # bytes: most systems allow 255, and `.unverified.opus` is to follow
+LONGEST_NAME = 800  # bytes: Amazon S3 allows 1,024, with the folder ("Naming Amazon S3 objects")
+SECRET = re.compile("password|passphrase|token|secret|apikey")  # in names, as `plain_name` has them
+
+_TIME = "%Y-%m-%dT%H%M%SZ"
+_SAMPLE = times.FIRST.replace(year=2000)
+_NOT_PLAIN = frozenset('<>:"/\\|?*.')  # a dot as well, so that no field looks like an extension
+_EXTENSION = re.compile(r"(?i)\.(opus|mp3|wav|enc|unknown|unverified|json|html)$")
+
+
+def is_portable(part: str) -> bool:
+    """Return whether a part of a path is a file's name on every system, and not a hidden one."""
+    is_name = part.isprintable() and part[:1] not in {"", "."} and "\\" not in part
+    return is_name and not is_impossible(part)
+
+
+class Template:
+    """What recordings are named by: a text with fields in braces, and slashes between folders.
+
+    A field is called as in the list, whatever its case and without regard to `_`; `time` is the
+    call's time in UTC, perhaps with a format of strftime(3); `guid` must be there. What an entry
+    does not have is `unknown`. The extension follows.
+
+    Raises:
+        UsageError: The text makes no sense, or gives names that not all systems have.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self._pieces = [*_parsed(text)]
+            self._names = {name for _, name, _ in self._pieces if name is not None}
+            sample = self._filled(dict.fromkeys(self._names, "x"), _SAMPLE).split("/")
+        except ValueError:
+            sample = []
+        longest = max(len(part.encode("utf-8", "replace")) for part in ["", *sample])
+        if not sample:
+            cause = "makes no sense"
+        elif "guid" not in self._names:
+            cause = "has no {guid}, so recordings could meet"
+        elif any(map(SECRET.search, self._names)):
+            cause = "has a field that may be a secret"
+        elif not all(map(is_portable, sample)) or longest > LONGEST_PART // 2:
+            cause = "gives names that not every system has"
+        elif any(map(_EXTENSION.search, sample)):
+            cause = "has an extension, which is added by itself"
+        else:
+            return
+        hint = "it is one as '{time:%Y/%m/%d}/{callerId}_{guid}'"
+        raise UsageError(f"the template of names {cause}", hint=hint)
+
+    def name_of(self, recording: Recording) -> str:
+        """Return the path of a recording in the archive, with slashes and without its extension."""
+        found: dict[str, object] = {}
+        # What is deeper in an entry gives way.
+        for path, value in sorted(fields(recording.entry), key=lambda one: -one[0].count(" ")):
+            found[path.rpartition(" ")[2]] = value
+        time, guid = call_time(recording.entry), {"guid": str(recording.guid)}
+        for longest in range(LONGEST_VALUE, 0, -1):
+            values = {name: _plain(found.get(name), longest) for name in self._names}
+            parts = self._filled(values | guid, time).split("/")
+            parts = [f"_{part}" if is_impossible(part) else part for part in parts]
+            sizes = [len(part.encode()) for part in parts]
+            if max(sizes) <= LONGEST_PART and sum(sizes) <= LONGEST_NAME:
+                break
+        return "/".join(parts)
+
+    def _filled(self, values: dict[str, str], time: datetime | None) -> str:
+        name = ""
+        for text, field, form in self._pieces:
+            name += text
+            if field == "time":
+                name += time.strftime(form) if time else ABSENT
+            elif field is not None:
+                name += values[field]
+        return name
+
+
+def _parsed(text: str) -> Iterator[tuple[str, str | None, str]]:
+    """Yield pieces of a template: a text, the plain name of the field after it, a time's format."""
+    for literal, field, form, conversion in Formatter().parse(text):
+        name = None if field is None else plain_name(field)
+        if name == "" or conversion or (form and name != "time"):
+            raise ValueError
+        yield literal, name, form or _TIME
+
+
+def _plain(value: object, longest: int) -> str:
+    """Return a value as it can stand in a part of a path, on every system."""
+    text = value if isinstance(value, str) else "" if value is None else as_json(value)
+    kept = (one if one.isprintable() and one not in _NOT_PLAIN else "_" for one in text[:longest])
+    return "".join(kept).strip() or ABSENT[:longest]
+
+
+BY_GUID = Template("{guid}")
