@@ -74,19 +74,16 @@ def told_apart(
     is_optional = in_file or has_password or options.dry_run or (can_ask and len(words) <= 1)
     rest = list(words)
     extension = password = None
-    if needs_extension:
-        is_input = is_optional and _is_input(words, fewest)
-        ends_with_extension = bool(words) and words[-1] != ELSEWHERE and not is_input
+    if not words or words[-1] == ELSEWHERE:
+        ends_with_extension = False
+    elif needs_extension:
+        ends_with_extension = not (is_optional and _is_input(words, fewest))
     else:
-        ends_with_extension = (
-            len(words) > len(needed)
-            and words[-1] != ELSEWHERE
-            and (
-                _is_extension(words[-1])
-                or options.output is not None
-                or rest[-2:-1] == [ELSEWHERE]
-                or not (in_file or may_be_input(words[-2]))
-            )
+        ends_with_extension = len(words) > len(needed) and (
+            _is_extension(words[-1])
+            or options.output is not None
+            or words[-2:-1] == [ELSEWHERE]
+            or not (in_file or may_be_input(words[-2]))
         )
     if ends_with_extension:
         extension = rest.pop()
