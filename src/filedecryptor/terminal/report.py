@@ -7,8 +7,8 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from itertools import chain
-from typing import Self
 
 from filedecryptor.audio import misnamed
 from filedecryptor.core.secrets import RESPELLED
@@ -29,7 +29,7 @@ MOST_ERRORS = 20  # of one kind that are printed, and notes
 MOST_REASONS = 3  # that a summary gives
 
 
-class Reporter:
+class Reporter(AbstractContextManager["Reporter"]):
     """Prints one result for each recording, and keeps the totals; as a context, it prints them.
 
     `counts` are by status, `size` is in bytes of audio, and `codes` are the failures' exit codes.
@@ -74,9 +74,6 @@ class Reporter:
         self._found = found
         count = len(found.secrets)
         self._right = dict.fromkeys(range(1, count + 1), 0) if count > 1 else {}
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         errors = ((what, count) for (_, what), count in self._failures.items())
