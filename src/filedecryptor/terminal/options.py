@@ -109,7 +109,7 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
     commands = ", ".join(sorted(getattr(error.ctx and error.ctx.command, "commands", ())))
     cause = "the arguments make no sense"
     if isinstance(error, click.NoSuchOption):
-        return _unknown_option(error, args, in_group=bool(commands))
+        return _unknown_option(error, args)
     if isinstance(error, click.NoSuchCommand):
         cause = f"no such command: there are {commands}"
     elif isinstance(error, click.BadParameter):
@@ -128,9 +128,7 @@ def redacted(error: click.UsageError, program: str, args: Sequence[str] = ()) ->
     return UsageError(cause, hint=f"see '{program} --help'")
 
 
-def _unknown_option(
-    error: click.NoSuchOption, args: Sequence[str], *, in_group: bool
-) -> UsageError:
+def _unknown_option(error: click.NoSuchOption, args: Sequence[str]) -> UsageError:
     """Return the error for an option that does not exist; it is named unless it may be a password."""
     name, context = error.option_name, error.ctx
     is_safe = context is not None and isinstance(context.find_root().command, click.Group)
@@ -138,7 +136,7 @@ def _unknown_option(
     hint = "put '--' before a name or a password that begins with '-'"
     if near:
         hint = f"did you mean {near}?"
-    elif in_group and context:
+    elif context and isinstance(context.command, click.Group):
         hint = f"options follow the command: {context.info_name} COMMAND [OPTIONS]"
     elif is_safe and context:
         hint = f"see '{context.command_path} --help'"
