@@ -128,6 +128,6 @@ def main(console: Console, /, words: Sequence[str], **given: Any) -> int:  # noq
         usage = f"usage: filedecryptor [OPTIONS] {USAGE}"
         console.write_text("\n".join([usage, "", *EXAMPLES, "", "more: filedecryptor --help\n"]))
         return ExitCode.USAGE
-    has_password, can_ask = ENVIRONMENT_VARIABLE in os.environ, is_terminal(console.stdin)
-    told = told_apart(words, options, has_password=has_password, can_ask=can_ask)
+    in_environment, can_ask = ENVIRONMENT_VARIABLE in os.environ, is_terminal(console.stdin)
+    told = told_apart(words, options, in_environment=in_environment, can_ask=can_ask)
     return decrypt_command(console, *told, options)

@@ -61,17 +61,14 @@ class Options:
 
 
 def told_apart(
-    words: Sequence[str], options: Options, *, has_password: bool = False, can_ask: bool = False
+    words: Sequence[str], options: Options, *, in_environment: bool = False, can_ask: bool = False
 ) -> tuple[list[str], str | None, str | None]:
-    """Return FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out.
-
-    `has_password` tells that the environment holds one, `can_ask` that somebody can type it.
-    """
+    """Return FILENAMEs, PASSWORD and OUTPUTEXTENSION; None for what was left out."""
     listed, in_file = options.files_from is not None, bool(options.password_file)
     needs_extension = options.output is None and not options.verify
     needed = list(compress(USAGE.split(), (not listed, not in_file, needs_extension)))
     fewest = 0 if listed else 1
-    is_optional = in_file or has_password or options.dry_run or (can_ask and len(words) <= 1)
+    is_optional = in_file or in_environment or options.dry_run or (can_ask and len(words) <= 1)
     rest = list(words)
     extension = password = None
     if not words or words[-1] == ELSEWHERE:
@@ -135,11 +132,7 @@ def may_be_input(word: str) -> bool:
 def without_missing(
     filenames: Sequence[str], password: str | None, options: Options
 ) -> tuple[list[str], list[Outcome]]:
-    """Return the inputs that are there, and failures for the others.
-
-    Those are not shown if they may be the password. What ends as recordings do, or begins with a
-    directory, is a name, however it is mistyped.
-    """
+    """Return the inputs that are there, and failures for others, which name no possible secret."""
     may_be_gone = options.if_exists == "skip" or options.cluster is not None
     inputs: list[str] = []
     failures: list[Outcome] = []
@@ -259,11 +252,8 @@ def _too_few(words: Sequence[str], options: Options, needed: list[str]) -> Usage
     return UsageError(cause, hint=f"type: {' '.join(line)}{remark}")
 
 
-def cannot_be_password(args: Sequence[str], number: int, *, is_near: bool) -> bool:
-    """Return whether an argument that looks like an option is no password, as that is elsewhere.
-
-    One that `is_near` to an option is none either if it stands before all names.
-    """
+def cannot_be_password(args: Sequence[str], number: int, *, is_mistyped: bool) -> bool:
+    """Return whether what looks like an option is no password: it is elsewhere, or comes later."""
     first = list(takewhile(lambda word: word[:1] != "-" or word == ELSEWHERE, args))
     is_whole = (
         len(first) >= len(USAGE.split())
@@ -273,7 +263,7 @@ def cannot_be_password(args: Sequence[str], number: int, *, is_near: bool) -> bo
     )
     is_first = all(word[:1] == "-" for word in args[:number])
     in_file = any(word.partition("=")[0] == "--password-file" for word in args)
-    return in_file or is_whole or (is_near and is_first)
+    return in_file or is_whole or (is_mistyped and is_first)
 
 
 def misplaced(password: str) -> str | None:

@@ -15,8 +15,7 @@ from filedecryptor.terminal.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-"""Settings of every command."""
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # of every command
 
 CLOSE = 0.75  # the least ratio of `difflib` of an option that is meant instead
 SHORTEST = 3  # letters of the beginning of an option that is meant
@@ -41,10 +40,7 @@ version_option = click.option(
 
 
 class Program(click.Command):
-    """A click command that runs with the streams of a console.
-
-    Its callback takes a `Console` first, and returns an exit code.
-    """
+    """A click command whose callback takes a `Console` first, and returns an exit code."""
 
     def run(self, args: Sequence[str], console: Console) -> int:
         """Do what a command line asks for and return the exit code.
@@ -143,7 +139,7 @@ def _unknown_option(error: click.NoSuchOption, args: Sequence[str]) -> UsageErro
     for number, word in enumerate(args, 1):
         is_among_letters = name[:2] != "--" and word[:1] == "-" and word[:2] != "--"
         if word.partition("=")[0] == name or (is_among_letters and name[-1:] in word[1:]):
-            is_shown = is_safe or cannot_be_password(args, number, is_near=near is not None)
+            is_shown = is_safe or cannot_be_password(args, number, is_mistyped=near is not None)
             shown = name if is_shown else f"argument {number}"
             return UsageError(f"unknown option: {shown}", hint=hint)
     return UsageError("unknown option", hint=hint)
