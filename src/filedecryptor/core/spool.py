@@ -107,10 +107,7 @@ def _size_of(source: Source) -> int:
 
 
 class LongFile(io.FileIO):
-    """A file for long audio, which no other user can see before it is given a name.
-
-    An `OSError` names its `place`.
-    """
+    """A file for long audio in a `place`, which no other user can see before it has a name."""
 
     place: str
 

@@ -31,10 +31,7 @@ UNAFFECTED = "the keys are derived without it, and no recording is affected"
 
 
 class Machine:
-    """The lanes of the machine that this process runs on: `in_use`, if there are any.
-
-    `trouble` says why there are none, if that is worth telling.
-    """
+    """The lanes of this machine: `in_use` if there are any, else the `trouble` if worth telling."""
 
     def __init__(self) -> None:
         self.in_use: Lanes | None = None

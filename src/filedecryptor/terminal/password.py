@@ -27,15 +27,11 @@ SHELL = (
 ).format("%, !, ^" if sys.platform == "win32" else "$, !, \\")
 PROMPT = "the prompt"  # where a password came from that was typed
 
-_LONGEST_LINE = 1 << 20
-"""Bytes that are read in search of a line end: a file of another kind may have none."""
+_LONGEST_LINE = 1 << 20  # bytes; a file of another kind may have no line end
 
 
 class Found:
-    """Passwords, each with where it came from. They show in no `repr`.
-
-    `word` is the argument that is the password, if one is.
-    """
+    """Passwords, each with its origin, and the `word` that is one. They show in no `repr`."""
 
     def __init__(self, *found: tuple[str | bytes, str], word: str | None = None) -> None:
         self.secrets = [secret for secret, _ in found]
@@ -61,11 +57,7 @@ def find_password(
     *,
     stdin_is: str | None = None,
 ) -> Found:
-    """Return the password that PASSWORD stands for, or several that are tried in turn.
-
-    A `word` that is None or `-` means that the password is elsewhere. `stdin_is` says what else
-    standard input is, if anything.
-    """
+    """Return the password that PASSWORD stands for, or several that are tried in turn."""
     if word not in {None, STANDARD_STREAM}:
         return Found((str(word), "the command line"), word=word)
     value = os.environ.get(ENVIRONMENT_VARIABLE)

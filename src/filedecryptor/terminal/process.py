@@ -34,10 +34,7 @@ ENDING_SIGNALS = [
 
 
 def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> int:
-    """Run a program in this process and return its exit code.
-
-    `start` does what the command line asks for; what is half-done after an interruption is removed.
-    """
+    """Run a program, remove what an interruption left half-done, and return the exit code."""
     try:
         interruption = _Interruption()
         _set_limits()
@@ -63,10 +60,7 @@ def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> in
 
 
 def exit_code(console: Console, start: Callable[[], int]) -> int:
-    """Return the exit code that `start` returns, or say what it raises and return the code for that.
-
-    A `KeyboardInterrupt` is passed on.
-    """
+    """Return the exit code of `start`, or say what it raises and return the code for that."""
     from filedecryptor.errors import FileDecryptorError, unexpected
 
     try:

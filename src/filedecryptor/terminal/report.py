@@ -32,12 +32,10 @@ MOST_REASONS = 3  # that a summary gives
 class Reporter(AbstractContextManager["Reporter"]):
     """Prints one result for each recording, and keeps the totals; as a context, it prints them.
 
-    `counts` are by status, `size` is in bytes of audio, and `codes` are the failures' exit codes.
-    It tells where the passwords were `found`, and which were right. If there are `many` recordings,
-    a summary stands for the lines about what was skipped or verified, except in a `dry_run`. If
-    `quiet`, only errors, warnings and JSON objects are printed. After an interruption, `go_on` says
-    how to go on, if that takes more than doing the same again. `give_up` says how not to go on in
-    vain.
+    If there are `many` recordings, a summary stands for the lines about what was skipped or
+    verified, except in a `dry_run`. If `quiet`, only errors, warnings and JSON objects are printed.
+    After an interruption, `go_on` says how to go on, if that takes more than doing the same again.
+    `give_up` says how not to go on in vain.
     """
 
     def __init__(
@@ -53,7 +51,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         dry_run: bool = False,
     ) -> None:
         self.counts: Counter[Status] = Counter()
-        self.size = 0
+        self.size = 0  # bytes of audio
         self.codes: set[ExitCode] = set()
         self.tell_of(found or Found())
         self._begin = time.monotonic()
@@ -122,10 +120,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         return next(iter(self.codes), ExitCode.DONE)
 
     def add(self, outcome: Outcome, details: str = "") -> None:
-        """Print and count what became of a recording; what it was not tried for is another's error.
-
-        `details` end the line of one that a dry run only names.
-        """
+        """Print and count an outcome; what a recording was not tried for is another's error."""
         self._found.explain(outcome.error)
         self._count(outcome)
         output, error = outcome.output, outcome.error
