@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from filedecryptor.errors import AuthenticationError, UsageError
+from filedecryptor.errors import AuthenticationError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
@@ -67,11 +67,9 @@ class StreamDecryptor:
     """
 
     def __init__(self, key: bytearray, nonce: bytes, largest_piece: int) -> None:
-        from cryptography.hazmat.primitives.ciphers import Cipher
-        from cryptography.hazmat.primitives.ciphers.algorithms import AES
-        from cryptography.hazmat.primitives.ciphers.modes import GCM
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-        self._context = Cipher(AES(key), GCM(nonce)).decryptor()
+        self._context = Cipher(algorithms.AES(key), modes.GCM(nonce)).decryptor()
         self._plaintext = memoryview(bytearray(largest_piece))
 
     def update(self, ciphertext: memoryview) -> memoryview:
@@ -85,9 +83,7 @@ class StreamDecryptor:
         try:
             self._context.finalize_with_tag(tag)
         except InvalidTag:
-            raise AuthenticationError(
-                "authentication failed: the password is wrong, or the file was altered"
-            ) from None
+            raise AuthenticationError(ExitCode.AUTHENTICATION.meaning) from None
 
 
 def decryptor_at(position: int, key: bytearray, nonce: bytes) -> CipherContext:
@@ -97,12 +93,10 @@ def decryptor_at(position: int, key: bytearray, nonce: bytes) -> CipherContext:
     800-38D, sections 6.5 and 7.1). Nothing is authenticated here: `StreamDecryptor` must have
     verified the message before.
     """
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import CTR
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     block, offset = divmod(position, BLOCK_SIZE)
     counter = nonce + (2 + block).to_bytes(4, "big")
-    context = Cipher(AES(key), CTR(counter)).decryptor()
+    context = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor()
     context.update(bytes(offset))
     return context
