@@ -261,10 +261,7 @@ class Lanes:
         self.fewest = self.count // 2  # OpenSSL derives fewer keys as fast
 
     def derive(
-        self,
-        wanted: Sequence[tuple[HmacKey, bytes]],
-        iterations: int,
-        pause: Callable[[], object],
+        self, wanted: Sequence[tuple[HmacKey, bytes]], iterations: int, pause: Callable[[], object]
     ) -> list[bytearray]:
         """Derive a key for each password and salt, up to `count`, in 2 iterations or more.
 

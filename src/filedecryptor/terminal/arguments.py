@@ -15,14 +15,7 @@ from itertools import compress, takewhile
 from typing import Any
 
 from filedecryptor.audio import FORMATS
-from filedecryptor.errors import (
-    FileDecryptorError,
-    Outcome,
-    UsageError,
-    cause_of,
-    failed,
-    hint_of,
-)
+from filedecryptor.errors import FileDecryptorError, Outcome, UsageError, cause_of, failed, hint_of
 from filedecryptor.jobs.outputs import AUTO, IfExists
 from filedecryptor.storage.paths import SUFFIX, is_url
 
