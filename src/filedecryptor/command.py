@@ -16,7 +16,6 @@ from filedecryptor.errors import (
     AuthenticationError,
     ExitCode,
     FileDecryptorError,
-    Outcome,
     UsageError,
     errors_naming,
     failed,
@@ -248,8 +247,7 @@ def _plan(options: Options, job: Job, filenames: list[str], reporter: Reporter) 
         if len(plan) or plan.failures:
             reporter.warn(f"{directory}: {EMPTY}")
         else:
-            error = FileDecryptorError(EMPTY, filename=directory)
-            reporter.add(failed(directory, error))
+            reporter.add(failed(directory, FileDecryptorError(EMPTY, filename=directory)))
     return plan
 
 
@@ -259,16 +257,14 @@ def _preview(
     """Say what would become of each recording."""
     from filedecryptor.jobs.plan import preview
 
-    outcomes: Iterable[Outcome]
     if STANDARD_STREAM in {job.output, *filenames}:
         source = console.open_standard_input() if filenames == [STANDARD_STREAM] else None
         # In standard output, nothing can be there already.
         job = job._replace(input=filenames[0], verify=job.output == STANDARD_STREAM)
-        outcomes = [preview(job, Written(), source)]
+        reporter.add(preview(job, Written(), source))
     else:
-        outcomes = _plan(options, job, filenames, reporter).preview()
-    for outcome in outcomes:
-        reporter.add(outcome)
+        for outcome in _plan(options, job, filenames, reporter).preview():
+            reporter.add(outcome)
 
 
 def _is_wrong(
