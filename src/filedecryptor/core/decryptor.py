@@ -77,7 +77,6 @@ def decrypted(
     if that is None, it stays encrypted in a private file.
     """
     passwords = Passwords.of(secret)
-    are_several = len(passwords) > 1
     in_turn = passwords.in_turn()
     with repeatable(beginning) if len(in_turn) > 1 else nullcontext(beginning) as source:
 
@@ -103,7 +102,7 @@ def decrypted(
             except AuthenticationError as error:
                 failure = error
             else:
-                right = number if are_several else None
+                right = number if len(passwords) > 1 else None
                 note = passwords.was_right(number, password)
                 return file, content._replace(password=right, note=note)
         raise _explained(failure, source, passwords)

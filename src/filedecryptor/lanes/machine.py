@@ -55,9 +55,8 @@ class Machine:
 
     def expect(self, keys: int, jobs: int) -> None:
         """Have the lanes made ready if so many keys are enough for so many jobs."""
-        if keys < ENOUGH_KEYS * jobs:
-            return
-        if not self._is_hopeful or self._begun_in == os.getpid():
+        has_begun = self._begun_in == os.getpid()
+        if has_begun or not self._is_hopeful or keys < ENOUGH_KEYS * jobs:
             return
         self._begun_in = os.getpid()  # a race may begin twice, which does not matter either
         try:
@@ -122,10 +121,9 @@ def has_room() -> bool:
         return True
     import resource
 
-    unlimited = resource.RLIM_INFINITY
     kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
-    is_limited = any(resource.getrlimit(kind)[0] != unlimited for kind in kinds)
-    return not is_limited and all(room >= MEMORY_NEEDED for room in _rooms())
+    limits = {resource.getrlimit(kind)[0] for kind in kinds}
+    return limits == {resource.RLIM_INFINITY} and all(room >= MEMORY_NEEDED for room in _rooms())
 
 
 def _rooms() -> Iterator[int]:
