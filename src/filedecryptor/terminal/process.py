@@ -16,7 +16,7 @@ from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import FrameType
 
     from filedecryptor.terminal.console import Console
@@ -33,7 +33,7 @@ ENDING_SIGNALS = [
 ]
 
 
-def run_program(name: str, start: Callable[[Console, Sequence[str]], int]) -> int:
+def run_program(name: str, start: Callable[[Console, list[str]], int]) -> int:
     """Run a program, remove what an interruption left half-done, and return the exit code."""
     try:
         interruption = _Interruption()
@@ -121,7 +121,7 @@ class _Interruption:
             if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
                 signal.signal(number, self._interrupt)
 
-    def heeded(self, start: Callable[[Console, Sequence[str]], int], console: Console) -> int:
+    def heeded(self, start: Callable[[Console, list[str]], int], console: Console) -> int:
         """Start the work; if it is interrupted, its result or error does not matter.
 
         Before 3.12, Python makes a `RuntimeError` of what is raised while it makes a class.
