@@ -29,14 +29,12 @@ NO_KERNEL = "none"
 OPTIONS: dict[str, Any] = {"opt": 1, "reloc": "pic", "codemodel": "small"}
 """How LLVM makes code that runs at any address, and refers to nothing outside of itself."""
 
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal when the parent's thread ends
-
 
 def main() -> None:
     """Compile the kernel for this CPU, try it out, and print the CPU's feature and the code."""
     faulthandler.dump_traceback_later(COMPILE_TIMEOUT, exit=True)  # however it hangs
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: as the parent's thread ends
     if sys.platform != "win32":
         import resource
 
