@@ -103,11 +103,11 @@ def decrypt_command(
         show = partial(Progress, console, size_of=partial(_size_of, console), show=shown)
         is_simple = is_one and options.output_dir is None and options.cluster is None
         if options.dry_run:
-            _preview(console, options, job, filenames, reporter)
+            _preview(options, job, filenames, reporter)
         elif is_simple and (to_stdout or not found.is_typed):
-            _do_one(console, job._replace(input=filenames[0]), found, reporter, show)
+            _do_one(job._replace(input=filenames[0]), reporter, show)
         else:
-            _do_all(console, options, job, filenames, found=found, reporter=reporter, show=show)
+            _do_all(options, job, filenames, reporter, show)
         return reporter.code
 
 
@@ -195,12 +195,11 @@ def _listed(console: Console, path: str, reporter: Reporter, *, null: bool) -> l
     return [os.path.join(os.curdir, name) if name == STANDARD_STREAM else name for name in names]
 
 
-def _write_out(
-    console: Console, name: str, found: Found, reporter: Reporter, show: partial[Progress]
-) -> None:
+def _write_out(name: str, reporter: Reporter, show: partial[Progress]) -> None:
     """Write the audio of a recording to standard output, once it is authentic."""
-    if _is_wrong(console, [Job(name, AUTO)], found, reporter, show):
+    if _is_wrong([Job(name, AUTO)], reporter, show):
         return
+    console, found = reporter.console, reporter.found
     with errors_naming(name):
         is_stream = name == STANDARD_STREAM
         opened = console.open_standard_input() if is_stream else storage_of(name).open_source(name)
@@ -221,17 +220,15 @@ def _write_out(
             console.write(chunk)
 
 
-def _do_one(
-    console: Console, job: Job, found: Found, reporter: Reporter, show: partial[Progress]
-) -> None:
+def _do_one(job: Job, reporter: Reporter, show: partial[Progress]) -> None:
     """Do one job in this thread: importing what does many would take longer than the rest."""
     if job.output == STANDARD_STREAM:
-        _write_out(console, job.input, found, reporter, show)
+        _write_out(job.input, reporter, show)
         return
-    source = console.open_standard_input() if job.input == STANDARD_STREAM else None
+    source = reporter.console.open_standard_input() if job.input == STANDARD_STREAM else None
     with show([job.input], 1) as shown:
         on_progress = partial(shown.advance, job.input)
-        outcome = try_job(job, found.secrets, source=source, on_progress=on_progress)
+        outcome = try_job(job, reporter.found.secrets, source=source, on_progress=on_progress)
         reporter.add(outcome)
         shown.count(outcome)
 
@@ -251,14 +248,12 @@ def _plan(options: Options, job: Job, filenames: list[str], reporter: Reporter) 
     return plan
 
 
-def _preview(
-    console: Console, options: Options, job: Job, filenames: list[str], reporter: Reporter
-) -> None:
+def _preview(options: Options, job: Job, filenames: list[str], reporter: Reporter) -> None:
     """Say what would become of each recording."""
     from filedecryptor.jobs.plan import preview
 
     if STANDARD_STREAM in {job.output, *filenames}:
-        source = console.open_standard_input() if filenames == [STANDARD_STREAM] else None
+        source = reporter.console.open_standard_input() if filenames == [STANDARD_STREAM] else None
         # In standard output, nothing can be there already.
         job = job._replace(input=filenames[0], verify=job.output == STANDARD_STREAM)
         reporter.add(preview(job, Written(), source))
@@ -267,10 +262,9 @@ def _preview(
             reporter.add(outcome)
 
 
-def _is_wrong(
-    console: Console, jobs: Iterable[Job], found: Found, reporter: Reporter, show: partial[Progress]
-) -> bool:
+def _is_wrong(jobs: Iterable[Job], reporter: Reporter, show: partial[Progress]) -> bool:
     """Return whether the first of these recordings shows all passwords that are typed to be wrong."""
+    console, found = reporter.console, reporter.found
     for job in jobs if found.is_typed else ():
         if size_of(job.input) is None:  # it may be a pipe, which can be read only once
             continue
@@ -292,14 +286,7 @@ def _is_wrong(
 
 
 def _do_all(
-    console: Console,
-    options: Options,
-    job: Job,
-    filenames: list[str],
-    *,
-    found: Found,
-    reporter: Reporter,
-    show: partial[Progress],
+    options: Options, job: Job, filenames: list[str], reporter: Reporter, show: partial[Progress]
 ) -> None:
     """Plan the work, and do it side by side."""
     from filedecryptor.jobs.workers import Workers
@@ -315,7 +302,7 @@ def _do_all(
 
         plan = _plan(options, job, filenames, reporter)
         waiting = (each for each in plan if plan.without_work(each, Written()) is None)
-        if _is_wrong(console, waiting, found, reporter, show):
+        if _is_wrong(waiting, reporter, show):
             if len(plan) > 1:
                 reporter.say("the other recordings are not tried")
             return
@@ -324,8 +311,9 @@ def _do_all(
         # A cluster tells of files only, and asking for the size of each object would take too long.
         inputs = () if options.cluster or plan.has_objects else (each.input for each in plan)
         with show(inputs, len(plan)) as shown:
+            secrets = reporter.found.secrets
             running = run_plan(
-                plan, found.secrets, workers, warn=reporter.warn, on_progress=shown.advance
+                plan, secrets, workers, warn=reporter.warn, on_progress=shown.advance
             )
             with closing(running) as outcomes:
                 for outcome in outcomes:

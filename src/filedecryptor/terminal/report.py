@@ -55,7 +55,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self.codes: set[ExitCode] = set()
         self.tell_of(found or Found())
         self._begin = time.monotonic()
-        self._console = console
+        self.console = console
         self._quiet = quiet
         self._json = json
         self._many = many
@@ -69,7 +69,7 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def tell_of(self, found: Found) -> None:
         """Let failures say where the passwords were found, and the summary which were right."""
-        self._found = found
+        self.found = found
         count = len(found.secrets)
         self._right = dict.fromkeys(range(1, count + 1), 0) if count > 1 else {}
 
@@ -77,7 +77,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         errors = ((what, count) for (_, what), count in self._failures.items())
         for what, count in chain(errors, self._notes.items()):
             if count > MOST_ERRORS:
-                self._console.say(f"and {count - MOST_ERRORS} more: {what}")
+                self.console.say(f"and {count - MOST_ERRORS} more: {what}")
         if self._many and self.counts:
             go_on = f"; {self._go_on}" if self._go_on and kind is KeyboardInterrupt else ""
             self.say(f"{self._summary()}{go_on}")
@@ -110,7 +110,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             none = f"none of the {len(self._right)} passwords is right; they"
         else:
             none = "the password is wrong; it"
-        return f"{none} came from {self._found.origins}"
+        return f"{none} came from {self.found.origins}"
 
     @property
     def code(self) -> ExitCode:
@@ -121,7 +121,7 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def add(self, outcome: Outcome, details: str = "") -> None:
         """Print and count an outcome; what a recording was not tried for is another's error."""
-        self._found.explain(outcome.error)
+        self.found.explain(outcome.error)
         self._count(outcome)
         output, error = outcome.output, outcome.error
         if self._json:
@@ -130,7 +130,7 @@ class Reporter(AbstractContextManager["Reporter"]):
                 fields[name] = fields[name] and printable(str(fields[name]))
             self.add_object(fields)
         note = outcome.note
-        if note is not None and (note not in RESPELLED.values() or self._console.is_news(note)):
+        if note is not None and (note not in RESPELLED.values() or self.console.is_news(note)):
             self._add_note(f"{output or outcome.input}: ", note)
         if error is not None and outcome.status != "not tried":
             self._add_failure(error)
@@ -138,7 +138,7 @@ class Reporter(AbstractContextManager["Reporter"]):
             self._write_outcome(outcome, details)
         if outcome.status == "decrypted" and output is not None:
             note = misnamed(output, outcome.format)
-            if note is not None and self._console.is_news(note):
+            if note is not None and self.console.is_news(note):
                 self.note(f"{output}: {note}")
 
     def _add_failure(self, error: Failure) -> None:
@@ -147,7 +147,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._failures[kind] += 1
         count = self._failures[kind]
         if count <= MOST_ERRORS:
-            self._console.say_error(error)
+            self.console.say_error(error)
         is_wrong = kind[0] == ExitCode.AUTHENTICATION and not self._is_right
         if self._give_up and is_wrong and count == MOST_ERRORS:
             self.note(f"{MOST_ERRORS} authentications failed, and none succeeded: {self._give_up}")
@@ -196,20 +196,20 @@ class Reporter(AbstractContextManager["Reporter"]):
         if not self._is_heard:
             return
         try:
-            self._console.write_line(line)
+            self.console.write_line(line)
         except OSError as error:
             self._is_heard = False
             self.codes.add(exit_code_of(error))
             if self._many:
                 what = "the work goes on, its results are not shown"
-                self._console.say(f"error: {described(error)}; {what}")
+                self.console.say(f"error: {described(error)}; {what}")
             else:
-                self._console.say_error(error)
+                self.console.say_error(error)
 
     def say(self, line: str) -> None:
         """Say something, unless only errors are to be said."""
         if not self._quiet:
-            self._console.say(line)
+            self.console.say(line)
 
     def note(self, text: str) -> None:
         """Say something that is worth knowing, though nothing failed."""
@@ -217,11 +217,11 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def warn(self, warning: str) -> None:
         """Say something that has to be known, however quiet the run is to be."""
-        self._console.say(f"warning: {warning}")
+        self.console.say(f"warning: {warning}")
 
     def say_error(self, error: Failure) -> None:
         """Say what went wrong apart from the recordings; the exit code tells it as well."""
-        self.codes.add(self._console.say_error(error))
+        self.codes.add(self.console.say_error(error))
 
     def say_silence(self, seconds: float, busy: list[str]) -> None:
         """Say for how long no work has ended, and which workers have some."""
