@@ -51,9 +51,11 @@ def system() -> None:
             "systemd",
             "zsh",
         ]
-        subprocess.run(
-            ["apt-get", "install", "-qq", "-y", *packages], check=False, stdout=subprocess.DEVNULL
-        )
+        # By itself, as Ubuntu has no such package, and one that is not there stops all others.
+        for names in (packages, ["chromium"]):
+            subprocess.run(
+                ["apt-get", "install", "-qq", "-y", *names], check=False, stdout=subprocess.DEVNULL
+            )
 
 
 def tests() -> None:
@@ -121,6 +123,8 @@ def wheel() -> None:
         sys.exit("the wheel decrypts something else")
     if not (WHEEL / "venv" / "share" / "man" / "man1" / "filedecryptor.1").exists():
         sys.exit("the wheel has no manual pages")
+    page = "from filedecryptor.vns import page, times; page.rendered([], times.now())"
+    run(python, "-c", page)  # which reads a file that is no module
 
 
 def bare() -> None:

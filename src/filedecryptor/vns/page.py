@@ -1,0 +1,91 @@
+"""The page of an archive: a table of its recordings, to search, to sort and to listen to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filedecryptor.vns import times
+from filedecryptor.vns.listing import MOST_COLUMNS, as_json, call_time, parse_guid, plain_name
+from filedecryptor.vns.records import Record
+
+NAME = "index.html"
+LONGEST = 200  # characters of a name or a value that are shown
+_SECRET = re.compile("password|token|secret|apikey")  # in names, as `plain_name` has them
+_DURATIONS = {"duration", "callduration", "seconds", "durationseconds"}  # as `_SECRET`
+_DURATION = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,7})(?:\.\d*)?", re.ASCII)
+
+
+def is_ours(beginning: bytes) -> bool:
+    """Return whether a file that begins so is such a page, which another may replace."""
+    return b'<meta name="generator" content="vns-recordings">' in beginning[:512]
+
+
+def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
+    """Return the page of these records, each with whether its file is there as it was stored."""
+    calls = [(call_time(one.entry), one, there, _details(one.entry)) for one, there in records]
+    calls.sort(key=lambda call: (call[0] or times.FIRST, call[1].fetched), reverse=True)
+    counts = Counter(name for *_, details in calls for name in details)
+    names = [name for name, _ in counts.most_common() if not _SECRET.search(plain_name(name))]
+    durations = [name for name in names if plain_name(name) in _DURATIONS]
+    columns = names[:MOST_COLUMNS]
+    rows = [
+        [
+            f"{time:%Y-%m-%d %H:%M}" if time else "",
+            _length(record.seconds, *map(details.get, durations)),
+            *(_shown(details.get(column, "")) for column in columns),
+            _shown(record.format or ""),
+            -(-record.size // 1000),
+            "yes" if record.authenticated else "no",
+            record.file,
+            "" if is_there else "missing",
+            "" if record.guid in record.file else record.guid,
+        ]
+        for time, record, is_there, details in calls
+    ]
+    headings = ["Time (UTC)", "Length", *map(_shown, columns)]
+    headings += ["Format", "Size (kB)", "Authentic", "File"]
+    text = json.dumps([headings, rows], allow_nan=False, separators=(",", ":"))
+    page = Path(__file__).with_name("page.html").read_text("utf-8")
+    for name in ("style", "script"):
+        content = page.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+        digest = b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        page = page.replace(f"HASH-OF-{name}", f"'sha256-{digest}'")
+    page = page.replace("WRITTEN", f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+    # With `<` escaped, nothing in it can end its element, or begin a comment.
+    return page.replace("DATA", text.replace("<", r"\u003c")).encode("ascii")
+
+
+def _details(entry: object) -> dict[str, object]:
+    """Return what an entry tells that is neither a GUID nor a time."""
+    return {
+        name: value
+        for name, value in (entry.items() if isinstance(entry, dict) else ())
+        if not (value in (None, "") or parse_guid(value) or times.parse(value))
+    }
+
+
+def _shown(value: object) -> str | float:
+    """Return a value as a number, if JavaScript has it exactly, else as a text that is not long."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1 << 53:
+        return value
+    text = value if isinstance(value, str) else as_json(value)
+    if text is not value and _SECRET.search(plain_name(text)):
+        return ""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _length(*durations: object) -> str:
+    """Return the first duration that is understood, seconds or h:mm:ss, as h:mm:ss; or nothing."""
+    for one in durations:
+        if match := _DURATION.fullmatch(str(one) if isinstance(one, (str, int, float)) else ""):
+            hours, minutes, seconds = (int(group or 0) for group in match.groups())
+            minutes, seconds = divmod((hours * 60 + minutes) * 60 + seconds, 60)
+            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    return ""
