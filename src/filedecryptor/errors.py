@@ -236,6 +236,7 @@ class Content(NamedTuple):
 Status: TypeAlias = Literal[
     "decrypted", "verified", "skipped", "failed", "stored", "not tried",
     "to decrypt", "to replace", "to fetch", "to fetch and delete", "to delete",
+    "to remove", "removed",
 ]  # fmt: skip
 
 
@@ -249,7 +250,7 @@ class Outcome(NamedTuple):
         size: The audio's length in bytes; None if it was not looked at.
         status: `decrypted`, `verified`, `skipped` or `failed`; in a dry run `to decrypt` or
             `to replace`; of `filedecryptor.vns` also `stored`, `to fetch`, `to fetch and delete`,
-            `to delete` or `not tried`.
+            `to delete`, `not tried`, `to remove` or `removed`.
         error: Why it failed.
         note: What is worth knowing, though nothing failed.
         password: The number of the password that was right, from 1 on; None if there was only one.

@@ -147,14 +147,16 @@ def test_hostile_callers(api: Server, place: Place, template: str) -> None:
     guids = NUMBERED[: len(HOSTILE)]
     end = "2026-01-01T00:00:00Z"
     let_list(api, *(entry(guid, caller, end) for guid, caller in zip(guids, HOSTILE, strict=True)))
-    result = place.run("archive", place.url, "--delete-after", "--name", template)
+    result = place.run("archive", place.url, "--delete-after", "--name", template, "--page")
     assert (result.code, len(api.deleted)) == (0, len(guids))
-    assert set(place.recordings().values()) == {AUDIO}
+    assert set(place.recordings().values()) - {AUDIO} == {place.files.read("index.html")}
     for guid in guids:
         file = str(place.record(guid)["file"])
         assert place.files.read(file) == AUDIO
         assert file.count("/") == template.count("/")
     assert place.run("archive", place.url, "--check").code == 0
+    assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
+    assert place.recordings().keys() == {"index.html"}
 
 
 BAD_PLACES = [f"../{ONE}.opus", f"/{ONE}.opus", f"a/../{ONE}.opus", f"a//{ONE}.opus", f"{ONE}.txt"]
@@ -173,8 +175,12 @@ def test_a_record_names_no_file_elsewhere(api: Server, tmp_path: Path, file: str
     outside.write_bytes(AUDIO)
     path.write_text(json.dumps(record(tmp_path / "calls", ONE) | {"file": file}))
     said = f"error: {ONE}.json: this is not the record of a recording"
-    result = vns(api, "list", "--archived", "calls", cwd=tmp_path)
-    assert (result.code, result.lines[0]) == (1, said)
+    for words in (
+        ["list", "--archived", "calls"],
+        ["prune", "calls", "--older-than", "8d", "--yes"],
+    ):
+        result = vns(api, *words, cwd=tmp_path)
+        assert (result.code, result.lines[0]) == (1, said)
     assert outside.exists()
     assert (tmp_path / "calls" / f"{ONE}.opus").exists()
 

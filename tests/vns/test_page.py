@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.archives import WRITTEN, recorded, with_details
 
 from filedecryptor.vns import page
-from filedecryptor.vns.records import Record
+from filedecryptor.vns.records import Record, Records
 
 
 def rendered(*records: Record) -> str:
@@ -207,17 +208,20 @@ def test_many_fields() -> None:
     assert {len(row) for row in rows} == {len(headings) + 2}
 
 
-@pytest.mark.parametrize(
-    ("beginning", "is_ours"),
-    [
-        (rendered(recorded(1)).encode(), True),
-        (rendered().encode()[:512], True),
-        (b"", False),
-        (b"<!doctype html><title>Call recordings</title>", False),
-        (b" " * 512 + rendered().encode(), False),
-    ],
-    ids=range(5),
-)
-def test_is_ours(beginning: bytes, *, is_ours: bool) -> None:
+BEGINNINGS: dict[str, tuple[bytes | None, bool | None]] = {
+    "a page": (rendered(recorded(1)).encode(), True),
+    "its beginning": (rendered().encode()[:512], True),
+    "none": (None, None),
+    "nothing": (b"", False),
+    "another": (b"<!doctype html><title>Call recordings</title>", False),
+    "another with one in it": (b" " * 512 + rendered().encode(), False),
+}
+
+
+@pytest.mark.parametrize("case", BEGINNINGS)
+def test_is_ours(tmp_path: Path, case: str) -> None:
     """A page is known by its beginning, and what others have written is not taken for one."""
-    assert page.is_ours(beginning) is is_ours
+    data, is_ours = BEGINNINGS[case]
+    if data is not None:
+        (tmp_path / page.NAME).write_bytes(data)
+    assert page.is_ours(Records(str(tmp_path))) is is_ours

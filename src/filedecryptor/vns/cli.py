@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial, reduce
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
@@ -18,6 +18,8 @@ from filedecryptor.errors import (
     ApiError,
     ExitCode,
     FileDecryptorError,
+    Outcome,
+    Status,
     UsageError,
     errors_naming,
     failed,
@@ -36,16 +38,17 @@ from filedecryptor.terminal.options import (
 )
 from filedecryptor.terminal.password import ENVIRONMENT_VARIABLE, first_line
 from filedecryptor.terminal.report import Reporter
-from filedecryptor.vns import listing, times
+from filedecryptor.vns import listing, page, times
 from filedecryptor.vns.client import BASE_URL, TIMEOUT, Client
 from filedecryptor.vns.listing import Recording, as_json, parse_guid
 from filedecryptor.vns.lock import locked
-from filedecryptor.vns.nightly import NOT_AGAIN, Figures, Nightly, Settings, incomplete
+from filedecryptor.vns.nightly import NOT_AGAIN, Figures, Nightly, Settings, errors_said, incomplete
 from filedecryptor.vns.records import Record, Records
 
 TOKEN_VARIABLE = "VNS_API_TOKEN"  # noqa: S105 - the variable's name
 URL_VARIABLE = "VNS_API_URL"
 ARCHIVED = ("authenticated", "fetched", "deleted")  # what a table shows of records, if it has room
+LEAST_AGE = times.KEPT + timedelta(days=1)  # what is younger could be fetched again
 WIDTH = 100  # characters of that table
 WIDEST_COLUMN = 120  # characters; a longer cell lengthens its own line only
 
@@ -371,6 +374,7 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
     metavar="TEMPLATE",
     help="Name what is new so, as '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs do so as well.",
 )
+@click.option("--page", is_flag=True, help="Write the page of DIR at the end, as `page` does.")
 @since_option
 @click.option(
     "--metrics",
@@ -399,4 +403,69 @@ def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
         night = Nightly(console, _client(settings), directory, settings, reporter)
         with nullcontext() if settings.dry_run else locked(directory):
             night.run(since, figures)
+            if settings.page and not settings.dry_run:
+                with errors_said(reporter):
+                    page.write(Records(directory), reporter.say_error)
+    return reporter.code
+
+
+@main.command("page", short_help="Write index.html, a page to look at DIR and listen to it.")
+@click.argument("directory", metavar="DIR", type=Path("dir"))
+@click.pass_obj
+def page_command(console: Console, /, directory: str) -> ExitCode:
+    """Write index.html into an archive: all its recordings, to search and to listen to.
+
+    It needs no server: a browser can open it in DIR.
+    """
+    _refuse_others(directory)
+    reporter = Reporter(console, many=True)
+    reporter.write_result(os.fsencode(page.write(Records(directory), reporter.say_error)))
+    return reporter.code
+
+
+@main.command(short_help="Remove recordings of older calls from DIR.")
+@click.argument("directory", metavar="DIR", type=Path("dir"))
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    required=True,
+    help="Remove those of calls before this time, as 365d for so long ago, or 2025-11-24; it is at "
+    f"least {LEAST_AGE.days} days ago.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; do nothing.")
+@yes_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", is_flag=True, help="Write a JSON object for each recording.")
+@click.pass_obj
+def prune(
+    console: Console, /, directory: str, *, older_than: str, yes: bool, dry_run: bool, **given: Any
+) -> ExitCode:
+    """Remove what an archive has of older calls: audio, .enc files and records.
+
+    A call whose time is not known counts as old as what was fetched of it.
+    """
+    before = _time(older_than, "--older-than") or times.FIRST
+    if before > times.now() - LEAST_AGE:
+        raise UsageError(
+            f"--older-than takes {LEAST_AGE.days}d or more",
+            hint="VNS may still have what is younger, and the next run would fetch it again",
+        )
+    _refuse_others(directory)
+    records, reporter = Records(directory), Reporter(console, many=True, **given)
+    known = records.known(reporter.say_error)
+    old = [record for record, _ in known if (record.time or times.NEVER) < before]
+    question = f"Remove {_counted(old)} of calls before {times.shown(before)}?"
+    if old and not (dry_run or yes or _confirmed(console, question)):
+        return reporter.code
+    status: Status = "to remove" if dry_run else "removed"
+    with reporter, nullcontext() if dry_run else locked(directory):
+        errors = [None] * len(old) if dry_run else records.remove(old)
+        for record, error in zip(old, errors, strict=True):
+            path = records.path(record.file)
+            done = Outcome(path, None, record.format, record.size, status)
+            reporter.add(failed(path, error) if error else done)
+        if not old:
+            reporter.say("there is nothing to do")
+        elif not dry_run and page.is_ours(records):
+            page.write(records, reporter.say_error)
     return reporter.code

@@ -78,6 +78,7 @@ class Settings(NamedTuple):
     since: str | None = None
     metrics: str | None = None
     name: str | None = None
+    page: bool = False
 
 
 class Figures:

@@ -4,27 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
+from filedecryptor.errors import Failure, FileDecryptorError
+from filedecryptor.storage import pieces_of, storage_of
+from filedecryptor.storage.atomic import NEW, Attributes
 from filedecryptor.vns import times
 from filedecryptor.vns.listing import MOST_COLUMNS, as_json, call_time, parse_guid, plain_name
-from filedecryptor.vns.records import Record
+from filedecryptor.vns.records import Record, Records
+from filedecryptor.vns.template import SECRET
 
 NAME = "index.html"
 LONGEST = 200  # characters of a name or a value that are shown
-_SECRET = re.compile("password|token|secret|apikey")  # in names, as `plain_name` has them
-_DURATIONS = {"duration", "callduration", "seconds", "durationseconds"}  # as `_SECRET`
+_GENERATOR = b'<meta name="generator" content="vns-recordings">'
+_DURATIONS = {"duration", "callduration", "seconds", "durationseconds"}  # as `SECRET` has names
 _DURATION = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,7})(?:\.\d*)?", re.ASCII)
 
 
-def is_ours(beginning: bytes) -> bool:
-    """Return whether a file that begins so is such a page, which another may replace."""
-    return b'<meta name="generator" content="vns-recordings">' in beginning[:512]
+def is_ours(records: Records) -> bool | None:
+    """Return whether the page of an archive was written by this program; None if there is none."""
+    with suppress(FileNotFoundError):
+        return _GENERATOR in next(pieces_of(records.path(NAME)), b"")[:512]
+    return None
+
+
+def write(records: Records, say_error: Callable[[Failure], object]) -> str:
+    """Write the page of an archive, and return its path; say which records make no sense.
+
+    Nobody can read it who cannot read the directory.
+    """
+    path = records.path(NAME)
+    if is_ours(records) is False:
+        raise FileDecryptorError(
+            "another program has written it", hint="give it another name", filename=path
+        )
+    mode = NEW.mode if records.are_remote else os.stat(os.path.dirname(path)).st_mode & NEW.mode
+    content = BytesIO(rendered(records.known(say_error), times.now()))
+    storage_of(path).publish(path, content, replace=True, attributes=Attributes(mode))
+    return path
 
 
 def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
@@ -32,7 +57,7 @@ def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
     calls = [(call_time(one.entry), one, there, _details(one.entry)) for one, there in records]
     calls.sort(key=lambda call: (call[0] or times.FIRST, call[1].fetched), reverse=True)
     counts = Counter(name for *_, details in calls for name in details)
-    names = [name for name, _ in counts.most_common() if not _SECRET.search(plain_name(name))]
+    names = [name for name, _ in counts.most_common() if not SECRET.search(plain_name(name))]
     durations = [name for name in names if plain_name(name) in _DURATIONS]
     columns = names[:MOST_COLUMNS]
     rows = [
@@ -76,7 +101,7 @@ def _shown(value: object) -> str | float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1 << 53:
         return value
     text = value if isinstance(value, str) else as_json(value)
-    if text is not value and _SECRET.search(plain_name(text)):
+    if text is not value and SECRET.search(plain_name(text)):
         return ""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

@@ -7,8 +7,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from io import FileIO
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
@@ -22,7 +23,7 @@ from filedecryptor.jobs.workers import affordable, in_threads
 from filedecryptor.storage import contents_of, disk, pieces_of, storage_of, write_bytes
 from filedecryptor.storage.paths import is_url, join, split
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import Recording
+from filedecryptor.vns.listing import Recording, time_of
 from filedecryptor.vns.template import BY_GUID, is_portable
 
 UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
@@ -59,6 +60,11 @@ class Record(NamedTuple):
     def stem(self) -> str:
         """What all files of the recording have in common: the path without its extension."""
         return _EXTENSION.sub("", self.file)
+
+    @property
+    def time(self) -> datetime | None:
+        """When its call was at the latest, or else when it was fetched."""
+        return time_of(self.entry) or times.parse(self.fetched)
 
     @property
     def may_be_deleted(self) -> bool:
@@ -188,6 +194,14 @@ class Records:
             error.filename = record.file if record else f"{guid}.json"
         return guid, record, error
 
+    def known(self, say_error: Callable[[Failure], object]) -> Iterator[tuple[Record, bool]]:
+        """Yield every record, and whether its file is there; say which records make no sense."""
+        for guid, record, error in self.all():
+            if record is not None:
+                yield record, error is None
+            elif error is not None and error.filename == f"{guid}.json":
+                say_error(error)
+
     def measured(self, record: Record) -> Record:
         """Return a record with the length of its audio; write it if it did not tell that yet."""
         if record.seconds is not None or record.format is None:
@@ -202,6 +216,27 @@ class Records:
             record = record._replace(seconds=seconds)
             self.write(record)
         return record
+
+    def remove(self, records: Iterable[Record]) -> Iterator[Failure | None]:
+        """Remove recordings with all their files; yield for each what went wrong, None if nothing.
+
+        Its record goes last, so that whatever a killed run leaves is recorded.
+        """
+        files: dict[str, list[str]] = {}
+        for name in self._storage.sizes_below(self._directory):
+            files.setdefault(_EXTENSION.sub("", name), []).append(name)
+        for record in records:
+            others = [name for name in files.get(record.stem, ()) if name != record.file]
+            try:
+                for name in *others, record.file, f"{record.guid}.json":
+                    self._storage.remove(self.path(name))
+            except (FileDecryptorError, OSError) as error:
+                self.refuse_if_general(error)
+                yield error
+            else:
+                with suppress(OSError):  # the first that is not empty: the archive has its lock
+                    os.removedirs(os.path.dirname(self.path(record.file)))
+                yield None
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
