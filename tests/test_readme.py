@@ -55,7 +55,9 @@ def test_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md"), ROOT / "README.md"]:
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
             name, _, anchor = target.partition("#")
-            if not name.startswith("https://"):
+            if name.endswith(".png"):
+                assert (page.parent / name).is_file()
+            elif not name.startswith("https://"):
                 text = FENCED.sub("", (page.parent / (name or page.name)).read_text("utf-8"))
                 headings = re.findall(r"^#+ (.*)$", text.lower(), re.MULTILINE)
                 anchors = {re.sub(r"[^\w -]", "", one).replace(" ", "-") for one in headings}
