@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.audio import ape, id3, page
-from support.recordings import AUDIO, BY_FORMAT, MP3, WAV
+from support.recordings import BY_FORMAT, MP3, WAV
 
 from filedecryptor.audio.extent import Extent, measure
 
@@ -119,31 +119,9 @@ def test_mp3_that_does_not_tell_what_was_added(rate: int, mode: str) -> None:
         assert seconds == pytest.approx(decoded(audio), abs=0.1)
 
 
-def pages_of(audio: bytes) -> list[bytes]:
-    """Return the pages of some Ogg."""
-    return [b"OggS" + rest for rest in audio.split(b"OggS")[1:]]
-
-
-def test_opus_that_was_cut_out_as_a_decoder_finds_it() -> None:
-    """It begins with the first page that is there, though the samples are counted from another."""
-    pages = pages_of(AUDIO)
-    for missing in range(1, len(pages) - 3):
-        audio = b"".join(pages[:2] + pages[2 + missing :])
-        found = extent("opus", audio).seconds
-        assert found == pytest.approx(4.8164 - missing, abs=0.001)
-        assert found == pytest.approx(decoded(audio), abs=0.001)
-
-
 HEAD = b"OpusHead\1\1" + struct.pack("<HIhB", 480, 8000, 0, 0)  # 10 ms are to be skipped
 BEGIN = page(HEAD) + page(b"OpusTags", flags=0)
 LAST = 4
-# 240 ms: codes for one frame, for two, for two, and for three, in frames of 20 ms; then frames of
-# 60, 10, 2.5 and 7.5 ms, by the configuration (RFC 6716, sections 3.1 and 3.2).
-MIXED = (b"\x08", b"\x09", b"\x0a", b"\x0b\xc3", b"\x18", b"\x60", b"\x80", b"\x83\3")
-
-
-# A second in packets that are longer than a length in one byte can say.
-LONG_PACKETS = page(*[b"\x08" * 255, b"\x08" * 9] * 50, flags=0, granule=4_800_000)
 
 
 def second(number: int, flags: int = 0, serial: int = 0) -> bytes:
@@ -163,20 +141,12 @@ OPUS = {
     "cut in a header": (BEGIN + second(1) + second(2, LAST)[:26], 0.99, True),
     "cut in the lengths of packets": (BEGIN + second(1) + second(2, LAST)[:30], 0.99, True),
     "no audio": (BEGIN, 0.0, True),
-    "the end of a longer one": (BEGIN + second(101) + second(102, LAST), 1.99, False),
-    "another end": (
-        BEGIN + page(*MIXED, flags=0, granule=4_800_000) + second(101, LAST),
-        1.23,
-        False,
-    ),
-    "long packets": (BEGIN + LONG_PACKETS + second(101, LAST), 1.99, False),
-    "less than the first page has": (BEGIN + page(*MIXED, flags=LAST, granule=960), 0.01, False),
-    "less than is to be skipped": (BEGIN + page(*MIXED, flags=LAST, granule=470), 0.0, False),
+    "less than is to be skipped": (BEGIN + page(b"\x08", flags=LAST, granule=470), 0.0, False),
     "a page between": (BEGIN + second(1) + unfinished() + second(2, LAST), 1.99, False),
     "a page without a position first": (BEGIN + unfinished() + second(1, LAST), 0.99, False),
     "a page without a position last": (BEGIN + second(1) + unfinished(LAST), 0.99, False),
     "back in time": (BEGIN + second(1) + second(3) + second(2) + second(3, LAST), 2.99, False),
-    "one after another": (2 * (BEGIN + second(7) + second(8, LAST)), 3.98, False),
+    "one after another": (2 * (BEGIN + second(1) + second(2, LAST)), 3.98, False),
     "junk behind": (BEGIN + second(1, LAST) + bytes(100), 0.99, False),
     "junk between": (BEGIN + second(1) + bytes(100) + second(2, LAST), None, True),
     "another stream between": (BEGIN + second(1) + second(2, 0, 1) + second(2, LAST), None, False),
@@ -194,7 +164,7 @@ OPUS = {
 
 @pytest.mark.parametrize("case", OPUS)
 def test_opus(case: str) -> None:
-    """By the positions of pages, less what is to be skipped and where it begins."""
+    """By the positions of pages, less what is to be skipped."""
     audio, *expected = OPUS[case]
     assert extent("opus", audio) == tuple(expected)
 

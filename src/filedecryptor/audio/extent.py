@@ -15,9 +15,6 @@ XING_FRAME = 200  # bytes of the first MP3 frame in which a Xing header has its 
 # Two numbers, and by most encoders the samples that they added before and behind, in 12 bits each.
 _XING = re.compile(rb"(?:Xing|Info)(.{12})(?:.{104}(?:LAME|Lav[cf]).{17}(.{3}))?", re.DOTALL)
 
-# The samples of an Opus frame at 48 kHz, by configuration (RFC 6716, section 3.1).
-_FRAME_SIZES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
-
 
 class Extent(NamedTuple):
     """How long some audio is, and whether its end is missing."""
@@ -61,11 +58,11 @@ def _measure_wav(file: BinaryIO, size: int) -> Extent:
 def _measure_opus(file: BinaryIO, size: int) -> Extent:
     """Return the extent by the pages up to the last (RFC 3533, section 6).
 
-    Their granule positions count samples at 48 kHz (RFC 7845, section 4), and need not begin at 0.
+    Their granule positions count samples at 48 kHz, and are taken to begin at 0 (RFC 7845, 4).
     If streams are mixed, or something interrupts the pages, the length cannot be told.
     """
     position = samples = reached = 0
-    stream, is_told, is_first, is_last = None, True, False, False
+    stream, is_told, is_last = None, True, False
     while len(header := file.read(27)) == 27:
         capture, flags, granule, serial, count = struct.unpack("<4sxBqI8xB", header)
         if capture != b"OggS":
@@ -79,27 +76,12 @@ def _measure_opus(file: BinaryIO, size: int) -> Extent:
         if flags & 2:
             head = file.read(sum(segments))
             stream = serial if head.startswith(b"OpusHead") else None
-            is_first, reached = True, int.from_bytes(head[10:12], "little")  # the pre-skip
-        elif is_first and granule > 0:  # others are of the headers, or have the end of no packet
-            is_first = False
-            reached += max(0, granule - _samples(segments, file.read(sum(segments))))
+            reached = int.from_bytes(head[10:12], "little")  # the pre-skip
         is_told = is_told and serial == stream
         samples += max(0, granule - reached)
         reached = max(reached, granule)
         file.seek(position)
     return Extent(None if stream is None or not is_told else samples / 48_000, not is_last)
-
-
-def _samples(segments: bytes, packets: bytes) -> int:
-    """Return the samples of the Opus packets that end on a page (RFC 6716, section 3)."""
-    samples = begin = end = 0
-    for size in segments:
-        end += size
-        if size < 255:
-            head, count = packets[begin:end].ljust(2, b"\0")[:2]
-            samples += (1, 2, 2, count & 63)[head & 3] * _FRAME_SIZES[head >> 3]
-            begin = end
-    return samples
 
 
 def _measure_mp3(file: BinaryIO, size: int) -> Extent:
