@@ -13,6 +13,7 @@ from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from filedecryptor.core.decryptor import OnProgress, ignore
+from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import (
     Failure,
     StorageError,
@@ -254,13 +255,15 @@ def _send_in_parts(
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     with asking(target) as (file_system, key):
         upload = file_system.open(key, "wb" if replace else "xb", part_size)
-    uploads.send(
-        upload,
-        content,
-        on_progress,
-        partial(_look, file_system, key, replace=replace),
-        partial(errors_naming, target, translate=translated),
-    )
+    with uploads.aborted_on_error(upload):
+        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
+            on_progress(0)
+            with errors_naming(target, translate=translated):
+                uploads.refuse_if_interrupted()
+                upload.write(piece)
+        with errors_naming(target, translate=translated):
+            _look(file_system, key, replace=replace)
+            upload.close()
 
 
 def _look(file_system: AbstractFileSystem, key: str, *, replace: bool) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from threading import Condition, Event, Thread
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from filedecryptor.core.decryptor import OnProgress
-from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import StorageError
 
 if TYPE_CHECKING:
@@ -21,25 +19,13 @@ _under_way: dict[int, AbstractBufferedFile] = {}  # guarded by `_changed`
 _interrupted = Event()
 
 
-def send(
-    upload: AbstractBufferedFile,
-    content: BinaryIO,
-    on_progress: OnProgress,
-    look: Callable[[], None],
-    store_errors: Callable[[], AbstractContextManager[None]],
-) -> None:
-    """Send a file piece by piece, `look` before the last, and abort the upload whatever is raised."""
+@contextmanager
+def aborted_on_error(upload: AbstractBufferedFile) -> Iterator[None]:
+    """Abort an upload whatever is raised inside, or if the process is about to end."""
     with _changed:
         _under_way[id(upload)] = upload
     try:
-        while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
-            on_progress(0)
-            with store_errors():
-                refuse_if_interrupted()
-                upload.write(piece)
-        with store_errors():
-            look()
-            upload.close()
+        yield
     except BaseException:
         abort(upload)
         raise
