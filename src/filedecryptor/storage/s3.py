@@ -156,7 +156,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
                 tries = tries and tries - 1
                 deadline = deadline or time.monotonic() + RETRY_TIME
                 if tries == 0 or time.monotonic() + pause > deadline:
-                    raise UnavailableError(_sentence(failure), hint=_hint(failure)) from None
+                    hint = HINTS.get(_code(failure))
+                    raise UnavailableError(_sentence(failure), hint=hint) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             pause = min(2 * pause, LONGEST_WAIT)
 
@@ -204,8 +205,8 @@ def _is_passing(failure: BaseException) -> bool:
     return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING_CODES
 
 
-def _code(failure: ClientError) -> str:
-    return str(failure.response["Error"].get("Code"))
+def _code(failure: BaseException) -> str:
+    return str(failure.response["Error"].get("Code")) if isinstance(failure, ClientError) else ""
 
 
 def _status(failure: ClientError) -> int:
@@ -222,17 +223,13 @@ def _sentence(failure: BaseException) -> str:
     return in_one_line(failure.response["Error"].get("Message") or _code(failure))
 
 
-def _hint(failure: BaseException) -> str | None:
-    return HINTS.get(_code(failure)) if isinstance(failure, ClientError) else None
-
-
 def _ours(failure: ClientError) -> OSError | StorageError:
     """Return the error for a refusal: the store's own sentence, and what can be done about it."""
     if _status(failure) == HTTPStatus.NOT_FOUND:
         return FileNotFoundError(errno.ENOENT, _sentence(failure))
     if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
         return FileExistsError()
-    hint = _hint(failure)
+    hint = HINTS.get(_code(failure))
     if _code(failure) in {"AccessDenied", "403"}:
         operation = failure.operation_name
         hint = f"the credentials need {PERMISSIONS.get(operation, f's3:{operation}')} for this"
