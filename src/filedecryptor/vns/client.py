@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cached_property
 from html import unescape
 from http import HTTPStatus
 from itertools import count
@@ -167,6 +166,9 @@ class Client:
             raise UsageError(cause, hint=self._hint())
         if not 0 < timeout <= LONGEST_TIMEOUT:
             raise UsageError(f"a timeout is more than 0 and at most {LONGEST_TIMEOUT} seconds")
+        from filedecryptor import __version__  # to find it takes longer than to import the rest
+
+        self._user_agent = f"filedecryptor/{__version__}"
         self._address = address
         self._network = http.Network(timeout, max_time)
         self._network.prepare(address)
@@ -267,12 +269,6 @@ class Client:
             text = unescape(re.sub(r"<[^>]*>?", " ", text))
         line = in_one_line(text.replace(self._token, "...")) if text.strip() else ""
         return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
-
-    @cached_property
-    def _user_agent(self) -> str:
-        from filedecryptor import __version__  # to find it takes longer than to import the rest
-
-        return f"filedecryptor/{__version__}"
 
     @contextmanager
     def _answer(
