@@ -23,8 +23,6 @@ from filedecryptor.storage.paths import is_url, real_path
 
 TEMPORARY_PREFIX = ".filedecryptor-"
 
-LEFTOVER_NAME = r"\.filedecryptor-[0-9a-f-]+\.tmp"
-
 LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 
 # What a file system answers that cannot flush directories. Anything else: the disk fails.
@@ -97,7 +95,7 @@ def _remove_leftovers(directory: str, now: float) -> None:
     _directories_seen.add(directory)
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            if not re.fullmatch(LEFTOVER_NAME, entry.name):
+            if not re.fullmatch(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f-]+\.tmp", entry.name):
                 continue
             found = entry.stat(follow_symlinks=False)
             is_own = sys.platform == "win32" or found.st_uid == os.geteuid()

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
-TRIAL = ".filedecryptor.tmp"  # the name of an object that is written to see whether one can be
 SMALL_UPLOAD = 1 << 20  # bytes of audio that any number of threads may send at once
 LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather than in parts
 
@@ -159,7 +158,7 @@ def make_directory(path: str) -> None:
 
 def try_writing(directory: str, size: int) -> None:
     """Write an object of so many bytes to a folder, and remove it, if that is allowed as well."""
-    path = join(directory, TRIAL)
+    path = join(directory, ".filedecryptor.tmp")
     publish(path, io.BytesIO(bytes(size)), replace=True)
     with suppress(OSError, StorageError):
         remove(path)

@@ -19,8 +19,6 @@ from filedecryptor.core.format import CHUNK_SIZE
 from filedecryptor.errors import UsageError, errors_naming
 from filedecryptor.storage.disk import refuse_overwriting
 
-LINKS = 40  # that Linux follows (path_resolution(7))
-
 
 def is_stream(path: str) -> bool:
     """Return whether a path names such a thing, also by way of links."""
@@ -34,7 +32,7 @@ def descriptor_of(path: str) -> int | None:
     """Return the descriptor of this process that a path stands for; None if it is of another kind."""
     own = rf"(/dev/fd|/proc/{os.getpid()}(/task/\d+)?/fd)/(\d+)"
     with suppress(OSError, ValueError):  # it is no link
-        for _ in range(LINKS):
+        for _ in range(40):  # as many links as Linux follows (path_resolution(7))
             directory, name = os.path.split(path)
             path = os.path.join(os.path.realpath(directory), name)
             if found := re.fullmatch(own, path):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 SHARING_PATIENCE = 2.0  # seconds to wait for another program that has a file open for a moment
-RETRY_INTERVAL = 0.02  # seconds between two attempts
 
 DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
     port + number for port in ("com", "lpt") for number in "123456789\u00b9\u00b2\u00b3"
@@ -36,7 +35,7 @@ def patiently(function: Callable[[], object]) -> None:
                 raise
         else:
             return
-        time.sleep(RETRY_INTERVAL)
+        time.sleep(0.02)
 
 
 if sys.platform == "win32":
