@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_TIMEOUT = 10  # seconds to wait for an answer of the scheduler, and of all workers
-
-NO_WORKERS_TIMEOUT = 60
-"""Seconds to wait for a worker where there was one: it may be about to start again."""
-
+NO_WORKERS_TIMEOUT = 60  # seconds to wait where there was a worker: it may be about to start again
 SILENCE_INTERVAL = 60  # seconds without an outcome between two reports of which workers are busy
 
 OnSilence: TypeAlias = Callable[[float, list[str]], object]

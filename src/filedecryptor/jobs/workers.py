@@ -1,7 +1,4 @@
-"""Work on many items at once, by threads of this process or by any executor.
-
-It is loaded for batches only.
-"""
+"""Work on many items at once, by threads of this process or by any executor."""
 
 from __future__ import annotations
 
@@ -21,26 +18,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SHUTDOWN_TIMEOUT = 5.0  # seconds that abandoned work has to end in
-
+# Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does not
+# wake it.
 WAKING_INTERVAL = 0.2
-"""Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does
-not wake it."""
-
-WATCH_INTERVAL = 5.0
-"""Seconds without a result after which an executor is asked whether it is still there."""
-
+WATCH_INTERVAL = 5.0  # seconds without a result after which an executor is asked if it is there
 MEMORY = 64 * 1024 * 1024  # bytes of audio that all threads together have in memory at most
 
 
 class Workers(NamedTuple):
-    """What works on a plan: an executor, or threads of this process.
-
-    `watch` is called now and then with the seconds in which no work has ended; what it raises ends
-    the waiting.
-    """
+    """What works on a plan: an executor, or threads of this process."""
 
     jobs: int | None = None  # files worked on at once; None for as many as there are CPUs
     executor: Executor | None = None
+    # Called at times with the seconds in which no work has ended; what it raises ends the waiting.
     watch: Callable[[float], object] | None = None
 
 

@@ -323,10 +323,7 @@ def _rename(file: PendingFile, temporary: str, target: str, *, replace: bool) ->
 
 
 def regular_file(path: str) -> os.stat_result | None:
-    """Return what is known of a file, links followed; None if there is none, or a link to nowhere.
-
-    Raise an `OSError` for a directory, a device or the like.
-    """
+    """Return what is known of a file, links followed; None if it is not there; refuse all else."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:

@@ -34,9 +34,8 @@ MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspe
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
 SMALL_UPLOAD = 1 << 20  # bytes of audio that any number of threads may send at once
 LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather than in parts
-
+# The first in bytes (Amazon S3, "Multipart upload limits").
 SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
-"""The first in bytes (Amazon S3, "Multipart upload limits")."""
 
 _large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
 

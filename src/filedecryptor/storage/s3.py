@@ -36,11 +36,9 @@ Result = TypeVar("Result")
 for _library in ("asyncio", "aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
+# Seconds after the first failure of a request in which it is made again; it ends after 30, since
+# a store that does not answer at all is waited for 15 seconds.
 RETRY_TIME = 15.0
-"""Seconds after the first failure of a request in which it is made again; it ends after 30, since
-a store that does not answer at all is waited for 15 seconds.
-"""
-
 FIRST_PAUSE = 0.1
 LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, randomly less
 

@@ -1,7 +1,4 @@
-"""What is written to rather than replaced: FIFOs, character devices, and files that are open.
-
-The last are named by their descriptors, as `/dev/stdout` or `/dev/fd/3`.
-"""
+"""What is written to, never replaced: FIFOs, character devices and open files, as `/dev/fd/3`."""
 
 from __future__ import annotations
 

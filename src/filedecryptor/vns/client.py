@@ -22,8 +22,6 @@ from filedecryptor.vns.http import Answer, BusyError, PassingError, retry_after
 from filedecryptor.vns.listing import SHOWN, Listing, Recording, as_json, says_no
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
-
-
 BASE_URL = "https://vnsapi.voiceelements.com"
 RECORDINGS = "/api/customer/recordings"
 TIMEOUT = 60.0  # seconds to wait for an answer, and for each piece of it
