@@ -27,7 +27,7 @@ from filedecryptor.errors import (
 from filedecryptor.jobs.job import Job, do_job, size_of, without_work
 from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
 from filedecryptor.storage import storage_of
-from filedecryptor.storage.atomic import Written
+from filedecryptor.storage.atomic import Written, same_output
 from filedecryptor.storage.disk import refuse_file
 from filedecryptor.storage.paths import SUFFIX, absolute, is_plain, is_url, join, split
 
@@ -330,8 +330,8 @@ class Plan:
                     cause = f"its output would replace the input {join(*replaced)!r}"
                     colliding.setdefault(source, UsageError(cause))
                 elif other != source:
-                    colliding.setdefault(source, _sharing(other))
-                    colliding.setdefault(other, _sharing(source))
+                    colliding.setdefault(source, same_output(repr(join(*other))))
+                    colliding.setdefault(other, same_output(repr(join(*source))))
         return colliding
 
     def _end_of(self, place: Place) -> Place:
@@ -355,10 +355,3 @@ class Plan:
         if fold:
             return folded(directory), folded(name)
         return directory, os.path.normcase(name)
-
-
-def _sharing(other: Place) -> UsageError:
-    return UsageError(
-        f"it would have the same output as {join(*other)!r}",
-        hint="decrypt them one after the other, with other names or directories",
-    )

@@ -239,10 +239,15 @@ class Written:
             own = self._targets.get(_identity(found, target))
             # Another program may have replaced it meanwhile, and its number be a new file's.
             if own is not None and os.path.samestat(found, os.lstat(own)):
-                raise UsageError(
-                    f"it would have the same output as another input, {own!r}",
-                    hint="decrypt them one after the other, with other names or directories",
-                )
+                raise same_output(f"another input, {own!r}")
+
+
+def same_output(other: str) -> UsageError:
+    """Return the error for an input that shares its output with another one."""
+    return UsageError(
+        f"it would have the same output as {other}",
+        hint="decrypt them one after the other, with other names or directories",
+    )
 
 
 def _identity(found: os.stat_result, path: str) -> Hashable:
