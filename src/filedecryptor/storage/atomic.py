@@ -28,8 +28,6 @@ LEFTOVER_AGE = 24 * 60 * 60  # seconds; what is older was left by a killed run
 # What a file system answers that cannot flush directories. Anything else: the disk fails.
 CANNOT_FLUSH = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP}
 
-NOT_A_FILE = "Not a regular file"
-
 ACCESS_LIST = "system.posix_acl_access"  # where Linux keeps one; the group's bits are its mask
 
 naming = Lock()  # held while a file gets a temporary name; see `discard_unfinished`
@@ -333,16 +331,15 @@ def regular_file(path: str) -> os.stat_result | None:
         found = os.lstat(path)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(found.st_mode):
-        if os.readlink(path).startswith("/proc/"):  # /dev/stdout, which is everybody's
-            raise OSError(errno.EINVAL, NOT_A_FILE, path)
+    # A link into /proc, as /dev/stdout is one, leads to what is everybody's, and is no file.
+    if stat.S_ISLNK(found.st_mode) and not os.readlink(path).startswith("/proc/"):
         if not os.path.exists(path):
             return None
         found = os.stat(path)
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, NOT_A_FILE, path)
+        raise OSError(errno.EINVAL, "Not a regular file", path)
     return found
 
 
