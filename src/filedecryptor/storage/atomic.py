@@ -144,9 +144,8 @@ class PendingFile(LongFile):
 
         Also in the place of a link: that may lead to a file which is open to anybody.
         """
-        old = None if replaced is None else plain_file(replaced)
         permissions = self._permissions
-        if sys.platform != "win32" and replaced is not None and old is not None:
+        if sys.platform != "win32" and replaced and (old := plain_file(replaced)):
             permissions = stat.S_IMODE(old.st_mode) & 0o777
             descriptor = self.fileno()
             if os.fstat(descriptor).st_gid != old.st_gid:

@@ -67,12 +67,10 @@ def unreadable(path: str) -> str | None:
     if is_url(path):
         return None
     with suppress(OSError):
-        permissions = stat.S_IMODE(os.lstat(path).st_mode)
-        if not permissions & stat.S_IRUSR:
-            who = "its owner cannot" if permissions & 0o044 else "nobody but root can"
-            return (
-                f"{who} read it, by its permissions ({permissions:04o}): 'chmod u+r' changes that"
-            )
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        if not mode & stat.S_IRUSR:
+            who = "its owner cannot" if mode & 0o044 else "nobody but root can"
+            return f"{who} read it, by its permissions ({mode:04o}): 'chmod u+r' changes that"
     return None
 
 

@@ -100,7 +100,6 @@ def left(call: datetime, at: datetime) -> str:
 
 def kept(call: datetime, at: datetime, what: str = "it") -> str:
     """Return as a sentence how long the recording of a call is still kept at some time."""
-    is_due = not rest(call, at)
-    return (
-        f"VNS may purge {what} now" if is_due else f"VNS keeps {what} for another {left(call, at)}"
-    )
+    if not rest(call, at):
+        return f"VNS may purge {what} now"
+    return f"VNS keeps {what} for another {left(call, at)}"
