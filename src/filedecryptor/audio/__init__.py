@@ -16,10 +16,7 @@ _RIFF = {b"RIFF", b"RIFX", b"RF64", b"BW64"}  # WAVE; the last two may be over 4
 
 
 class Head:
-    """What tells the format of some audio: its first bytes, and those behind its tags.
-
-    Its `str` describes audio of another format in a half-sentence.
-    """
+    """What tells the format of some audio: its first bytes, and those behind its tags."""
 
     def __init__(self) -> None:
         self._first = b""

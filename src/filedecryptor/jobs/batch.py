@@ -31,8 +31,7 @@ from filedecryptor.storage import UNCONDITIONAL
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import clean_extension, is_url
 
-FAILURES_IN_A_ROW = 20
-"""Recordings that a store fails for, with none among them that it answers, until it is given up."""
+FAILURES_IN_A_ROW = 20  # recordings that a store fails for, none answered, until it is given up
 
 Said: TypeAlias = Outcome | str  # what became of a job, or what has to be known besides
 
