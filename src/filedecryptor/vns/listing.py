@@ -214,21 +214,14 @@ def table(entries: list[object], at: datetime) -> tuple[list[str], list[dict[str
     return columns, [row for _, row in timed]
 
 
-def time_of(entry: object) -> datetime | None:
+def time_of(
+    entry: object, uncertainty: Callable[[object], timedelta] = times.uncertainty
+) -> datetime | None:
     """Return the latest time that an entry has: its call cannot be older.
 
     It is not documented which field is the call's time. None if there is no time, or if one is not
     understood, which may be later.
     """
-    return _latest(entry, times.uncertainty)
-
-
-def call_time(entry: object) -> datetime | None:
-    """Return the latest time that an entry has, taken for UTC if it has no zone."""
-    return _latest(entry, lambda _: timedelta(0))
-
-
-def _latest(entry: object, uncertainty: Callable[[object], timedelta]) -> datetime | None:
     found = []
     for path, value in fields(entry) if isinstance(entry, dict) else ():
         is_named = TIME_NAMES.search(path) is not None
@@ -237,6 +230,11 @@ def _latest(entry: object, uncertainty: Callable[[object], timedelta]) -> dateti
         elif _may_be_time(value, is_named=is_named):
             return None
     return max(found, default=None)
+
+
+def call_time(entry: object) -> datetime | None:
+    """Return the latest time that an entry has, taken for UTC if it has no zone."""
+    return time_of(entry, lambda _: timedelta(0))
 
 
 def within(entry: object, since: datetime | None, until: datetime | None) -> bool:
