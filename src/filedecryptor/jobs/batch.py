@@ -171,9 +171,7 @@ class GroupWork:
 
     def __dask_tokenize__(self) -> str:
         """Return what Dask may name tasks after: nothing that follows from the password."""
-        from uuid import uuid4
-
-        return uuid4().hex
+        return os.urandom(16).hex()
 
     def __call__(self, group: list[Job]) -> list[Said]:
         """Do the jobs, one file on the processor at a time."""

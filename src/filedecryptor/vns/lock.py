@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event, Thread
-from uuid import uuid4
 
 from filedecryptor.errors import FileDecryptorError, errors_naming
 from filedecryptor.storage import storage_of
@@ -49,7 +48,7 @@ def locked(directory: str) -> Iterator[None]:
             _write(descriptor, own)
             stack.callback(_write, descriptor, b"")
         else:
-            stack.enter_context(_beating(descriptor, path, own + uuid4().hex.encode()))
+            stack.enter_context(_beating(descriptor, path, own + os.urandom(16).hex().encode()))
         yield
 
 
