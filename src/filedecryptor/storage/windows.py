@@ -30,12 +30,11 @@ def patiently(function: Callable[[], object]) -> None:
     while True:
         try:
             function()
+            break
         except PermissionError:
             if time.monotonic() >= deadline:
                 raise
-        else:
-            return
-        time.sleep(0.02)
+            time.sleep(0.02)
 
 
 if sys.platform == "win32":
