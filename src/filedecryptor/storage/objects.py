@@ -181,7 +181,6 @@ class ObjectReader(io.RawIOBase):
     """An object being read from its beginning to its end. Nothing is asked of the store before."""
 
     def __init__(self, path: str) -> None:
-        super().__init__()
         self._path = path
         with asking(path) as (self._file_system, self._key):
             self._position = 0
