@@ -11,7 +11,6 @@ from filedecryptor import audio
 from filedecryptor.audio import mpeg
 
 UNKNOWN_SIZES = {0, 0xFFFFFFFF}  # lengths in a RIFF header that stand for an unknown one
-XING_FRAME = 200  # bytes of the first MP3 frame in which a Xing header has its place, at most
 # Two numbers, and by most encoders the samples that they added before and behind, in 12 bits each.
 _XING = re.compile(rb"(?:Xing|Info)(.{12})(?:.{104}(?:LAME|Lav[cf]).{17}(.{3}))?", re.DOTALL)
 
@@ -96,7 +95,7 @@ def _measure_mp3(file: BinaryIO, size: int) -> Extent:
     first = position
     while position + 4 <= size:
         file.seek(position)
-        header = file.read(XING_FRAME)
+        header = file.read(200)  # in the first frame, a Xing header has its place there
         frame = mpeg.frame_at(header)
         if frame is None:
             seconds = seconds if header.startswith(mpeg.TAIL) else 0.0

@@ -50,7 +50,6 @@ def origin(address: SplitResult) -> tuple[str, str, int]:
 
 LEAST_SPEED = 1000  # bytes a second; a server that sends less for a whole timeout is given up
 CONNECT_TIMEOUT = 10.0  # seconds
-KEEP_ALIVE = 5.0  # seconds that an idle connection is kept for the next request
 ATTEMPTS = 5  # how often a request is made before it counts as failed
 PAUSE = 0.5  # seconds before the second attempt; twice as long before each of the next
 LONGEST_PAUSE = 60.0  # seconds between two attempts, whatever the server asks for
@@ -228,7 +227,7 @@ class Network(httpcore.SyncBackend):
                     ssl_context=trust,
                     proxy=httpcore.Proxy(proxy.url, proxy.auth) if proxy else None,
                     max_connections=None,
-                    keepalive_expiry=KEEP_ALIVE,
+                    keepalive_expiry=5,  # seconds
                     network_backend=self,
                 )
                 self._pools[scheme, found] = proxy, pool
