@@ -18,9 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SHUTDOWN_TIMEOUT = 5.0  # seconds that abandoned work has to end in
-# Seconds after which a thread that waits wakes up: on Windows, before Python 3.14, Ctrl-C does not
-# wake it.
-WAKING_INTERVAL = 0.2
+WAKING_INTERVAL = 0.2  # seconds; on Windows, before Python 3.14, Ctrl-C wakes no thread that waits
 WATCH_INTERVAL = 5.0  # seconds without a result after which an executor is asked if it is there
 MEMORY = 64 * 1024 * 1024  # bytes of audio that all threads together have in memory at most
 
