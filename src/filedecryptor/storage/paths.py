@@ -78,5 +78,4 @@ def replace_suffix(path: str, extensions: Iterable[str]) -> tuple[str, ...]:
 
 def is_plain(part: str) -> bool:
     """Return whether a part of a key is the plain name of a file on this system."""
-    is_name = part not in {"", ".", ".."} and os.path.split(part) == ("", part)
-    return is_name and not os.path.splitdrive(part)[0] and "\0" not in part
+    return part not in {"", ".", ".."} and os.path.split(part) == ("", part) and "\0" not in part
