@@ -28,7 +28,6 @@ TIMEOUT = 60.0  # seconds to wait for an answer, and for each piece of it
 LONGEST_TIMEOUT = 3600
 PROGRESS = 64 * 1024  # progress in bytes with which a failed attempt does not count
 LARGEST_LIST = 256 << 20  # bytes in memory: those of more than a million recordings
-MAX_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}  # statuses (RFC 9110, section 15.4)
 
 ONLY_THE_KEY = "only the key itself belongs there"
@@ -281,7 +280,7 @@ class Client:
         }
         home = self._address
         address = home._replace(path=f"{home.path.rstrip('/')}{RECORDINGS}{path}")
-        for _ in range(MAX_REDIRECTS + 1):
+        for _ in range(6):  # the request itself, and five redirections
             # Elsewhere, the token must not go.
             token = {"Token": self._token} if http.origin(address) == http.origin(home) else {}
             with self._network.exchange(method, address, headers | token) as answer:
