@@ -171,7 +171,7 @@ def test_the_sizes_of_all_that_is_below_a_directory(
     assert disk.sizes_below(str(tree)) == disk.sizes_below(f"{tree}/") == IN_TREE
     monkeypatch.chdir(tree)
     assert disk.sizes_below(".") == IN_TREE
-    assert disk.sizes_below("off") == {"x": 2}  # as `sizes_in` has it, too
+    assert disk.sizes_below("off") == {"x": 2}
     assert disk.sizes_below("a/b/empty") == disk.sizes_below("nowhere/x") == {}
     for is_no_directory in ("x", "file"):
         with pytest.raises(NotADirectoryError) as caught:

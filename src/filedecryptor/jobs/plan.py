@@ -142,7 +142,7 @@ class Plan:
         self._linked: set[Place] = set()  # the recordings that are links
         self._real_path = cache(lambda path: storage_of(path).real_path(path))
         # Two folders of stores are remembered: that of the last inputs, and that of their outputs.
-        self._sizes_in = lru_cache(2)(lambda path: storage_of(path).sizes_in(path))
+        self._sizes_in = lru_cache(2)(_sizes_in)
         self._count = 0
         for source in sources:
             self._count += 1
@@ -355,3 +355,9 @@ class Plan:
         if fold:
             return folded(directory), folded(name)
         return directory, os.path.normcase(name)
+
+
+def _sizes_in(folder: str) -> dict[str, int]:
+    from filedecryptor.storage import objects
+
+    return objects.sizes_in(folder)

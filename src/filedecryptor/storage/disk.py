@@ -74,20 +74,11 @@ def unreadable(path: str) -> str | None:
     return None
 
 
-def sizes_in(directory: str) -> dict[str, int | None]:
-    """Return what is in a directory by name: the lengths of regular files in bytes, None for others.
-
-    A directory that is not there is empty.
-    """
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        return {entry.name: size_of(entry.path) for entry in entries}
-    return {}
-
-
 def sizes_below(directory: str) -> dict[str, int | None]:
-    """Return what `sizes_in` does of all below a directory but directories, with `/` in names.
+    """Return what is below a directory by name, with `/` between parts, if there is a directory.
 
-    Links and junctions to directories are not followed; unreadable folders below it are passed over.
+    That is the lengths of regular files in bytes, and None for others, such as links and junctions
+    to directories, which are not followed. Unreadable folders below it are passed over.
     """
     found = {}
     waiting = [(directory, "")]

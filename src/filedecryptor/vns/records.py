@@ -241,7 +241,7 @@ class Records:
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
         if isinstance(error, UnavailableError):
-            self._storage.sizes_in(self._directory)
+            self._storage.sizes_below(self._directory)
 
     def _read(self, name: str) -> Record | None:
         """Return the record in a file; None if it makes no sense, or is far too long."""
