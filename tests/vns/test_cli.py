@@ -133,7 +133,7 @@ def test_delete_asks_in_a_terminal(api: Server, tmp_path: Path, answer: str) -> 
     )
     assert screen.code == 0
     assert "Delete 1 recording on the server?" in screen.text
-    assert ("nothing was deleted" in screen.text) == (answer == "n")
+    assert ("nothing was done" in screen.text) == (answer == "n")
     assert api.deleted == ([ONE] if answer == "y" else [])
     assert TOKEN not in screen.text
 

@@ -62,22 +62,22 @@ def test_a_row() -> None:
         "Authentic": "yes",
         "File": record.file,
     }
-    assert row[len(headings) :] == ["", ""]
+    assert row[len(headings) :] == [""]
     assert "Recordings as of 2026-11-30 09:05 UTC" in rendered(record)
     _, (row,) = data(record._replace(file="x.enc", format=None, authenticated=False))
-    assert row[len(headings) - 4 :] == ["", 15, "no", "x.enc", "", record.guid]
+    assert row[len(headings) - 4 :] == ["", 15, "no", "x.enc", ""]
 
 
 def test_the_order() -> None:
     """The newest call comes first, the one of unknown time last; of two, the one fetched last."""
     unknown = recorded(9, entry={})
-    later = unknown._replace(guid=recorded(8).guid, fetched="2026-11-30T10:00:00Z")
+    later = recorded(8, entry={}, fetched="2026-11-30T10:00:00Z")
     records = [recorded(5), unknown, recorded(1), later, recorded(3)]
     _, rows = data(*records)
     assert [row[0] for row in rows] == [
         *("2026-11-30 08:05", "2026-11-30 06:05", "2026-11-30 04:05", "", "")
     ]
-    assert [row[-1] for row in rows[3:]] == [later.guid, ""]  # one is not named for its GUID
+    assert [row[-2] for row in rows[3:]] == [later.file, unknown.file]
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,13 @@ def test_the_length(seconds: float | None, details: dict[str, object], shown: st
         {"client_SECRET_2": 815_4711},
         {"auth": {"Pass-Word": "hush"}},
         {"several": [{"deep": {"refresh_token": "hush"}}]},
+        *({name: "hush"} for name in ("passwd", "Pass-Code", "pwd", "sessionKey", "Authorization")),
+        *({name: "hush"} for name in ("credentials", "Cookie", "private_key", "urlSignature")),
     ],
 )
 def test_secrets_are_left_out(details: dict[str, object]) -> None:
     """By the names of fields, at any depth."""
-    text = rendered(with_details(1, caller="Ada", **details))
+    text = rendered(with_details(1, secretary="Ada", **details))
     assert "Ada" in text
     assert "hush" not in text
     assert "8154711" not in text
@@ -205,7 +207,7 @@ def test_many_fields() -> None:
     headings, rows = data(*records)
     assert len(headings) < 60
     assert headings[2] == "usual"
-    assert {len(row) for row in rows} == {len(headings) + 2}
+    assert {len(row) for row in rows} == {len(headings) + 1}
 
 
 BEGINNINGS: dict[str, tuple[bytes | None, bool | None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ def is_impossible(name: str) -> bool:
     """Return whether Windows cannot give a file this name, or would change it."""
     return (
         name[-1:] in {".", " "}
-        or any(character in '<>:"|?*' or character < " " for character in name)
+        or re.search(r'[<>:"|?*\0-\x1f]', name) is not None
         or name.partition(".")[0].rstrip(" ").lower() in DEVICES
     )
 

@@ -326,7 +326,7 @@ def _confirmed(console: Console, question: str) -> bool:
         )
     is_confirmed = console.ask(f"{question} [y/N]: ").lower() in {"y", "yes"}
     if not is_confirmed:
-        console.say("nothing was deleted")
+        console.say("nothing was done")
     return is_confirmed
 
 
@@ -372,9 +372,9 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
 @click.option(
     "--name",
     metavar="TEMPLATE",
-    help="Name what is new so, as '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs do so as well.",
+    help="Name new recordings like '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs do the same.",
 )
-@click.option("--page", is_flag=True, help="Write the page of DIR at the end, as `page` does.")
+@click.option("--page", is_flag=True, help="Write the page of DIR at the end.")
 @since_option
 @click.option(
     "--metrics",
@@ -409,11 +409,11 @@ def archive(console: Console, /, directory: str, **given: Any) -> ExitCode:
     return reporter.code
 
 
-@main.command("page", short_help="Write index.html, a page to look at DIR and listen to it.")
+@main.command("page", short_help="Write a page to search DIR and listen to it.")
 @click.argument("directory", metavar="DIR", type=Path("dir"))
 @click.pass_obj
 def page_command(console: Console, /, directory: str) -> ExitCode:
-    """Write index.html into an archive: all its recordings, to search and to listen to.
+    """Write index.html into an archive: a page to search its recordings and listen to them.
 
     It needs no server: a browser can open it in DIR.
     """
@@ -429,7 +429,7 @@ def page_command(console: Console, /, directory: str) -> ExitCode:
     "--older-than",
     metavar="TIME",
     required=True,
-    help="Remove those of calls before this time, as 365d for so long ago, or 2025-11-24; it is at "
+    help="Remove calls before this time, such as 365d (so long ago) or 2025-11-24; it must be at "
     f"least {LEAST_AGE.days} days ago.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; do nothing.")
@@ -442,7 +442,7 @@ def prune(
 ) -> ExitCode:
     """Remove what an archive has of older calls: audio, .enc files and records.
 
-    A call whose time is not known counts as old as what was fetched of it.
+    A call whose time is not known counts from the day it was fetched.
     """
     before = _time(older_than, "--older-than") or times.FIRST
     if before > times.now() - LEAST_AGE:
@@ -466,6 +466,6 @@ def prune(
             reporter.add(failed(path, error) if error else done)
         if not old:
             reporter.say("there is nothing to do")
-        elif not dry_run and page.is_ours(records):
+        if not dry_run and page.is_ours(records):
             page.write(records, reporter.say_error)
     return reporter.code

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -169,6 +170,7 @@ def _names_of_guids(array: list[object]) -> set[str]:
     return set.intersection(*of_each) if of_each else set()
 
 
+@lru_cache(256)
 def plain_name(name: str) -> str:
     """Return a field's name in small letters, and nothing but letters and digits."""
     return re.sub(r"[\W_]", "", name.lower())
@@ -261,9 +263,8 @@ def _may_be_time(value: object, *, is_named: bool) -> bool:
         return False
     if LIKE_A_DATE.search(value):
         return re.search(r"\d", value) is not None
-    has_a_day = re.search(r"(\d\D*){6}", value)
-    is_duration = re.fullmatch(r"[\d.,\s]*:[\d:.,\s]*", value)
-    return is_named and has_a_day is not None and not is_duration
+    has_a_day = is_named and re.search(r"(\d\D*){6}", value) is not None
+    return has_a_day and not re.fullmatch(r"[\d.,\s]*:[\d:.,\s]*", value)
 
 
 # How APIs say that something was not done: names of fields as in `fields`, and their values.

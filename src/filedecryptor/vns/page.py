@@ -44,7 +44,7 @@ def write(records: Records, say_error: Callable[[Failure], object]) -> str:
     path = records.path(NAME)
     if is_ours(records) is False:
         raise FileDecryptorError(
-            "another program has written it", hint="give it another name", filename=path
+            "another program has written it", hint="rename that file, or remove it", filename=path
         )
     mode = NEW.mode if records.are_remote else os.stat(os.path.dirname(path)).st_mode & NEW.mode
     content = BytesIO(rendered(records.known(say_error), times.now()))
@@ -70,7 +70,6 @@ def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
             "yes" if record.authenticated else "no",
             record.file,
             "" if is_there else "missing",
-            "" if record.guid in record.file else record.guid,
         ]
         for time, record, is_there, details in calls
     ]

@@ -16,7 +16,10 @@ ABSENT = "unknown"  # stands for what an entry does not have
 LONGEST_VALUE = 100  # characters of a field
 LONGEST_PART = 239  # bytes: most systems allow 255, and `.unverified.opus` is to follow
 LONGEST_NAME = 800  # bytes: Amazon S3 allows 1,024, with the folder ("Naming Amazon S3 objects")
-SECRET = re.compile("password|passphrase|token|secret|apikey")  # in names, as `plain_name` has them
+SECRET = re.compile(  # in names, as `plain_name` has them
+    "passw|passphrase|passcode|pwd|token|secret(?!ar)|credential|authorization|bearer|cookie"
+    "|(api|access|private|session)key|signature"
+)
 
 _TIME = "%Y-%m-%dT%H%M%SZ"
 _SAMPLE = times.FIRST.replace(year=2000)
