@@ -13,7 +13,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,7 +170,7 @@ def test_killed_prunes(place: tuple[Place, dict[str, str]]) -> None:
         while kills < KILLS:
             present = archive.versions()
             for name in whole.keys() - present.keys():
-                write(archive, name, whole[name])
+                archive.write(name, whole[name])
             first = min(records_in(whole).keys() - young)
             process = start(api, env, *words)
             longest = 0.3 if env else 0.004
@@ -193,10 +192,3 @@ def test_killed_prunes(place: tuple[Place, dict[str, str]]) -> None:
         assert records_in(all_in(archive)).keys() == young
         assert not [*wrong(all_in(archive))]
     print(f"SEED={SEED}: {kills} kills, {halves} records without audio")  # noqa: T201 - as above
-
-
-def write(archive: Place, name: str, data: bytes) -> None:
-    """Put a file back."""
-    with suppress(AttributeError):
-        (archive.path / name).parent.mkdir(parents=True, exist_ok=True)  # type: ignore[union-attr]
-    archive.write(name, data)

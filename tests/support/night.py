@@ -74,7 +74,8 @@ class Directory:
         return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file."""
+        """Write a file, in a folder that is made for it."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         (self.path / name).write_bytes(data)
 
     def remove(self, name: str) -> None:

@@ -238,6 +238,19 @@ def test_an_archive_from_python(api: Server, tmp_path: Path) -> None:
         assert outcome.output == str(tmp_path / "unknown" / f"unknown_unknown_{TWO}.wav")
 
 
+def test_a_name_that_the_system_refuses(api: Server, tmp_path: Path) -> None:
+    """A file is in the way of a folder: the recording is stored by its GUID, rather than lost."""
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls" / "x").touch()
+    let_list(api, entry(ONE), entry(TWO))
+    words = ("archive", "calls", "--name", "x/{callerId}_{guid}", "--delete-after")
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    assert record(tmp_path / "calls", ONE)["file"] == f"{ONE}.opus"
+    assert (tmp_path / "calls" / f"{ONE}.opus").read_bytes() == AUDIO
+    assert sorted(api.deleted) == [ONE, TWO]
+    assert vns(api, "archive", "calls", "--check", cwd=tmp_path).code == 0
+
+
 @pytest.mark.parametrize("place", ["store"], indirect=True)
 def test_what_is_missing_under_names(api: Server, place: Place) -> None:
     """One list of the store tells it, of names as well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from support.terminal import run_in_terminal
 from support.vns import NUMBERED, ONE, THREE, TWO, environment, vns
 
 from filedecryptor.vns.lock import locked
+from filedecryptor.vns.records import Records
 from filedecryptor.vns.times import shown
 
 YEAR = ("--older-than", "365d")
@@ -100,6 +102,8 @@ AGES: dict[str, tuple[dict[str, object], bool]] = {
     "latest of two times": ({"entry": {"start": ago(900), "end": ago(364)}}, False),
     "time that is not understood": ({"entry": {"end": "24 Nov, late"}, "fetched": ago(1)}, False),
     "day that may be later": ({"entry": {"end": ago(365.5)[:10]}, "fetched": ago(1)}, False),
+    "name of a caller": ({"entry": {"callerIdName": "2001-01-01"}, "fetched": ago(1)}, False),
+    "young name of one": ({"entry": {"end": ago(366), "callerIdName": "2099-12-31"}}, True),
     "nonsense": ({"entry": None, "fetched": "soon"}, False),
 }
 
@@ -142,7 +146,7 @@ def test_what_is_gone_already(api: Server, place: Place, *, is_there: bool) -> N
 
 
 def test_another_recording_is_not_touched(api: Server, place: Place) -> None:
-    """Though its caller has the GUID of the one that is removed for a name."""
+    """Though its caller has the GUID of the one that is removed for a name, or a record names it."""
     api.recordings = dict.fromkeys((ONE, TWO), encrypt(AUDIO))
     entries = [
         {"sessionGuid": ONE, "name": "x", "end": ago(9)},
@@ -150,9 +154,70 @@ def test_another_recording_is_not_touched(api: Server, place: Place) -> None:
     ]
     api.list_body = json.dumps(entries).encode()
     assert place.run("archive", place.url, "--name", "{name}/{guid}").code == 0
+    file = str(place.record(TWO)["file"])
+    assert file == f"{ONE.replace('-', '_')}/{TWO}.opus"
+    old = place.record(ONE)
     assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
-    assert place.recordings().keys() == {f"{ONE}/{TWO}.opus"}
-    assert place.run("archive", place.url, "--check", "--since", "2d").code == 0
+    assert place.recordings().keys() == {file}
+    place.files.write(f"{ONE}/{TWO}.opus", AUDIO)
+    for other in (file, f"{ONE}/{TWO}.opus"):
+        place.files.write(f"{ONE}.json", json.dumps(old | {"file": other}).encode())
+        assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 1
+        assert place.recordings().keys() == {file, f"{ONE}/{TWO}.opus"}
+
+
+def test_what_has_another_name_by_chance(api: Server, place: Place) -> None:
+    """On a disk that ignores the case of letters, one folder has two names; others' files stay."""
+    fill(api, place, {ONE: ago(9)}, "--name", "Bob/{guid}")
+    place.files.write(f"bob/{ONE}.enc", b"x")
+    place.files.write(f"Bob/{ONE}", b"x")
+    place.files.write(f"Bob/{ONE}.txt", b"x")
+    assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
+    assert place.recordings().keys() == {f"Bob/{ONE}", f"Bob/{ONE}.txt"}
+
+
+@posix_only("links to folders")
+def test_nothing_outside_is_removed(api: Server, tmp_path: Path) -> None:
+    """A folder may be a link that leads out of the archive: what is there is not removed."""
+    api.list_body = json.dumps([{"sessionGuid": ONE, "end": ago(9)}]).encode()
+    vns(api, "archive", "calls", "--name", "x/{guid}", cwd=tmp_path)
+    (tmp_path / "calls" / "x").rename(tmp_path / "calls2")
+    (tmp_path / "calls" / "x").symlink_to("../calls2")
+    result = vns(api, "prune", "calls", "--older-than", "8d", "--yes", cwd=tmp_path)
+    said = f"error: calls/x/{ONE}.opus: a link leads out of the archive"
+    assert (result.code, result.lines[0]) == (1, said)
+    assert (tmp_path / "calls2" / f"{ONE}.opus").exists()
+    assert (tmp_path / "calls" / f"{ONE}.json").exists()
+    (tmp_path / "link").symlink_to("calls")
+    (tmp_path / "calls" / "x").unlink()
+    (tmp_path / "calls2").rename(tmp_path / "calls" / "x")
+    assert vns(api, "prune", "link", "--older-than", "8d", "--yes", cwd=tmp_path).code == 0
+    assert not (tmp_path / "calls" / "x").exists()
+
+
+@pytest.mark.parametrize("place", ["store"], indirect=True)
+def test_no_folder_of_this_machine_goes(
+    api: Server, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is called like the address of one in a store."""
+    fill(api, place, {ONE: ago(9)}, "--name", "x/{guid}")
+    folder = tmp_path / f"{place.url.replace('//', '/')}/x"
+    folder.mkdir(parents=True)
+    result = vns(api, "prune", place.url, "--older-than", "8d", "--yes", cwd=tmp_path, **place.env)
+    assert result.code == 0
+    assert folder.exists()
+    shutil.rmtree(tmp_path / "s3:")
+
+
+def test_what_was_fetched_again_meanwhile(api: Server, tmp_path: Path) -> None:
+    """While somebody thinks about the question, say: it stays."""
+    vns(api, "archive", "calls", cwd=tmp_path)
+    records = Records(str(tmp_path / "calls"))
+    [(old, _)] = records.known(print)
+    records.write(old._replace(fetched="2099-01-01T00:00:00Z"))
+    [error] = records.remove([old])
+    assert "fetched again" in str(error)
+    assert (tmp_path / "calls" / f"{ONE}.opus").exists()
 
 
 TOO_YOUNG = ["7d", "191h", "0d", "2099-01-01"]

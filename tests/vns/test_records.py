@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
+from support import odd_disk
 from support.api_server import PATH, TOKEN, Server
 from support.places import Place
 from support.posix import make_fifo
@@ -20,6 +21,7 @@ from support.recordings import AUDIO, BY_FORMAT, encrypt
 from support.vns import NUMBERED, ONE, TWO, record, vns
 
 from filedecryptor.terminal import report
+from filedecryptor.vns.records import Records
 
 
 def test_a_record(api: Server, tmp_path: Path) -> None:
@@ -240,6 +242,53 @@ def test_the_list_of_an_archive_is_sorted(api: Server, tmp_path: Path) -> None:
     lines = vns(api, *words, "--json", cwd=tmp_path).stdout.splitlines()
     assert [json.loads(line)["guid"] for line in lines] == order
     assert json.loads(lines[0]) == record(tmp_path / "calls", order[0])
+
+
+def test_other_archives_below(api: Server, place: Place) -> None:
+    """What they hold is recorded there; what a system keeps of files that are gone is nobody's."""
+    place.run("archive", place.url)
+    for name in (f"eu/{TWO}.opus", f"eu/{TWO}.json", f".snapshot/x/{NUMBERED[3]}.opus"):
+        place.files.write(name, b"x")
+    assert place.run("archive", place.url, "--check").code == 0
+    place.files.write(f"eu/{NUMBERED[4]}.opus", b"x")
+    result = place.run("archive", place.url, "--check")
+    assert (result.code, result.stderr.count("there is no record of it")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": "flac"},
+        {"format": "mp3"},
+        {"file": f"{ONE}.enc"},
+        {"file": f"{TWO}/{ONE}.opus"},
+    ],
+)
+def test_a_record_that_does_not_fit_itself(
+    api: Server, tmp_path: Path, fields: dict[str, object]
+) -> None:
+    """It makes no sense, and nothing is deleted on the server for it."""
+    vns(api, "archive", "calls", cwd=tmp_path)
+    old = record(tmp_path / "calls", ONE)
+    del old["seconds"]
+    (tmp_path / "calls" / f"{ONE}.json").write_text(json.dumps(old | fields))
+    result = vns(api, "list", "--archived", "calls", cwd=tmp_path)
+    assert (result.code, "this is not the record of a recording" in result.stderr) == (1, True)
+    api.recordings[ONE] = b"no recording"
+    assert vns(api, "archive", "calls", "--delete-after", "--check", cwd=tmp_path).code == 7
+    assert api.deleted == []
+
+
+def test_a_length_that_cannot_be_written(api: Server, tmp_path: Path) -> None:
+    """The recording is no worse for it: a check on a full disk finds it whole."""
+    vns(api, "archive", "calls", cwd=tmp_path)
+    old = record(tmp_path / "calls", ONE)
+    (tmp_path / "calls" / f"{ONE}.json").write_text(json.dumps(old | {"seconds": None}))
+    with odd_disk.mounted(tmp_path, "room=1", root=tmp_path / "calls") as disk:
+        [(_, seen, error)] = Records(str(disk)).all(read=True, update=True)
+    assert error is None
+    assert seen is not None
+    assert seen.seconds == LENGTHS["opus"]
 
 
 LENGTHS = {"opus": 4.816, "mp3": 4.896, "wav": 4.816}

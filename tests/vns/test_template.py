@@ -9,12 +9,12 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from support.vns import ONE
+from support.vns import ONE, TWO
 
 from filedecryptor import UsageError
 from filedecryptor.storage.windows import is_impossible
 from filedecryptor.vns.listing import Recording
-from filedecryptor.vns.template import Template
+from filedecryptor.vns.template import Template, guids_in
 
 DAILY = "{time:%Y/%m/%d}/{time:%H%M}_{callerId}_{guid}"
 
@@ -78,6 +78,16 @@ NAMES: dict[str, tuple[str, object, str]] = {
     "page": ("{a}/{guid}", {"a": "index.html"}, f"index_html/{ONE}"),
     "guid of the entry": ("{guid}", {"guid": "x", "sessionGuid": "y"}, ONE),
     "two long": ("{a}_{b}_{guid}", {"a": "x" * 200, "b": "x" * 200}, f"{LONG}_{LONG}_{ONE}"),
+    "another's GUID": ("{a}_{guid}", {"a": f"x {TWO}"}, f"x {TWO.replace('-', '_')}_{ONE}"),
+    "in capitals": ("{a}_{guid}", {"a": "A-" + "B" * 9}, f"A-{'B' * 9}_{ONE}"),
+    "its own": ("{sessionGuid}_{guid}", {"sessionGuid": ONE}, f"{ONE.replace('-', '_')}_{ONE}"),
+    "half a GUID": ("{a}{guid}", {"a": TWO[:28]}, f"{TWO[:27]}{ONE}"),
+    "time of a caller": ("{time}/{guid}", {"callerIdName": "2026-11-24"}, f"unknown/{ONE}"),
+    "times": (
+        "{time:%d}/{guid}",
+        {"callStart": "2026-11-23", "callEnd": "2026-11-24", "callerIdName": "2099-12-31"},
+        f"24/{ONE}",
+    ),
     "letters of four bytes": ("{a}{guid}", {"a": "\U0001f4de" * 100}, "\U0001f4de" * 50 + ONE),
 }
 
@@ -87,6 +97,17 @@ def test_names(case: str) -> None:
     """Slashes of the template and of the time alone part folders, and no part is too long."""
     template, entry, expected = NAMES[case]
     assert name(template, entry) == expected
+
+
+def test_no_two_recordings_meet() -> None:
+    """Whatever two callers do to get one name, on a disk that ignores case as well."""
+    template = Template("{a}_{guid}_{b}")
+    for other in (TWO, TWO.upper()):
+        first = Recording(UUID(ONE), ONE, {"a": "A", "b": f"{other}_Y"})
+        second = Recording(UUID(TWO), TWO, {"a": f"A_{ONE}", "b": "Y"})
+        names = [template.name_of(one).lower() for one in (first, second)]
+        assert names[0] != names[1]
+        assert [guids_in(name) for name in names] == [{ONE}, {TWO}]
 
 
 entries: Any = some.dictionaries(
@@ -125,8 +146,10 @@ FAULTS = {
         "{}{guid}",
         "{_}{guid}",
         "{guid}{time:\udc80}",
+        "",
+        f"{{guid}}/{TWO}",
     ],
-    "has no {guid}, so recordings could meet": ["", "calls", "{time}", "{{guid}}", "{callerId}"],
+    "has no {guid}, so recordings could meet": ["calls", "{time}", "{{guid}}", "{callerId}"],
     "has a field that may be a secret": ["{recordCallPassword}{guid}", "{api_token}{guid}"],
     "gives names that not every system has": [
         "/{guid}",
@@ -146,10 +169,12 @@ FAULTS = {
         "\udc80{guid}",
         "\u202e{guid}",
         "x" * 120 + "{guid}",
+        "x/" * 400 + "{guid}",
     ],
     "has an extension, which is added by itself": [
         "{guid}.opus",
         "{guid}.unverified",
+        "{guid}.{callerId}",
         "{callerId}.json/{guid}",
         "{callerId}.HTML/{guid}",
     ],

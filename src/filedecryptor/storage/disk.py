@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO, FileIO
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from filedecryptor.errors import Failure, UsageError, errors_naming
 from filedecryptor.storage import atomic, paths
@@ -178,6 +178,11 @@ def matching(pattern: str) -> list[str]:
 def open_source(path: str) -> FileIO:
     """Open a recording."""
     return open(path, "rb", buffering=0)
+
+
+def seekable(path: str) -> BinaryIO:
+    """Open a file that can be read from anywhere."""
+    return open(path, "rb")
 
 
 def check_target(target: str, source: str | int | None) -> None:

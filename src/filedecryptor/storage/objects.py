@@ -224,6 +224,13 @@ class ObjectReader(io.RawIOBase):
 open_source = ObjectReader
 
 
+@contextmanager
+def seekable(path: str) -> Iterator[BinaryIO]:
+    """Yield an object that can be read from anywhere; what is raised inside is our error for it."""
+    with asking(path) as (store, key), store.open(key, "rb", block_size=READ_AHEAD) as file:
+        yield file
+
+
 def publish(
     target: str,
     content: BinaryIO,

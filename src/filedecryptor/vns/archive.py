@@ -48,8 +48,8 @@ from filedecryptor.vns import times
 from filedecryptor.vns.client import Client, not_a_recording
 from filedecryptor.vns.http import TimeOverError
 from filedecryptor.vns.listing import Recording, size_in
-from filedecryptor.vns.records import ENCRYPTED, MEMORY_NAME, UNKNOWN, UNVERIFIED, Record, Records
-from filedecryptor.vns.template import BY_GUID, Template
+from filedecryptor.vns.records import ENCRYPTED, MEMORY_NAME, UNKNOWN, Record, Records
+from filedecryptor.vns.template import BY_GUID, UNVERIFIED, Template
 
 DOWNLOADS_PER_CPU = 4  # at once: most of them wait for the network
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -78,8 +78,9 @@ class Archive:
         check: Whether a file counts as stored only if its SHA-256 is that of its record. Otherwise
             its length is enough.
         name: The template of names for what is new, as `{time:%Y/%m/%d}/{callerId}_{guid}`: fields
-            of the list's entries, the call's time (UTC, with a format of strftime(3)), the GUID. The
-            archive keeps it. None for the one that it has kept, which is `{guid}` at first.
+            of the list's entries, whatever their case and without regard to `_`, the call's time
+            (UTC, with a format of strftime(3)), the GUID. The archive keeps it. None for the one
+            that it has kept, which is `{guid}` at first.
 
     Raises:
         UsageError: The template makes no sense, has no `{guid}`, or would not give names that all
@@ -164,10 +165,7 @@ class Archive:
                     warn(news)
 
     def _choose_names(self, warn: Callable[[str], object] | None) -> None:
-        """Name what is new by the template that was given, and keep it; else by the one that is kept.
-
-        Without `warn`, nothing is to be done yet.
-        """
+        """Name what is new by the template that was given, and keep it if this warns, or as is kept."""
         records = self._records
         records.template = self._template or BY_GUID
         try:
@@ -221,10 +219,7 @@ class Archive:
         return [*filter(is_missing, recordings)]
 
     def check_others(self, without: Collection[str], *, update: bool) -> Generator[Outcome]:
-        """Read what is in the archive, without some GUIDs; yield which are `verified` or `failed`.
-
-        If it is to `update`, records get the lengths of their audio that do not have them.
-        """
+        """Read what is in the archive, as `Records.all`; yield which are `verified` or `failed`."""
         seen = self._records.all(without=without, read=True, update=update)
         for guid, record, error in seen:
             if error is not None:

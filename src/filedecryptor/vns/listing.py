@@ -239,6 +239,12 @@ def call_time(entry: object) -> datetime | None:
     return time_of(entry, lambda _: timedelta(0))
 
 
+def timed(entry: object) -> dict[str, object]:
+    """Return the fields of an entry whose names are those of times: no caller chooses what they hold."""
+    named = enumerate(fields(entry))
+    return {f"{number} {path}": one for number, (path, one) in named if TIME_NAMES.search(path)}
+
+
 def within(entry: object, since: datetime | None, until: datetime | None) -> bool:
     """Return whether a call was at or after a time, and before another, or may have been."""
     is_late = since is None or (time_of(entry) or times.NEVER) >= since

@@ -122,10 +122,7 @@ class Figures:
         return min((one.time for one in self.missing or () if one.time), default=None)
 
     def _sum_up(self, ending: ExitCode | None = None) -> None:
-        """Write the figures, then print the summary; each tells if the other has failed.
-
-        `ending` is the exit code if that is not the reporter's.
-        """
+        """Write the figures, then the summary, with the exit code; each tells if the other has failed."""
         figures = self._figures()
         self._write(figures, ending or self._reporter.code)
         code = ending or self._reporter.code
@@ -278,11 +275,7 @@ class Nightly:
             self._reporter.note("without a password, what is encrypted is stored, and not deleted")
 
     def run(self, since: datetime | None, figures: Figures) -> None:
-        """Fetch what the account lists and the archive lacks; then warn, and count what is missing.
-
-        Calls before `since` are left out; a dry run does nothing but say what would be done; a
-        check reads all files of the archive, also if the API fails.
-        """
+        """Fetch what the account lists, since some time, and the archive lacks; count what is missing."""
         report, is_dry = self._reporter, self._settings.dry_run
         try:
             with errors_said(report):

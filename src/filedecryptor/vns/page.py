@@ -37,15 +37,13 @@ def is_ours(records: Records) -> bool | None:
 
 
 def write(records: Records, say_error: Callable[[Failure], object]) -> str:
-    """Write the page of an archive, and return its path; say which records make no sense.
-
-    Nobody can read it who cannot read the directory.
-    """
+    """Write the page of an archive, and return its path; say which records make no sense."""
     path = records.path(NAME)
     if is_ours(records) is False:
         raise FileDecryptorError(
             "another program has written it", hint="rename that file, or remove it", filename=path
         )
+    # Nobody is to read it who cannot read the directory.
     mode = NEW.mode if records.are_remote else os.stat(os.path.dirname(path)).st_mode & NEW.mode
     content = BytesIO(rendered(records.known(say_error), times.now()))
     storage_of(path).publish(path, content, replace=True, attributes=Attributes(mode))

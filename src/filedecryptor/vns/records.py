@@ -17,23 +17,21 @@ from uuid import UUID
 
 from filedecryptor.audio.extent import measure
 from filedecryptor.core.decryptor import OnProgress, ignore
-from filedecryptor.core.spool import PrivateFile
-from filedecryptor.errors import Failure, FileDecryptorError, UnavailableError
+from filedecryptor.errors import Failure, FileDecryptorError, StorageError, UnavailableError
+from filedecryptor.jobs.plan import folded
 from filedecryptor.jobs.workers import affordable, in_threads
-from filedecryptor.storage import contents_of, disk, pieces_of, storage_of, write_bytes
+from filedecryptor.storage import atomic, contents_of, disk, pieces_of, storage_of, write_bytes
 from filedecryptor.storage.paths import is_url, join, split
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import Recording, time_of
-from filedecryptor.vns.template import BY_GUID, is_portable
+from filedecryptor.vns.listing import Recording, time_of, timed
+from filedecryptor.vns.template import BY_GUID, UNVERIFIED, guids_in, is_portable
 
 UNKNOWN = "unknown"  # the extension of authenticated audio that is not opus, mp3 or wav
-UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ENCRYPTED = "enc"  # the extension of a recording that was stored without being decrypted
 MEMORY_NAME = ".vns-recordings.json"  # the archive's own record; see `Records.memory`
 LARGEST_MEMORY = 1 << 16  # bytes of it that are read
 LARGEST = 16 << 20  # bytes of a record that are read; one has some hundred
 READERS = 16  # of a store at once
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXTENSION = re.compile(rf"(\.{UNVERIFIED})?\.(opus|mp3|wav|{UNKNOWN}|{ENCRYPTED})$")
 
 
@@ -64,14 +62,11 @@ class Record(NamedTuple):
     @property
     def time(self) -> datetime | None:
         """When its call was at the latest, or else when it was fetched."""
-        return time_of(self.entry) or times.parse(self.fetched)
+        return time_of(timed(self.entry)) or times.parse(self.fetched)
 
     @property
     def may_be_deleted(self) -> bool:
-        """Whether the server's copy may go, once the file is found as it was stored.
-
-        False if the file's format is unknown or it may be truncated.
-        """
+        """Whether the server's copy may go, once the file is found as it was stored."""
         return self.is_whole and self.format is not None
 
 
@@ -81,8 +76,8 @@ _TYPES = (str, object, str, str | None, int, str, bool, str, str | None, float |
 
 def _recorded(names: Iterable[str]) -> set[str]:
     """Return the GUIDs that have a record, among the names of files."""
-    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-    return {stem for stem in stems if _GUID.fullmatch(stem)}
+    stems = {name[:-5] for name in names if name.endswith(".json")}
+    return {stem for stem in stems if guids_in(stem) == {stem}}
 
 
 Seen: TypeAlias = tuple[str, Record | None, Failure | None]
@@ -90,10 +85,7 @@ Seen: TypeAlias = tuple[str, Record | None, Failure | None]
 
 
 class Records:
-    """The records in a directory or a folder of a store, and the files that they describe.
-
-    `template` names what is stored there for the first time.
-    """
+    """The records in a directory or a folder of a store, and what they describe or will describe."""
 
     def __init__(self, directory: str) -> None:
         self.template = BY_GUID
@@ -118,7 +110,7 @@ class Records:
         data = json.dumps(self.memory() | fields).encode("ascii") + b"\n"
         write_bytes(self.path(MEMORY_NAME), data)
 
-    def find(self, guid: UUID) -> Record | None:
+    def find(self, guid: UUID | str) -> Record | None:
         """Return the record of a recording; None if there is none, or if it makes no sense."""
         with suppress(FileNotFoundError):
             return self._read(f"{guid}.json")
@@ -140,7 +132,7 @@ class Records:
         """Return the GUIDs that have a record and a whole file, by the names of all files."""
         names = self._storage.sizes_below(self._directory)
         endings = [(name, match) for name in names if (match := _EXTENSION.search(name))]
-        whole = {guid for name, match in endings if not match[1] for guid in _GUID.findall(name)}
+        whole = {guid for name, match in endings if not match[1] for guid in guids_in(name)}
         return whole & _recorded(names)
 
     def _sha256(self, name: str, on_progress: OnProgress) -> str:
@@ -169,11 +161,17 @@ class Records:
             )
         else:
             yield from map(look, guids)
-        seen = recorded.union(without)
+        # Folders may hold archives of their own, or what a system keeps of files that are gone.
+        records = [name for name in names if name.endswith(".json")]
+        seen = {guid for name in records for guid in guids_in(name)}.union(without)
         for name in sorted(names):
-            found = _GUID.findall(name) if _EXTENSION.search(name) else []
+            found = guids_in(name) if _EXTENSION.search(name) and "/." not in f"/{name}" else ()
             if found and seen.isdisjoint(found):
-                yield found[-1], None, FileDecryptorError("there is no record of it", filename=name)
+                yield (
+                    min(found),
+                    None,
+                    FileDecryptorError("there is no record of it", filename=name),
+                )
 
     def _look(
         self, guid: str, on_progress: OnProgress = ignore, *, read: bool, update: bool
@@ -206,37 +204,46 @@ class Records:
         """Return a record with the length of its audio; write it if it did not tell that yet."""
         if record.seconds is not None or record.format is None:
             return record
-        path = self.path(record.file)
-        with PrivateFile() if self.are_remote else open(path, "rb") as file:
-            if isinstance(file, PrivateFile):  # as objects can only be read from their beginning
-                for piece in pieces_of(path):
-                    file.write_all(memoryview(piece))
-            seconds = measure(cast("BinaryIO", file), record.format).seconds
+        with self._storage.seekable(self.path(record.file)) as file:
+            seconds = measure(file, record.format).seconds
         if seconds is not None:
             record = record._replace(seconds=seconds)
-            self.write(record)
+            with suppress(FileDecryptorError, OSError):  # the recording is no worse for that
+                self.write(record)
         return record
 
     def remove(self, records: Iterable[Record]) -> Iterator[Failure | None]:
-        """Remove recordings with all their files; yield for each what went wrong, None if nothing.
-
-        Its record goes last, so that whatever a killed run leaves is recorded.
-        """
+        """Remove recordings with all their files; yield for each what went wrong, None if nothing."""
         files: dict[str, list[str]] = {}
         for name in self._storage.sizes_below(self._directory):
-            files.setdefault(_EXTENSION.sub("", name), []).append(name)
+            if match := _EXTENSION.search(name):  # a disk may take names for one
+                files.setdefault(folded(name[: match.start()]), []).append(name)
         for record in records:
-            others = [name for name in files.get(record.stem, ()) if name != record.file]
+            others = [name for name in files.get(folded(record.stem), ()) if name != record.file]
             try:
+                self._refuse_other(record)
+                # The record goes last, so that whatever a killed run leaves is recorded.
                 for name in *others, record.file, f"{record.guid}.json":
                     self._storage.remove(self.path(name))
             except (FileDecryptorError, OSError) as error:
                 self.refuse_if_general(error)
                 yield error
             else:
-                with suppress(OSError):  # the first that is not empty: the archive has its lock
-                    os.removedirs(os.path.dirname(self.path(record.file)))
+                if not self.are_remote:
+                    with suppress(OSError):  # until one is not empty: the archive has its lock
+                        os.removedirs(os.path.dirname(self.path(record.file)))
                 yield None
+
+    def _refuse_other(self, record: Record) -> None:
+        """Raise an error if a recording has been fetched anew, or is not in the archive itself."""
+        path = self.path(record.file)
+        found = self.find(record.guid)
+        if found is not None and found.fetched != record.fetched:
+            raise FileDecryptorError("it has been fetched again meanwhile", filename=path)
+        places = map(self._storage.real_path, (os.path.dirname(path), self._directory))
+        folder, archive = (os.path.join(place, "") for place in places)
+        if not (self.are_remote or folder.startswith(archive)):
+            raise FileDecryptorError("a link leads out of the archive", filename=path)
 
     def refuse_if_general(self, error: Failure) -> None:
         """Raise an error if one file could not be read because the store does not answer at all."""
@@ -254,8 +261,9 @@ class Records:
         fits = (
             all(map(isinstance, record, _TYPES))
             and name == f"{record.guid}.json"
-            and _EXTENSION.search(record.file) is not None
-            and record.guid in record.file
+            and (match := _EXTENSION.search(record.file)) is not None
+            and record.format in {match[2], None}
+            and guids_in(record.file) == {record.guid}
             and all(map(is_portable, record.file.split("/")))
             and 0 <= (record.seconds or 0) < math.inf
         )
@@ -282,21 +290,15 @@ class Records:
         """
         known = self.find(recording.guid)
         stem = known.stem if known else self.template.name_of(recording)
-        name = f"{stem}.{extension}"
-        self._storage.make_directory(split(self.path(name))[0])
-        kind = extension.rpartition(".")[2]
-        publish = partial(self._storage.publish, self.path(name), content, on_progress=on_progress)
-        content.seek(0)
-        sha256 = hashlib.file_digest(cast("FileIO", content), "sha256").hexdigest()
-        size = content.seek(0, os.SEEK_END)
         try:
-            publish(replace=False)
-        except FileExistsError:
-            there = self._storage.size_of(self.path(name)) or 0
-            if extension.startswith(UNVERIFIED) and there > size:
-                size, sha256 = there, self._sha256(name, on_progress)
-            elif there != size or self._sha256(name, on_progress) != sha256:
-                publish(replace=True)
+            name = f"{stem}.{extension}"
+            size, sha256 = self._publish(name, content, on_progress)
+        except (OSError, StorageError) as error:
+            if known or isinstance(error, UnavailableError) or stem == str(recording.guid):
+                raise
+            name = f"{recording.guid}.{extension}"  # if the system refuses the other
+            size, sha256 = self._publish(name, content, on_progress)
+        kind = extension.rpartition(".")[2]
         audio_format = None if kind in {ENCRYPTED, UNKNOWN} else kind
         return Record(
             guid=str(recording.guid),
@@ -310,10 +312,33 @@ class Records:
             seconds=None if audio_format is None else measure(content, audio_format).seconds,
         )
 
+    def _publish(self, name: str, content: BinaryIO, on_progress: OnProgress) -> tuple[int, str]:
+        """Let what is in a file appear under a name; return the size and SHA-256 of what is there."""
+        path = self.path(name)
+        self._storage.make_directory(split(path)[0])
+        publish = partial(self._storage.publish, path, content, on_progress=on_progress)
+        content.seek(0)
+        sha256 = hashlib.file_digest(cast("FileIO", content), "sha256").hexdigest()
+        size = content.seek(0, os.SEEK_END)
+        try:
+            publish(replace=False)
+        except FileExistsError:
+            there = self._storage.size_of(path) or 0
+            if f".{UNVERIFIED}." in name and there > size:
+                return there, self._sha256(name, on_progress)
+            if there != size or self._sha256(name, on_progress) != sha256:
+                publish(replace=True)
+        return size, sha256
+
     def flush(self, record: Record) -> None:
         """Bring a record and its file to the disk, also if another run has put them there."""
-        for name in () if self.are_remote else (record.file, f"{record.guid}.json"):
+        if self.are_remote:
+            return
+        for name in record.file, f"{record.guid}.json":
             disk.flush_file(self.path(name))
+        folder = record.file
+        while folder := folder.rpartition("/")[0]:
+            atomic.flush_directory(self.path(folder))
 
     def try_writing(self, size: int) -> None:
         """Raise an error if a file of so many bytes cannot be stored."""

@@ -10,8 +10,9 @@ from string import Formatter
 from filedecryptor.errors import UsageError
 from filedecryptor.storage.windows import is_impossible
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import Recording, as_json, call_time, fields, plain_name
+from filedecryptor.vns.listing import Recording, as_json, call_time, fields, plain_name, timed
 
+UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ABSENT = "unknown"  # stands for what an entry does not have
 LONGEST_VALUE = 100  # characters of a field
 LONGEST_PART = 239  # bytes: most systems allow 255, and `.unverified.opus` is to follow
@@ -24,6 +25,7 @@ SECRET = re.compile(  # in names, as `plain_name` has them
 _TIME = "%Y-%m-%dT%H%M%SZ"
 _SAMPLE = times.FIRST.replace(year=2000)
 _NOT_PLAIN = frozenset('<>:"/\\|?*.')  # a dot as well, so that no field looks like an extension
+_GUID = re.compile(r"(?i)(?=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))")
 _EXTENSION = re.compile(r"(?i)\.(opus|mp3|wav|enc|unknown|unverified|json|html)$")
 
 
@@ -33,33 +35,32 @@ def is_portable(part: str) -> bool:
     return is_name and not is_impossible(part)
 
 
+def guids_in(name: str) -> set[str]:
+    """Return all GUIDs that there are in a name, in small letters, however they overlap."""
+    return {found.lower() for found in _GUID.findall(name)}
+
+
 class Template:
-    """What recordings are named by: a text with fields in braces, and slashes between folders.
-
-    A field is called as in the list, whatever its case and without regard to `_`; `time` is the
-    call's time in UTC, perhaps with a format of strftime(3); `guid` must be there. What an entry
-    does not have is `unknown`. The extension follows.
-
-    Raises:
-        UsageError: The text makes no sense, or gives names that not all systems have.
-    """
+    """What recordings are named by, as `Archive` documents it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         try:
             self._pieces = [*_parsed(text)]
             self._names = {name for _, name, _ in self._pieces if name is not None}
-            sample = self._filled(dict.fromkeys(self._names, "x"), _SAMPLE).split("/")
+            values = dict.fromkeys(self._names, UNVERIFIED) | {"guid": "x"}
+            name = self._filled(values, _SAMPLE)
         except ValueError:
-            sample = []
-        longest = max(len(part.encode("utf-8", "replace")) for part in ["", *sample])
-        if not sample:
+            name = ""
+        sample = name.split("/")
+        is_long = any(len(part) > LONGEST_PART // 2 for part in sample)
+        if not name or guids_in(name):
             cause = "makes no sense"
         elif "guid" not in self._names:
             cause = "has no {guid}, so recordings could meet"
         elif any(map(SECRET.search, self._names)):
             cause = "has a field that may be a secret"
-        elif not all(map(is_portable, sample)) or longest > LONGEST_PART // 2:
+        elif not all(map(is_portable, sample)) or is_long or len(name) > LONGEST_NAME // 2:
             cause = "gives names that not every system has"
         elif any(map(_EXTENSION.search, sample)):
             cause = "has an extension, which is added by itself"
@@ -74,15 +75,17 @@ class Template:
         # What is deeper in an entry gives way.
         for path, value in sorted(fields(recording.entry), key=lambda one: -one[0].count(" ")):
             found[path.rpartition(" ")[2]] = value
-        time, guid = call_time(recording.entry), {"guid": str(recording.guid)}
+        time, guid = call_time(timed(recording.entry)), str(recording.guid)
         for longest in range(LONGEST_VALUE, 0, -1):
             values = {name: _plain(found.get(name), longest) for name in self._names}
-            parts = self._filled(values | guid, time).split("/")
+            parts = self._filled(values | {"guid": guid}, time).split("/")
             parts = [f"_{part}" if is_impossible(part) else part for part in parts]
-            sizes = [len(part.encode()) for part in parts]
-            if max(sizes) <= LONGEST_PART and sum(sizes) <= LONGEST_NAME:
+            name = "/".join(parts)
+            is_short = max(len(part.encode()) for part in parts) <= LONGEST_PART
+            # Or two recordings could have one name, and be taken for each other.
+            if is_short and len(name.encode()) <= LONGEST_NAME and guids_in(name) == {guid}:
                 break
-        return "/".join(parts)
+        return name
 
     def _filled(self, values: dict[str, str], time: datetime | None) -> str:
         name = ""
@@ -107,6 +110,8 @@ def _parsed(text: str) -> Iterator[tuple[str, str | None, str]]:
 def _plain(value: object, longest: int) -> str:
     """Return a value as it can stand in a part of a path, on every system."""
     text = value if isinstance(value, str) else "" if value is None else as_json(value)
+    if guids_in(text):
+        text = text.replace("-", "_")
     kept = (one if one.isprintable() and one not in _NOT_PLAIN else "_" for one in text[:longest])
     return "".join(kept).strip() or ABSENT[:longest]
 
