@@ -53,13 +53,14 @@ def test_prune(api: Server, place: Place, words: tuple[str, ...]) -> None:
     file = str(place.record(ONE)["file"])
     dry = place.run("prune", place.url, *YEAR, "--dry-run")
     assert (dry.code, set(place.files.versions())) == (0, before)
-    assert f"to remove: {place.url}/{file}\n" in dry.stdout.decode()
+    lines = dry.stdout.decode().splitlines()
+    assert lines[1] == f"to remove: {place.url}/{file} ({place.record(ONE)['entry']['callEnd']})"  # type: ignore[index]
     assert dry.stderr.startswith("2 to remove; 0.0 MB of audio in ")
     result = place.run("prune", place.url, *YEAR, "--yes", "--json")
     assert result.code == 0
     objects = [json.loads(line) for line in result.stdout.splitlines()]
     assert {one["input"]: one["status"] for one in objects} == {
-        line.removeprefix("to remove: "): "removed" for line in dry.stdout.decode().splitlines()
+        line.removeprefix("to remove: ").rpartition(" (")[0]: "removed" for line in lines
     }
     assert all(
         (one["format"], one["size"], one["output"]) == ("opus", len(AUDIO), None) for one in objects
@@ -297,7 +298,10 @@ def test_what_cannot_be_removed(api: Server, tmp_path: Path) -> None:
     audio.unlink()
     audio.mkdir()
     result = vns(api, "prune", "calls", "--older-than", "8d", "--yes", cwd=tmp_path)
-    assert (result.code, result.stdout.decode()) == (1, f"removed: calls/2/{TWO}.mp3\n")
+    assert (result.code, result.stdout.decode()) == (
+        1,
+        f"removed: calls/2/{TWO}.mp3 ({entries[1]['end']})\n",
+    )
     assert result.lines[0].startswith(f"error: calls/1/{ONE}.opus: ")
     assert (tmp_path / "calls" / f"{ONE}.json").exists()
 

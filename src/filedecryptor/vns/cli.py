@@ -453,7 +453,7 @@ def prune(
     _refuse_others(directory)
     records, reporter = Records(directory), Reporter(console, many=True, **given)
     known = records.known(reporter.say_error)
-    old = [record for record, _ in known if (record.time or times.NEVER) < before]
+    old = sorted((one for one, _ in known if one.time < before), key=attrgetter("time"))
     question = f"Remove {_counted(old)} of calls before {times.shown(before)}?"
     if old and not (dry_run or yes or _confirmed(console, question)):
         return reporter.code
@@ -463,7 +463,7 @@ def prune(
         for record, error in zip(old, errors, strict=True):
             path = records.path(record.file)
             done = Outcome(path, None, record.format, record.size, status)
-            reporter.add(failed(path, error) if error else done)
+            reporter.add(failed(path, error) if error else done, f" ({times.shown(record.time)})")
         if not old:
             reporter.say("there is nothing to do")
         if not dry_run and page.is_ours(records):

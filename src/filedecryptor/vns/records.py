@@ -60,9 +60,9 @@ class Record(NamedTuple):
         return _EXTENSION.sub("", self.file)
 
     @property
-    def time(self) -> datetime | None:
+    def time(self) -> datetime:
         """When its call was at the latest, or else when it was fetched."""
-        return time_of(timed(self.entry)) or times.parse(self.fetched)
+        return time_of(timed(self.entry)) or times.parse(self.fetched) or times.NEVER
 
     @property
     def may_be_deleted(self) -> bool:
