@@ -80,6 +80,15 @@ def test_the_order() -> None:
     assert [row[-2] for row in rows[3:]] == [later.file, unknown.file]
 
 
+def test_no_caller_chooses_the_time() -> None:
+    """It is that of a field which is named for one."""
+    _, (row, other) = data(
+        with_details(1, callerIdName="2099-12-31"),
+        recorded(2, entry={"callerIdName": "2099-12-31"}),
+    )
+    assert (row[0], other[0]) == ("2026-11-30 08:05", "")
+
+
 @pytest.mark.parametrize(
     ("seconds", "details", "shown"),
     [

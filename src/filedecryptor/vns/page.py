@@ -18,7 +18,14 @@ from filedecryptor.errors import Failure, FileDecryptorError
 from filedecryptor.storage import pieces_of, storage_of
 from filedecryptor.storage.atomic import NEW, Attributes
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import MOST_COLUMNS, as_json, call_time, parse_guid, plain_name
+from filedecryptor.vns.listing import (
+    MOST_COLUMNS,
+    as_json,
+    call_time,
+    parse_guid,
+    plain_name,
+    timed,
+)
 from filedecryptor.vns.records import Record, Records
 from filedecryptor.vns.template import SECRET
 
@@ -52,7 +59,9 @@ def write(records: Records, say_error: Callable[[Failure], object]) -> str:
 
 def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
     """Return the page of these records, each with whether its file is there as it was stored."""
-    calls = [(call_time(one.entry), one, there, _details(one.entry)) for one, there in records]
+    calls = [
+        (call_time(timed(one.entry)), one, there, _details(one.entry)) for one, there in records
+    ]
     calls.sort(key=lambda call: (call[0] or times.FIRST, call[1].fetched), reverse=True)
     counts = Counter(name for *_, details in calls for name in details)
     names = [name for name, _ in counts.most_common() if not SECRET.search(plain_name(name))]

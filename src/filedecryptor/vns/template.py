@@ -25,7 +25,7 @@ SECRET = re.compile(  # in names, as `plain_name` has them
 _TIME = "%Y-%m-%dT%H%M%SZ"
 _SAMPLE = times.FIRST.replace(year=2000)
 _NOT_PLAIN = frozenset('<>:"/\\|?*.')  # a dot as well, so that no field looks like an extension
-_GUID = re.compile(r"(?i)(?=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))")
+_GUID = re.compile(r"(?=([\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}))", re.ASCII)
 _EXTENSION = re.compile(r"(?i)\.(opus|mp3|wav|enc|unknown|unverified|json|html)$")
 
 
