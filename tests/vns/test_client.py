@@ -426,21 +426,28 @@ def failing_with(*failures: http.PassingError) -> Callable[[], float]:
     return request
 
 
+def busy(retry_after: float | None = None) -> http.PassingError:
+    """Return what a request fails with that is one too many, or has to be made so much later."""
+    failure = http.PassingError("busy")
+    failure.is_busy, failure.retry_after = True, retry_after
+    return failure
+
+
 def test_a_pause_is_for_all() -> None:
     """The next request waits for it, and the one after that a little longer; that can be ended."""
     retries = http.Network(60, None)
     begin = time.monotonic()
-    first = retries.make(failing_with(http.BusyError("busy", 0.3)), ignore) - begin
+    first = retries.make(failing_with(busy(0.3)), ignore) - begin
     second = retries.make(failing_with(), ignore) - begin
     assert first > 0.299
     assert second >= first + http.SPACING / 2
     looks = iter(range(3))
     with pytest.raises(StopIteration):
-        retries.make(failing_with(http.BusyError("busy", 60)), lambda _: next(looks))
+        retries.make(failing_with(busy(60)), lambda _: next(looks))
     assert time.monotonic() - begin < 30
 
 
-@pytest.mark.parametrize("failure", [http.PassingError("x"), http.BusyError("x", None)], ids=repr)
+@pytest.mark.parametrize("failure", [http.PassingError("idle"), busy()], ids=str)
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: http.PassingError) -> None:
     """Until a request gets through; over several requests, if the server is too busy."""
     monkeypatch.setattr(http, "PAUSE", 0.02)
@@ -453,10 +460,9 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch, failure: http.PassingError
 
     for _ in range(2):
         assert 0.02 * (1 + 2 + 4) / 2 <= seconds(3) < 2
-    with pytest.raises(ApiError, match="x"):
+    with pytest.raises(ApiError, match=str(failure)):
         seconds(5)
-    busy = isinstance(failure, http.BusyError)
-    assert (seconds(1) >= 0.02 * 2**5 / 2) == busy
+    assert (seconds(1) >= 0.02 * 2**5 / 2) == failure.is_busy
 
 
 def test_requests_that_are_refused_together_count_once() -> None:
@@ -467,7 +473,7 @@ def test_requests_that_are_refused_together_count_once() -> None:
         if refusals:
             refusals.pop()
             together.wait(10)
-            raise http.BusyError("busy", None)
+            raise busy()
         return time.monotonic()
 
     begin = time.monotonic()

@@ -18,7 +18,7 @@ from filedecryptor.core.format import SMALLEST_SIZE
 from filedecryptor.core.secrets import secret_hint
 from filedecryptor.errors import ApiError, NotFoundError, TokenError, UsageError, in_one_line
 from filedecryptor.vns import http, listing
-from filedecryptor.vns.http import Answer, BusyError, PassingError, retry_after
+from filedecryptor.vns.http import Answer, PassingError, retry_after
 from filedecryptor.vns.listing import SHOWN, Listing, Recording, as_json, says_no
 
 READ = 4096  # bytes of a body that are looked at, if it is not a recording
@@ -331,9 +331,9 @@ class Client:
         if status in {404, 410}:
             return NotFoundError(f"the API has no such recording {reason}")
         if status in http.PASSING_STATUSES:
-            wait = retry_after(answer.headers.get("retry-after"))
-            if wait is not None or status == HTTPStatus.TOO_MANY_REQUESTS:
-                return BusyError(f"the API kept failing {reason}", wait)
-            return PassingError(f"the API kept failing {reason}")
+            failure = PassingError(f"the API kept failing {reason}")
+            failure.retry_after = wait = retry_after(answer.headers.get("retry-after"))
+            failure.is_busy = wait is not None or status == HTTPStatus.TOO_MANY_REQUESTS
+            return failure
         what = "refused the request" if status in range(400, 600) else "sent no recording"
         return ApiError(f"the API {what} {reason}")

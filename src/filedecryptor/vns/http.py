@@ -63,15 +63,8 @@ class PassingError(Exception):
     """A failure that may pass; if the request has brought a download on, it does not count."""
 
     has_progressed = False
-    retry_after: float | None = None
-
-
-class BusyError(PassingError):
-    """The server gets too many requests, or asks for a pause of so many seconds."""
-
-    def __init__(self, cause: str, retry_after: float | None) -> None:
-        super().__init__(cause)
-        self.retry_after = retry_after
+    is_busy = False  # the server gets too many requests, or asks for a pause
+    retry_after: float | None = None  # seconds of it
 
 
 class TimeOverError(ApiError):
@@ -158,7 +151,7 @@ class Network(httpcore.SyncBackend):
             except PassingError as error:
                 failure = error
             finally:
-                is_busy = isinstance(failure, BusyError)
+                is_busy = failure is not None and failure.is_busy
                 with self._lock:
                     self._answers += not is_busy
                     # Those that were under way together count once.
