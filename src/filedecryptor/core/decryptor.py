@@ -139,15 +139,13 @@ def _decrypt(
         stack.callback(file.close)
         write: Callable[[memoryview], object]
         write = file.write_all if isinstance(file, LongFile) else file.write
-        if isinstance(file, PrivateFile):  # which gets the ciphertext only
-            source.copy_to, write = file, ignore
         reader = EncReader(source)
         head = audio.Head()
         size = 0
         decryptor = StreamDecryptor(key, reader.nonce, CHUNK_SIZE)
         for ciphertext in reader.ciphertext():
             plaintext = decryptor.update(ciphertext)
-            write(plaintext)
+            write(ciphertext if isinstance(file, PrivateFile) else plaintext)
             size += len(plaintext)
             head.add(plaintext)
             on_progress(len(plaintext))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from filedecryptor.core.crypto import decryptor_at
-from filedecryptor.core.format import CHUNK_SIZE, HEADER_SIZE, SMALLEST_SIZE, Source, read_into
+from filedecryptor.core.format import CHUNK_SIZE, SMALLEST_SIZE, Source, read_into
 from filedecryptor.errors import FileDecryptorError, errors_naming
 
 MEMORY_LIMIT = 8 * 1024 * 1024  # bytes of audio that one recording takes in memory at most
@@ -23,18 +23,15 @@ HEAD_SIZE = 4096  # bytes of a source that are kept, to recognise what is not a 
 class Beginning:
     """A source of which up to `limit` bytes of audio, and at least the `head`, are read ahead.
 
-    `is_whole` tells whether that was all, `size` how many bytes have been read so far. What is read
-    is also written to `copy_to`, if there is such a file.
+    `is_whole` tells whether that was all, `size` how many bytes have been read so far.
     """
 
     def __init__(self, source: Source, limit: int = MEMORY_LIMIT) -> None:
         self._source = source
-        is_file = isinstance(source, io.FileIO) and source.seekable()
-        self._start = cast("io.FileIO", source).tell() if is_file else None
+        self._start = source.tell() if isinstance(source, io.FileIO) and source.seekable() else None
         self._size_at_first = _size_of(source)
         self._buffer = memoryview(b"")
         self._filled = self._taken = 0
-        self.copy_to: PrivateFile | None = None
         self.read_on(max(limit, HEAD_SIZE))
         self.head = bytes(self._buffer[: min(self._filled, HEAD_SIZE)])
 
@@ -56,19 +53,16 @@ class Beginning:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer` and return how many bytes that were; 0 is the end."""
+        count = 0
         if self._taken < self._filled:
             count = min(len(buffer), self._filled - self._taken)
             buffer[:count] = self._buffer[self._taken : self._taken + count]
             self._taken += count
             if self._taken == self._filled and not self.is_whole:
                 self._buffer = memoryview(b"")
-        elif self.is_whole:
-            return 0
-        else:
+        elif not self.is_whole:
             count = read_into(self._source, buffer)
             self.size += count
-        if self.copy_to is not None:
-            self.copy_to.write_all(buffer[:count])
         return count
 
     @property
@@ -78,7 +72,7 @@ class Beginning:
 
     def rewind(self) -> None:
         """Go back to the first byte, as long as that is in memory or `is_repeatable`."""
-        self._taken, self.copy_to = 0, None
+        self._taken = 0
         if not self._buffer:
             self._filled = self.size = 0
             cast("io.FileIO", self._source).seek(self._start or 0)
@@ -143,10 +137,7 @@ class PrivateFile(LongFile):
 
 
 class SpooledAudio(io.RawIOBase):
-    """Audio, `size` bytes long, that is decrypted as it is read.
-
-    The file holds the whole recording, which must have been authenticated.
-    """
+    """Audio of `size` bytes, decrypted as it is read from its authenticated ciphertext in a file."""
 
     def __init__(self, file: PrivateFile, key: bytearray, nonce: bytes, size: int) -> None:
         self._file = file
@@ -171,7 +162,7 @@ class SpooledAudio(io.RawIOBase):
             raise ValueError("negative seek position")
         self._position = offset
         if offset < self._size:
-            self._file.seek(HEADER_SIZE + offset)
+            self._file.seek(offset)
             self._decryptor = decryptor_at(offset, self._key, self._nonce)
         return offset
 
