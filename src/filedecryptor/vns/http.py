@@ -257,7 +257,11 @@ class _Way:
         peer = f"{server} through {proxy}" if proxy else server
         peer = str(proxy) if self._is_at_proxy else peer
         reason = error.args[0] if error.args else None
-        cause = _in_words(getattr(reason, "strerror", None) or error)
+        # Without places in C, and without what the server has sent: that may hold the token, and would
+        # be written as Python writes bytes.
+        place, sent = r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", r":? (bytearray\()?b['\"].*"
+        said = str(getattr(reason, "strerror", None) or error)
+        cause = in_one_line(re.sub(f"{place}|{sent}", "", said, flags=re.DOTALL))
         if proxy and isinstance(error, httpcore.ProxyError):
             status = int(cause.split()[0])
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -269,15 +273,6 @@ class _Way:
         if status and status not in PASSING_STATUSES:
             return ApiError(text)
         return tls.refusal(reason, peer) or PassingError(text)
-
-
-def _in_words(text: object) -> str:
-    """Return the text of a library without places in C, and without what the server has sent.
-
-    That may hold the token, and would be written as Python writes bytes.
-    """
-    place, sent = r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", r":? (bytearray\()?b['\"].*"
-    return in_one_line(re.sub(f"{place}|{sent}", "", str(text), flags=re.DOTALL))
 
 
 def backoff(first_pause: float, attempt: int) -> float:
