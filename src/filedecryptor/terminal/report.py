@@ -131,7 +131,10 @@ class Reporter(AbstractContextManager["Reporter"]):
             self.add_object(fields)
         note = outcome.note
         if note is not None and (note not in RESPELLED.values() or self.console.is_news(note)):
-            self._add_note(f"{output or outcome.input}: ", note)
+            kind = _kind_of(note)
+            self._notes[kind] += not self._quiet
+            if self._notes[kind] <= MOST_ERRORS:
+                self.note(f"{output or outcome.input}: {note}")
         if error is not None and outcome.status != "not tried":
             self._add_failure(error)
         if not (self._json or self._quiet):
@@ -151,13 +154,6 @@ class Reporter(AbstractContextManager["Reporter"]):
         is_wrong = kind[0] == ExitCode.AUTHENTICATION and not self._is_right
         if self._give_up and is_wrong and count == MOST_ERRORS:
             self.note(f"{MOST_ERRORS} authentications failed, and none succeeded: {self._give_up}")
-
-    def _add_note(self, name: str, note: str) -> None:
-        """Say something of a recording, unless that was said of many others."""
-        kind = _kind_of(note)
-        self._notes[kind] += not self._quiet
-        if self._notes[kind] <= MOST_ERRORS:
-            self.note(f"{name}{note}")
 
     def _count(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
