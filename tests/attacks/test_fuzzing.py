@@ -23,14 +23,14 @@ import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.audio import ape, id3, page
+from support.audio import ape, detect, id3, page
 from support.commands import Result, working_directory
 from support.folders import contents
 from support.recordings import PASSWORD, PLAIN, WAV, Trickle, encrypt
 from support.vns import ONE
 
 from filedecryptor.__main__ import main
-from filedecryptor.audio import FORMATS, SAMPLE_SIZE, Head, detect
+from filedecryptor.audio import FORMATS, SAMPLE_SIZE, Head
 from filedecryptor.audio.extent import measure
 from filedecryptor.cli import main as cli_main
 from filedecryptor.core.format import EncReader

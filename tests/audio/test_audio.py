@@ -14,11 +14,11 @@ import zipfile
 import zlib
 
 import pytest
-from support.audio import ape, id3, page
+from support.audio import ape, detect, id3, page
 from support.recordings import AUDIO as OPUS
 from support.recordings import BY_FORMAT, MP3
 
-from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect, detect_in, misnamed
+from filedecryptor.audio import SAMPLE_SIZE, TAGS_LIMIT, Head, detect_in, misnamed
 from filedecryptor.audio.foreign import kind_of, refusal, text_of
 
 CHUNK = b"fmt \x10\0\0\0"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from support.audio import detect
 from support.recordings import MP3
 
-from filedecryptor.audio import detect
 from filedecryptor.audio.mpeg import SEARCHED, begins_with_frames, frame_at
 
 FRAMES: list[bytes] = []

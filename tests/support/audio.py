@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
+
+from filedecryptor.audio import detect_in
 
 
 def page(*packets: bytes, flags: int = 2, granule: int = 0, serial: int = 0) -> bytes:
@@ -22,3 +25,8 @@ def ape(size: int) -> bytes:
     marks = b"APETAGEX" + struct.pack("<III", 2000, size + 32, 1)
     header, footer = (marks + struct.pack("<IQ", flags << 29, 0) for flags in (5, 4))
     return header + b"\x55" * size + footer
+
+
+def detect(head: bytes) -> str | None:
+    """Return the format of audio that is in memory."""
+    return detect_in(io.BytesIO(head))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
 from typing import BinaryIO
 
 FORMATS = ("opus", "mp3", "wav")  # what VNS records (`recordCallFormat`), and names of extensions
@@ -83,13 +82,8 @@ class Head:
         return f"its audio begins with {shown}, which is not opus, mp3 or wav{maybe}"
 
 
-def detect(head: bytes) -> str | None:
-    """Return `opus`, `mp3` or `wav`; None if audio that begins so is none of them."""
-    return detect_in(BytesIO(head))
-
-
 def detect_in(file: BinaryIO) -> str | None:
-    """Return the same for the audio in a file, of which no more is read than that takes."""
+    """Return the format of the audio in a file, of which no more is read than that takes."""
     file.seek(0)
     head = Head()
     while not head.is_enough and (piece := file.read(SAMPLE_SIZE)):

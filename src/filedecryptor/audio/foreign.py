@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from contextlib import suppress
+from io import BytesIO
 
 from filedecryptor import audio
 from filedecryptor.errors import NotEncError
@@ -112,7 +113,7 @@ def refusal(head: bytes) -> NotEncError | None:
 
     Random bytes, as a recording has them first, are taken for something else once in a million times.
     """
-    found = audio.detect(head) or _first_of(_OTHER_AUDIO, head)
+    found = audio.detect_in(BytesIO(head)) or _first_of(_OTHER_AUDIO, head)
     if found or audio.tag_length(head):
         error = NotEncError(
             f"this is {found} audio already" if found else "this is audio already, behind a tag",
