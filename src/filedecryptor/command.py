@@ -22,7 +22,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.jobs.job import Job, size_of, try_job
 from filedecryptor.jobs.outputs import AUTO
-from filedecryptor.storage import disk, storage_of
+from filedecryptor.storage import disk, storage_of, streams
 from filedecryptor.storage.atomic import Written
 from filedecryptor.storage.paths import clean_extension
 from filedecryptor.terminal.arguments import Options, file_name_hint, without_missing
@@ -118,9 +118,7 @@ def _output_of(console: Console, filenames: Sequence[str], options: Options) -> 
         from_stdin = STANDARD_STREAM in filenames and not options.verify
         return STANDARD_STREAM if from_stdin else None
     if output != STANDARD_STREAM and console.is_standard_output(output):
-        from filedecryptor.storage.streams import is_stream  # most runs do not need it
-
-        return STANDARD_STREAM if is_stream(output) else output
+        return STANDARD_STREAM if streams.is_stream(output) else output
     return output
 
 

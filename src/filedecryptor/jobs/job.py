@@ -29,7 +29,7 @@ from filedecryptor.jobs.outputs import (
     target_for,
     targets_of,
 )
-from filedecryptor.storage import atomic, disk, remark, storage_of
+from filedecryptor.storage import atomic, disk, remark, storage_of, streams
 from filedecryptor.storage.atomic import NEW, Written
 from filedecryptor.storage.paths import clean_extension, is_url, split
 
@@ -68,15 +68,11 @@ def without_work(
     with errors_naming(job.input):
         targets = targets_of(job)
         if stream := _stream(job):
-            from filedecryptor.storage import streams
-
             streams.check_target(stream, _identity(job, source))
             return None
         is_beside = bool(targets) and job.output is None and job.named_after is None
         if is_beside and not is_url(job.input) and atomic.plain_file(job.input) is None:
-            from filedecryptor.storage.streams import check_place
-
-            check_place(job.input)
+            streams.check_place(job.input)
         if len(targets) == 1:
             storage_of(targets[0]).check_target(targets[0], _identity(job, source))
         if job.if_exists == "replace":
@@ -91,11 +87,9 @@ def without_work(
 
 def _stream(job: Job) -> str | None:
     """Return the output if it was named and is a stream: that is written to, and never replaced."""
-    if job.output is None or is_url(job.output):
+    if job.output is None or is_url(job.output) or not streams.is_stream(job.output):
         return None
-    from filedecryptor.storage.streams import is_stream  # most runs do not need it
-
-    return job.output if is_stream(job.output) else None
+    return job.output
 
 
 def _identity(job: Job, source: Source | None) -> str | int | None:
@@ -145,8 +139,6 @@ def do_job(
                 found = content.format, content.size
                 return Outcome(job.input, None, *found, "verified", None, note, content.password)
             if stream := _stream(job):
-                from filedecryptor.storage import streams
-
                 recording, content = decrypted(beginning, password, on_progress, use_key=use_key)
                 with recording:
                     streams.write(stream, recording, on_progress)
