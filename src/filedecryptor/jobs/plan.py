@@ -26,7 +26,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.jobs.job import Job, do_job, size_of, without_work
 from filedecryptor.jobs.outputs import check_if_exists, extensions_of, targets_of
-from filedecryptor.storage import storage_of
+from filedecryptor.storage import objects, storage_of
 from filedecryptor.storage.atomic import Written, same_output
 from filedecryptor.storage.disk import refuse_file
 from filedecryptor.storage.paths import SUFFIX, absolute, is_plain, is_url, join, split
@@ -142,7 +142,7 @@ class Plan:
         self._linked: set[Place] = set()  # the recordings that are links
         self._real_path = cache(lambda path: storage_of(path).real_path(path))
         # Two folders of stores are remembered: that of the last inputs, and that of their outputs.
-        self._sizes_in = lru_cache(2)(_sizes_in)
+        self._sizes_in = lru_cache(2)(objects.sizes_in)
         self._count = 0
         for source in sources:
             self._count += 1
@@ -355,9 +355,3 @@ class Plan:
         if fold:
             return folded(directory), folded(name)
         return directory, os.path.normcase(name)
-
-
-def _sizes_in(folder: str) -> dict[str, int]:
-    from filedecryptor.storage import objects
-
-    return objects.sizes_in(folder)
