@@ -131,9 +131,9 @@ def without_missing(
     failures: list[Outcome] = []
     unknown: list[str] = []
     for number, name in enumerate(filenames, 1):
-        is_name = name.lower().endswith(SUFFIX) or _is_below_directory(name)
+        is_name = name.lower().endswith(SUFFIX) or is_below_directory(name)
         is_elsewhere = name == ELSEWHERE or is_url(name) or (is_name and may_be_gone)
-        if is_elsewhere or (error := _missing(name)) is None:
+        if is_elsewhere or (error := missing(name)) is None:
             inputs.append(name)
             continue
         can_guess = len(failures) + len(unknown) < MOST_GUESSES
@@ -166,18 +166,13 @@ def _not_there(place: str, error: OSError, hint: str | None) -> Outcome:
     return failed(place, FileDecryptorError(cause_of(error), hint=hint, filename=place))
 
 
-def may_be_secret(word: str) -> OSError | None:
-    """Return why there is no file of this name, if it may be a secret in the wrong place."""
-    return None if _is_below_directory(word) else _missing(word)
-
-
-def _is_below_directory(word: str) -> bool:
+def is_below_directory(word: str) -> bool:
     """Return whether an argument begins with an existing directory: then it is a name."""
     directory = os.path.dirname(word)
     return bool(directory.strip("./\\")) and os.path.isdir(directory)
 
 
-def _missing(word: str) -> OSError | None:
+def missing(word: str) -> OSError | None:
     """Return why there is no file of this name; None if there is one."""
     try:
         os.lstat(word)

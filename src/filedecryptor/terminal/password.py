@@ -16,7 +16,7 @@ from filedecryptor.errors import (
     UsageError,
     cause_of,
 )
-from filedecryptor.terminal.arguments import may_be_secret, misplaced
+from filedecryptor.terminal.arguments import is_below_directory, misplaced, missing
 from filedecryptor.terminal.console import STANDARD_STREAM, Console, PatientFile, is_terminal
 
 ENVIRONMENT_VARIABLE = "FILEDECRYPTOR_PASSWORD"
@@ -117,7 +117,7 @@ def first_line(path: str, option: str) -> bytes:
 
     If the path may be the secret itself, errors name the option instead.
     """
-    if error := may_be_secret(path):
+    if not is_below_directory(path) and (error := missing(path)):
         hint = "it takes the name of a file, whose first line is the secret"
         raise FileDecryptorError(cause_of(error), hint=hint, filename=option)
     return _first_line(PatientFile(path), path)
