@@ -137,7 +137,6 @@ def _decrypt(
     """Decrypt a recording into a file, which is closed on an error."""
     with ExitStack() as stack:
         stack.callback(file.close)
-        write: Callable[[memoryview], object]
         write = file.write_all if isinstance(file, LongFile) else file.write
         reader = EncReader(source)
         head = audio.Head()
@@ -150,14 +149,13 @@ def _decrypt(
             head.add(plaintext)
             on_progress(len(plaintext))
         decryptor.verify(reader.tag)
-        result = cast("BinaryIO", file)
+        result: AudioFile | BufferedReader = file
         if isinstance(file, PrivateFile):
-            audio_file = SpooledAudio(file, key, reader.nonce, size)
-            result = cast("BinaryIO", BufferedReader(audio_file, CHUNK_SIZE))
+            result = BufferedReader(SpooledAudio(file, key, reader.nonce, size), CHUNK_SIZE)
         stack.pop_all()
     result.seek(0)
     audio_format = head.format
-    return result, Content(audio_format, size, head if audio_format is None else None)
+    return cast("BinaryIO", result), Content(audio_format, size, None if audio_format else head)
 
 
 def _private_file(source: Beginning) -> AudioFile:
