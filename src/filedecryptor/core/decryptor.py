@@ -122,12 +122,10 @@ def _explained(
         return failure
     if len(passwords) > 1:
         failure.cause = NONE_IS_RIGHT.format(len(passwords))
-    failure.hint = passwords.hint()
+    hint = passwords.hint()
     if source.size % DISK_BLOCK == 0:  # what was cut off elsewhere seldom ends so
-        failure.hint = (
-            "the file may be an unfinished copy: it is a whole number of disk blocks long"
-        )
-    failure.hint = "; ".join(filter(None, [foreign.remark(source.head), failure.hint]))
+        hint = "the file may be an unfinished copy: it is a whole number of disk blocks long"
+    failure.hint = "; ".join(filter(None, [foreign.remark(source.head), hint]))
     return failure
 
 
