@@ -115,8 +115,7 @@ def _output_of(console: Console, filenames: Sequence[str], options: Options) -> 
     """Return the one output, if there is one: `-` by whatever name standard output has."""
     output = options.output
     if output is None:
-        from_stdin = STANDARD_STREAM in filenames and not options.verify
-        return STANDARD_STREAM if from_stdin else None
+        return STANDARD_STREAM if STANDARD_STREAM in filenames and not options.verify else None
     if output != STANDARD_STREAM and console.is_standard_output(output):
         return STANDARD_STREAM if streams.is_stream(output) else output
     return output

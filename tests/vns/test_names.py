@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 pytest.importorskip("httpcore", reason="the extra vns is not installed")
 from support.api_server import PATH, Server
 from support.places import Place
+from support.posix import posix_only
 from support.recordings import AUDIO, MP3, PASSWORD, WAV, encrypt
-from support.vns import NUMBERED, ONE, THREE, TWO, record, vns
+from support.store_proxy import Answer, Request, proxy, refusal
+from support.vns import NUMBERED, ONE, THREE, TWO, meanwhile, record, vns
 
 from filedecryptor import UsageError
 from filedecryptor.vns import Archive, Client
@@ -185,6 +189,34 @@ def test_a_record_names_no_file_elsewhere(api: Server, tmp_path: Path, file: str
     assert (tmp_path / "calls" / f"{ONE}.opus").exists()
 
 
+@posix_only("the numbers of folders")
+def test_folders_are_flushed_before_the_deletion(
+    api: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All above the audio, also those that another run has just made."""
+    let_list(api, entry(ONE))
+    audio = tmp_path / "calls" / "x" / "y" / f"{ONE}.opus"
+    vns(api, "archive", "calls", "--name", "x/y/{guid}", cwd=tmp_path)
+    flushed: set[int] = set()
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.add(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    at_deletion: set[int] = set()
+    api.behaviours.append(
+        meanwhile(
+            lambda handler: at_deletion.update(flushed if handler.command == "DELETE" else ())
+        )
+    )
+    assert vns(api, "archive", "calls", "--delete-after", cwd=tmp_path).code == 0
+    assert api.deleted == [ONE]
+    places = [audio, *list(audio.parents)[:3]]
+    assert {place.stat().st_ino for place in places} <= at_deletion
+
+
 def test_a_plan_shows_names(api: Server, tmp_path: Path) -> None:
     """And keeps no template, as nothing is done."""
     let_list(api, entry(ONE))
@@ -195,14 +227,18 @@ def test_a_plan_shows_names(api: Server, tmp_path: Path) -> None:
     let_list(api, entry(TWO))
     dry = vns(api, "archive", "calls", "--dry-run", cwd=tmp_path)
     assert f"to fetch: {TWO} (as {NAMED[:-36]}{TWO}, " in dry.stdout.decode()
+    (tmp_path / "calls" / f"{NAMED}.opus").unlink()
+    dry = vns(api, "archive", "calls", "--dry-run", "--name", "{guid}/x", cwd=tmp_path)
+    assert f"to fetch: {ONE} (as {NAMED}, " in dry.stdout.decode()
+    assert f"to fetch: {TWO} (as {TWO}/x, " in dry.stdout.decode()
 
 
 def test_a_template_that_makes_no_sense(api: Server, tmp_path: Path) -> None:
     """It is refused before anything is done."""
     result = vns(api, "archive", "calls", "--name", "{callerId}", cwd=tmp_path)
-    cause = "error: the template of names has no {guid}, so recordings could meet"
+    cause = "error: the template of names has no {guid}, so two recordings could get the same name"
     assert (result.code, result.lines[0]) == (2, cause)
-    assert result.lines[1] == "hint: it is one as '{time:%Y/%m/%d}/{callerId}_{guid}'"
+    assert result.lines[1] == "hint: a template looks like '{time:%Y/%m/%d}/{callerId}_{guid}'"
     assert not (tmp_path / "calls" / f"{ONE}.json").exists()
     assert api.seen == []
 
@@ -249,6 +285,39 @@ def test_a_name_that_the_system_refuses(api: Server, tmp_path: Path) -> None:
     assert (tmp_path / "calls" / f"{ONE}.opus").read_bytes() == AUDIO
     assert sorted(api.deleted) == [ONE, TWO]
     assert vns(api, "archive", "calls", "--check", cwd=tmp_path).code == 0
+
+
+def test_a_known_recording_keeps_its_folder(api: Server, tmp_path: Path) -> None:
+    """If it cannot be stored there any more, that is an error: one GUID has not two files."""
+    let_list(api, entry(ONE))
+    words = ("archive", "calls", "--name", "x/{guid}")
+    assert vns(api, *words, cwd=tmp_path).code == 0
+    (tmp_path / "calls" / "x").rename(tmp_path / "y")
+    (tmp_path / "calls" / "x").touch()
+    result = vns(api, *words, cwd=tmp_path)
+    assert (result.code, "Is a file, not a directory" in result.stderr) == (1, True)
+    assert not (tmp_path / "calls" / f"{ONE}.opus").exists()
+
+
+@pytest.mark.parametrize("place", ["store"], indirect=True)
+def test_a_store_that_is_down_is_not_asked_twice(
+    api: Server, place: Place, server: str, tmp_path: Path
+) -> None:
+    """A name is not what it refuses, so no other is tried."""
+    let_list(api, entry(ONE))
+    asked: list[str] = []
+
+    def behave(request: Request, forward: Callable[[Request], Answer]) -> Answer:
+        if request.method == "PUT" and request.path.endswith(".opus"):
+            asked.append(request.path)
+            return refusal(500, "InternalError", "We encountered an internal error")
+        return forward(request)
+
+    with proxy(server, behave) as between:
+        more = {"AWS_ENDPOINT_URL": between.url, "AWS_MAX_ATTEMPTS": "1"}
+        assert place.run("archive", place.url, "--name", "x/{guid}", **more).code == 1
+    assert len(asked) == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("place", ["store"], indirect=True)

@@ -89,6 +89,14 @@ def test_no_caller_chooses_the_time() -> None:
     assert (row[0], other[0]) == ("2026-11-30 08:05", "")
 
 
+def test_signed_addresses_are_cut() -> None:
+    """What signs them may let anybody in."""
+    address = "https://user:hush@host.example/a/b?X-Amz-Signature=hush&x=1"
+    text = rendered(with_details(1, recordingUrl=address))
+    assert "hush" not in text
+    assert "host.example/a/b" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "details", "shown"),
     [

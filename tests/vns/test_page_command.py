@@ -69,7 +69,9 @@ def test_another_page_is_not_replaced(api: Server, place: Place) -> None:
     for words in (["page", place.url], ["archive", place.url, "--page"]):
         result = place.run(*words)
         assert result.code == 1
-        assert f"error: {place.url}/index.html: another program has written it" in result.stderr
+        assert (
+            f"error: {place.url}/index.html: it was not written by vns-recordings" in result.stderr
+        )
     assert page_in(place) == "<p>mine"
     assert place.record(ONE)
 

@@ -229,7 +229,7 @@ def test_less_than_eight_days(api: Server, tmp_path: Path, given: str) -> None:
     """It is refused: the server would hand the recordings out again."""
     vns(api, "archive", "calls", cwd=tmp_path)
     result = vns(api, "prune", "calls", "--older-than", given, "--yes", cwd=tmp_path)
-    assert (result.code, result.lines[0]) == (2, "error: --older-than takes 8d or more")
+    assert (result.code, result.lines[0]) == (2, "error: --older-than must be at least 8 days ago")
     assert (tmp_path / "calls" / f"{ONE}.opus").exists()
 
 

@@ -78,6 +78,7 @@ NAMES: dict[str, tuple[str, object, str]] = {
     "page": ("{a}/{guid}", {"a": "index.html"}, f"index_html/{ONE}"),
     "guid of the entry": ("{guid}", {"guid": "x", "sessionGuid": "y"}, ONE),
     "two long": ("{a}_{b}_{guid}", {"a": "x" * 200, "b": "x" * 200}, f"{LONG}_{LONG}_{ONE}"),
+    "a mark in parts": ("{guid}.{a}{b}", {"a": "unver", "b": "ified"}, f"{ONE}.unveifie"),
     "another's GUID": ("{a}_{guid}", {"a": f"x {TWO}"}, f"x {TWO.replace('-', '_')}_{ONE}"),
     "in capitals": ("{a}_{guid}", {"a": "A-" + "B" * 9}, f"A-{'B' * 9}_{ONE}"),
     "its own": ("{sessionGuid}_{guid}", {"sessionGuid": ONE}, f"{ONE.replace('-', '_')}_{ONE}"),
@@ -97,6 +98,26 @@ def test_names(case: str) -> None:
     """Slashes of the template and of the time alone part folders, and no part is too long."""
     template, entry, expected = NAMES[case]
     assert name(template, entry) == expected
+
+
+TIMES = [
+    "startTime",
+    "callEnd",
+    "end",
+    "created_at",
+    "Timestamp",
+    "startTs",
+    "hangup",
+    "endTimeUtc",
+]
+NO_TIMES = ["senderName", "friend", "callerLocation", "description", "updatedBy", "candidate"]
+
+
+@pytest.mark.parametrize("field", [*TIMES, *NO_TIMES])
+def test_which_fields_are_times(field: str) -> None:
+    """Those that are named so; what others hold may be a caller's word."""
+    day = "2026-11-24" if field in TIMES else "unknown"
+    assert name("{time:%Y-%m-%d}/{guid}", {field: "2026-11-24"}) == f"{day}/{ONE}"
 
 
 def test_no_two_recordings_meet() -> None:
@@ -147,11 +168,15 @@ FAULTS = {
         "{_}{guid}",
         "{guid}{time:\udc80}",
         "",
-        f"{{guid}}/{TWO}",
     ],
-    "has no {guid}, so recordings could meet": ["calls", "{time}", "{{guid}}", "{callerId}"],
+    "has no {guid}, so two recordings could get the same name": [
+        "calls",
+        "{time}",
+        "{{guid}}",
+        "{callerId}",
+    ],
     "has a field that may be a secret": ["{recordCallPassword}{guid}", "{api_token}{guid}"],
-    "gives names that not every system has": [
+    "gives names that some systems do not allow": [
         "/{guid}",
         "{guid}/",
         "a//{guid}",
@@ -168,10 +193,15 @@ FAULTS = {
         "\0{guid}",
         "\udc80{guid}",
         "\u202e{guid}",
-        "x" * 120 + "{guid}",
+        "x" * 240 + "{guid}",
+        "\u20ac" * 110 + "{guid}",
+        "{guid}" * 10,
+        f"{{guid}}/{TWO}",
+        "{guid}{time:-%m%d-%m%d-%m%d-%Y%m%d%H%M}",
+        "12345678-1234-1234-1234-1234{guid}",
         "x/" * 400 + "{guid}",
     ],
-    "has an extension, which is added by itself": [
+    "ends a name with an extension, which is added automatically": [
         "{guid}.opus",
         "{guid}.unverified",
         "{guid}.{callerId}",

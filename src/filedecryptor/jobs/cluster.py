@@ -83,8 +83,7 @@ def _connect(address: str) -> Client:
 async def _identity(address: str) -> object:
     from distributed import Security, rpc
 
-    arguments = Security().get_connection_args("client")
-    async with rpc(address, connection_args=arguments) as scheduler:
+    async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
         return await scheduler.identity()
 
 

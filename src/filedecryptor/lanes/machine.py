@@ -121,8 +121,7 @@ def has_room() -> bool:
         return True
     import resource
 
-    kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
-    limits = {resource.getrlimit(kind)[0] for kind in kinds}
+    limits = {resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)}
     return limits == {resource.RLIM_INFINITY} and all(room >= MEMORY_NEEDED for room in _rooms())
 
 

@@ -202,9 +202,8 @@ def similar(path: str) -> str | None:
                 names[stem] = entry.name
             elif entry.is_dir():
                 names[entry.name.lower()] = entry.name
-    for typed in dict.fromkeys(
-        (name.lower().removesuffix(SUFFIX), os.path.splitext(name.lower())[0])
-    ):
+    spellings = name.lower().removesuffix(SUFFIX), os.path.splitext(name.lower())[0]
+    for typed in dict.fromkeys(spellings):
         compared = [typed] if typed in names else islice(names, MOST_COMPARED)
         if near := get_close_matches(typed, compared, 1, NEAR):
             return os.path.join(above, names[near[0]])

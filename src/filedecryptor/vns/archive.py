@@ -165,7 +165,7 @@ class Archive:
                     warn(news)
 
     def _choose_names(self, warn: Callable[[str], object] | None) -> None:
-        """Name what is new by the template that was given, and keep it if this warns, or as is kept."""
+        """Choose the template of new names: that which was given, or is kept; keep none without `warn`."""
         records = self._records
         records.template = self._template or BY_GUID
         try:
@@ -179,8 +179,8 @@ class Archive:
                 warn(f"{described(error)}; names are {records.template.text}, in this run alone")
 
     def name_of(self, recording: Recording) -> str:
-        """Return the name that a new recording gets, without its extension, once there is a plan."""
-        return self._records.template.name_of(recording)
+        """Return the name of a recording, without its extension; valid once `plan` has begun."""
+        return self._records.stem_of(recording)
 
     def plan(self, recordings: Iterable[Recording]) -> Generator[Outcome]:
         """Yield what `fetch` would do: `to fetch (and delete)`, `to delete`, or it is `skipped`."""
@@ -204,24 +204,16 @@ class Archive:
 
     def missing(self, recordings: Sequence[Recording]) -> list[Recording]:
         """Return those that are not here whole; raise an error if the store does not answer."""
-
-        def is_missing(recording: Recording) -> bool:
-            try:
-                return not self._records.have(recording.guid)
-            except (FileDecryptorError, OSError):
-                return True
-
         if self._records.are_remote and len(recordings) > LOOKS:
             whole = self._records.named()
             return [one for one in recordings if str(one.guid) not in whole]
         # Any name will do to see whether a store answers; a disk always does.
         storage_of(self._directory).size_of(self._records.path(MEMORY_NAME))
-        return [*filter(is_missing, recordings)]
+        return [one for one in recordings if not self._records.have(one.guid)]
 
     def check_others(self, without: Collection[str], *, update: bool) -> Generator[Outcome]:
         """Read what is in the archive, as `Records.all`; yield which are `verified` or `failed`."""
-        seen = self._records.all(without=without, read=True, update=update)
-        for guid, record, error in seen:
+        for guid, record, error in self._records.all(without=without, read=True, update=update):
             if error is not None:
                 yield failed(guid, error)
             elif record is not None:

@@ -213,7 +213,7 @@ def _between(
     return kept
 
 
-def _refuse_others(directory: str) -> None:
+def _check_directory(directory: str) -> None:
     """Raise an error for what is no directory, and so no archive."""
     storage = storage_of(directory)
     if not storage.is_directory(directory):
@@ -223,7 +223,7 @@ def _refuse_others(directory: str) -> None:
 
 
 def _list_archive(console: Console, directory: str, between: Between, *, as_json: bool) -> ExitCode:
-    _refuse_others(directory)
+    _check_directory(directory)
     reporter = Reporter(console, many=True)
     found: list[Record] = []
     for _, record, error in Records(directory).all():
@@ -372,7 +372,8 @@ def delete(console: Console, /, guids: Sequence[str], *, yes: bool, **given: Any
 @click.option(
     "--name",
     metavar="TEMPLATE",
-    help="Name new recordings like '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs do the same.",
+    help="Name new recordings by TEMPLATE, such as '{time:%Y/%m/%d}/{callerId}_{guid}'; later runs "
+    "do the same.",
 )
 @click.option("--page", is_flag=True, help="Write the page of DIR at the end.")
 @since_option
@@ -417,7 +418,7 @@ def page_command(console: Console, /, directory: str) -> ExitCode:
 
     It needs no server: a browser can open it in DIR.
     """
-    _refuse_others(directory)
+    _check_directory(directory)
     reporter = Reporter(console, many=True)
     reporter.write_result(os.fsencode(page.write(Records(directory), reporter.say_error)))
     return reporter.code
@@ -447,10 +448,10 @@ def prune(
     before = _time(older_than, "--older-than") or times.FIRST
     if before > times.now() - LEAST_AGE:
         raise UsageError(
-            f"--older-than takes {LEAST_AGE.days}d or more",
+            f"--older-than must be at least {LEAST_AGE.days} days ago",
             hint="VNS may still have what is younger, and the next run would fetch it again",
         )
-    _refuse_others(directory)
+    _check_directory(directory)
     records, reporter = Records(directory), Reporter(console, many=True, **given)
     known = records.known(reporter.say_error)
     old = sorted((one for one, _ in known if one.time < before), key=attrgetter("time"))

@@ -259,8 +259,7 @@ class Client:
         """Return the beginning of what a body says that is not a recording, without the token."""
         text = text_of(body[:READ]) or ""
         try:
-            found = listing.fields(json.loads(text))
-            values = [value for _, value in found if value is not None]
+            values = [one for _, one in listing.fields(json.loads(text)) if one is not None]
             text = ", ".join(one if isinstance(one, str) else as_json(one) for one in values)
         except (ValueError, RecursionError):
             text = unescape(re.sub(r"<[^>]*>?", " ", text))

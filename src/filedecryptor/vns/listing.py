@@ -35,6 +35,12 @@ TIME_NAMES = re.compile(
     r"time|date|stamp|created|start|began|recorded|received|utc|at$|on$|when"
     r"|end|complete|finish|stop|hangup|epoch|ts$"
 )
+TIMED = re.compile(  # names of times that no caller chooses: of an end, but not of a friend
+    r"(date|time).*|.*(?<!candi)(date|time|stamp|utc|epoch)s?(utc|ms|local)?"
+    r"|.*(creat|start|record|receiv|answer|end|complet|finish|updat|modifi)(ed)?(at|on|ts)"
+    r"|(call|record|recording|session)?(start|begin|began|end|stop|hangup|when|created|received)"
+    r"|(call|record|recording|session)?(started|recorded|ended|completed|finished|stopped)"
+)
 NO_TIME = re.compile(r"\s*(0001|1\d{3}|9999)-")  # how a date begins that stands for none
 LIKE_A_DATE = re.compile(  # and is not understood
     r"\A\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?![-/.\d])|\d{8}T\d{4})"
@@ -235,14 +241,16 @@ def time_of(
 
 
 def call_time(entry: object) -> datetime | None:
-    """Return the latest time that an entry has, taken for UTC if it has no zone."""
-    return time_of(entry, lambda _: timedelta(0))
+    """Return the latest time in the `timed` fields of an entry, taken for UTC if it has no zone."""
+    return time_of(timed(entry), lambda _: timedelta(0))
 
 
 def timed(entry: object) -> dict[str, object]:
-    """Return the fields of an entry whose names are those of times: no caller chooses what they hold."""
-    named = enumerate(fields(entry))
-    return {f"{number} {path}": one for number, (path, one) in named if TIME_NAMES.search(path)}
+    """Return the fields of an entry whose names are those of times."""
+    named = [(path.rpartition(" ")[2], one) for path, one in fields(entry)]
+    return {
+        f"{number} {name}": one for number, (name, one) in enumerate(named) if TIMED.fullmatch(name)
+    }
 
 
 def within(entry: object, since: datetime | None, until: datetime | None) -> bool:

@@ -259,14 +259,13 @@ class Nightly:
 
     def _plan(self, recordings: Sequence[Recording]) -> None:
         """Say what would become of recordings, with the size and the time left that are listed."""
-        outcomes = self._archive.plan(recordings)
-        for recording, outcome in zip(recordings, outcomes, strict=True):
+        for recording, outcome in zip(recordings, self._archive.plan(recordings), strict=True):
             self._tried[outcome.input] = outcome.status
             size = size_in(recording.entry) if outcome.status == "to delete" else outcome.size
             details = [] if size is None else [f"{size} bytes"]
-            name = self._archive.name_of(recording)
-            if "fetch" in outcome.status and name != outcome.input:
-                details.insert(0, f"as {name}")
+            if "fetch" in outcome.status:
+                name = self._archive.name_of(recording)
+                details[:0] = [] if name == outcome.input else [f"as {name}"]
             if recording.time is not None:
                 left = times.left(recording.time, times.now())
                 details.append(left if left == times.PURGED else f"{left} until purge")

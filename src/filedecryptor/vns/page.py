@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
-from filedecryptor.errors import Failure, FileDecryptorError
+from filedecryptor.errors import Failure, FileDecryptorError, in_one_line
 from filedecryptor.storage import pieces_of, storage_of
 from filedecryptor.storage.atomic import NEW, Attributes
 from filedecryptor.vns import times
@@ -24,7 +24,6 @@ from filedecryptor.vns.listing import (
     call_time,
     parse_guid,
     plain_name,
-    timed,
 )
 from filedecryptor.vns.records import Record, Records
 from filedecryptor.vns.template import SECRET
@@ -48,7 +47,9 @@ def write(records: Records, say_error: Callable[[Failure], object]) -> str:
     path = records.path(NAME)
     if is_ours(records) is False:
         raise FileDecryptorError(
-            "another program has written it", hint="rename that file, or remove it", filename=path
+            "it was not written by vns-recordings",
+            hint="rename that file, or remove it",
+            filename=path,
         )
     # Nobody is to read it who cannot read the directory.
     mode = NEW.mode if records.are_remote else os.stat(os.path.dirname(path)).st_mode & NEW.mode
@@ -59,9 +60,7 @@ def write(records: Records, say_error: Callable[[Failure], object]) -> str:
 
 def rendered(records: Iterable[tuple[Record, bool]], at: datetime) -> bytes:
     """Return the page of these records, each with whether its file is there as it was stored."""
-    calls = [
-        (call_time(timed(one.entry)), one, there, _details(one.entry)) for one, there in records
-    ]
+    calls = [(call_time(one.entry), one, there, _details(one.entry)) for one, there in records]
     calls.sort(key=lambda call: (call[0] or times.FIRST, call[1].fetched), reverse=True)
     counts = Counter(name for *_, details in calls for name in details)
     names = [name for name, _ in counts.most_common() if not SECRET.search(plain_name(name))]
@@ -107,6 +106,8 @@ def _shown(value: object) -> str | float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1 << 53:
         return value
     text = value if isinstance(value, str) else as_json(value)
+    if "://" in text:  # an address may be signed
+        text = in_one_line(text)
     if text is not value and SECRET.search(plain_name(text)):
         return ""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -80,8 +80,7 @@ def _recorded(names: Iterable[str]) -> set[str]:
     return {stem for stem in stems if guids_in(stem) == {stem}}
 
 
-Seen: TypeAlias = tuple[str, Record | None, Failure | None]
-"""A GUID, its record, and what is wrong."""
+Seen: TypeAlias = tuple[str, Record | None, Failure | None]  # a GUID, its record, what is wrong
 
 
 class Records:
@@ -106,7 +105,7 @@ class Records:
         return {}
 
     def remember(self, **fields: str) -> None:
-        """Let the archive say so of itself."""
+        """Add to what the archive says of itself."""
         data = json.dumps(self.memory() | fields).encode("ascii") + b"\n"
         write_bytes(self.path(MEMORY_NAME), data)
 
@@ -124,9 +123,11 @@ class Records:
         return False
 
     def have(self, guid: UUID) -> bool:
-        """Return whether a recording is here whole: its audio, or the `.enc` file as it came."""
-        record = self.find(guid)
-        return record is not None and record.is_whole and self.holds(record, read=False)
+        """Return whether a recording is seen to be here whole: its audio, or the `.enc` file."""
+        with suppress(FileDecryptorError, OSError):
+            record = self.find(guid)
+            return record is not None and record.is_whole and self.holds(record, read=False)
+        return False
 
     def named(self) -> set[str]:
         """Return the GUIDs that have a record and a whole file, by the names of all files."""
@@ -151,8 +152,7 @@ class Records:
         `update` gives records the lengths of their audio that do not have them.
         """
         names = self._storage.sizes_below(self._directory)
-        recorded = _recorded(names)
-        guids = sorted(recorded.difference(without))
+        guids = sorted(_recorded(names).difference(without))
         look = partial(self._look, read=read, update=update)
         if self.are_remote:
             threads = partial(affordable, READERS)
@@ -167,11 +167,8 @@ class Records:
         for name in sorted(names):
             found = guids_in(name) if _EXTENSION.search(name) and "/." not in f"/{name}" else ()
             if found and seen.isdisjoint(found):
-                yield (
-                    min(found),
-                    None,
-                    FileDecryptorError("there is no record of it", filename=name),
-                )
+                error = FileDecryptorError("there is no record of it", filename=name)
+                yield min(found), None, error
 
     def _look(
         self, guid: str, on_progress: OnProgress = ignore, *, read: bool, update: bool
@@ -239,7 +236,7 @@ class Records:
         path = self.path(record.file)
         found = self.find(record.guid)
         if found is not None and found.fetched != record.fetched:
-            raise FileDecryptorError("it has been fetched again meanwhile", filename=path)
+            raise FileDecryptorError("it has been fetched again in the meantime", filename=path)
         places = map(self._storage.real_path, (os.path.dirname(path), self._directory))
         folder, archive = (os.path.join(place, "") for place in places)
         if not (self.are_remote or folder.startswith(archive)):
@@ -269,6 +266,11 @@ class Records:
         )
         return record if fits else None
 
+    def stem_of(self, recording: Recording) -> str:
+        """Return the path of a recording without its extension: that which it has, or a new one."""
+        known = self.find(recording.guid)
+        return known.stem if known else self.template.name_of(recording)
+
     def write(self, record: Record) -> None:
         """Write a record, whole, in the place of an earlier one."""
         data = json.dumps(record._asdict(), indent=2).encode("ascii") + b"\n"
@@ -288,13 +290,11 @@ class Records:
         A file of that name is replaced, unless it holds the same, or neither may be whole and that
         one is longer.
         """
-        known = self.find(recording.guid)
-        stem = known.stem if known else self.template.name_of(recording)
+        name = f"{self.stem_of(recording)}.{extension}"
         try:
-            name = f"{stem}.{extension}"
             size, sha256 = self._publish(name, content, on_progress)
         except (OSError, StorageError) as error:
-            if known or isinstance(error, UnavailableError) or stem == str(recording.guid):
+            if isinstance(error, UnavailableError) or self.find(recording.guid):
                 raise
             name = f"{recording.guid}.{extension}"  # if the system refuses the other
             size, sha256 = self._publish(name, content, on_progress)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from string import Formatter
+from uuid import UUID
 
 from filedecryptor.errors import UsageError
 from filedecryptor.storage.windows import is_impossible
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import Recording, as_json, call_time, fields, plain_name, timed
+from filedecryptor.vns.listing import Recording, as_json, call_time, fields, plain_name
 
 UNVERIFIED = "unverified"  # comes before the extension of a recording that may be truncated
 ABSENT = "unknown"  # stands for what an entry does not have
@@ -23,7 +24,7 @@ SECRET = re.compile(  # in names, as `plain_name` has them
 )
 
 _TIME = "%Y-%m-%dT%H%M%SZ"
-_SAMPLE = times.FIRST.replace(year=2000)
+_SAMPLE, _NIL = times.FIRST.replace(year=2000), str(UUID(int=0))
 _NOT_PLAIN = frozenset('<>:"/\\|?*.')  # a dot as well, so that no field looks like an extension
 _GUID = re.compile(r"(?=([\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}))", re.ASCII)
 _EXTENSION = re.compile(r"(?i)\.(opus|mp3|wav|enc|unknown|unverified|json|html)$")
@@ -40,6 +41,15 @@ def guids_in(name: str) -> set[str]:
     return {found.lower() for found in _GUID.findall(name)}
 
 
+def _fits(name: str, guid: str) -> bool:
+    """Return whether a name is one on every system, of this recording alone, and of its audio."""
+    parts = name.split("/")
+    if not all(map(is_portable, parts)) or any(map(_EXTENSION.search, parts)):
+        return False
+    is_short = max(len(part.encode()) for part in parts) <= LONGEST_PART
+    return is_short and len(name.encode()) <= LONGEST_NAME and guids_in(name) == {guid}
+
+
 class Template:
     """What recordings are named by, as `Archive` documents it."""
 
@@ -48,25 +58,22 @@ class Template:
         try:
             self._pieces = [*_parsed(text)]
             self._names = {name for _, name, _ in self._pieces if name is not None}
-            values = dict.fromkeys(self._names, UNVERIFIED) | {"guid": "x"}
-            name = self._filled(values, _SAMPLE)
+            name = self._filled(dict.fromkeys(self._names, UNVERIFIED) | {"guid": _NIL}, _SAMPLE)
         except ValueError:
             name = ""
-        sample = name.split("/")
-        is_long = any(len(part) > LONGEST_PART // 2 for part in sample)
-        if not name or guids_in(name):
+        if not name:
             cause = "makes no sense"
         elif "guid" not in self._names:
-            cause = "has no {guid}, so recordings could meet"
+            cause = "has no {guid}, so two recordings could get the same name"
         elif any(map(SECRET.search, self._names)):
             cause = "has a field that may be a secret"
-        elif not all(map(is_portable, sample)) or is_long or len(name) > LONGEST_NAME // 2:
-            cause = "gives names that not every system has"
-        elif any(map(_EXTENSION.search, sample)):
-            cause = "has an extension, which is added by itself"
+        elif any(map(_EXTENSION.search, name.split("/"))):
+            cause = "ends a name with an extension, which is added automatically"
+        elif not _fits(name, _NIL):
+            cause = "gives names that some systems do not allow"
         else:
             return
-        hint = "it is one as '{time:%Y/%m/%d}/{callerId}_{guid}'"
+        hint = "a template looks like '{time:%Y/%m/%d}/{callerId}_{guid}'"
         raise UsageError(f"the template of names {cause}", hint=hint)
 
     def name_of(self, recording: Recording) -> str:
@@ -75,17 +82,15 @@ class Template:
         # What is deeper in an entry gives way.
         for path, value in sorted(fields(recording.entry), key=lambda one: -one[0].count(" ")):
             found[path.rpartition(" ")[2]] = value
-        time, guid = call_time(timed(recording.entry)), str(recording.guid)
+        time, guid = call_time(recording.entry), str(recording.guid)
         for longest in range(LONGEST_VALUE, 0, -1):
             values = {name: _plain(found.get(name), longest) for name in self._names}
             parts = self._filled(values | {"guid": guid}, time).split("/")
             parts = [f"_{part}" if is_impossible(part) else part for part in parts]
             name = "/".join(parts)
-            is_short = max(len(part.encode()) for part in parts) <= LONGEST_PART
-            # Or two recordings could have one name, and be taken for each other.
-            if is_short and len(name.encode()) <= LONGEST_NAME and guids_in(name) == {guid}:
-                break
-        return name
+            if _fits(name, guid):
+                return name
+        return guid
 
     def _filled(self, values: dict[str, str], time: datetime | None) -> str:
         name = ""
@@ -109,10 +114,10 @@ def _parsed(text: str) -> Iterator[tuple[str, str | None, str]]:
 
 def _plain(value: object, longest: int) -> str:
     """Return a value as it can stand in a part of a path, on every system."""
-    text = value if isinstance(value, str) else "" if value is None else as_json(value)
+    text = (value if isinstance(value, str) else "" if value is None else as_json(value))[:longest]
     if guids_in(text):
         text = text.replace("-", "_")
-    kept = (one if one.isprintable() and one not in _NOT_PLAIN else "_" for one in text[:longest])
+    kept = (one if one.isprintable() and one not in _NOT_PLAIN else "_" for one in text)
     return "".join(kept).strip() or ABSENT[:longest]
 
 
