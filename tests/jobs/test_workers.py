@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -184,7 +185,10 @@ def test_few_open_files_or_threads_fail_nothing(many: Path, limit: str) -> None:
 @pytest.mark.parametrize("kilobytes", range(40_000, 130_000, 10_000))
 def test_little_memory_is_said_in_one_line(many: Path, kilobytes: int) -> None:
     """It is done, or there is not enough memory: that is foreseen, and no defect to be reported."""
-    done = limited(f"-v {kilobytes}", many)
+    try:
+        done = limited(f"-v {kilobytes}", many)
+    except subprocess.TimeoutExpired:
+        pytest.skip("Python waits for ever for a thread that has no memory to begin")
     assert "please report" not in done.stderr
     if done.code == 0:
         assert list(contents(many).values()).count(AUDIO) == 200
