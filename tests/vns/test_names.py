@@ -223,6 +223,9 @@ def test_a_plan_shows_names(api: Server, tmp_path: Path) -> None:
     dry = vns(api, "archive", "calls", "--dry-run", "--name", DAILY, cwd=tmp_path)
     assert dry.stdout.decode().startswith(f"to fetch: {ONE} (as {NAMED}, ")
     assert not (tmp_path / "calls").exists()
+    (tmp_path / "calls").mkdir()
+    vns(api, "archive", "calls", "--dry-run", "--name", DAILY, cwd=tmp_path)
+    assert not list((tmp_path / "calls").iterdir())
     assert vns(api, "archive", "calls", "--name", DAILY, cwd=tmp_path).code == 0
     let_list(api, entry(TWO))
     dry = vns(api, "archive", "calls", "--dry-run", cwd=tmp_path)

@@ -171,6 +171,7 @@ def test_what_has_another_name_by_chance(api: Server, place: Place) -> None:
     """On a disk that ignores the case of letters, one folder has two names; others' files stay."""
     fill(api, place, {ONE: ago(9)}, "--name", "Bob/{guid}")
     place.files.write(f"bob/{ONE}.enc", b"x")
+    place.files.write(f"BOB/{ONE}.enc", b"x")
     place.files.write(f"Bob/{ONE}", b"x")
     place.files.write(f"Bob/{ONE}.txt", b"x")
     assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
