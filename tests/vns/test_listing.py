@@ -232,8 +232,9 @@ def test_part_of_a_list(api: Server, tmp_path: Path, place: str) -> None:
     ends = ["2026-11-24T12:00Z", "2026-11-24T11:00Z", "2026-11-24T12:00", "soon 2026-11-24 Nov"]
     guids = dict(zip((ONE, TWO, THREE, NUMBERED[0]), "1234", strict=True))
     api.recordings = dict.fromkeys(guids, encrypt(AUDIO))
-    entries = [{"sessionGuid": one, "end": end} for one, end in zip(guids, ends, strict=True)]
-    api.list_body = json.dumps(entries).encode()
+    fields = ["end", "Anruf", "end", "end"]  # whatever a time is called
+    rows = zip(guids, fields, ends, strict=True)
+    api.list_body = json.dumps([{"sessionGuid": one, key: end} for one, key, end in rows]).encode()
     command = ["list"]
     if place != "account":
         vns(api, "archive", "calls", cwd=tmp_path)

@@ -256,7 +256,8 @@ def timed(entry: object) -> dict[str, object]:
 def within(entry: object, since: datetime | None, until: datetime | None) -> bool:
     """Return whether a call was at or after a time, and before another, or may have been."""
     is_late = since is None or (time_of(entry) or times.NEVER) >= since
-    return is_late and (until is None or (call_time(entry) or times.FIRST) < until)
+    last = time_of(entry, lambda _: timedelta(0)) or times.FIRST  # of any field, taken for UTC
+    return is_late and (until is None or last < until)
 
 
 def size_in(entry: object) -> int | None:

@@ -122,7 +122,10 @@ class Figures:
         return min((one.time for one in self.missing or () if one.time), default=None)
 
     def _sum_up(self, ending: ExitCode | None = None) -> None:
-        """Write the figures, then the summary, with the exit code; each tells if the other has failed."""
+        """Write the figures, then print the summary; each tells if the other has failed.
+
+        `ending` is the exit code if that is not the reporter's.
+        """
         figures = self._figures()
         self._write(figures, ending or self._reporter.code)
         code = ending or self._reporter.code

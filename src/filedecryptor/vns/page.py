@@ -18,13 +18,7 @@ from filedecryptor.errors import Failure, FileDecryptorError, in_one_line
 from filedecryptor.storage import pieces_of, storage_of
 from filedecryptor.storage.atomic import NEW, Attributes
 from filedecryptor.vns import times
-from filedecryptor.vns.listing import (
-    MOST_COLUMNS,
-    as_json,
-    call_time,
-    parse_guid,
-    plain_name,
-)
+from filedecryptor.vns.listing import MOST_COLUMNS, as_json, call_time, parse_guid, plain_name
 from filedecryptor.vns.records import Record, Records
 from filedecryptor.vns.template import SECRET
 
