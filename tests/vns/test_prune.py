@@ -318,7 +318,7 @@ def test_the_page_forgets_them(api: Server, place: Place) -> None:
     # A run may have been killed before it wrote the page.
     place.files.write("index.html", page + f"<p>{THREE}".encode())
     assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
-    assert place.files.read("index.html") == page
+    assert THREE.encode() not in (place.files.read("index.html") or b"")
     change(place, TWO, entry={"end": ago(9)})
     place.files.write("index.html", b"<p>mine")
     assert place.run("prune", place.url, "--older-than", "8d", "--yes").code == 0
