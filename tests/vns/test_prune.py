@@ -102,7 +102,7 @@ AGES: dict[str, tuple[dict[str, object], bool]] = {
     "no time": ({"entry": {"callerId": "1"}, "fetched": ago(366)}, True),
     "latest of two times": ({"entry": {"start": ago(900), "end": ago(364)}}, False),
     "time that is not understood": ({"entry": {"end": "24 Nov, late"}, "fetched": ago(1)}, False),
-    "day that may be later": ({"entry": {"end": ago(365.5)[:10]}, "fetched": ago(1)}, False),
+    "day that may be later": ({"entry": {"end": ago(365.2)[:10]}, "fetched": ago(1)}, False),
     "name of a caller": ({"entry": {"callerIdName": "2001-01-01"}, "fetched": ago(1)}, False),
     "young name of one": ({"entry": {"end": ago(366), "callerIdName": "2099-12-31"}}, True),
     "nonsense": ({"entry": None, "fetched": "soon"}, False),
