@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import hashlib
 import os
 import re
 import signal
@@ -37,7 +39,7 @@ from support.store_proxy import (
     refusal,
     refusing_conditions,
 )
-from support.tls import listening
+from support.tls import certificate, listening, secure
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
 from filedecryptor.errors import StorageError, in_one_line
@@ -885,6 +887,35 @@ def test_checksums_of_whole_objects_with_ranges(
     result = store.run("@/in/a.enc - x", with_checksum, env=env)
     assert result.code == code, result
     assert code or store.get("in/a.x") == AUDIO
+
+
+@pytest.mark.parametrize(("setting", "code"), [(None, 0), ("when_supported", 1)])
+def test_checksums_of_what_is_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch, setting: str | None, code: int
+) -> None:
+    """They are MD5, before the body: not all stores know others, over TLS at the end of it."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0)
+
+    def refuse_others(request: Request, forward: Forward) -> Answer | None:
+        names = {name.lower() for name in request.headers}
+        if names & {"x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", "x-amz-trailer"}:
+            return None  # its body may be unread
+        if request.method == "PUT":
+            digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+            assert base64.b64decode(request.headers["Content-MD5"]) == digest
+        return forward(request)
+
+    audio = os.urandom(LARGE)
+    store.put("in/b.enc", encrypt(audio))
+    with proxy(store.endpoint, refuse_others) as seen:
+        pem = certificate(store.folder, "127.0.0.1")
+        secure(seen, pem)
+        way = {"AWS_ENDPOINT_URL": f"https://127.0.0.1:{seen.server_port}"}
+        way |= {"AWS_CA_BUNDLE": str(pem)}
+        way |= {"AWS_REQUEST_CHECKSUM_CALCULATION": setting} if setting else {}
+        result = store.run("@/in/ - x", env=way)
+    assert result.code == code, result
+    assert code or store.contents().items() >= {"in/a.x": AUDIO, "in/b.x": audio}.items()
 
 
 def test_requests_are_answered_after_memory_was_short(

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -32,6 +33,10 @@ def certificate(
 
     It is valid from `begin` to `end`, in days from now.
     """
+    try:
+        subject: x509.GeneralName = x509.IPAddress(ip_address(name))
+    except ValueError:
+        subject = x509.DNSName(name)
     key = ec.generate_private_key(ec.SECP256R1())
     owner = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -40,7 +45,7 @@ def certificate(
         x509.CertificateBuilder(owner, owner, key.public_key(), serial_number=1)
         .not_valid_before(now + dt.timedelta(days=begin))
         .not_valid_after(now + dt.timedelta(days=end))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([use.CLIENT_AUTH if is_for_clients else use.SERVER_AUTH]),

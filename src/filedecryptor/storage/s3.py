@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
+import hashlib
 import logging
 import os
 import random
@@ -94,9 +96,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         call = super()._call_s3
         if not self.knows_conditions:
             parameters.pop("IfNoneMatch", None)
-        extension = os.path.splitext(str(parameters.get("Key")))[1].lower()
-        if extension in CONTENT_TYPES:  # which s3fs leaves out of requests that do not write
-            parameters["ContentType"] = CONTENT_TYPES[extension]
+        parameters |= _told_of(parameters.get("Key"), parameters.get("Body"))
 
         async def request() -> dict[str, Any]:
             try:
@@ -182,12 +182,25 @@ def _session(settings: dict[str, Any]) -> AioSession:
     """Return a session with our defaults, which the user's environment and files override."""
     session = AioSession(**settings)
     # Some servers send the checksum of the whole object with a part of it. Recordings are
-    # authenticated anyway.
-    session.get_component("config_store").get_config_provider(
-        "response_checksum_validation"
-    ).set_default_provider(ConstantProvider("when_required"))
+    # authenticated anyway. And some refuse checksums that follow a body: we send MD5 before it.
+    for setting in ("response_checksum_validation", "request_checksum_calculation"):
+        session.get_component("config_store").get_config_provider(setting).set_default_provider(
+            ConstantProvider("when_required")
+        )
     session.register("before-call.s3.HeadBucket", _end_redirection)
     return session
+
+
+def _told_of(key: object, body: object) -> dict[str, str]:
+    """Return what a store is told of an object; s3fs leaves out what a request does not know."""
+    told = {}
+    extension = os.path.splitext(str(key))[1].lower()
+    if extension in CONTENT_TYPES:
+        told["ContentType"] = CONTENT_TYPES[extension]
+    if isinstance(body, bytes):  # where objects are locked, Amazon S3 takes none without
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        told["ContentMD5"] = base64.b64encode(digest).decode()
+    return told
 
 
 def _end_redirection(params: dict[str, Any], **_: object) -> None:
