@@ -508,6 +508,7 @@ REFUSALS = {
     "SlowDown": (503, "Please reduce your request rate.", "later"),
     "InternalError": (500, "We encountered an internal error.", None),
     "NoSuchBucket": (404, NO_BUCKET, None),
+    "NotThisWay": (400, "", None),
     "Odd": (400, "no\n\n way: http://me:hush@host/x?X-Amz-Signature=hush " + "so on " * 100, None),
 }
 
@@ -522,7 +523,7 @@ def test_the_stores_own_sentence_is_told(store: Store, code: str, url: str) -> N
     refuse = answering("", refusal(status, code, message))
     result = store.run(f"{url} - x", refuse, env={"AWS_MAX_ATTEMPTS": "2"})
     error, *hints = result.lines
-    assert (result.code, error) == (1, f"error: {url}: {in_one_line(message)}")
+    assert (result.code, error) == (1, f"error: {url}: {in_one_line(message or 'Not This Way')}")
     assert len(hints) == (hint is not None)
     assert (hint or "") in "".join(hints)
 

@@ -231,7 +231,9 @@ def _sentence(failure: BaseException) -> str:
         # What the store has sent follows, as Python writes bytes.
         cause = wrong and "the answer is not valid HTTP: " + re.split(r":?\s+b?['\"]", wrong)[0]
         return in_one_line(cause or failure)
-    return in_one_line(failure.response["Error"].get("Message") or _code(failure))
+    # Ceph has codes alone, as in NoSuchBucket.
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _code(failure))
+    return in_one_line(failure.response["Error"].get("Message") or words)
 
 
 def _ours(failure: ClientError) -> OSError | StorageError:
