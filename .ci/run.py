@@ -51,8 +51,9 @@ def system() -> None:
             "systemd",
             "zsh",
         ]
-        # By itself, as Ubuntu has no such package, and one that is not there stops all others.
-        for names in (packages, ["chromium"]):
+        gateway = ["--no-install-recommends", "ceph-mon", "ceph-osd", "radosgw"]
+        # One by one: Ubuntu has no such browser, and a package that is not there stops all others.
+        for names in (packages, gateway, ["chromium"]):
             subprocess.run(
                 ["apt-get", "install", "-qq", "-y", *names], check=False, stdout=subprocess.DEVNULL
             )

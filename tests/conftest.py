@@ -118,13 +118,38 @@ def disk(here: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """An S3 server; its address."""
+def moto() -> Iterator[str]:
+    """The S3 server of most tests; its address."""
     pytest.importorskip("s3fs", reason="the extra s3 is not installed")
     from support.bucket import serving
 
     with serving() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[str]:
+    """Another S3 server, which is stricter; its address."""
+    from support.ceph import IS_INSTALLED, serving
+
+    if not IS_INSTALLED:
+        pytest.skip("Ceph is not installed")
+    with serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> str:
+    """An S3 server; its address."""
+    endpoint: str = request.getfixturevalue(getattr(request, "param", "moto"))
+    return endpoint
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked `every_server` against each of them."""
+    if metafunc.definition.get_closest_marker("every_server"):
+        servers = ["moto", pytest.param("ceph", marks=pytest.mark.slow)]
+        metafunc.parametrize("server", servers, indirect=True)
 
 
 @pytest.fixture

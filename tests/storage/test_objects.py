@@ -11,8 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -20,14 +19,14 @@ from threading import Semaphore
 from unittest.mock import Mock
 
 import pytest
-from support.commands import COMMAND, Result, run, run_process, wait_until
+from support.commands import COMMAND, run_process, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 from fsspec.implementations.memory import MemoryFileSystem
-from support.bucket import Bucket
+from support.store import RECORDING, Store
 from support.store_proxy import (
     NOT_IMPLEMENTED,
     Answer,
@@ -51,64 +50,8 @@ from filedecryptor.storage.s3 import S3
 
 Forward = Callable[[Request], Answer]
 
-RECORDING = encrypt(AUDIO)
 LARGE = LARGEST_PIECE + 1_000_000
 """Bytes of audio that are sent in several parts."""
-
-
-class Store(Bucket):
-    """A bucket whose address is `@` in commands and in what they print, and its `requests`."""
-
-    def __init__(self, endpoint: str, folder: Path) -> None:
-        super().__init__(endpoint)
-        self.folder = folder
-        self.endpoint = endpoint
-        self.requests: list[Request] = []
-        self.env["FILEDECRYPTOR_PASSWORD"] = PASSWORD
-
-    def words(self, line: str) -> list[str]:
-        """Return the words of a command."""
-        return [word.replace("@", self.url) for word in line.split()]
-
-    def run(
-        self,
-        line: str,
-        behaviour: Behaviour | None = None,
-        *,
-        stdin: bytes = b"",
-        announce_whole: bool = False,
-        env: Mapping[str, str] | None = None,
-    ) -> Result:
-        """Run the command in the folder; if the store has a behaviour, through a proxy."""
-        with (
-            proxy(self.endpoint, behaviour, announce_whole=announce_whole)
-            if behaviour
-            else nullcontext()
-        ) as seen:
-            way = {"AWS_ENDPOINT_URL": seen.url} if seen else {}
-            more = {**self.env, **way, **(env or {})}
-            done = run(*self.words(line), cwd=self.folder, stdin=stdin, env=more)
-            self.requests += seen.requests if seen else []
-        url = self.url.encode()
-        return Result(done.code, done.stdout.replace(url, b"@"), done.stderr.replace(self.url, "@"))
-
-    def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
-        """Set the way to the server in the environment of this process."""
-        for name, value in {**self.env, **more}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(S3, "_cache", {})
-
-    def count(self, method: str) -> int:
-        """Return how many requests of a method there were."""
-        return [request.method for request in self.requests].count(method)
-
-
-@pytest.fixture
-def store(server: str, tmp_path: Path) -> Store:
-    """A store with one recording, `in/a.enc`."""
-    store = Store(server, tmp_path)
-    store.put("in/a.enc", RECORDING)
-    return store
 
 
 OUTPUTS = dict(zip(["a.opus", "b c.mp3", "late/d.wav"], BY_FORMAT.values(), strict=True))
@@ -126,6 +69,7 @@ def night(store: Store) -> Store:
     return store
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     ("line", "code", "expected", "last"),
     [
@@ -150,6 +94,7 @@ def test_an_object_a_folder_or_a_bucket(
     assert contents(night.folder) == {}
 
 
+@pytest.mark.every_server
 def test_between_the_store_and_other_places(night: Store) -> None:
     """Input and output may be on the disk, or the streams; a second run believes lengths only."""
     folder = night.folder
@@ -177,6 +122,7 @@ def test_between_the_store_and_other_places(night: Store) -> None:
     assert night.contents() == before | {"x/y.opus": AUDIO, "new.opus": AUDIO}
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("key", ["in/a.enc", "in/"])
 def test_an_object_that_is_there(night: Store, key: str) -> None:
     """As on the disk: the length tells; for many, the listings tell it."""
@@ -204,6 +150,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.every_server
 def test_a_key_is_taken_as_it_is(store: Store) -> None:
     """Nothing in it is a pattern, a path or an escape; what fsspec takes for a chain is refused."""
     chains = ["a::b", "c::d/e", "x?versionId=1"]
@@ -225,6 +172,7 @@ def test_a_key_is_taken_as_it_is(store: Store) -> None:
     assert contents(store.folder) == {"deep": None, "deep/down": None, "deep/down/a.opus": AUDIO}
 
 
+@pytest.mark.every_server
 def test_slashes_and_folders_hide_nothing(night: Store) -> None:
     """The end of `-d` has one; a folder may have no name, or that of an object, which goes first."""
     old = bytes(len(AUDIO))
@@ -312,6 +260,7 @@ def test_more_objects_than_one_page_lists(store: Store) -> None:
     }
 
 
+@pytest.mark.every_server
 def test_a_reader_finds_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it lies: stores refuse a range that begins there."""
     store.use(monkeypatch)
@@ -346,6 +295,7 @@ def test_few_requests(store: Store) -> None:
 # Objects appear whole or not at all.
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(("size", "folder"), [(0, "in"), (1000, "out"), (LARGE, "in")])
 def test_an_object_appears_whole_or_not_at_all(store: Store, size: int, folder: str) -> None:
     """Nothing is sent before the tag has verified, neither at once nor in parts; what was there stays."""
@@ -363,6 +313,7 @@ def test_an_object_appears_whole_or_not_at_all(store: Store, size: int, folder: 
     assert store.contents() == {"in/a.enc": encrypt(audio), f"{folder}/a.wav": audio}
 
 
+@pytest.mark.every_server
 def test_an_upload_that_cannot_be_aborted_is_not_completed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +338,7 @@ def test_an_upload_that_cannot_be_aborted_is_not_completed(
     assert "in/b.x" not in store.keys()  # noqa: SIM118 - no dict
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("seconds", [0.3, pytest.param(7, marks=pytest.mark.slow)])
 def test_an_interruption_leaves_no_upload(store: Store, seconds: float) -> None:
     """However slow the store is: what was begun is aborted, in a bounded time; the rest is whole."""
@@ -627,6 +579,7 @@ def put(url: str, size: int, *, replace: bool = True) -> None:
     objects.publish(url, BytesIO(bytes(size)), replace=replace)
 
 
+@pytest.mark.every_server
 def test_the_sizes_of_all_objects_below_a_folder(place: str) -> None:
     """By what is to be added to its address, which then is theirs."""
     assert objects.sizes_below(place) == objects.sizes_in(place) == {}
@@ -644,6 +597,7 @@ def test_the_sizes_of_all_objects_below_a_folder(place: str) -> None:
     assert above == BESIDE | {f"{ODD}/{name}": sizes[name] for name in sizes}
 
 
+@pytest.mark.every_server
 def test_folders_are_not_among_the_sizes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither as consoles mark them, nor an object of the folder's own name; a bucket may be gone."""
     store.use(monkeypatch)
@@ -680,6 +634,7 @@ def test_sizes_are_listed_page_by_page(store: Store, monkeypatch: pytest.MonkeyP
     assert caught.value.filename == f"{store.url}/many"
 
 
+@pytest.mark.every_server
 def test_an_object_that_is_removed(place: str) -> None:
     """It alone, whatever its key; what is not there is no matter."""
     sizes = dict.fromkeys(["one", "sub/one", *NAMES], 1)
@@ -732,6 +687,7 @@ CONTENT_TYPES = {
 """By the name of an object, what the store then tells browsers that it is."""
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     "behaviour", [forwarding, refusing_conditions()], ids=["all", "no conditions"]
 )
@@ -890,6 +846,7 @@ def test_checksums_of_whole_objects_with_ranges(
     assert code or store.get("in/a.x") == AUDIO
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(("setting", "code"), [(None, 0), ("when_supported", 1)])
 def test_checksums_of_what_is_sent(
     store: Store, monkeypatch: pytest.MonkeyPatch, setting: str | None, code: int
