@@ -873,6 +873,7 @@ def test_checksums_of_what_is_sent(
         way |= {"AWS_REQUEST_CHECKSUM_CALCULATION": setting} if setting else {}
         result = store.run("@/in/ - x", env=way)
     assert result.code == code, result
+    assert any("Content-MD5" in request.headers for request in seen.requests) == (not setting)
     assert code or store.contents().items() >= {"in/a.x": AUDIO, "in/b.x": audio}.items()
 
 

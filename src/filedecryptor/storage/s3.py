@@ -96,7 +96,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         call = super()._call_s3
         if not self.knows_conditions:
             parameters.pop("IfNoneMatch", None)
-        parameters |= _told_of(parameters.get("Key"), parameters.get("Body"))
+        parameters |= self._told_of(parameters.get("Key"), parameters.get("Body"))
 
         async def request() -> dict[str, Any]:
             try:
@@ -125,6 +125,19 @@ class S3(S3FileSystem):  # type: ignore[misc]
         return answer
 
     call_s3 = sync_wrapper(_call_s3)
+
+    def _told_of(self, key: object, body: object) -> dict[str, str]:
+        """Return what the store is told of an object; s3fs leaves out what a request cannot tell."""
+        told = {}
+        extension = os.path.splitext(str(key))[1].lower()
+        if extension in CONTENT_TYPES:
+            told["ContentType"] = CONTENT_TYPES[extension]
+        checksums = str(self.session.get_config_variable("request_checksum_calculation"))
+        # Where objects are locked, Amazon S3 takes none without a checksum.
+        if isinstance(body, bytes) and checksums.lower() == "when_required":
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+            told["ContentMD5"] = base64.b64encode(digest).decode()
+        return told
 
     async def _cat_file(self, path: str, **limits: int) -> bytes:
         call: Callable[[], Awaitable[bytes]] = partial(super()._cat_file, path, **limits)
@@ -189,18 +202,6 @@ def _session(settings: dict[str, Any]) -> AioSession:
         )
     session.register("before-call.s3.HeadBucket", _end_redirection)
     return session
-
-
-def _told_of(key: object, body: object) -> dict[str, str]:
-    """Return what a store is told of an object; s3fs leaves out what a request does not know."""
-    told = {}
-    extension = os.path.splitext(str(key))[1].lower()
-    if extension in CONTENT_TYPES:
-        told["ContentType"] = CONTENT_TYPES[extension]
-    if isinstance(body, bytes):  # where objects are locked, Amazon S3 takes none without
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        told["ContentMD5"] = base64.b64encode(digest).decode()
-    return told
 
 
 def _end_redirection(params: dict[str, Any], **_: object) -> None:
