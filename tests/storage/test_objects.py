@@ -15,6 +15,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from socket import socket
 from threading import Semaphore
 from unittest.mock import Mock
 
@@ -26,6 +27,7 @@ from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
 from fsspec.implementations.memory import MemoryFileSystem
+from support.bucket import Bucket
 from support.store import RECORDING, Store
 from support.store_proxy import (
     NOT_IMPLEMENTED,
@@ -276,6 +278,44 @@ def test_a_reader_finds_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -
         assert read == data
 
 
+def test_a_bucket_with_dots_at_an_address_with_a_path(store: Store) -> None:
+    """As behind a gateway: the bucket's name comes after the path, whatever it looks like."""
+
+    def behind(request: Request, forward: Forward) -> Answer:
+        front, _, path = request.path.partition("/some/path/")
+        assert not front
+        return forward(request._replace(path=f"/{path}"))
+
+    bucket = Bucket(store.endpoint, f"with.dots-{store.name}")
+    bucket.put("in/a.enc", RECORDING)
+    bucket.put("in/b.enc", encrypt(bytes(LARGE)))
+    for slash in ("", "/"):
+        with proxy(store.endpoint, behind) as seen:
+            env = {"AWS_ENDPOINT_URL": f"{seen.url}/some/path{slash}"}
+            done = store.run(
+                f"{bucket.url}/in - x --if-exists fail -d {bucket.url}/{slash}o", env=env
+            )
+        assert done.code == 0, done
+        assert bucket.get(f"{slash}o/a.x") == AUDIO
+
+
+def test_a_public_bucket(store: Store) -> None:
+    """It is read without credentials, by requests that nobody has signed."""
+    store.client.put_object_acl(Bucket=store.name, Key="in/a.enc", ACL="public-read")
+    words = store.words("@/in/a.enc - opus -o -")
+    with proxy(store.endpoint, forwarding) as seen:
+        env = {**store.env, **NOBODY, "AWS_ENDPOINT_URL": seen.url, "HOME": str(store.folder)}
+        refused, read = (
+            run_process(*words, cwd=store.folder, env={**env, **more})
+            for more in ({}, {"FSSPEC_S3_ANON": "true"})
+        )
+    assert refused.code == 1
+    assert "FSSPEC_S3_ANON=true" in refused.lines[-1]
+    assert (read.code, read.stdout) == (0, AUDIO)
+    assert seen.requests
+    assert not any("Authorization" in request.headers for request in seen.requests)
+
+
 def test_few_requests(store: Store) -> None:
     """A short recording is one to read, and one to write; listings tell names and sizes."""
     store.put("in/b.enc", RECORDING)
@@ -431,6 +471,7 @@ CHAINS = "chains and versions of objects are not understood"
         ("s3://b/a.enc?versionId=1", {}, CHAINS, 2),
         ("zip://a.enc::s3://b/x.zip", {}, CHAINS, 2),
         ("file:///a.enc", {}, "this is on the disk", 2),
+        ("s3://A_Bucket!/a.enc", {}, 'Parameter validation failed: Invalid bucket name "A_Bu', 1),
         ("s3://bucket/a.enc", UNREACHABLE, "Could not connect to the endpoint", 1),
         ("s3://bucket/a.enc", NOBODY, "Unable to locate credentials", 1),
     ],
@@ -529,6 +570,23 @@ def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
     assert result.code == 0, result
     assert store.contents()["in/a.x"] == AUDIO
     assert store.contents()["in/b.x"] == audio
+
+
+def test_a_store_that_is_not_there_for_a_moment(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while it is started anew: nobody listens, and it is asked again."""
+    asked: list[object] = []
+    connect = socket.connect
+
+    def counted(one: socket, address: object) -> None:
+        asked.append(address)
+        connect(one, address)  # type: ignore[arg-type] # as asyncio gives it
+
+    monkeypatch.setattr(socket, "connect", counted)
+    result = store.run("@/in/a.enc - x", env={**UNREACHABLE, "AWS_MAX_ATTEMPTS": "3"})
+    assert result.lines[0].startswith("error: @/in/a.enc: Could not connect to the endpoint URL")
+    assert (result.code, asked) == (1, [("127.0.0.1", 9)] * 3)
 
 
 @pytest.mark.parametrize("is_mixed", [False, True])

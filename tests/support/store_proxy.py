@@ -54,7 +54,7 @@ def refusal(status: int, code: str, message: str, extra: str = "") -> Answer:
 
 def is_conditional(request: Request) -> bool:
     """Return whether a request must not replace an object."""
-    return "If-None-Match" in request.headers
+    return "if-none-match" in map(str.lower, request.headers)
 
 
 NOT_IMPLEMENTED = refusal(

@@ -25,7 +25,13 @@ from typing import Any, TypeVar, cast
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
 from aiohttp import ClientResponseError
 from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+)
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.core import S3_RETRYABLE_ERRORS
@@ -52,6 +58,13 @@ PASSING_CODES = {
 }
 """Codes of temporary refusals, besides all with a status of 429, or of 500 and above but 501."""
 
+PASSING_ERRORS = (
+    *S3_RETRYABLE_ERRORS,
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    ProxyConnectionError,
+)
+
 NO_CONDITIONS = {400, 405, 501}  # statuses of stores that do not know `If-None-Match`
 unconditional = Semaphore(0)  # released for each store that is found to know no conditional writes
 
@@ -62,11 +75,26 @@ HINTS = {
     "InvalidAccessKeyId": "see that AWS_ACCESS_KEY_ID, or the profile, is for this store",
     "InvalidObjectState": "it is archived (S3 Glacier): restore it there, then run this again",
     "InvalidToken": "renew the credentials, then run this again",
+    "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a"
+    " public bucket, FSSPEC_S3_ANON=true",
+    "ParamValidationError": "see the name of the bucket",
     "PermanentRedirect": "set AWS_DEFAULT_REGION to the region of the bucket",
     "RequestTimeTooSkewed": "set the clock of this machine",
+    "SSOTokenLoadError": "log in by 'aws sso login', then run this again",
     "SignatureDoesNotMatch": "see that AWS_SECRET_ACCESS_KEY, or the profile, is for this store",
     "SlowDown": "run this again later, with a smaller number of --jobs",
+    "TokenRetrievalError": "log in by 'aws sso login', then run this again",
+    "UnauthorizedSSOTokenError": "log in by 'aws sso login', then run this again",
 }
+"""What to do about a refusal, by its code, or about an error of `botocore`, by its type."""
+
+SETTINGS = "see the variables AWS_... and the files in ~/.aws"  # a hint about anything else
+
+# A program for credentials may be missing, for instance, or print something that is not JSON.
+FAILURES = (ClientError, BotoCoreError, OSError, ValueError, EOFError)
+
+# Requests for credentials, by services that are not the store and know nothing of its objects.
+CREDENTIALS = {"AssumeRole", "AssumeRoleWithWebIdentity", "CreateToken", "GetRoleCredentials"}
 
 PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} | dict.fromkeys(
     ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"
@@ -87,8 +115,12 @@ class S3(S3FileSystem):  # type: ignore[misc]
     def __init__(self, **options: object) -> None:
         super().__init__(loop=_loop(os.getpid()), **options)
         self.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
-        if self.session is None:
-            self.session = _session(self.kwargs)
+        try:
+            if self.session is None:
+                self.session = _session(self.kwargs)
+            self.tries: int | None = self.session.get_config_variable("max_attempts")
+        except FAILURES as error:
+            raise _ours(error) from None
 
     async def _call_s3(
         self, method: str, *options: dict[str, object], **parameters: object
@@ -111,7 +143,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
         try:
             return await self._with_retries(request)
-        except ClientError as error:
+        except FAILURES as error:
             is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
             if "IfNoneMatch" not in parameters or not is_refused:
                 raise _ours(error) from None
@@ -154,7 +186,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     async def _with_retries(self, request: Callable[[], Awaitable[Result]]) -> Result:
         """Make a request, and repeat it while it fails for a temporary reason."""
-        tries: int | None = self.session.get_config_variable("max_attempts")
+        tries = self.tries
         pause = FIRST_PAUSE
         deadline = None
         while True:
@@ -211,23 +243,34 @@ def _end_redirection(params: dict[str, Any], **_: object) -> None:
 
 def _is_passing(failure: BaseException) -> bool:
     if not isinstance(failure, ClientError):
-        return isinstance(failure, S3_RETRYABLE_ERRORS)
+        is_setting = isinstance(_wrapped(failure), FileNotFoundError | PermissionError)
+        return isinstance(failure, PASSING_ERRORS) and not is_setting
     status = _status(failure)
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return (is_busy and status != HTTPStatus.NOT_IMPLEMENTED) or _code(failure) in PASSING_CODES
 
 
 def _code(failure: BaseException) -> str:
-    return str(failure.response["Error"].get("Code")) if isinstance(failure, ClientError) else ""
+    if isinstance(failure, ClientError):
+        return str(failure.response["Error"].get("Code"))
+    return type(failure).__name__
 
 
-def _status(failure: ClientError) -> int:
+def _wrapped(failure: BaseException) -> object:
+    """Return the error that `botocore` has put into its own, if there is one."""
+    return getattr(failure, "kwargs", {}).get("error")
+
+
+def _status(failure: BaseException) -> int:
+    """Return the status of a refusal; 0 for anything else."""
+    if not isinstance(failure, ClientError):
+        return 0
     return int(failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _sentence(failure: BaseException) -> str:
     if not isinstance(failure, ClientError):
-        error = getattr(failure, "kwargs", {}).get("error")
+        error = _wrapped(failure)
         wrong = error.message if isinstance(error, ClientResponseError) else ""
         # What the store has sent follows, as Python writes bytes.
         cause = wrong and "the answer is not valid HTTP: " + re.split(r":?\s+b?['\"]", wrong)[0]
@@ -237,14 +280,21 @@ def _sentence(failure: BaseException) -> str:
     return in_one_line(failure.response["Error"].get("Message") or words)
 
 
-def _ours(failure: ClientError) -> OSError | StorageError:
-    """Return the error for a refusal: the store's own sentence, and what can be done about it."""
+def _ours(failure: Exception) -> OSError | StorageError:
+    """Return the error for a refusal, or for what kept the store from being asked."""
+    sentence, hint = _sentence(failure), HINTS.get(_code(failure))
+    if not isinstance(failure, ClientError):
+        if not isinstance(cause := _wrapped(failure) or failure, BotoCoreError):
+            sentence = f"the settings for S3 do not work: {in_one_line(cause)}"
+        return StorageError(sentence, hint=hint or SETTINGS)
+    operation = failure.operation_name
+    if operation in CREDENTIALS:
+        cause = f"no credentials: {sentence} ({operation})"
+        return StorageError(cause, hint=hint or SETTINGS)
     if _status(failure) == HTTPStatus.NOT_FOUND:
-        return FileNotFoundError(errno.ENOENT, _sentence(failure))
+        return FileNotFoundError(errno.ENOENT, sentence)
     if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
         return FileExistsError()
-    hint = HINTS.get(_code(failure))
     if _code(failure) in {"AccessDenied", "403"}:
-        operation = failure.operation_name
         hint = f"the credentials need {PERMISSIONS.get(operation, f's3:{operation}')} for this"
-    return StorageError(_sentence(failure), hint=hint)
+    return StorageError(sentence, hint=hint)
