@@ -453,6 +453,19 @@ def test_a_store_that_does_not_speak_http(store: Store) -> None:
     assert result.stderr.endswith("a.enc: the answer is not valid HTTP: Invalid header token\n")
 
 
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_a_store_that_does_not_ask_for_what_is_sent(store: Store, size: int) -> None:
+    """It gets all the same: no answer is due before, and some stores and proxies give none."""
+    audio = os.urandom(size)
+    store.put("in/a.enc", encrypt(audio))
+    with proxy(store.endpoint, forwarding, invite=False) as seen:
+        env = {**store.env, "AWS_ENDPOINT_URL": seen.url}
+        words = store.words("@/in/a.enc - x")
+        result = run_process(*words, cwd=store.folder, env=env, timeout=30)
+    assert (result.code, result.lines) == (0, [])
+    assert store.get("in/a.x") == audio
+
+
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
 NOBODY = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
 NOBODY["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -69,12 +69,13 @@ def refusing_conditions(answer: Answer = NOT_IMPLEMENTED) -> Behaviour:
 
 @contextmanager
 def proxy(
-    endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False
+    endpoint: str, behaviour: Behaviour, *, announce_whole: bool = False, invite: bool = True
 ) -> Iterator[StoreProxy]:
     """Run a proxy before the server at `endpoint`; yield it.
 
     With `announce_whole`, the length that it tells is the server's own, also of a body that the
-    behaviour has cut off.
+    behaviour has cut off. Without `invite`, it says nothing to a client that waits for a word
+    before it sends a body.
     """
 
     def forward(request: Request) -> Answer:
@@ -90,6 +91,9 @@ def proxy(
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
+
+        def handle_expect_100(self) -> bool:
+            return super().handle_expect_100() if invite else True
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -32,6 +32,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     EndpointConnectionError,
     ProxyConnectionError,
 )
+from botocore.handlers import add_expect_header  # type: ignore[import-untyped]
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.core import S3_RETRYABLE_ERRORS
@@ -233,6 +234,8 @@ def _session(settings: dict[str, Any]) -> AioSession:
             ConstantProvider("when_required")
         )
     session.register("before-call.s3.HeadBucket", _end_redirection)
+    # Or aiohttp waits for ever for stores that do not say that they want to read what is sent.
+    session.unregister("before-call.s3", add_expect_header)
     return session
 
 
