@@ -43,7 +43,7 @@ from support.store_proxy import (
 from support.tls import certificate, listening, secure
 
 from filedecryptor import AuthenticationError, UsageError, decrypt_file, open_recording
-from filedecryptor.errors import StorageError, in_one_line
+from filedecryptor.errors import StorageError, UnavailableError, in_one_line
 from filedecryptor.jobs.batch import FAILURES_IN_A_ROW
 from filedecryptor.storage import UNCONDITIONAL, objects, uploads
 from filedecryptor.storage.objects import LARGEST_PIECE, READ_AHEAD
@@ -464,6 +464,18 @@ def test_a_store_that_does_not_ask_for_what_is_sent(store: Store, size: int) -> 
         result = run_process(*words, cwd=store.folder, env=env, timeout=30)
     assert (result.code, result.lines) == (0, [])
     assert store.get("in/a.x") == audio
+
+
+def test_a_line_that_breaks_while_something_is_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is made again, as after any other failure in passing."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 1)
+    with listening(lambda one: one.recv(5000)) as deaf:  # what is left unread resets the line
+        store.use(monkeypatch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{deaf.port}")
+        with pytest.raises(UnavailableError):
+            put(f"{store.url}/x", LARGEST_PIECE)
+        assert deaf.count > 2  # aiohttp makes it twice
 
 
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}

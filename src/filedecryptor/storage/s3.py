@@ -23,7 +23,7 @@ from threading import Semaphore, Thread
 from typing import Any, TypeVar, cast
 
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
-from aiohttp import ClientResponseError
+from aiohttp import ClientConnectorError, ClientOSError, ClientResponseError
 from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -272,15 +272,19 @@ def _status(failure: BaseException) -> int:
 
 
 def _sentence(failure: BaseException) -> str:
-    if not isinstance(failure, ClientError):
-        error = _wrapped(failure)
-        wrong = error.message if isinstance(error, ClientResponseError) else ""
+    if isinstance(failure, ClientError):
+        # Ceph has codes alone, as in NoSuchBucket.
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _code(failure))
+        return in_one_line(failure.response["Error"].get("Message") or words)
+    error = _wrapped(failure)
+    if isinstance(error, ClientResponseError) and error.message:
         # What the store has sent follows, as Python writes bytes.
-        cause = wrong and "the answer is not valid HTTP: " + re.split(r":?\s+b?['\"]", wrong)[0]
-        return in_one_line(cause or failure)
-    # Ceph has codes alone, as in NoSuchBucket.
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _code(failure))
-    return in_one_line(failure.response["Error"].get("Message") or words)
+        wrong, *_ = re.split(r":?\s+b?['\"]", error.message)
+        return f"the answer is not valid HTTP: {wrong}"
+    if isinstance(error, ClientOSError) and not isinstance(error, ClientConnectorError):
+        # A connection has ended that was in use; `botocore` says that there was none.
+        return os.strerror(error.errno) if error.errno else in_one_line(error)
+    return in_one_line(failure)
 
 
 def _ours(failure: Exception) -> OSError | StorageError:
