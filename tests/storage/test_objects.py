@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from socket import socket
-from threading import Semaphore
+from threading import Event, Semaphore
 from unittest.mock import Mock
 
 import pytest
@@ -476,6 +476,23 @@ def test_a_line_that_breaks_while_something_is_sent(
         with pytest.raises(UnavailableError):
             put(f"{store.url}/x", LARGEST_PIECE)
         assert deaf.count > 2  # aiohttp makes it twice
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits how long sending takes")
+def test_a_store_that_takes_no_more_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for as long as for an answer, and not until it hangs up."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0)
+    monkeypatch.setattr(S3, "read_timeout", 1)
+    given_up = Event()
+    with listening(lambda one: one.recv(5000) and given_up.wait(20)) as deaf:
+        store.use(monkeypatch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{deaf.port}")
+        begin = time.monotonic()
+        with pytest.raises(UnavailableError, match="Connection timed out"):
+            put(f"{store.url}/x", LARGEST_PIECE)
+        given_up.set()
+    assert time.monotonic() - begin < 15
 
 
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}

@@ -14,6 +14,8 @@ import logging
 import os
 import random
 import re
+import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -116,6 +118,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
     def __init__(self, **options: object) -> None:
         super().__init__(loop=_loop(os.getpid()), **options)
         self.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
+        self.config_kwargs.setdefault("connector_args", {"socket_factory": _socket})
         try:
             if self.session is None:
                 self.session = _session(self.kwargs)
@@ -222,6 +225,15 @@ def _loop(process: int) -> asyncio.AbstractEventLoop:  # noqa: ARG001 - a fork n
 
     Thread(target=run, daemon=True).start()
     return loop
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket that fails if a store takes no more of what is sent; aiohttp would wait."""
+    connection = socket.socket(*address[:3])
+    if sys.platform == "linux":
+        milliseconds = int(S3.read_timeout * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    return connection
 
 
 def _session(settings: dict[str, Any]) -> AioSession:
