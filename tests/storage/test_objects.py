@@ -495,6 +495,28 @@ def test_a_store_that_takes_no_more_is_given_up(
     assert time.monotonic() - begin < 15
 
 
+def test_a_store_that_trickles_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, and the last never would."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0)
+    monkeypatch.setattr("filedecryptor.storage.s3.REQUEST_TIME", 1)
+    given_up = Event()
+
+    def trickle(one: socket) -> None:
+        is_read = one.recv(5000).startswith(b"GET")
+        one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(200 * is_read):
+            one.send(b"x")
+            if given_up.wait(0.1):
+                break
+
+    with listening(trickle) as slow:
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{slow.port}"}
+        result = store.run("@/in/a.enc - x", env=env)
+        given_up.set()
+    said = "error: @/in/a.enc: a request has taken 1 seconds"
+    assert (result.code, result.lines) == (1, [said])
+
+
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
 NOBODY = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
 NOBODY["AWS_EC2_METADATA_DISABLED"] = "true"

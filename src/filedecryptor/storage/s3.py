@@ -51,6 +51,7 @@ for _library in ("asyncio", "aiobotocore", "aiohttp", "botocore", "fsspec", "s3f
 # a store that does not answer at all is waited for 15 seconds.
 RETRY_TIME = 15.0
 FIRST_PAUSE = 0.1
+REQUEST_TIME = 600.0  # seconds that one request may take, however slowly it goes on
 LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, randomly less
 
 PASSING_CODES = {
@@ -195,7 +196,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         deadline = None
         while True:
             try:
-                return await request()
+                return await asyncio.wait_for(request(), REQUEST_TIME)
             except Exception as error:  # noqa: BLE001 - which of them s3fs raises is not settled
                 failure = error.__cause__ if isinstance(error.__cause__, ClientError) else error
                 if not _is_passing(failure):
@@ -294,8 +295,10 @@ def _sentence(failure: BaseException) -> str:
         wrong, *_ = re.split(r":?\s+b?['\"]", error.message)
         return f"the answer is not valid HTTP: {wrong}"
     if isinstance(error, ClientOSError) and not isinstance(error, ClientConnectorError):
-        # A connection has ended that was in use; `botocore` says that there was none.
+        # A connection has ended that was in use: `botocore` says that there was none.
         return os.strerror(error.errno) if error.errno else in_one_line(error)
+    if type(failure) is TimeoutError:  # which says nothing
+        return f"a request has taken {REQUEST_TIME:.0f} seconds"
     return in_one_line(failure)
 
 
