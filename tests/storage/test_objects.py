@@ -530,7 +530,7 @@ CHAINS = "chains and versions of objects are not understood"
         *((f"s3://no-such-bucket{key}", {}, NO_BUCKET, 1) for key in ("/a.enc", "", "/")),
         ("@/gone.enc", {}, "The specified key does not exist.", 1),
         ("@/in/a.enc -d s3://gone", {}, NO_BUCKET, 1),  # of the output, which is named
-        ("gs://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
+        ("dropbox://bucket/a.enc", {}, "the package for such addresses is not installed", 2),
         ("nonsense://a.enc", {}, "Protocol not known: nonsense", 2),
         ("s3://b/a.enc?versionId=1", {}, CHAINS, 2),
         ("zip://a.enc::s3://b/x.zip", {}, CHAINS, 2),

@@ -106,10 +106,15 @@ def size_of(path: str) -> int | None:
     return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
+def _prefix_of(directory: str) -> str:
+    """Return what the keys in a folder begin with; some packages keep a slash at its end, some do not."""
+    return resolve(join(directory, "x"))[1][:-1]
+
+
 def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
     """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
     with asking(directory) as (store, key), suppress(FileNotFoundError):
-        prefix = resolve(join(directory, "x"))[1][:-1]
+        prefix = _prefix_of(directory)
         found = store.find(key, detail=True).values() if below else store.ls(key, detail=True)
         return {
             name.removeprefix(prefix): int(entry["size"] or 0)
@@ -126,19 +131,20 @@ sizes_below = partial(sizes_in, below=True)
 
 def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[Folder]:
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
-    with asking(directory) as (file_system, root):
-        keys = file_system.find(root)
-    base = directory.rstrip("/")
+    base = join(directory, "")
+    with asking(directory) as (file_system, key):
+        prefix = _prefix_of(directory)
+        keys = file_system.find(key.rstrip("/"))
     folders: dict[str, list[str]] = {}
     for key in keys:
-        folder, slash, name = key[len(root) :].rpartition("/")
-        if not slash or not name.lower().endswith(SUFFIX):
+        folder, slash, name = key.removeprefix(prefix).rpartition("/")
+        if not key.startswith(prefix) or not name.lower().endswith(SUFFIX):
             continue
+        path = f"{base}{folder}{slash}"
         if any(mark in key for mark in MARKS):
-            error = StorageError(f"an address cannot hold {' or '.join(MARKS)}")
-            on_error(f"{base}{key[len(root) :]}", error)
+            on_error(path + name, StorageError(f"an address cannot hold {' or '.join(MARKS)}"))
         else:
-            folders.setdefault(f"{base}{folder}/", []).append(name)
+            folders.setdefault(path, []).append(name)
     for folder, names in folders.items():
         yield folder, sorted(names), []
 
