@@ -14,7 +14,7 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 pytest.importorskip("fsspec", reason="the extra s3 is not installed")
 
 from fsspec import register_implementation
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from filedecryptor.storage import objects
 
@@ -31,6 +31,12 @@ class Keys(MemoryFileSystem):  # type: ignore[misc]
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         return path.removeprefix("keys://")
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
+        """Write an object; what is below it is no matter."""
+        if mode == "create" and path in self.store:
+            raise FileExistsError
+        self.store[path] = MemoryFile(self, path, value)
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +73,12 @@ def test_a_slash_at_the_end_hides_no_recording(
     )
     assert result.code == 0, result
     assert sorted(result.stdout.decode().split()) == [f"keys://bucket/{path}" for path in found]
+
+
+def test_a_folder_is_not_in_the_way_of_an_object() -> None:
+    """Whatever `exists` says; an object of that name is."""
+    put("keys://bucket/a.x/below", b"")
+    put("keys://bucket/a.x", b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        put("keys://bucket/a.x", b"second", replace=False)
+    assert Keys.store["bucket/a.x"].getvalue() == b"first"

@@ -255,7 +255,7 @@ def publish(
             return
         data = content.read()
         with asking(target) as (file_system, key):
-            _look(file_system, key, replace=replace)
+            _look(target, file_system, key, replace=replace)
             file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
@@ -272,12 +272,13 @@ def _send_in_parts(
                 uploads.refuse_if_interrupted()
                 upload.write(piece)
         with errors_naming(target, translate=translated):
-            _look(file_system, key, replace=replace)
+            _look(target, file_system, key, replace=replace)
             upload.close()
 
 
-def _look(file_system: AbstractFileSystem, key: str, *, replace: bool) -> None:
+def _look(target: str, file_system: AbstractFileSystem, key: str, *, replace: bool) -> None:
     """Refuse to replace an object; not every store has requests that refuse it themselves."""
     uploads.refuse_if_interrupted()
-    if not replace and file_system.exists(key):
+    # Some say of a folder, too, that it exists.
+    if not replace and file_system.exists(key) and size_of(target) is not None:
         raise FileExistsError
