@@ -17,6 +17,7 @@ from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from filedecryptor.storage import objects
+from filedecryptor.storage.objects import LARGEST_PIECE
 
 PASSWORDS = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
 
@@ -82,3 +83,26 @@ def test_a_folder_is_not_in_the_way_of_an_object() -> None:
     with pytest.raises(FileExistsError):
         put("keys://bucket/a.x", b"second", replace=False)
     assert Keys.store["bucket/a.x"].getvalue() == b"first"
+
+
+def test_a_store_that_shows_what_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, nothing is replaced that was there, and what is not completed is removed."""
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    url, size = "memory://bucket/a.x", LARGEST_PIECE + 1
+    put(url, bytes(size), replace=False)
+    with pytest.raises(FileExistsError):
+        put(url, b"x" * size, replace=False)
+    assert objects.size_of(url) == size
+    assert MemoryFileSystem.store["/bucket/a.x"].getvalue() == bytes(size)
+
+    def break_off(count: int) -> None:
+        calls.append(count)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+
+    calls: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        objects.publish(
+            "memory://bucket/b.x", BytesIO(bytes(size)), replace=True, on_progress=break_off
+        )
+    assert MemoryFileSystem.store.keys() == {"/bucket/a.x"}

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from threading import Semaphore
@@ -29,6 +29,7 @@ from filedecryptor.storage.paths import SUFFIX, join
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+    from fsspec.spec import AbstractBufferedFile
 
 MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
@@ -259,12 +260,39 @@ def publish(
             file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
+class InPlace:
+    """A file that is seen under its name while it is written, as if it were an upload in parts."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, remove: Callable[[], object]) -> None:
+        self.write = file.write
+        self.close = file.close
+        self._remove = remove
+
+    def discard(self) -> None:
+        """Remove what has been written so far."""
+        self.close()
+        self._remove()
+
+
+def _in_parts(
+    file_system: AbstractFileSystem, key: str, mode: str, part_size: int
+) -> AbstractBufferedFile | InPlace:
+    from fsspec.spec import AbstractBufferedFile
+
+    file = file_system.open(key, mode, part_size)
+    if isinstance(file, AbstractBufferedFile):
+        return file
+    return InPlace(file, partial(file_system.rm_file, key))
+
+
 def _send_in_parts(
     target: str, content: BinaryIO, size: int, on_progress: OnProgress, *, replace: bool
 ) -> None:
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     with asking(target) as (file_system, key):
-        upload = file_system.open(key, "wb" if replace else "xb", part_size)
+        upload = _in_parts(file_system, key, "wb" if replace else "xb", part_size)
     with uploads.aborted_on_error(upload):
         while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
             on_progress(0)
@@ -272,7 +300,8 @@ def _send_in_parts(
                 uploads.refuse_if_interrupted()
                 upload.write(piece)
         with errors_naming(target, translate=translated):
-            _look(target, file_system, key, replace=replace)
+            # What is in its place from the beginning would be found itself; opening it has looked.
+            _look(target, file_system, key, replace=replace or isinstance(upload, InPlace))
             upload.close()
 
 

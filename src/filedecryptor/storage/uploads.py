@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Condition, Event, Thread
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from filedecryptor.errors import StorageError
 
-if TYPE_CHECKING:
-    from fsspec.spec import AbstractBufferedFile
-
 DISCARD_TIME = 5.0  # seconds that a store has to forget unfinished uploads
 
+
+class Upload(Protocol):
+    """What is needed to let a store forget it: a file of `fsspec`, or what stands for one."""
+
+    closed: bool
+
+    def discard(self) -> None: ...  # noqa: D102 - a file of `fsspec` documents it
+
+
 _changed = Condition()
-_under_way: dict[int, AbstractBufferedFile] = {}  # guarded by `_changed`
+_under_way: dict[int, Upload] = {}  # guarded by `_changed`
 _interrupted = Event()
 
 
 @contextmanager
-def aborted_on_error(upload: AbstractBufferedFile) -> Iterator[None]:
+def aborted_on_error(upload: Upload) -> Iterator[None]:
     """Abort an upload whatever is raised inside, or if the process is about to end."""
     with _changed:
         _under_way[id(upload)] = upload
@@ -35,7 +41,7 @@ def aborted_on_error(upload: AbstractBufferedFile) -> Iterator[None]:
             _changed.notify_all()
 
 
-def abort(upload: AbstractBufferedFile) -> None:
+def abort(upload: Upload) -> None:
     """Let the store forget what it has got so far."""
     upload.closed = True  # or its destructor would complete it, cut off as it is
     with suppress(Exception):  # the store may refuse that as well
