@@ -155,7 +155,7 @@ def hint_of(error: Failure) -> str | None:
     name = str(error.filename or "")
     directory = os.path.dirname(name)
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        is_missing = directory and "://" not in directory and not os.path.isdir(directory)
+        is_missing = directory and "://" not in name and not os.path.isdir(directory)
         return f"there is no directory {directory}" if is_missing else None
     is_refused = (
         error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}

@@ -550,6 +550,7 @@ def test_what_is_wrong_with_an_address(
     assert result.lines[0].startswith(f"error: {named}: ")
     assert message in result.lines[0]
     assert all(line.startswith(("error: ", "hint: ")) for line in result.lines)
+    assert "there is no directory" not in result.stderr
     assert "secret" not in result.stderr
 
 
