@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from support.commands import run
+from support.commands import run, run_process
 from support.recordings import AUDIO, PASSWORD, encrypt
 
 pytest.importorskip("fsspec", reason="the extra s3 is not installed")
@@ -106,3 +107,30 @@ def test_a_store_that_shows_what_is_being_written(monkeypatch: pytest.MonkeyPatc
             "memory://bucket/b.x", BytesIO(bytes(size)), replace=True, on_progress=break_off
         )
     assert MemoryFileSystem.store.keys() == {"/bucket/a.x"}
+
+
+LOGGING = """
+import logging, sys
+import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
+from filedecryptor.__main__ import main
+
+class Talkative(MemoryFileSystem):
+    protocol = "talkative"
+
+    def info(self, path, **options):
+        for name in "gcsfs", "azure.identity", "adlfs.spec", "aiohttp.client", "google.auth":
+            logging.getLogger(name).warning("out of retries")
+        raise FileNotFoundError
+
+fsspec.register_implementation("talkative", Talkative)
+sys.exit(main())
+"""
+
+
+def test_what_packages_log_is_not_printed(tmp_path: Path) -> None:
+    """Only our own line is."""
+    line = ("talkative://bucket/a.enc", "-", "x")
+    command = (sys.executable, "-c", LOGGING)
+    result = run_process(*line, cwd=tmp_path, env=PASSWORDS, command=command)
+    assert result.lines == ["error: talkative://bucket/a.enc: No such file or directory"]

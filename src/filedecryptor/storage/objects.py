@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -41,6 +41,18 @@ SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
 _large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
 
 
+LOGGERS = ("adlfs", "aiohttp", "asyncio", "azure", "fsspec", "gcsfs", "google")
+
+
+@cache
+def _keep_logs_from_the_terminal() -> None:
+    import logging
+
+    # What these log would be printed, were there no handler. Our errors say what matters.
+    for name in LOGGERS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
+
+
 def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     """Return the file system of an address, and the key of the object there."""
     if any(mark in url for mark in MARKS):
@@ -56,6 +68,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
             return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
         from fsspec import url_to_fs
 
+        _keep_logs_from_the_terminal()
         return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
