@@ -17,6 +17,7 @@ pytest.importorskip("fsspec", reason="the extra s3 is not installed")
 from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
+from filedecryptor.errors import StorageError, UnavailableError, UsageError
 from filedecryptor.storage import objects
 from filedecryptor.storage.objects import LARGEST_PIECE
 
@@ -24,7 +25,7 @@ PASSWORDS = {"FILEDECRYPTOR_PASSWORD": PASSWORD}
 
 
 class Keys(MemoryFileSystem):  # type: ignore[misc]
-    """A store of keys, which are whatever follows `keys://`, also a slash at the end."""
+    """A store of keys, whatever follows `keys://`, also a slash at the end, but without tabs."""
 
     protocol = "keys"
     root_marker = ""
@@ -32,7 +33,7 @@ class Keys(MemoryFileSystem):  # type: ignore[misc]
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return path.removeprefix("keys://")
+        return path.removeprefix("keys://").replace("\t", "")
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
         """Write an object; what is below it is no matter."""
@@ -134,3 +135,62 @@ def test_what_packages_log_is_not_printed(tmp_path: Path) -> None:
     command = (sys.executable, "-c", LOGGING)
     result = run_process(*line, cwd=tmp_path, env=PASSWORDS, command=command)
     assert result.lines == ["error: talkative://bucket/a.enc: No such file or directory"]
+
+
+class AzureError(Exception):
+    """What Azure's package raises: a sentence, and below it what is for logs."""
+
+    def __init__(self, message: str, status_code: int) -> None:
+        super().__init__(f"{message}\nContent: <?xml?>")
+        self.message = f"{message}\nRequestId:b2aa583e"
+        self.status_code = status_code
+
+
+class ClientConnectionError(Exception):
+    """What aiohttp raises: no error of Python's own."""
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "said"),
+    [
+        (
+            AzureError("There is no such container.", 404),
+            StorageError,
+            "There is no such container.",
+        ),
+        (AzureError("The server is busy.", 503), UnavailableError, "The server is busy."),
+        (ClientConnectionError("Cannot connect"), UnavailableError, "Cannot connect"),
+        (ConnectionRefusedError(111, "Connection refused"), UnavailableError, "Connection refused"),
+        (OSError("Forbidden: b/x\nno such\nright"), StorageError, "Forbidden: b/x no such right"),
+    ],
+)
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_what_a_store_has_said(
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+    kind: type[StorageError],
+    said: str,
+    *,
+    is_wrapped: bool,
+) -> None:
+    """Its sentence alone is told, and it is known what may pass, also inside an error of a package."""
+
+    def fail(*_: object, **__: object) -> None:
+        if is_wrapped:
+            raise RuntimeError("Failed to upload block!") from failure
+        raise failure
+
+    monkeypatch.setattr(Keys, "pipe_file", fail)
+    with pytest.raises(StorageError) as caught:
+        put("keys://bucket/a.x", b"")
+    assert (type(caught.value), caught.value.cause) == (kind, said)
+
+
+def test_a_key_that_a_package_would_change() -> None:
+    """It is refused: with it, another object would be read or replaced."""
+    put("keys://bucket/ab", b"old")
+    with pytest.raises(UsageError, match="does not take this key as it is"):
+        put("keys://bucket/a\tb", b"new")
+    with pytest.raises(UsageError):
+        objects.size_of("keys://bucket/a\tb")
+    assert Keys.store["bucket/ab"].getvalue() == b"old"

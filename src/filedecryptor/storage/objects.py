@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
+from http import HTTPStatus
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,7 +26,7 @@ from filedecryptor.errors import (
 )
 from filedecryptor.storage import uploads
 from filedecryptor.storage.disk import Folder, OnError, OnLink
-from filedecryptor.storage.paths import SUFFIX, join
+from filedecryptor.storage.paths import SUFFIX, is_url, join
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -40,6 +41,10 @@ SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
 
 _large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
 
+
+# Errors of connections, by name: Python's, aiohttp's and Azure's.
+PASSING = {"ConnectionError", "TimeoutError", "ClientConnectionError", "ClientPayloadError"}
+PASSING |= {"ServiceRequestError", "ServiceResponseError"}
 
 LOGGERS = ("adlfs", "aiohttp", "asyncio", "azure", "fsspec", "gcsfs", "google")
 
@@ -69,7 +74,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         from fsspec import url_to_fs
 
         _keep_logs_from_the_terminal()
-        return cast("tuple[AbstractFileSystem, str]", url_to_fs(url, use_listings_cache=False))
+        file_system, key = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
         is_ours = missing in {"fsspec", "s3", "s3a"}
@@ -77,6 +82,10 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         raise UsageError("the package for such addresses is not installed", hint=hint) from None
     except ValueError as error:
         raise UsageError(in_one_line(error)) from None
+    # Some drop a tab, or a `#` at the end: that would be another object.
+    if not url.rstrip("/").endswith(key.partition("/")[2].rstrip("/")):
+        raise UsageError("the package for such addresses does not take this key as it is")
+    return file_system, key
 
 
 def translated(error: Exception) -> Failure:
@@ -84,10 +93,27 @@ def translated(error: Exception) -> Failure:
     for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
         if isinstance(error, kind):
             return OSError(number, error.strerror or os.strerror(number))
+    # Some packages put a sentence of their own around what has failed.
+    cause = error.__cause__ if isinstance(error, RuntimeError) else None
+    failure = cause if isinstance(cause, Exception) else error
+    return (UnavailableError if _is_passing(failure) else StorageError)(_sentence(failure))
+
+
+def _is_passing(failure: Exception) -> bool:
+    kinds = {kind.__name__ for kind in type(failure).__mro__}
+    status = getattr(failure, "status_code", None) or getattr(failure, "code", None)
+    is_busy = isinstance(status, int) and (
+        status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+    return is_busy or bool(kinds & PASSING)
+
+
+def _sentence(failure: Exception) -> str:
+    message = getattr(failure, "message", None)
+    if isinstance(message, str) and message:
+        return in_one_line(message.partition("\n")[0])  # Azure's goes on with numbers and XML
     # The text of some begins with their number.
-    cause = in_one_line(getattr(error, "strerror", None) or error)
-    is_passing = isinstance(error, (ConnectionError, TimeoutError))
-    return (UnavailableError if is_passing else StorageError)(cause)
+    return in_one_line(getattr(failure, "strerror", None) or failure)
 
 
 @contextmanager
@@ -193,7 +219,7 @@ def remove(path: str) -> None:
 
 def check_target(target: str, source: str | int | None) -> None:
     """Refuse an output that is the source."""
-    if isinstance(source, str) and real_path(target) == real_path(source):
+    if isinstance(source, str) and is_url(source) and real_path(target) == real_path(source):
         raise UsageError("the output would replace the input", filename=target)
 
 
