@@ -618,10 +618,15 @@ def test_retries_end(store: Store, monkeypatch: pytest.MonkeyPatch, broken: str)
     assert 1 < store.count("PUT" if broken == "PUT" else "GET") < 9
 
 
+CONFLICTS = "ConditionalRequestConflict", "OperationAborted"
+"""What a store says of a request that met another one for the same object."""
+
+
 def test_what_fails_in_passing_is_tried_again(store: Store) -> None:
     """Each request may fail once: a hung-up line, a busy server, an error of its own."""
     seen: set[str] = set()
-    ways = iter([None, SLOW_DOWN, refusal(500, "InternalError", "x")] * 9)
+    refusals = [(500, "InternalError"), *((409, code) for code in CONFLICTS)]
+    ways = iter([None, SLOW_DOWN, *(refusal(*way, "x") for way in refusals)] * 9)
 
     def fail_once(request: Request, forward: Forward) -> Answer | None:
         if (key := f"{request.method} {request.path}") in seen:

@@ -56,6 +56,7 @@ LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, r
 
 PASSING_CODES = {
     "ConditionalRequestConflict",
+    "OperationAborted",
     "RequestTimeout",
     "SlowDown",
     "XAmzContentSHA256Mismatch",
