@@ -20,7 +20,7 @@ from threading import Event, Semaphore
 from unittest.mock import Mock
 
 import pytest
-from support.commands import COMMAND, run_process, wait_until
+from support.commands import COMMAND, run, run_process, wait_until
 from support.folders import contents
 from support.recordings import AUDIO, BY_FORMAT, PASSWORD, altered, encrypt
 
@@ -727,11 +727,11 @@ def test_the_sizes_of_all_objects_below_a_folder(place: str) -> None:
 
 @pytest.mark.every_server
 def test_folders_are_not_among_the_sizes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither as consoles mark them, nor an object of the folder's own name; a bucket may be gone."""
+    """Neither as consoles mark them, nor an object of the folder's own name."""
     store.use(monkeypatch)
     url = f"{store.url}/out"
     store.put("out", b"own")
-    for directory in (url, f"{url}/", f"{store.url}/none", "s3://no-such-bucket/out"):
+    for directory in (url, f"{url}/", f"{store.url}/none"):
         assert objects.sizes_below(directory) == objects.sizes_in(directory) == {}
     for key in ("out/", "out/sub/", "out/none//"):
         store.put(key, b"")
@@ -739,6 +739,19 @@ def test_folders_are_not_among_the_sizes(store: Store, monkeypatch: pytest.Monke
     store.put("out/sub/out", b"xx")
     assert objects.sizes_below(url) == {"sub/out": 2}
     assert objects.sizes_below(store.url).keys() == {"in/a.enc", "out", "out/sub/out"}
+
+
+@pytest.mark.every_server
+@pytest.mark.parametrize("key", ["", "/", "/calls", "/calls/"])
+@pytest.mark.parametrize("command", ["list --archived", "page", "prune --older-than 365d"])
+def test_an_archive_in_a_bucket_that_is_not_there(
+    bucket: Bucket, tmp_path: Path, key: str, command: str
+) -> None:
+    """It is told, rather than shown as an archive that has nothing."""
+    words = [*command.split(), f"s3://no-such-bucket{key}"]
+    result = run(*words, cwd=tmp_path, env=bucket.env, cli="filedecryptor.vns.cli")
+    assert result.code != 0
+    assert len(result.lines) == 1
 
 
 def test_sizes_are_listed_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
 from http import HTTPStatus
@@ -146,24 +146,26 @@ def size_of(path: str) -> int | None:
     return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
-def _prefix_of(directory: str) -> str:
-    """Return what the keys in a folder begin with; some packages keep a slash at its end, some do not."""
-    return resolve(join(directory, "x"))[1][:-1]
-
-
 def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
     """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
-    with asking(directory) as (store, key), suppress(FileNotFoundError):
-        prefix = _prefix_of(directory)
-        found = store.find(key, detail=True).values() if below else store.ls(key, detail=True)
+    with asking(directory) as (store, _):
+        # Some packages keep a slash at the end of a key, some do not.
+        prefix = resolve(join(directory, "x"))[1][:-1]
+        folder = prefix.rstrip("/")
+        found: Iterable[dict[str, Any]] = ()
+        if below or prefix != f"{folder}/":  # no `ls` knows a folder without a name
+            found = store.find(folder, detail=True).values()
+        else:
+            with suppress(FileNotFoundError):
+                found = store.ls(folder, detail=True)
         return {
             name.removeprefix(prefix): int(entry["size"] or 0)
             for entry in found
             if (name := entry.get("name", "")).startswith(prefix)
             and not name.endswith("/")
             and entry["type"] != "directory"
+            and (below or "/" not in name.removeprefix(prefix))
         }
-    return {}
 
 
 sizes_below = partial(sizes_in, below=True)
@@ -172,13 +174,10 @@ sizes_below = partial(sizes_in, below=True)
 def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[Folder]:
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
     base = join(directory, "")
-    with asking(directory) as (file_system, key):
-        prefix = _prefix_of(directory)
-        keys = file_system.find(key.rstrip("/"))
     folders: dict[str, list[str]] = {}
-    for key in keys:
-        folder, slash, name = key.removeprefix(prefix).rpartition("/")
-        if not key.startswith(prefix) or not name.lower().endswith(SUFFIX):
+    for key in sizes_below(directory):
+        folder, slash, name = key.rpartition("/")
+        if not name.lower().endswith(SUFFIX):
             continue
         path = f"{base}{folder}{slash}"
         if any(mark in key for mark in MARKS):

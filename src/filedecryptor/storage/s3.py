@@ -177,6 +177,15 @@ class S3(S3FileSystem):  # type: ignore[misc]
             told["ContentMD5"] = base64.b64encode(digest).decode()
         return told
 
+    async def _lsdir(
+        self, path: str, *options: object, prefix: str = "", **more: object
+    ) -> list[dict[str, Any]]:
+        bucket, key, _ = self.split_path(path)
+        if key.startswith("/"):  # which s3fs would leave out
+            path, prefix = bucket, f"{key}/{prefix}"
+        found = await super()._lsdir(path, *options, prefix=prefix, **more)
+        return cast("list[dict[str, Any]]", found)
+
     async def _cat_file(self, path: str, **limits: int) -> bytes:
         call: Callable[[], Awaitable[bytes]] = partial(super()._cat_file, path, **limits)
         return await self._with_retries(call)
