@@ -31,6 +31,9 @@ class Keys(MemoryFileSystem):  # type: ignore[misc]
     root_marker = ""
     store: ClassVar[dict[str, Any]] = {}
 
+    def __init__(self) -> None:  # as some, it takes no options
+        super().__init__()
+
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         return path.removeprefix("keys://").replace("\t", "")

@@ -65,7 +65,6 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
     if url.lower().startswith(("file:", "local:")):  # which would be written in place
         raise UsageError("this is on the disk", hint="give the path alone")
     try:
-        # What is listed is never remembered: other programs change it too.
         if url.startswith(("s3://", "s3a://")):
             from filedecryptor.storage.s3 import S3
 
@@ -74,7 +73,9 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         from fsspec import url_to_fs
 
         _keep_logs_from_the_terminal()
-        file_system, key = url_to_fs(url, use_listings_cache=False)
+        file_system, key = url_to_fs(url)
+        # What is listed is never remembered: other programs change it too. Some take no option.
+        file_system.dircache.use_listings_cache = False
     except ImportError as error:
         missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
         is_ours = missing in {"fsspec", "s3", "s3a"}
