@@ -14,7 +14,7 @@ from support.recordings import AUDIO, PASSWORD, encrypt
 
 pytest.importorskip("fsspec", reason="the extra s3 is not installed")
 
-from fsspec import register_implementation
+from fsspec import AbstractFileSystem, register_implementation
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from filedecryptor.errors import StorageError, UnavailableError, UsageError
@@ -79,6 +79,30 @@ def test_a_slash_at_the_end_hides_no_recording(
     )
     assert result.code == 0, result
     assert sorted(result.stdout.decode().split()) == [f"keys://bucket/{path}" for path in found]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), FileNotFoundError()])
+def test_a_folder_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """What is in it is not passed over in silence, though `fsspec` itself would."""
+    monkeypatch.setattr(Keys, "find", AbstractFileSystem.find)
+    for name in ("in/a", "in/late/b", "in/late/in/c"):
+        put(f"keys://bucket/{name}.enc", encrypt(AUDIO))
+    words = ("keys://bucket/in", "-", "x", "-d", "keys://bucket/out")
+    assert objects.sizes_below("keys://bucket/none") == {}
+    assert len(run(*words, cwd=tmp_path, env=PASSWORDS).stdout.splitlines()) == 3
+
+    def refuse(store: Keys, path: str, **options: Any) -> Any:
+        if path.endswith("late"):
+            raise error
+        return MemoryFileSystem.ls(store, path, **options)
+
+    monkeypatch.setattr(Keys, "ls", refuse)
+    result = run(*words, cwd=tmp_path, env=PASSWORDS)
+    assert result.code == 1
+    assert len(result.lines) == 1
+    assert result.lines[0].startswith("error: keys://bucket/in: ")
 
 
 def test_a_folder_is_not_in_the_way_of_an_object() -> None:

@@ -147,6 +147,26 @@ def size_of(path: str) -> int | None:
     return None if found.get("type") in {None, "directory"} else int(found["size"] or 0)
 
 
+def _found_below(store: AbstractFileSystem, folder: str) -> Iterable[dict[str, Any]]:
+    """Return what is below a folder; raise an error for each folder there that cannot be listed."""
+    from fsspec import AbstractFileSystem
+    from fsspec.asyn import AsyncFileSystem
+
+    def walk(folder: str, listed: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for entry in listed:
+            name = entry["name"].rstrip("/")
+            if entry["type"] == "directory" and name != folder:
+                yield from walk(name, store.ls(name, detail=True))
+            yield entry
+
+    find = getattr(type(store), "_find", type(store).find)
+    if find not in {AbstractFileSystem.find, AsyncFileSystem._find}:  # noqa: SLF001 - its only name
+        return cast("Iterable[dict[str, Any]]", store.find(folder, detail=True).values())
+    with suppress(FileNotFoundError):  # these pass over what they cannot list
+        return walk(folder, store.ls(folder, detail=True))
+    return ()
+
+
 def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
     """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
     with asking(directory) as (store, _):
@@ -155,7 +175,7 @@ def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
         folder = prefix.rstrip("/")
         found: Iterable[dict[str, Any]] = ()
         if below or prefix != f"{folder}/":  # no `ls` knows a folder without a name
-            found = store.find(folder, detail=True).values()
+            found = _found_below(store, folder)
         else:
             with suppress(FileNotFoundError):
                 found = store.ls(folder, detail=True)
