@@ -16,6 +16,7 @@ pytest.importorskip("fsspec", reason="the extra s3 is not installed")
 
 from fsspec import AbstractFileSystem, register_implementation
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from filedecryptor.errors import StorageError, UnavailableError, UsageError
 from filedecryptor.storage import objects
@@ -135,6 +136,30 @@ def test_a_store_that_shows_what_is_being_written(monkeypatch: pytest.MonkeyPatc
             "memory://bucket/b.x", BytesIO(bytes(size)), replace=True, on_progress=break_off
         )
     assert MemoryFileSystem.store.keys() == {"/bucket/a.x"}
+
+
+class File(AbstractBufferedFile):  # type: ignore[misc]
+    """A file that is written piece by piece, as that of `ftp://`: each is in its place at once."""
+
+    def _upload_chunk(self, final: bool = False) -> bool:  # noqa: ARG002, FBT001, FBT002 - theirs
+        self.buffer.seek(0)
+        old = self.fs.store[self.path].getvalue() if self.offset else b""
+        self.fs.store[self.path] = MemoryFile(self.fs, self.path, old + self.buffer.read())
+        return True
+
+
+def test_a_file_that_is_in_its_place_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for one that was there, nor removed, or written to, in the place of one."""
+    # A class itself would be no method.
+    monkeypatch.setattr(Keys, "_open", lambda *place, **more: File(*place, **more))  # noqa: PLW0108
+    url, size = "keys://bucket/a.x", 3 * LARGEST_PIECE
+    put(url, bytes(size), replace=False)
+    assert Keys.store["bucket/a.x"].getvalue() == bytes(size)
+    with pytest.raises(FileExistsError):
+        put(url, b"x" * size, replace=False)
+    assert Keys.store["bucket/a.x"].getvalue() == bytes(size)
+    put(url, b"x" * size)
+    assert Keys.store["bucket/a.x"].getvalue() == b"x" * size
 
 
 LOGGING = """

@@ -341,9 +341,10 @@ def _in_parts(
     from fsspec.spec import AbstractBufferedFile
 
     file = file_system.open(key, mode, part_size)
-    if isinstance(file, AbstractBufferedFile):
-        return file
-    return InPlace(file, partial(file_system.rm_file, key))
+    begin = AbstractBufferedFile._initiate_upload  # noqa: SLF001 - what stores in parts begins with
+    if getattr(type(file), "_initiate_upload", begin) is begin:
+        return InPlace(file, partial(file_system.rm_file, key))
+    return cast("AbstractBufferedFile", file)
 
 
 def _send_in_parts(
@@ -351,6 +352,7 @@ def _send_in_parts(
 ) -> None:
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     with asking(target) as (file_system, key):
+        _look(target, file_system, key, replace=replace)  # not all do that themselves
         upload = _in_parts(file_system, key, "wb" if replace else "xb", part_size)
     with uploads.aborted_on_error(upload):
         while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
@@ -359,7 +361,7 @@ def _send_in_parts(
                 uploads.refuse_if_interrupted()
                 upload.write(piece)
         with errors_naming(target, translate=translated):
-            # What is in its place from the beginning would be found itself; opening it has looked.
+            # What is in its place from the beginning would be found itself.
             _look(target, file_system, key, replace=replace or isinstance(upload, InPlace))
             upload.close()
 
