@@ -211,6 +211,7 @@ class ClientConnectionError(Exception):
             "There is no such container.",
         ),
         (AzureError("The server is busy.", 503), UnavailableError, "The server is busy."),
+        (AzureError("", 10054), StorageError, "Content: <?xml?>"),  # no status of HTTP
         (ClientConnectionError("Cannot connect"), UnavailableError, "Cannot connect"),
         (ConnectionRefusedError(111, "Connection refused"), UnavailableError, "Connection refused"),
         (OSError("Forbidden: b/x\nno such\nright"), StorageError, "Forbidden: b/x no such right"),

@@ -93,7 +93,7 @@ def translated(error: Exception) -> Failure:
     """Return our error for what a store raised; each store has exceptions of its own."""
     for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
         if isinstance(error, kind):
-            return OSError(number, error.strerror or os.strerror(number))
+            return OSError(number, in_one_line(error.strerror or os.strerror(number)))
     # Some packages put a sentence of their own around what has failed.
     cause = error.__cause__ if isinstance(error, RuntimeError) else None
     failure = cause if isinstance(cause, Exception) else error
@@ -103,18 +103,16 @@ def translated(error: Exception) -> Failure:
 def _is_passing(failure: Exception) -> bool:
     kinds = {kind.__name__ for kind in type(failure).__mro__}
     status = getattr(failure, "status_code", None) or getattr(failure, "code", None)
-    is_busy = isinstance(status, int) and (
-        status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
+    # A code may be that of something else than HTTP.
+    is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status in range(500, 600)
     return is_busy or bool(kinds & PASSING)
 
 
 def _sentence(failure: Exception) -> str:
     message = getattr(failure, "message", None)
-    if isinstance(message, str) and message:
-        return in_one_line(message.partition("\n")[0])  # Azure's goes on with numbers and XML
-    # The text of some begins with their number.
-    return in_one_line(getattr(failure, "strerror", None) or failure)
+    first = message.partition("\n")[0] if isinstance(message, str) else ""
+    # Azure's goes on with numbers and XML. The text of some begins with their number.
+    return in_one_line(first or getattr(failure, "strerror", None) or failure)
 
 
 @contextmanager
