@@ -106,6 +106,19 @@ def test_a_folder_that_cannot_be_listed(
     assert result.lines[0].startswith("error: keys://bucket/in: ")
 
 
+def test_a_folder_whose_package_tells_an_object_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `adlfs` does, without its length: that is no empty folder."""
+    monkeypatch.setattr(Keys, "find", lambda _, path, **__: [path])
+    result = run(
+        "keys://bucket/a.enc/", "-", "x", "-d", "keys://bucket/out", cwd=tmp_path, env=PASSWORDS
+    )
+    assert result.code == 1
+    said = "error: keys://bucket/a.enc/: this is an object as well: what is below it is not told"
+    assert result.lines == [said]
+
+
 def test_a_folder_is_not_in_the_way_of_an_object() -> None:
     """Whatever `exists` says; an object of that name is."""
     put("keys://bucket/a.x/below", b"")

@@ -159,7 +159,10 @@ def _found_below(store: AbstractFileSystem, folder: str) -> Iterable[dict[str, A
 
     find = getattr(type(store), "_find", type(store).find)
     if find not in {AbstractFileSystem.find, AsyncFileSystem._find}:  # noqa: SLF001 - its only name
-        return cast("Iterable[dict[str, Any]]", store.find(folder, detail=True).values())
+        found = store.find(folder, detail=True)
+        if not isinstance(found, dict):  # `adlfs` looks no further
+            raise StorageError("this is an object as well: what is below it is not told")
+        return found.values()
     with suppress(FileNotFoundError):  # these pass over what they cannot list
         return walk(folder, store.ls(folder, detail=True))
     return ()
