@@ -192,7 +192,10 @@ LOG_IN = "log in by 'aws sso login', then run this again"
 SEE = "see the variables AWS_... and the files in ~/.aws"
 UNUSABLE = {
     "process-fails": ("Error when retrieving credentials from custom-process: no luck", SEE),
-    "process-odd": ("the settings for S3 do not work: Expecting value: line 1 column 1 (", SEE),
+    "process-odd": (
+        "the settings for S3 do not work: Expecting value: line 1 column 1 (",
+        "see what the credential_process of the profile prints",
+    ),
     "process-gone": ("the settings for S3 do not work: ", SEE),
     "sso-none": ("Error loading SSO Token: Token for none does not exist", LOG_IN),
     "sso-old": ("Error when retrieving token from sso: Token has expired", LOG_IN),

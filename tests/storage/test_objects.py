@@ -561,7 +561,7 @@ REFUSALS = {
     "RequestTimeTooSkewed": (403, "The difference is too large.", "clock"),
     "InvalidToken": (400, "The provided token is malformed.", "renew the credentials"),
     "InvalidObjectState": (403, "Not valid for the object's storage class", "restore it there"),
-    "AccessDenied": (403, "Access Denied", "the credentials need s3:"),
+    "AccessDenied": (403, "Access Denied", "this needs the permission s3:"),
     "PermanentRedirect": (301, "Use the specified endpoint.", "AWS_DEFAULT_REGION"),
     "SlowDown": (503, "Please reduce your request rate.", "later"),
     "InternalError": (500, "We encountered an internal error.", None),
@@ -656,6 +656,7 @@ def test_a_store_that_is_not_there_for_a_moment(
     monkeypatch.setattr(socket, "connect", counted)
     result = store.run("@/in/a.enc - x", env={**UNREACHABLE, "AWS_MAX_ATTEMPTS": "3"})
     assert result.lines[0].startswith("error: @/in/a.enc: Could not connect to the endpoint URL")
+    assert result.lines[1].startswith("hint: see AWS_ENDPOINT_URL")
     assert (result.code, asked) == (1, [("127.0.0.1", 9)] * 3)
 
 
@@ -815,7 +816,7 @@ def test_an_object_that_may_not_be_removed(store: Store, monkeypatch: pytest.Mon
             objects.remove(f"{store.url}/in/a.enc")
         objects.try_writing(f"{store.url}/in", 1)
     assert caught.value.filename == f"{store.url}/in/a.enc"
-    assert caught.value.hint == "the credentials need s3:DeleteObject for this"
+    assert caught.value.hint == "this needs the permission s3:DeleteObject"
     assert store.contents().keys() == {"in/a.enc", "in/.filedecryptor.tmp"}
 
 
@@ -964,7 +965,7 @@ def test_a_refusal_is_told_at_once(
     assert (result.code, left) == (1, [])
     name = "b.enc" if method == "GET" else "b.x"
     assert result.lines[0].startswith(f"error: @/in/{name}: {said}")
-    hint = f"hint: the credentials need s3:{method.title()}Object for this"
+    hint = f"hint: this needs the permission s3:{method.title()}Object"
     assert result.lines[1:] == ([hint] if answers == [DENIED] else [])
     assert "in/b.x" not in store.contents()
 

@@ -18,6 +18,8 @@ from support.store_proxy import Answer, Request, is_conditional
 
 pytestmark = pytest.mark.slow
 
+NO_KEY = "Invalid length for parameter Key, value: 0, valid min length: 1"
+
 
 @pytest.fixture
 def server(ceph: str) -> str:
@@ -32,6 +34,12 @@ def server(ceph: str) -> str:
         ("s3://no-such-bucket/ - x", {}, "s3://no-such-bucket/: No Such Bucket", None),
         ("@/in/a.enc - x -d s3://none", {}, "s3://none/a.x: No Such Bucket", None),
         ("@/in/gone.enc - x", {}, "@/in/gone.enc: No Such Key", None),
+        (
+            "@/in/a.enc - x -o @/",
+            {},
+            f"@/: Parameter validation failed: {NO_KEY}",
+            "s3://BUCKET/KEY",
+        ),
         (f"@/in/a.enc - x -o @/{'x' * 1025}", {}, f"@/{'x' * 1025}: Invalid Object Name", None),
         *(
             (f"{url} - x", {name: "other"}, f"{url}: {said}", name)
@@ -75,7 +83,7 @@ def test_what_a_policy_denies(store: Store, action: str, line: str, named: str) 
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     store.client.put_bucket_policy(Bucket=store.name, Policy=json.dumps(policy))
     result = store.run(line)
-    hint = f"hint: the credentials need {action} for this"
+    hint = f"hint: this needs the permission {action}"
     assert (result.code, result.lines) == (1, [f"error: {named}: Access Denied", hint])
 
 

@@ -77,12 +77,14 @@ HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
     "ExpiredToken": "renew the credentials, then run this again",
     "IllegalLocationConstraintException": "set AWS_DEFAULT_REGION to the region of the bucket",
+    "EndpointConnectionError": "see AWS_ENDPOINT_URL, or the profile, and whether the store is up",
     "InvalidAccessKeyId": "see that AWS_ACCESS_KEY_ID, or the profile, is for this store",
     "InvalidObjectState": "it is archived (S3 Glacier): restore it there, then run this again",
     "InvalidToken": "renew the credentials, then run this again",
+    "JSONDecodeError": "see what the credential_process of the profile prints",
     "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a"
     " public bucket, FSSPEC_S3_ANON=true",
-    "ParamValidationError": "see the name of the bucket",
+    "ParamValidationError": "see the address: an object is s3://BUCKET/KEY",
     "PermanentRedirect": "set AWS_DEFAULT_REGION to the region of the bucket",
     "RequestTimeTooSkewed": "set the clock of this machine",
     "SSOTokenLoadError": "log in by 'aws sso login', then run this again",
@@ -328,5 +330,5 @@ def _ours(failure: Exception) -> OSError | StorageError:
     if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
         return FileExistsError()
     if _code(failure) in {"AccessDenied", "403"}:
-        hint = f"the credentials need {PERMISSIONS.get(operation, f's3:{operation}')} for this"
+        hint = f"this needs the permission {PERMISSIONS.get(operation, f's3:{operation}')}"
     return StorageError(sentence, hint=hint)
