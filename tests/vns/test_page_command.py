@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from support.places import Place
 from support.posix import posix_only
 from support.recordings import PASSWORD
 from support.vns import ONE, TWO, record, vns
+
+if TYPE_CHECKING:
+    from support.bucket import Bucket
 
 
 def page_in(place: Place) -> str:
@@ -87,6 +91,13 @@ def test_no_archive(tmp_path: Path, api: Server, words: list[str], name: str, ca
     with nothing_changes(tmp_path):
         result = vns(api, words[0], name, *words[1:], cwd=tmp_path)
     assert (result.code, result.lines[0]) == (2, f"error: {name}: {cause}")
+
+
+@pytest.mark.parametrize("line", ["page", "prune --older-than 8d", "list --archived"])
+def test_no_archive_in_a_store(tmp_path: Path, api: Server, bucket: Bucket, line: str) -> None:
+    """A store has no directories, and the error speaks of none."""
+    result = vns(api, *line.split(), f"{bucket.url}/x", cwd=tmp_path, **bucket.env)
+    assert (result.code, result.lines) == (2, [f"error: {bucket.url}/x: nothing is stored there"])
 
 
 @posix_only("permissions")

@@ -25,6 +25,7 @@ from filedecryptor.errors import (
     failed,
 )
 from filedecryptor.storage import storage_of
+from filedecryptor.storage.paths import is_url
 from filedecryptor.terminal.console import Console, is_terminal, printable
 from filedecryptor.terminal.options import (
     CONTEXT,
@@ -218,7 +219,8 @@ def _check_directory(directory: str) -> None:
     storage = storage_of(directory)
     if not storage.is_directory(directory):
         is_file = storage.size_of(directory) is not None
-        cause = "this is a file, not a directory" if is_file else "there is no such directory"
+        missing = "nothing is stored there" if is_url(directory) else "there is no such directory"
+        cause = "this is a file, not a directory" if is_file else missing
         raise UsageError(cause, filename=directory)
 
 
