@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from socket import socket
-from threading import Event, Semaphore
+from threading import Barrier, Event, Semaphore
 from unittest.mock import Mock
 
 import pytest
@@ -515,6 +515,37 @@ def test_a_store_that_trickles_is_given_up(store: Store, monkeypatch: pytest.Mon
         given_up.set()
     said = "error: @/in/a.enc: a request has taken 1 seconds"
     assert (result.code, result.lines) == (1, [said])
+
+
+def test_a_proxy_that_says_nothing_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for as long as for a store, and not until it hangs up."""
+    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0)
+    monkeypatch.setattr(S3, "read_timeout", 1)
+    monkeypatch.setattr(S3, "connect_timeout", 1)
+    given_up = Event()
+    with listening(lambda one: one.recv(5000) and given_up.wait(20)) as deaf:
+        way = {"HTTPS_PROXY": f"http://127.0.0.1:{deaf.port}"}
+        result = store.run("@/a.enc - x", env={"AWS_ENDPOINT_URL": "https://store", **way})
+        given_up.set()
+    assert (result.code, deaf.count) == (1, 1)
+    assert result.lines[0].startswith("error: @/a.enc: Connect timeout on endpoint URL")
+
+
+def test_no_request_waits_for_others(store: Store) -> None:
+    """There are as many connections as `--jobs` says: one that is slow is in nobody's way."""
+    together = Barrier(16, timeout=60)
+
+    def wait(request: Request, forward: Forward) -> Answer:
+        if request.method == "GET" and request.path.endswith(".enc"):
+            together.wait()
+        return forward(request)
+
+    for number in range(together.parties):
+        store.put(f"many/{number}.enc", RECORDING)
+    assert store.run(f"@/many/ - x -j {together.parties}", wait).code == 0
+    assert not together.broken
 
 
 UNREACHABLE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}

@@ -24,8 +24,9 @@ from http import HTTPStatus
 from threading import Semaphore, Thread
 from typing import Any, TypeVar, cast
 
+from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
-from aiohttp import ClientConnectorError, ClientOSError, ClientResponseError
+from aiohttp import ClientConnectorError, ClientOSError, ClientResponseError, ClientTimeout
 from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -112,6 +113,16 @@ CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json
 CONTENT_TYPES |= {".mp3": "audio/mpeg", ".opus": "audio/ogg", ".wav": "audio/wav"}
 
 
+class Connections(AIOHTTPSession):  # type: ignore[misc]
+    """The connections to a store, none of which takes for ever to be made."""
+
+    def __init__(self, timeout: tuple[float, float], **options: object) -> None:
+        super().__init__(timeout=timeout, **options)
+        connect, read = timeout
+        # Or aiohttp waits for ever for proxies that say nothing.
+        self._timeout = ClientTimeout(connect=connect + read, sock_connect=connect, sock_read=read)
+
+
 class S3(S3FileSystem):  # type: ignore[misc]
     """An S3 store whose errors are ours: `FileNotFoundError`, `FileExistsError`, `StorageError`."""
 
@@ -123,6 +134,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
         super().__init__(loop=_loop(os.getpid()), **options)
         self.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
         self.config_kwargs.setdefault("connector_args", {"socket_factory": _socket})
+        self.config_kwargs.setdefault("http_session_cls", Connections)
+        # A thread makes one request at a time, and none is to wait for the others.
+        self.config_kwargs.setdefault("max_pool_connections", 0)
         try:
             if self.session is None:
                 self.session = _session(self.kwargs)
