@@ -956,6 +956,24 @@ def test_an_object_that_appears_meanwhile_stays(
     assert store.contents()["in/b.x"] == bytes(size)
 
 
+@pytest.mark.every_server
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+def test_an_object_whose_answer_was_lost(store: Store, if_exists: str) -> None:
+    """It is there when the request is made again: that is no other object which was there before."""
+    sent: list[Answer] = []
+
+    def lose(request: Request, forward: Forward) -> Answer | None:
+        if request.method != "PUT" or sent:
+            return forward(request)
+        sent.append(forward(request))
+        return None
+
+    result = store.run(f"@/in/a.enc - opus --if-exists {if_exists}", lose)
+    assert (result.code, result.stdout, result.lines) == (0, b"@/in/a.opus\n", [])
+    assert store.contents()["in/a.opus"] == AUDIO
+    assert store.count("PUT") > 1
+
+
 NO_PART = refusal(400, "InvalidPart", "No such part.")
 DENIED = refusal(403, "AccessDenied", "Access Denied")
 

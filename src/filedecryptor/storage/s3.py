@@ -113,6 +113,9 @@ CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json
 CONTENT_TYPES |= {".mp3": "audio/mpeg", ".opus": "audio/ogg", ".wav": "audio/wav"}
 
 
+_md5 = partial(hashlib.md5, usedforsecurity=False)
+
+
 class Connections(AIOHTTPSession):  # type: ignore[misc]
     """The connections to a store, none of which takes for ever to be made."""
 
@@ -147,25 +150,14 @@ class S3(S3FileSystem):  # type: ignore[misc]
     async def _call_s3(
         self, method: str, *options: dict[str, object], **parameters: object
     ) -> dict[str, Any]:
-        call = super()._call_s3
         if not self.knows_conditions:
             parameters.pop("IfNoneMatch", None)
         parameters |= self._told_of(parameters.get("Key"), parameters.get("Body"))
-
-        async def request() -> dict[str, Any]:
-            try:
-                return cast("dict[str, Any]", await call(method, *options, **parameters))
-            except Exception as error:
-                is_missing = isinstance(error, FileNotFoundError)
-                is_refused = isinstance(error.__cause__, ClientError) and not is_missing
-                if method == "head_object" and is_refused:
-                    # The answer to this has no room for words; the same refusal elsewhere has.
-                    await call("get_object", *options, **parameters, Range="bytes=0-0")
-                raise
-
         try:
-            return await self._with_retries(request)
+            return await self._with_retries(partial(self._ask, method, *options, **parameters))
         except FAILURES as error:
+            if _status(error) == HTTPStatus.PRECONDITION_FAILED and await self._is_sent(parameters):
+                return {}
             is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
             if "IfNoneMatch" not in parameters or not is_refused:
                 raise _ours(error) from None
@@ -180,6 +172,21 @@ class S3(S3FileSystem):  # type: ignore[misc]
 
     call_s3 = sync_wrapper(_call_s3)
 
+    async def _ask(
+        self, method: str, *options: dict[str, object], **parameters: object
+    ) -> dict[str, Any]:
+        """Make a request once."""
+        call = super()._call_s3
+        try:
+            return cast("dict[str, Any]", await call(method, *options, **parameters))
+        except Exception as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            is_refused = isinstance(error.__cause__, ClientError) and not is_missing
+            if method == "head_object" and is_refused:
+                # The answer to this has no room for words; the same refusal elsewhere has.
+                await call("get_object", *options, **parameters, Range="bytes=0-0")
+            raise
+
     def _told_of(self, key: object, body: object) -> dict[str, str]:
         """Return what the store is told of an object; s3fs leaves out what a request cannot tell."""
         told = {}
@@ -189,8 +196,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         checksums = str(self.session.get_config_variable("request_checksum_calculation"))
         # Where objects are locked, Amazon S3 takes none without a checksum.
         if isinstance(body, bytes) and checksums.lower() == "when_required":
-            digest = hashlib.md5(body, usedforsecurity=False).digest()
-            told["ContentMD5"] = base64.b64encode(digest).decode()
+            told["ContentMD5"] = base64.b64encode(_md5(body).digest()).decode()
         return told
 
     async def _lsdir(
@@ -214,6 +220,13 @@ class S3(S3FileSystem):  # type: ignore[misc]
         return False
 
     exists = sync_wrapper(_exists)
+
+    async def _is_sent(self, parameters: dict[str, Any]) -> bool:
+        """Return whether what must not be replaced is what was to be sent: an answer was lost."""
+        there = await self._call_s3(
+            "head_object", Bucket=parameters["Bucket"], Key=parameters["Key"]
+        )
+        return bool(there["ETag"].strip('"') == _md5(parameters.get("Body", b"")).hexdigest())
 
     async def _with_retries(self, request: Callable[[], Awaitable[Result]]) -> Result:
         """Make a request, and repeat it while it fails for a temporary reason."""
