@@ -974,6 +974,23 @@ def test_an_object_whose_answer_was_lost(store: Store, if_exists: str) -> None:
     assert store.count("PUT") > 1
 
 
+@pytest.mark.parametrize("asked", ["PUT a.x", "POST uploads", "PUT partNumber"])
+def test_an_answer_that_is_not_of_a_store(store: Store, asked: str) -> None:
+    """As of a page to log in: nothing is taken for stored."""
+    method, _, part = asked.partition(" ")
+    page = Answer(200, {"Content-Type": "text/html"}, b"<html>Log in</html>")
+
+    def answer(request: Request, forward: Forward) -> Answer:
+        return page if request.method == method and part in request.path else forward(request)
+
+    if part != "a.x":
+        store.put("in/a.enc", encrypt(bytes(LARGE)))
+    result = store.run("@/in/a.enc - x", answer)
+    said = "error: @/in/a.x: the answer is not that of an S3 store"
+    assert (result.code, result.lines) == (1, [said])
+    assert store.contents().keys() == {"in/a.enc"}
+
+
 NO_PART = refusal(400, "InvalidPart", "No such part.")
 DENIED = refusal(403, "AccessDenied", "Access Denied")
 

@@ -109,6 +109,9 @@ PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} |
 )
 """Permissions that have other names than the operations which need them."""
 
+PROMISED = {"create_multipart_upload": "UploadId", "put_object": "ETag", "upload_part": "ETag"}
+"""What an answer holds for certain, unless it is a page to log in, for instance."""
+
 CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}  # for browsers
 CONTENT_TYPES |= {".mp3": "audio/mpeg", ".opus": "audio/ogg", ".wav": "audio/wav"}
 
@@ -175,10 +178,10 @@ class S3(S3FileSystem):  # type: ignore[misc]
     async def _ask(
         self, method: str, *options: dict[str, object], **parameters: object
     ) -> dict[str, Any]:
-        """Make a request once."""
+        """Make a request once, and return an answer that is one of an S3 store."""
         call = super()._call_s3
         try:
-            return cast("dict[str, Any]", await call(method, *options, **parameters))
+            answer = cast("dict[str, Any]", await call(method, *options, **parameters))
         except Exception as error:
             is_missing = isinstance(error, FileNotFoundError)
             is_refused = isinstance(error.__cause__, ClientError) and not is_missing
@@ -186,6 +189,9 @@ class S3(S3FileSystem):  # type: ignore[misc]
                 # The answer to this has no room for words; the same refusal elsewhere has.
                 await call("get_object", *options, **parameters, Range="bytes=0-0")
             raise
+        if not answer.get(PROMISED.get(method, "ResponseMetadata")):
+            raise StorageError("the answer is not that of an S3 store")
+        return answer
 
     def _told_of(self, key: object, body: object) -> dict[str, str]:
         """Return what the store is told of an object; s3fs leaves out what a request cannot tell."""
