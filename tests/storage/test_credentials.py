@@ -42,6 +42,7 @@ ANSWERS = {
     "/federation/credentials": json.dumps({"roleCredentials": {**OF_SSO, "expiration": 9e12}}),
     "/": STS,
     "/refused": REFUSED,
+    "/half": '{"AccessKeyId": "of-role"}',
 }
 """What a machine or a service says when it is asked for credentials, by the path."""
 
@@ -56,6 +57,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response({"/refused": 403}.get(path, 200 if path in ANSWERS else 404))
         self.end_headers()
         self.wfile.write(ANSWERS.get(path, "").encode())
+
+    def do_CONNECT(self) -> None:
+        """Refuse to be a proxy."""
+        self.send_error(407, "Not you")
 
     do_POST = do_PUT = do_GET  # noqa: N815 - the names are those of the base
 
@@ -225,6 +230,21 @@ UNUSABLE = {
         (
             {"AWS_CA_BUNDLE": "none", "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9"},
             "the settings for S3 do not work: [Errno 2] No such file",
+            SEE,
+        ),
+        (
+            {"AWS_CA_BUNDLE": "config", "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9"},
+            "the settings for S3 do not work: [X509",
+            SEE,
+        ),
+        (
+            {**NO_PROFILES, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "@/half"},
+            "the settings for S3 do not work: 'SecretAccessKey'",
+            SEE,
+        ),
+        (
+            {"HTTPS_PROXY": "@", "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9"},
+            "the proxy refuses: Not you (407)",
             SEE,
         ),
     ],

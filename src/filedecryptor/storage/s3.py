@@ -21,12 +21,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache, partial
 from http import HTTPStatus
+from ssl import SSLError
 from threading import Semaphore, Thread
 from typing import Any, TypeVar, cast
 
 from aiobotocore.httpsession import AIOHTTPSession  # type: ignore[import-untyped]
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
-from aiohttp import ClientConnectorError, ClientOSError, ClientResponseError, ClientTimeout
+from aiohttp import (
+    ClientConnectorError,
+    ClientHttpProxyError,
+    ClientOSError,
+    ClientResponseError,
+    ClientTimeout,
+)
 from botocore.configprovider import ConstantProvider  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -98,8 +105,8 @@ HINTS = {
 
 SETTINGS = "see the variables AWS_... and the files in ~/.aws"  # a hint about anything else
 
-# A program for credentials may be missing, for instance, or print something that is not JSON.
-FAILURES = (ClientError, BotoCoreError, OSError, ValueError, EOFError)
+# A program for credentials may be missing, for instance, or print only half of them.
+FAILURES = (ClientError, BotoCoreError, OSError, ValueError, KeyError, EOFError)
 
 # Requests for credentials, by services that are not the store and know nothing of its objects.
 CREDENTIALS = {"AssumeRole", "AssumeRoleWithWebIdentity", "CreateToken", "GetRoleCredentials"}
@@ -304,7 +311,10 @@ def _end_redirection(params: dict[str, Any], **_: object) -> None:
 
 def _is_passing(failure: BaseException) -> bool:
     if not isinstance(failure, ClientError):
-        is_setting = isinstance(_wrapped(failure), FileNotFoundError | PermissionError)
+        error = _wrapped(failure)
+        is_setting = isinstance(error, FileNotFoundError | PermissionError | SSLError)
+        if isinstance(error, ClientHttpProxyError):
+            is_setting = error.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return isinstance(failure, PASSING_ERRORS) and not is_setting
     status = _status(failure)
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -335,6 +345,8 @@ def _sentence(failure: BaseException) -> str:
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _code(failure))
         return in_one_line(failure.response["Error"].get("Message") or words)
     error = _wrapped(failure)
+    if isinstance(error, ClientHttpProxyError):
+        return f"the proxy refuses: {in_one_line(f'{error.message} ({error.status})')}"
     if isinstance(error, ClientResponseError) and error.message:
         # What the store has sent follows, as Python writes bytes.
         wrong, *_ = re.split(r":?\s+b?['\"]", error.message)
@@ -351,7 +363,8 @@ def _ours(failure: Exception) -> OSError | StorageError:
     """Return the error for a refusal, or for what kept the store from being asked."""
     sentence, hint = _sentence(failure), HINTS.get(_code(failure))
     if not isinstance(failure, ClientError):
-        if not isinstance(cause := _wrapped(failure) or failure, BotoCoreError):
+        cause = _wrapped(failure) or failure
+        if not isinstance(cause, BotoCoreError | ClientHttpProxyError):
             sentence = f"the settings for S3 do not work: {in_one_line(cause)}"
         return StorageError(sentence, hint=hint or SETTINGS)
     operation = failure.operation_name
