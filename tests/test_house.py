@@ -50,7 +50,7 @@ USES = {
     "cryptography": {"core.crypto"},
     "llvmlite": {"lanes.compiler"},
     "distributed": {"jobs.cluster"},
-    "fsspec": {"storage.objects", "storage.s3"},
+    "fsspec": {"storage.addresses", "storage.objects", "storage.s3", "storage.uploads"},
     **{name: {"storage.s3"} for name in ("s3fs", "aiobotocore", "aiohttp", "botocore")},
     "httpcore": {"vns.http"},
 }

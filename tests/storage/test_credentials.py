@@ -84,6 +84,8 @@ credential_process = {PROCESS} "print('{{\\"Version\\": 1, \\"AccessKeyId\\": \\
 credential_process = {PROCESS} "import sys; sys.exit('no luck')"
 [profile process-odd]
 credential_process = {PROCESS} "print('hello')"
+[profile process-old]
+credential_process = {PROCESS} "print('{{\\"Version\\": 1, \\"AccessKeyId\\": \\"a\\", \\"SecretAccessKey\\": \\"s\\", \\"Expiration\\": \\"{EARLIER}\\"}}')"
 [profile process-gone]
 credential_process = no-such-program
 [profile sso]
@@ -201,6 +203,7 @@ UNUSABLE = {
         "the settings for S3 do not work: Expecting value: line 1 column 1 (",
         "see what the credential_process of the profile prints",
     ),
+    "process-old": ("the settings for S3 do not work: Credentials were refreshed, but", SEE),
     "process-gone": ("the settings for S3 do not work: ", SEE),
     "sso-none": ("Error loading SSO Token: Token for none does not exist", LOG_IN),
     "sso-old": ("Error when retrieving token from sso: Token has expired", LOG_IN),

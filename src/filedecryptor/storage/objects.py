@@ -1,38 +1,25 @@
-"""Objects in stores, by `fsspec`: addresses, listings, reading, and writing whole or not at all."""
+"""Objects in stores, by `fsspec`: listings, reading, and writing whole or not at all."""
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache, partial
-from http import HTTPStatus
+from functools import partial
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE
-from filedecryptor.errors import (
-    Failure,
-    StorageError,
-    UnavailableError,
-    UsageError,
-    errors_naming,
-    in_one_line,
-    missing_extra,
-)
+from filedecryptor.errors import StorageError, UsageError, errors_naming
 from filedecryptor.storage import uploads
+from filedecryptor.storage.addresses import MARKS, asking, resolve, translated
 from filedecryptor.storage.disk import Folder, OnError, OnLink
 from filedecryptor.storage.paths import SUFFIX, is_url, join
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-    from fsspec.spec import AbstractBufferedFile
 
-MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspec and s3fs
 READ_AHEAD = 1 << 20  # bytes asked for at once, unless the reader has room for more
 SMALL_UPLOAD = 1 << 20  # bytes of audio that any number of threads may send at once
 LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather than in parts
@@ -40,86 +27,6 @@ LARGEST_PIECE = 8 << 20  # bytes of audio that are sent in one request, rather t
 SMALLEST_PART, LARGEST_NUMBER_OF_PARTS = 5 << 20, 10_000
 
 _large_uploads = Semaphore(2)  # bounds the memory that uploads take which are not small
-
-
-# Errors of connections, by name: Python's, aiohttp's and Azure's.
-PASSING = {"ConnectionError", "TimeoutError", "ClientConnectionError", "ClientPayloadError"}
-PASSING |= {"ServiceRequestError", "ServiceResponseError"}
-
-LOGGERS = ("adlfs", "aiohttp", "asyncio", "azure", "fsspec", "gcsfs", "google")
-
-
-@cache
-def _keep_logs_from_the_terminal() -> None:
-    import logging
-
-    # What these log would be printed, were there no handler. Our errors say what matters.
-    for name in LOGGERS:
-        logging.getLogger(name).addHandler(logging.NullHandler())
-
-
-def resolve(url: str) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of an address, and the key of the object there."""
-    if any(mark in url for mark in MARKS):
-        raise UsageError("chains and versions of objects are not understood")
-    if url.lower().startswith(("file:", "local:")):  # which would be written in place
-        raise UsageError("this is on the disk", hint="give the path alone")
-    try:
-        if url.startswith(("s3://", "s3a://")):
-            from filedecryptor.storage.s3 import S3
-
-            file_system = S3(use_listings_cache=False)
-            return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
-        from fsspec import url_to_fs
-
-        _keep_logs_from_the_terminal()
-        file_system, key = url_to_fs(url)
-        # What is listed is never remembered: other programs change it too. Some take no option.
-        file_system.dircache.use_listings_cache = False
-    except ImportError as error:
-        missing = "fsspec" if error.name == "fsspec" else url.partition(":")[0]
-        is_ours = missing in {"fsspec", "s3", "s3a"}
-        hint = missing_extra("s3") if is_ours or hasattr(sys, "frozen") else str(error)
-        raise UsageError("the package for such addresses is not installed", hint=hint) from None
-    except ValueError as error:
-        raise UsageError(in_one_line(error)) from None
-    # Some drop a tab, or a `#` at the end: that would be another object.
-    if not url.rstrip("/").endswith(key.partition("/")[2].rstrip("/")):
-        raise UsageError("the package for such addresses does not take this key as it is")
-    return file_system, key
-
-
-def translated(error: Exception) -> Failure:
-    """Return our error for what a store raised; each store has exceptions of its own."""
-    for kind, number in (FileNotFoundError, errno.ENOENT), (FileExistsError, errno.EEXIST):
-        if isinstance(error, kind):
-            return OSError(number, in_one_line(error.strerror or os.strerror(number)))
-    # Some packages put a sentence of their own around what has failed.
-    cause = error.__cause__ if isinstance(error, RuntimeError) else None
-    failure = cause if isinstance(cause, Exception) else error
-    return (UnavailableError if _is_passing(failure) else StorageError)(_sentence(failure))
-
-
-def _is_passing(failure: Exception) -> bool:
-    kinds = {kind.__name__ for kind in type(failure).__mro__}
-    status = getattr(failure, "status_code", None) or getattr(failure, "code", None)
-    # A code may be that of something else than HTTP.
-    is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status in range(500, 600)
-    return is_busy or bool(kinds & PASSING)
-
-
-def _sentence(failure: Exception) -> str:
-    message = getattr(failure, "message", None)
-    first = message.partition("\n")[0] if isinstance(message, str) else ""
-    # Azure's goes on with numbers and XML. The text of some begins with their number.
-    return in_one_line(first or getattr(failure, "strerror", None) or failure)
-
-
-@contextmanager
-def asking(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """Yield the file system and the key of an address; what is raised inside is our error for it."""
-    with errors_naming(url, translate=translated):
-        yield resolve(url)
 
 
 def _found(path: str) -> dict[str, Any]:
@@ -320,41 +227,13 @@ def publish(
             file_system.pipe_file(key, data, mode="overwrite" if replace else "create")
 
 
-class InPlace:
-    """A file that is seen under its name while it is written, as if it were an upload in parts."""
-
-    closed = False
-
-    def __init__(self, file: BinaryIO, remove: Callable[[], object]) -> None:
-        self.write = file.write
-        self.close = file.close
-        self._remove = remove
-
-    def discard(self) -> None:
-        """Remove what has been written so far."""
-        self.close()
-        self._remove()
-
-
-def _in_parts(
-    file_system: AbstractFileSystem, key: str, mode: str, part_size: int
-) -> AbstractBufferedFile | InPlace:
-    from fsspec.spec import AbstractBufferedFile
-
-    file = file_system.open(key, mode, part_size)
-    begin = AbstractBufferedFile._initiate_upload  # noqa: SLF001 - what stores in parts begins with
-    if getattr(type(file), "_initiate_upload", begin) is begin:
-        return InPlace(file, partial(file_system.rm_file, key))
-    return cast("AbstractBufferedFile", file)
-
-
 def _send_in_parts(
     target: str, content: BinaryIO, size: int, on_progress: OnProgress, *, replace: bool
 ) -> None:
     part_size = max(SMALLEST_PART, -(-size // LARGEST_NUMBER_OF_PARTS))
     with asking(target) as (file_system, key):
         _look(target, file_system, key, replace=replace)  # not all do that themselves
-        upload = _in_parts(file_system, key, "wb" if replace else "xb", part_size)
+        upload = uploads.begin(file_system, key, "wb" if replace else "xb", part_size)
     with uploads.aborted_on_error(upload):
         while piece := content.read(CHUNK_SIZE):  # whose errors are not the store's
             on_progress(0)
@@ -363,7 +242,7 @@ def _send_in_parts(
                 upload.write(piece)
         with errors_naming(target, translate=translated):
             # What is in its place from the beginning would be found itself.
-            _look(target, file_system, key, replace=replace or isinstance(upload, InPlace))
+            _look(target, file_system, key, replace=replace or isinstance(upload, uploads.InPlace))
             upload.close()
 
 

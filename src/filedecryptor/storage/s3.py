@@ -105,8 +105,8 @@ HINTS = {
 
 SETTINGS = "see the variables AWS_... and the files in ~/.aws"  # a hint about anything else
 
-# A program for credentials may be missing, for instance, or print only half of them.
-FAILURES = (ClientError, BotoCoreError, OSError, ValueError, KeyError, EOFError)
+# A program for credentials may be missing, for instance, or print old ones, or only half of them.
+FAILURES = (ClientError, BotoCoreError, OSError, ValueError, KeyError, EOFError, RuntimeError)
 
 # Requests for credentials, by services that are not the store and know nothing of its objects.
 CREDENTIALS = {"AssumeRole", "AssumeRoleWithWebIdentity", "CreateToken", "GetRoleCredentials"}

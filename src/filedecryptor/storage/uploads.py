@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Condition, Event, Thread
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from filedecryptor.errors import StorageError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 DISCARD_TIME = 5.0  # seconds that a store has to forget unfinished uploads
 
 
 class Upload(Protocol):
-    """What is needed to let a store forget it: a file of `fsspec`, or what stands for one."""
+    """A file of `fsspec` that is being written."""
 
     closed: bool
 
-    def discard(self) -> None: ...  # noqa: D102 - a file of `fsspec` documents it
+    def write(self, data: bytes, /) -> object: ...  # noqa: D102 - `fsspec` documents it
+    def close(self) -> None: ...  # noqa: D102 - as above
+    def discard(self) -> None: ...  # noqa: D102 - as above
+
+
+class InPlace:
+    """A file that is seen under its name while it is written, as if it were an upload in parts."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, remove: Callable[[], object]) -> None:
+        self.write = file.write
+        self.close = file.close
+        self._remove = remove
+
+    def discard(self) -> None:
+        """Remove what has been written so far."""
+        self.close()
+        self._remove()
+
+
+def begin(file_system: AbstractFileSystem, key: str, mode: str, part_size: int) -> Upload:
+    """Begin to write an object."""
+    from fsspec.spec import AbstractBufferedFile
+
+    file = file_system.open(key, mode, part_size)
+    initiate = AbstractBufferedFile._initiate_upload  # noqa: SLF001 - overridden by uploads in parts
+    if getattr(type(file), "_initiate_upload", initiate) is initiate:
+        return InPlace(file, partial(file_system.rm_file, key))
+    upload: Upload = file
+    return upload
 
 
 _changed = Condition()
