@@ -934,12 +934,13 @@ def test_an_object_that_appears_meanwhile_stays(
     store: Store, knows: str, if_exists: str, size: int
 ) -> None:
     """It is looked for once more, before anything is sent without a condition."""
+    other = bytes(size) if if_exists == "skip" else b""
 
     def handle(request: Request, forward: Forward) -> Answer:
         is_late = knows != "nothing of them"
         is_read = request.method == "GET" and request.path.endswith("b.enc")
         if is_conditional(request) if is_late else is_read:
-            store.put("in/b.x", bytes(size))
+            store.put("in/b.x", other)
             if knows in NO_CONDITIONS:
                 return NO_CONDITIONS[knows]
         if is_late:
@@ -952,26 +953,33 @@ def test_an_object_that_appears_meanwhile_stays(
     if if_exists == "skip":
         assert (result.code, result.stdout) == (0, b"")
     else:
-        assert (result.code, result.lines) == (1, ["error: @/in/b.x: File exists"])
-    assert store.contents()["in/b.x"] == bytes(size)
+        said = f"error: @/in/b.x: exists with another length: 0 bytes instead of {size}"
+        assert (result.code, result.lines) == (1, [said])
+    assert store.contents()["in/b.x"] == other
 
 
 @pytest.mark.every_server
 @pytest.mark.parametrize("if_exists", ["skip", "fail"])
-def test_an_object_whose_answer_was_lost(store: Store, if_exists: str) -> None:
+@pytest.mark.parametrize(("size", "lost"), [(1000, "PUT a.x"), (LARGE, "POST uploadId=")])
+def test_an_object_whose_answer_was_lost(
+    store: Store, if_exists: str, size: int, lost: str
+) -> None:
     """It is there when the request is made again: that is no other object which was there before."""
+    audio = os.urandom(size)
+    store.put("in/a.enc", encrypt(audio))
+    method, _, part = lost.partition(" ")
     sent: list[Answer] = []
 
     def lose(request: Request, forward: Forward) -> Answer | None:
-        if request.method != "PUT" or sent:
+        if request.method != method or part not in request.path or sent:
             return forward(request)
         sent.append(forward(request))
         return None
 
-    result = store.run(f"@/in/a.enc - opus --if-exists {if_exists}", lose)
-    assert (result.code, result.stdout, result.lines) == (0, b"@/in/a.opus\n", [])
-    assert store.contents()["in/a.opus"] == AUDIO
-    assert store.count("PUT") > 1
+    result = store.run(f"@/in/a.enc - x --if-exists {if_exists}", lose)
+    assert (result.code, result.stdout, result.lines) == (0, b"@/in/a.x\n", [])
+    assert store.contents()["in/a.x"] == audio
+    assert [answer.status for answer in sent] == [200]
 
 
 @pytest.mark.parametrize("asked", ["PUT a.x", "POST uploads", "PUT partNumber"])

@@ -166,7 +166,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
         try:
             return await self._with_retries(partial(self._ask, method, *options, **parameters))
         except FAILURES as error:
-            if _status(error) == HTTPStatus.PRECONDITION_FAILED and await self._is_sent(parameters):
+            is_there = _status(error) == HTTPStatus.PRECONDITION_FAILED and "Body" in parameters
+            if is_there and await self._is_sent(parameters):
                 return {}
             is_refused = _status(error) in NO_CONDITIONS and _code(error) not in HINTS
             if "IfNoneMatch" not in parameters or not is_refused:
@@ -239,7 +240,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
         there = await self._call_s3(
             "head_object", Bucket=parameters["Bucket"], Key=parameters["Key"]
         )
-        return bool(there["ETag"].strip('"') == _md5(parameters.get("Body", b"")).hexdigest())
+        return str(there.get("ETag")).strip('"') == _md5(parameters["Body"]).hexdigest()
 
     async def _with_retries(self, request: Callable[[], Awaitable[Result]]) -> Result:
         """Make a request, and repeat it while it fails for a temporary reason."""
