@@ -982,7 +982,7 @@ def test_an_object_whose_answer_was_lost(
     assert [answer.status for answer in sent] == [200]
 
 
-@pytest.mark.parametrize("asked", ["PUT a.x", "POST uploads", "PUT partNumber"])
+@pytest.mark.parametrize("asked", ["PUT a.x", "POST uploads", "PUT partNumber", "POST uploadId="])
 def test_an_answer_that_is_not_of_a_store(store: Store, asked: str) -> None:
     """As of a page to log in: nothing is taken for stored."""
     method, _, part = asked.partition(" ")

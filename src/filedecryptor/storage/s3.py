@@ -117,6 +117,7 @@ PERMISSIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"} |
 """Permissions that have other names than the operations which need them."""
 
 PROMISED = {"create_multipart_upload": "UploadId", "put_object": "ETag", "upload_part": "ETag"}
+PROMISED["complete_multipart_upload"] = "Key"  # whose ETag Ceph leaves empty
 """What an answer holds for certain, unless it is a page to log in, for instance."""
 
 CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}  # for browsers
