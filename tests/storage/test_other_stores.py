@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -173,6 +174,21 @@ def test_a_file_that_is_in_its_place_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert Keys.store["bucket/a.x"].getvalue() == bytes(size)
     put(url, b"x" * size)
     assert Keys.store["bucket/a.x"].getvalue() == b"x" * size
+
+
+def test_a_file_that_finds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there of it is removed, though it cannot be closed either."""
+
+    class Full(File):
+        def _upload_chunk(self, final: bool = False) -> bool:  # noqa: FBT001, FBT002 - theirs
+            if self.offset:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super()._upload_chunk(final)
+
+    monkeypatch.setattr(Keys, "_open", lambda *place, **more: Full(*place, **more))  # noqa: PLW0108
+    with pytest.raises(StorageError, match="No space left on device"):
+        put("keys://bucket/a.x", bytes(3 * LARGEST_PIECE))
+    assert Keys.store == {}
 
 
 LOGGING = """

@@ -37,8 +37,9 @@ class InPlace:
         self._remove = remove
 
     def discard(self) -> None:
-        """Remove what has been written so far."""
-        self.close()
+        """Remove what has been written so far, also if the last of it cannot be written."""
+        with suppress(Exception):
+            self.close()
         self._remove()
 
 
