@@ -496,13 +496,14 @@ def test_a_store_that_takes_no_more_is_given_up(
 
 
 def test_a_store_that_trickles_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte comes in time, and the last never would."""
-    monkeypatch.setattr("filedecryptor.storage.s3.RETRY_TIME", 0)
+    """Each byte comes in time, and the last never would: asked again, it would take as long."""
     monkeypatch.setattr("filedecryptor.storage.s3.REQUEST_TIME", 1)
     given_up = Event()
+    reads: list[bool] = []
 
     def trickle(one: socket) -> None:
         is_read = one.recv(5000).startswith(b"GET")
+        reads.append(is_read)
         one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         for _ in range(200 * is_read):
             one.send(b"x")
@@ -515,6 +516,7 @@ def test_a_store_that_trickles_is_given_up(store: Store, monkeypatch: pytest.Mon
         given_up.set()
     said = "error: @/in/a.enc: a request has taken 1 seconds"
     assert (result.code, result.lines) == (1, [said])
+    assert reads.count(True) == 1
 
 
 def test_a_proxy_that_says_nothing_is_given_up(

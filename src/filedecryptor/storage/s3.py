@@ -257,7 +257,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
                     raise failure from None
                 tries = tries and tries - 1
                 deadline = deadline or time.monotonic() + RETRY_TIME
-                if tries == 0 or time.monotonic() + pause > deadline:
+                is_slow = type(failure) is TimeoutError
+                if tries == 0 or is_slow or time.monotonic() + pause > deadline:
                     hint = HINTS.get(_code(failure))
                     raise UnavailableError(_sentence(failure), hint=hint) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
