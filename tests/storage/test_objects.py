@@ -649,6 +649,7 @@ def test_retries_end(store: Store, monkeypatch: pytest.MonkeyPatch, broken: str)
     said = "Connection was closed before we received a valid response"
     assert broken == "body" or said in result.lines[0]
     assert 1 < store.count("PUT" if broken == "PUT" else "GET") < 9
+    assert store.count("HEAD") == 1
 
 
 CONFLICTS = "ConditionalRequestConflict", "OperationAborted"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from filedecryptor.core.decryptor import OnProgress, ignore
 from filedecryptor.core.format import CHUNK_SIZE
-from filedecryptor.errors import StorageError, UsageError, errors_naming
+from filedecryptor.errors import StorageError, UnavailableError, UsageError, errors_naming
 from filedecryptor.storage import uploads
 from filedecryptor.storage.addresses import MARKS, asking, resolve, translated
 from filedecryptor.storage.disk import Folder, OnError, OnLink
@@ -183,6 +183,8 @@ class ObjectReader(io.RawIOBase):
         with errors_naming(self._path, translate=translated):
             try:
                 data: bytes = self._file_system.cat_file(self._key, start=begin, end=begin + count)
+            except UnavailableError:  # it would not tell the size either
+                raise
             except Exception:
                 size = None
                 with suppress(Exception):  # the first error is the one to tell
