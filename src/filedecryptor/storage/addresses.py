@@ -30,14 +30,15 @@ MARKS = ("::", "?versionId=")  # of chains, and of versions of objects, to fsspe
 PASSING = {"ConnectionError", "TimeoutError", "ClientConnectionError", "ClientPayloadError"}
 PASSING |= {"ServiceRequestError", "ServiceResponseError"}
 
-LOGGERS = ("adlfs", "aiohttp", "asyncio", "azure", "fsspec", "gcsfs", "google")
+LOGGERS = {"adlfs", "aiobotocore", "aiohttp", "asyncio", "azure", "botocore", "fsspec", "gcsfs"}
+LOGGERS |= {"google", "s3fs", "urllib3"}
 
 
 @cache
 def _keep_logs_from_the_terminal() -> None:
     import logging
 
-    # What these log would be printed, were there no handler. Our errors say what matters.
+    # What these log, as of connections that were given up, would be printed, were there no handler.
     for name in LOGGERS:
         logging.getLogger(name).addHandler(logging.NullHandler())
 
@@ -48,6 +49,7 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
         raise UsageError("chains and versions of objects are not understood")
     if url.lower().startswith(("file:", "local:")):  # which would be written in place
         raise UsageError("this is on the disk", hint="give the path alone")
+    _keep_logs_from_the_terminal()
     try:
         if url.startswith(("s3://", "s3a://")):
             from filedecryptor.storage.s3 import S3
@@ -56,7 +58,6 @@ def resolve(url: str) -> tuple[AbstractFileSystem, str]:
             return file_system, file_system._strip_protocol(url)  # noqa: SLF001 - its only name
         from fsspec import url_to_fs
 
-        _keep_logs_from_the_terminal()
         file_system, key = url_to_fs(url)
         # What is listed is never remembered: other programs change it too. Some take no option.
         file_system.dircache.use_listings_cache = False

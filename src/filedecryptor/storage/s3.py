@@ -10,7 +10,6 @@ import asyncio
 import base64
 import errno
 import hashlib
-import logging
 import os
 import random
 import re
@@ -50,10 +49,6 @@ from s3fs.core import S3_RETRYABLE_ERRORS
 from filedecryptor.errors import StorageError, UnavailableError, in_one_line
 
 Result = TypeVar("Result")
-
-# What these log, as of connections that were given up, would be printed, were there no handler.
-for _library in ("asyncio", "aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"):
-    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 # Seconds after the first failure of a request in which it is made again; it ends after 30, since
 # a store that does not answer at all is waited for 15 seconds.
