@@ -62,7 +62,8 @@ def _found_below(store: AbstractFileSystem, folder: str) -> Iterable[dict[str, A
             name = entry["name"].rstrip("/")
             if entry["type"] == "directory" and name != folder:
                 yield from walk(name, store.ls(name, detail=True))
-            yield entry
+            else:
+                yield entry
 
     find = getattr(type(store), "_find", type(store).find)
     if find not in {AbstractFileSystem.find, AsyncFileSystem._find}:  # noqa: SLF001 - its only name

@@ -50,12 +50,11 @@ from filedecryptor.errors import StorageError, UnavailableError, in_one_line
 
 Result = TypeVar("Result")
 
-# Seconds after the first failure of a request in which it is made again; it ends after 30, since
-# a store that does not answer at all is waited for 15 seconds.
+# In seconds. A request is made again until so long after its first failure; the last one may take
+# 15 more, if the store does not answer at all.
 RETRY_TIME = 15.0
-FIRST_PAUSE = 0.1
-REQUEST_TIME = 600.0  # seconds that one request may take, however slowly it goes on
-LONGEST_WAIT = 4.0  # seconds before a request is made again; each time twice, randomly less
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0  # between them; each is twice the last, randomly less
+REQUEST_TIME = 600.0  # that one may take, however slowly it goes on
 
 PASSING_CODES = {
     "ConditionalRequestConflict",
@@ -257,7 +256,7 @@ class S3(S3FileSystem):  # type: ignore[misc]
                     hint = HINTS.get(_code(failure))
                     raise UnavailableError(_sentence(failure), hint=hint) from None
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
-            pause = min(2 * pause, LONGEST_WAIT)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 @cache
