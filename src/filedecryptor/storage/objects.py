@@ -70,14 +70,14 @@ def _found_below(store: AbstractFileSystem, folder: str) -> Iterable[dict[str, A
         found = store.find(folder, detail=True)
         if not isinstance(found, dict):  # `adlfs` looks no further
             raise StorageError("this is an object as well: what is below it is not told")
-        return found.values()
+        return (found.pop(name) for name in [*found])  # there may be millions: none is held twice
     with suppress(FileNotFoundError):  # these pass over what they cannot list
         return walk(folder, store.ls(folder, detail=True))
     return ()
 
 
-def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
-    """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
+def _sizes(directory: str, *, below: bool) -> Iterator[tuple[str, int]]:
+    """Yield the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
     with asking(directory) as (store, _):
         # Some packages keep a slash at the end of a key, some do not.
         prefix = resolve(join(directory, "x"))[1][:-1]
@@ -88,14 +88,17 @@ def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
         else:
             with suppress(FileNotFoundError):
                 found = store.ls(folder, detail=True)
-        return {
-            name.removeprefix(prefix): int(entry["size"] or 0)
-            for entry in found
-            if (name := entry.get("name", "")).startswith(prefix)
-            and not name.endswith("/")
-            and entry["type"] != "directory"
-            and (below or "/" not in name.removeprefix(prefix))
-        }
+        for entry in found:
+            name = entry.get("name", "")
+            key = name.removeprefix(prefix)
+            is_object = entry["type"] != "directory" and not name.endswith("/")
+            if is_object and name.startswith(prefix) and (below or "/" not in key):
+                yield key, int(entry["size"] or 0)
+
+
+def sizes_in(directory: str, *, below: bool = False) -> dict[str, int]:
+    """Return the objects in a folder, by what `join` adds to it, with their lengths in bytes."""
+    return dict(_sizes(directory, below=below))
 
 
 sizes_below = partial(sizes_in, below=True)
@@ -105,7 +108,7 @@ def recordings_below(directory: str, on_error: OnError, _: OnLink) -> Iterator[F
     """Yield each folder as on a disk; `on_error` gets each key that cannot be part of an address."""
     base = join(directory, "")
     folders: dict[str, list[str]] = {}
-    for key in sizes_below(directory):
+    for key, _size in _sizes(directory, below=True):
         folder, slash, name = key.rpartition("/")
         if not name.lower().endswith(SUFFIX):
             continue
