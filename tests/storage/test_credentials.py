@@ -200,11 +200,11 @@ SEE = "see the variables AWS_... and the files in ~/.aws"
 UNUSABLE = {
     "process-fails": ("Error when retrieving credentials from custom-process: no luck", SEE),
     "process-odd": (
-        "the settings for S3 do not work: Expecting value: line 1 column 1 (",
+        "S3 cannot be asked: Expecting value: line 1 column 1 (",
         "see what the credential_process of the profile prints",
     ),
-    "process-old": ("the settings for S3 do not work: Credentials were refreshed, but", SEE),
-    "process-gone": ("the settings for S3 do not work: ", SEE),
+    "process-old": ("S3 cannot be asked: Credentials were refreshed, but", SEE),
+    "process-gone": ("S3 cannot be asked: ", SEE),
     "sso-none": ("Error loading SSO Token: Token for none does not exist", LOG_IN),
     "sso-old": ("Error when retrieving token from sso: Token has expired", LOG_IN),
     "half": ("Partial credentials found in config-file, missing: aws_secret_acc", SEE),
@@ -227,22 +227,22 @@ UNUSABLE = {
             SEE,
         ),
         (NO_PROFILES, "Unable to locate credentials", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID"),
-        ({"AWS_MAX_ATTEMPTS": "many"}, "the settings for S3 do not work: invalid literal", SEE),
+        ({"AWS_MAX_ATTEMPTS": "many"}, "S3 cannot be asked: invalid literal", SEE),
         ({"AWS_DEFAULT_REGION": "no region"}, "Provided region_name 'no region'", SEE),
-        ({"AWS_ENDPOINT_URL_S3": "here:9"}, "the settings for S3 do not work: Invalid end", SEE),
+        ({"AWS_ENDPOINT_URL_S3": "here:9"}, "S3 cannot be asked: Invalid end", SEE),
         (
             {"AWS_CA_BUNDLE": "none", "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9"},
-            "the settings for S3 do not work: [Errno 2] No such file",
+            "S3 cannot be asked: [Errno 2] No such file",
             SEE,
         ),
         (
             {"AWS_CA_BUNDLE": "config", "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9"},
-            "the settings for S3 do not work: [X509",
+            "S3 cannot be asked: [X509",
             SEE,
         ),
         (
             {**NO_PROFILES, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "@/half"},
-            "the settings for S3 do not work: 'SecretAccessKey'",
+            "S3 cannot be asked: 'SecretAccessKey'",
             SEE,
         ),
         (

@@ -316,6 +316,22 @@ def test_a_public_bucket(store: Store) -> None:
     assert not any("Authorization" in request.headers for request in seen.requests)
 
 
+def test_an_object_that_is_replaced_while_it_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read belongs to one object, or there is an error; it is not that something exists."""
+    store.use(monkeypatch)
+    store.put("x", bytes(4 * READ_AHEAD))
+    with (
+        pytest.raises(StorageError, match="pre-conditions"),
+        objects.seekable(f"{store.url}/x") as file,
+    ):
+        assert file.read(1) == b"\0"
+        store.put("x", b"1" * 4 * READ_AHEAD)
+        file.seek(3 * READ_AHEAD)
+        file.read(1)
+
+
 def test_few_requests(store: Store) -> None:
     """A short recording is one to read, and one to write; listings tell names and sizes."""
     store.put("in/b.enc", RECORDING)

@@ -148,7 +148,10 @@ class S3(S3FileSystem):  # type: ignore[misc]
         try:
             if self.session is None:
                 self.session = _session(self.kwargs)
-            self.tries: int | None = self.session.get_config_variable("max_attempts")
+            setting = self.session.get_config_variable
+            self.tries: int | None = setting("max_attempts")
+            checksums = str(setting("request_checksum_calculation")).lower()
+            self.sends_md5 = checksums == "when_required"
         except FAILURES as error:
             raise _ours(error) from None
 
@@ -202,9 +205,8 @@ class S3(S3FileSystem):  # type: ignore[misc]
         extension = os.path.splitext(str(key))[1].lower()
         if extension in CONTENT_TYPES:
             told["ContentType"] = CONTENT_TYPES[extension]
-        checksums = str(self.session.get_config_variable("request_checksum_calculation"))
         # Where objects are locked, Amazon S3 takes none without a checksum.
-        if isinstance(body, bytes) and checksums.lower() == "when_required":
+        if isinstance(body, bytes) and self.sends_md5:
             told["ContentMD5"] = base64.b64encode(_md5(body).digest()).decode()
         return told
 
@@ -362,7 +364,7 @@ def _ours(failure: Exception) -> OSError | StorageError:
     if not isinstance(failure, ClientError):
         cause = _wrapped(failure) or failure
         if not isinstance(cause, BotoCoreError | ClientHttpProxyError):
-            sentence = f"the settings for S3 do not work: {in_one_line(cause)}"
+            sentence = f"S3 cannot be asked: {in_one_line(cause)}"
         return StorageError(sentence, hint=hint or SETTINGS)
     operation = failure.operation_name
     if operation in CREDENTIALS:
@@ -370,7 +372,8 @@ def _ours(failure: Exception) -> OSError | StorageError:
         return StorageError(cause, hint=hint or SETTINGS)
     if _status(failure) == HTTPStatus.NOT_FOUND:
         return FileNotFoundError(errno.ENOENT, sentence)
-    if _status(failure) == HTTPStatus.PRECONDITION_FAILED:  # which is: there must be no object
+    is_write = operation in {"PutObject", "CompleteMultipartUpload"}
+    if _status(failure) == HTTPStatus.PRECONDITION_FAILED and is_write:  # there must be no object
         return FileExistsError()
     if _code(failure) in {"AccessDenied", "403"}:
         hint = f"this needs the permission {PERMISSIONS.get(operation, f's3:{operation}')}"
