@@ -163,7 +163,7 @@ def test_variables(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], f
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
         (b"\x05\xff", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
         (b"", 5, "the answer of PROXY breaks off, or is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", 5, "elsewhere.example through PROXY cannot be reached: EOF"),
+        (b"HTTP/1.1 200 OK\r\n\r\n|", 5, "elsewhere.example through PROXY cannot be reached: EOF"),
         (
             b"HTTP/1.1 200 OK\r\n\r\n|no TLS",
             1,
@@ -176,7 +176,7 @@ def test_the_proxy_is_at_fault(tmp_path: Path, answer: Any, attempts: int, said:
 
     def send(connection: Any) -> None:
         for part in answer.split(b"|"):
-            connection.recv(1000)
+            connection.recv(5000)  # what is left unread resets the line
             connection.sendall(part)
 
     with listening(send) as listener, serving() as proxy:
