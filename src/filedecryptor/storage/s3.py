@@ -77,9 +77,9 @@ unconditional = Semaphore(0)  # released for each store that is found to know no
 
 HINTS = {
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the region of the bucket",
+    "EndpointConnectionError": "see AWS_ENDPOINT_URL, or the profile, and whether the store is up",
     "ExpiredToken": "renew the credentials, then run this again",
     "IllegalLocationConstraintException": "set AWS_DEFAULT_REGION to the region of the bucket",
-    "EndpointConnectionError": "see AWS_ENDPOINT_URL, or the profile, and whether the store is up",
     "InvalidAccessKeyId": "see that AWS_ACCESS_KEY_ID, or the profile, is for this store",
     "InvalidObjectState": "it is archived (S3 Glacier): restore it there, then run this again",
     "InvalidToken": "renew the credentials, then run this again",
